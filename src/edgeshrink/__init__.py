@@ -1,0 +1,1 @@
+"""Make Keras models small, and prove it on the device."""

@@ -1,0 +1,94 @@
+"""A model file: its kind, digest, sizes, and where it came from."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+
+class Kind(enum.StrEnum):
+    """What a model file is, by its content."""
+
+    KERAS = "keras"
+    KERAS2 = "keras2"
+    SAVEDMODEL = "savedmodel"
+    TFLITE = "tflite"
+    PACKED = "packed"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file and its lineage.
+
+    Attributes:
+        made_by: the step that made it, such as `prune(sparsity=0.8)`; empty for the base.
+        parent: what it was made from.
+        facts: what was measured of it (sparsity, quantization, ...), as JSON values.
+        state: a side file (.npz) of masks, codebooks or ranges by variable path.
+        companions: names of further files beside it that belong to the result.
+    """
+
+    path: Path
+    kind: Kind
+    made_by: str = ""
+    parent: Artifact | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    state: Path | None = None
+    companions: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the model is, in hex.
+
+        For a .keras archive that is config.json and the weights, since two saves of one model
+        differ in their save date; the side file counts with it.
+        """
+        whole = hashlib.sha256(content_digest(self.path).encode())
+        if self.state is not None:
+            whole.update(self.state.read_bytes())
+        return whole.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file, or of all files of a folder."""
+        return sum(p.stat().st_size for p in files_of(self.path))
+
+    @cached_property
+    def compressed_bytes(self) -> int:
+        """Bytes after deflate at level 9, as a download or an app package would carry it."""
+        return sum(len(zlib.compress(p.read_bytes(), 9)) for p in files_of(self.path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that make up a model: itself, or all in its folder, sorted."""
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file())
+    return [path]
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a model's content; a .keras archive's save date does not count."""
+    if path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n != "metadata.json"]
+            digest = hashlib.sha256()
+            for name in sorted(names):
+                digest.update(name.encode())
+                with archive.open(name) as member:
+                    while block := member.read(1 << 20):
+                        digest.update(block)
+            return digest.hexdigest()
+    digest = hashlib.sha256()
+    for file in files_of(path):
+        digest.update(file.relative_to(path).as_posix().encode() if path.is_dir() else b"")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

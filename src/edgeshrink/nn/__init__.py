@@ -1,0 +1,1 @@
+"""What several methods share about networks; the only part of the core that imports Keras."""

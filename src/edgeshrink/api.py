@@ -20,6 +20,7 @@ from edgeshrink.errors import (
     VerificationError,
     near,
 )
+from edgeshrink.flag import Flag, build, options_of
 from edgeshrink.measure import (
     BenchPlan,
     DeviceInfo,
@@ -27,38 +28,67 @@ from edgeshrink.measure import (
     Measurement,
     OperatorTime,
 )
+from edgeshrink.method import (
+    Agreement,
+    Context,
+    Method,
+    Need,
+    NoOptions,
+    Phase,
+    Plan,
+    Training,
+)
+from edgeshrink.metric import Metric, Score
 from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipe import Recipe
+from edgeshrink.report import Report, Reporter
 from edgeshrink.runtime import Progress, Runtime, Session
 from edgeshrink.target import Completed, Target
 
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 
 __all__ = [
+    "Agreement",
     "Artifact",
     "BenchPlan",
     "CheckFailed",
     "CommandFailed",
     "Completed",
+    "Context",
     "ConversionError",
     "DataError",
     "DeviceInfo",
     "DeviceProfile",
     "EdgeshrinkError",
     "Failure",
+    "Flag",
     "Kind",
     "Measurement",
+    "Method",
+    "Metric",
     "ModelError",
+    "Need",
+    "NoOptions",
     "OperatorTime",
+    "Phase",
+    "Plan",
     "PluginError",
     "ProfileError",
     "Progress",
+    "Recipe",
     "RecipeError",
+    "Report",
+    "Reporter",
     "Runtime",
+    "Score",
     "Session",
     "Target",
     "TargetError",
+    "Training",
     "UsageError",
     "VerificationError",
+    "build",
     "hookimpl",
     "near",
+    "options_of",
 ]

@@ -1,0 +1,216 @@
+"""Precisions: the types in which a .tflite holds weights and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from edgeshrink.api import (
+    Context,
+    Flag,
+    Kind,
+    Method,
+    ModelError,
+    Need,
+    Phase,
+    Plan,
+    UsageError,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Precision(Method):
+    """A conversion to .tflite.
+
+    Attributes:
+        kernels: the precision that the device needs kernels for.
+    """
+
+    phase = Phase.PRECISION
+    slot = "precision"
+    produces = Kind.TFLITE
+    keeps = frozenset({"sparsity"})
+    kernels: str
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse what the device has no kernels for, and say what is slow there."""
+        yield from self._on_device(plan, self.kernels)
+
+    def _on_device(self, plan: Plan, precision: str) -> Iterable[str]:
+        if precision not in plan.profile.precisions:
+            raise UsageError(
+                f"{plan.profile.name} has no kernels for {precision}; "
+                f"it runs {', '.join(plan.profile.precisions)}",
+                hint="choose another precision, or another --device",
+            )
+        if precision in plan.profile.slow_precisions:
+            yield (
+                f"{precision} runs on reference kernels on {plan.profile.name}: smaller, but "
+                "expect it to be many times slower"
+            )
+
+
+class Float(Precision):
+    """Convert only: 32-bit floats as they are."""
+
+    name, title = "float", "Precision: float"
+    default = True
+    kernels = "float32"
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize.precisions import float32
+
+        return float32(model, context)
+
+
+class Fp16(Precision):
+    """Store weights as 16-bit floats: half the size, computed in 32 bits on most processors."""
+
+    name, title = "fp16", "Precision: 16-bit floats"
+    kernels = "float16"
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize.precisions import float16
+
+        return float16(model, context)
+
+
+@dataclass(frozen=True)
+class GranularityOptions:
+    """How finely weights are scaled."""
+
+    granularity: Annotated[
+        Literal["auto", "channel", "tensor"],
+        Flag(
+            "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
+            "better); `auto` measures both."
+        ),
+    ] = "auto"
+
+
+class Dynamic(Precision):
+    """Store weights as 8-bit integers; activations stay float and are quantized on the fly."""
+
+    name, title = "dynamic", "Precision: dynamic range"
+    Options = GranularityOptions
+    kernels = "dynamic"
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize.precisions import dynamic
+
+        return dynamic(model, self.options.granularity, context)
+
+
+@dataclass(frozen=True)
+class Int8Options:
+    """Types at the border, granularity, and what may stay in float."""
+
+    io: Annotated[
+        Literal["float32", "int8", "uint8"], Flag("Type of the model's inputs and outputs.")
+    ] = "float32"
+    granularity: Annotated[
+        Literal["auto", "channel", "tensor"],
+        Flag(
+            "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
+            "better); `auto` measures both."
+        ),
+    ] = "auto"
+    float_ops: Annotated[
+        Literal["allow", "refuse"], Flag("Operators that have no integer kernel.")
+    ] = "allow"
+
+
+class Int8(Precision):
+    """Compute in 8-bit integers, calibrated on data; without data, dynamic range."""
+
+    name, title = "int8", "Precision: 8-bit integers"
+    Options = Int8Options
+    kernels = "int8"
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Say whether it is static or dynamic range; refuse recurrent loops."""
+        if not calibrates(plan):
+            if self.options.io != "float32":
+                raise UsageError(
+                    f"--int8-io {self.options.io} needs integer activations, and those need data",
+                    hint="pass --data, or drop --int8-io",
+                )
+            yield "no data to calibrate activations with: int8 here is dynamic range"
+            yield from self._on_device(plan, "dynamic")
+            return
+        if plan.base.recurrent:
+            raise ModelError(
+                "int8 of a recurrent loop crashes TensorFlow's converter; "
+                f"the model has {', '.join(plan.base.recurrent)}",
+                hint="--dynamic quantizes the weights of such a model",
+            )
+        yield from self._on_device(plan, "int8")
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize import precisions
+
+        if context.data is None or context.data.calibration is None:
+            return precisions.dynamic(model, self.options.granularity, context)
+        return precisions.int8(model, self.options, context)
+
+
+class Int16x8(Precision):
+    """Compute with 16-bit activations and 8-bit weights, calibrated on data."""
+
+    name, title = "int16x8", "Precision: 16-bit activations"
+    data = Need.REQUIRED
+    kernels = "int16x8"
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse recurrent loops and a lack of data."""
+        if not calibrates(plan):
+            raise UsageError(
+                "int16x8 needs data to calibrate activations with", hint="pass --data"
+            )
+        if plan.base.recurrent:
+            raise ModelError(
+                "integer activations of a recurrent loop crash TensorFlow's converter; "
+                f"the model has {', '.join(plan.base.recurrent)}",
+                hint="--dynamic quantizes the weights of such a model",
+            )
+        yield from super().check(plan)
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize.precisions import int16x8
+
+        return int16x8(model, context)
+
+
+class Strip(Method):
+    """Drop what the runtime does not read from the file: lossless."""
+
+    name, title, phase = "strip", "Stripping", Phase.STRIP
+    accepts, produces, data = (Kind.TFLITE,), Kind.TFLITE, Need.NONE
+    keeps = frozenset({"sparsity", "clusters", "outputs", "quantization"})
+    default_on = True
+
+    def apply(self, model: bytes, context: Context) -> bytes:
+        """Return the stripped file, or the file as it was where nothing is gained."""
+        from edgeshrink_quantize.stripping import strip
+
+        return strip(model, context)
+
+
+def calibrates(plan: Plan) -> bool:
+    """Return whether there are samples to calibrate activations with."""
+    return plan.data is not None and plan.data.calibration is not None
+
+
+@hookimpl
+def edgeshrink_methods() -> list[type[Method]]:
+    """Return the methods of this plugin."""
+    return [Float, Fp16, Dynamic, Int8, Int16x8, Strip]

@@ -1,0 +1,115 @@
+"""Arrays inside an .npz file, mapped or loaded only when their values are wanted."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_AGAIN = "save it again with numpy.savez, or copy it again"
+
+
+class Member:
+    """One array of an .npz file: its header is read at once, its values when first indexed.
+
+    Stored (uncompressed) members are mapped straight from the archive and cost no memory of their
+    own; compressed ones are unpacked once.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        import numpy as np
+
+        self.path, self.name = path, name
+        with zipfile.ZipFile(path) as archive:
+            self._info = archive.getinfo(name)
+            with archive.open(self._info) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                self.shape, self._fortran, self.dtype = read(stream)
+                self._header_bytes = stream.tell()
+        if self.dtype.hasobject:
+            raise DataError(
+                f"arrays must hold numbers; {name.removesuffix('.npy')} in {path.name} holds "
+                f"Python objects",
+                hint="save it again as an array of one shape and a numeric dtype",
+            )
+        promised = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        if promised != self._info.file_size - self._header_bytes:
+            raise DataError(f"{name} in {path.name} is damaged: its size is not that of its shape")
+
+    def __getitem__(self, rows: Any) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = self._values[rows]
+        return found
+
+    @cached_property
+    def mapped(self) -> bool:
+        """Whether the values are mapped from the file rather than unpacked."""
+        return self._info.compress_type == zipfile.ZIP_STORED and self._info.file_size > 0
+
+    @cached_property
+    def _values(self) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        if self.mapped and 0 not in self.shape and self.shape:
+            return np.memmap(
+                self.path,
+                self.dtype,
+                "r",
+                self._offset(),
+                tuple(self.shape),
+                "F" if self._fortran else "C",
+            )
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
+                return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+            raise DataError(
+                f"{self.name} in {self.path.name} is truncated or damaged: {error}", hint=_AGAIN
+            ) from error
+
+    def _offset(self) -> int:
+        """Return where the array's values begin in the archive."""
+        with self.path.open("rb") as stream:
+            stream.seek(self._info.header_offset)
+            local = stream.read(30)
+            name_bytes, extra_bytes = struct.unpack("<HH", local[26:30])
+        return (
+            self._info.header_offset + 30 + int(name_bytes) + int(extra_bytes) + self._header_bytes
+        )
+
+
+def open_npz(path: Path) -> dict[str, Member]:
+    """Return the arrays of an .npz file by name.
+
+    Raises:
+        DataError: it is not an .npz file, is damaged, or holds Python objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".npy")]
+        if not names:
+            raise DataError(f"{path.name} is a zip file without arrays (.npy)", hint=_AGAIN)
+        return {name.removesuffix(".npy"): Member(path, name) for name in names}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        struct.error,
+        NotImplementedError,
+    ) as error:
+        raise DataError(f"{path.name} is no sound .npz file: {error}", hint=_AGAIN) from error

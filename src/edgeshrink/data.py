@@ -1,0 +1,392 @@
+"""Dataset: samples for training, validation, calibration and testing, streamed from their file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.errors import DataError, UsageError
+from edgeshrink.fit import adapt_inputs, check_labels
+from edgeshrink.part import Column, Part, chunks, is_one_hot, task_of
+from edgeshrink.preprocess import Preprocess, warn_double_scaling
+from edgeshrink.readers import Stored, from_value, read
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Column", "Dataset", "Part", "Preprocess", "load", "warn_double_scaling"]
+
+# Held out where a file has no test set of its own.
+TEST_SHARE = 0.2
+# Samples preprocessed in one go when inputs are written to files.
+WRITE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in disjoint parts, and how they are preprocessed.
+
+    Training, validation and test samples are disjoint. Calibration samples are a stratified
+    sample of the training part: they never come from validation or test.
+
+    Attributes:
+        name: as the user wrote it.
+        notes: what was decided for the user, in sentences.
+    """
+
+    name: str
+    train: Part | None
+    validation: Part | None
+    calibration: Part | None
+    test: Part | None
+    preprocess: Preprocess = Preprocess()
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    split: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Callable[[], str] = field(default=str, repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, the split and the preprocessing, in hex; read when first asked."""
+        shapes = {
+            name: column.shape[1:]
+            for part in self.parts().values()
+            for name, column in part.inputs.items()
+        }
+        rest = json.dumps([dict(self.split), self.preprocess.describe(), shapes], sort_keys=True)
+        return hashlib.sha256((self.fingerprint() + rest).encode()).hexdigest()
+
+    def parts(self) -> dict[str, Part]:
+        """Return the parts that there are, by name."""
+        named = {
+            "train": self.train,
+            "validation": self.validation,
+            "calibration": self.calibration,
+            "test": self.test,
+        }
+        return {name: part for name, part in named.items() if part is not None}
+
+    def counts(self) -> dict[str, int]:
+        """Return how many samples each part has; 0 for a part that is missing."""
+        found = self.parts()
+        names = ("train", "validation", "calibration", "test")
+        return {name: len(found[name]) if name in found else 0 for name in names}
+
+    def values(self, part: Part, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """Return samples of a part as the model sees them, by input name."""
+        return {
+            name: self._prepared(column, column.take(indices))
+            for name, column in part.inputs.items()
+        }
+
+    def batches(
+        self, part: Part, size: int, *, shuffle_seed: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray[Any, Any]], Any]]:
+        """Yield preprocessed inputs by name, with their labels; the last batch may be smaller.
+
+        Args:
+            part: one of this data set's parts.
+            size: samples in a batch, at least 1.
+            shuffle_seed: gives the order; None keeps that of the part.
+        """
+        import numpy as np
+
+        if size < 1:
+            raise UsageError(f"a batch must have at least 1 sample; received {size}")
+        order = np.arange(len(part))
+        if shuffle_seed is not None:
+            order = np.random.default_rng(shuffle_seed).permutation(len(part))
+        labels = part.labels
+        for start in range(0, len(part), size):
+            rows = order[start : start + size]
+            if isinstance(labels, Mapping):
+                yield self.values(part, rows), {name: y[rows] for name, y in labels.items()}
+            else:
+                yield self.values(part, rows), None if labels is None else labels[rows]
+
+    def write_inputs(self, part: Part, folder: Path) -> dict[str, Path]:
+        """Write what the model sees to one .npy file for each input, batch by batch.
+
+        Returns:
+            The file of each input name.
+        """
+        import numpy as np
+
+        folder.mkdir(parents=True, exist_ok=True)
+        written = {}
+        for position, (name, column) in enumerate(part.inputs.items()):
+            path = folder / f"{position}_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.npy"
+            out: np.ndarray[Any, Any] | None = None
+            for start in range(0, len(part), WRITE_BATCH):
+                rows = np.arange(start, min(start + WRITE_BATCH, len(part)))
+                values = self._prepared(column, column.take(rows))
+                if out is None:
+                    shape = (len(part), *values.shape[1:])
+                    out = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
+                out[start : start + len(rows)] = values
+            if out is not None:
+                out.flush()
+            written[name] = path
+        return written
+
+    def for_model(
+        self,
+        inputs: Mapping[str, Sequence[int | None]],
+        outputs: Mapping[str, Sequence[int | None]] | None = None,
+        dtypes: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """Return this data set with the input names, sizes and types of a model.
+
+        A trailing channel dimension of 1 that is lacking is added; images are resized.
+
+        Args:
+            inputs: the shape of each input, batch dimension first, None where not fixed.
+            outputs: the shape of each output; None leaves labels unchecked.
+            dtypes: the type of each input that is not float32.
+
+        Raises:
+            DataError: the samples or labels do not fit.
+        """
+        notes = list(self.notes)
+        adapted: dict[str, Part | None] = {}
+        for name, part in self.parts().items():
+            fitted, added = adapt_inputs(part, inputs, dtypes or {}, self.preprocess)
+            notes += [note for note in added if note not in notes]
+            if outputs is not None and name != "calibration":
+                check_labels(name, fitted, outputs)
+            adapted[name] = fitted
+        return replace(self, **adapted, notes=tuple(notes))
+
+    def check_model(
+        self,
+        inputs: Mapping[str, Sequence[int | None]],
+        outputs: Mapping[str, Sequence[int | None]],
+    ) -> tuple[str, ...]:
+        """Return notes on how the data fits a model; raise as `for_model` does if it does not."""
+        return self.for_model(inputs, outputs).notes
+
+    def _prepared(self, column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        if np.dtype(column.wanted).kind in "iu":  # token ids and the like are not scaled
+            return values.astype(column.wanted)
+        return self.preprocess(values)
+
+
+def load(
+    spec: str,
+    *,
+    preprocess: str = "none",
+    seed: int = 0,
+    validation: float = 0.1,
+    calibration: int = 200,
+    hook: Callable[[str], Any] | None = None,
+) -> Dataset:
+    """Return the data that `spec` names, split into disjoint parts.
+
+    Args:
+        spec: an .npz or .csv file, a folder of images by class, `keras:NAME`, or
+            `module:function` that returns a dict of arrays.
+        preprocess: as `Preprocess.from_spec` reads it.
+        seed: of the splits.
+        validation: share of the training samples held out for validation, at least 0, below 1.
+        calibration: how many training samples serve for calibration, at least 1.
+        hook: asked first; a result that is not None is used in place of `spec`.
+
+    Raises:
+        UsageError: an argument is wrong, or there is no such file.
+        DataError: what it holds cannot be used.
+    """
+    prepared = Preprocess.from_spec(preprocess)
+    if not 0 <= validation < 1:  # also refuses nan
+        raise UsageError(f"validation must be at least 0 and below 1; received {validation}")
+    if calibration < 1:
+        raise UsageError(f"calibration must be at least 1 sample; received {calibration}")
+    answer = hook(spec) if hook is not None else None
+    if isinstance(answer, Dataset):
+        return answer
+    stored = read(spec) if answer is None else from_value(answer, spec)
+    return _split(_checked(stored, spec), spec, prepared, seed, validation, calibration)
+
+
+def split_rows(
+    rows: np.ndarray[Any, Any],
+    count: int,
+    seed: int,
+    strata: np.ndarray[Any, Any] | None = None,
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Split rows into `count` chosen by a seed and the rest, each in its old order.
+
+    Args:
+        rows: row numbers.
+        count: how many to choose, at most all.
+        seed: gives the choice.
+        strata: a class for each row; every class is then chosen from in proportion.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    groups = [np.arange(len(rows))]
+    if strata is not None:
+        groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
+    exact = [count * len(group) / max(len(rows), 1) for group in groups]
+    quotas = [math.floor(e) for e in exact]
+    # the largest remainders get what rounding left over
+    by_remainder = sorted(range(len(groups)), key=lambda i: quotas[i] - exact[i])
+    for position in by_remainder[: count - sum(quotas)]:
+        quotas[position] += 1
+    chosen = np.zeros(len(rows), bool)
+    for group, quota in zip(groups, quotas, strict=True):
+        chosen[rng.permutation(group)[:quota]] = True
+    return rows[chosen], rows[~chosen]
+
+
+def _split(
+    stored: Stored,
+    spec: str,
+    preprocess: Preprocess,
+    seed: int,
+    validation: float,
+    calibration: int,
+) -> Dataset:
+    import numpy as np
+
+    notes = list(stored.notes)
+    parts = {name: _part(stored, name) for name in stored.inputs}
+    train, held, test = parts.get("train", parts.get("")), parts.get("val"), parts.get("test")
+    if train is not None and test is None:
+        if len(train) < 2:
+            raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
+        count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)
+        chosen, rest = split_rows(train.rows, count, seed, _strata(train))
+        test, train = train.subset(chosen), train.subset(rest)
+        notes.append(
+            f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
+            f"held out as one (seed {seed})"
+        )
+    sample = None
+    if train is None:
+        notes.append(f"{spec} has test samples only: nothing can be trained or calibrated on it")
+    else:
+        if held is None and validation > 0 and len(train) > 1:
+            count = min(max(1, round(validation * len(train))), len(train) - 1)
+            chosen, rest = split_rows(train.rows, count, seed + 1, _strata(train))
+            held, train = train.subset(chosen), train.subset(rest)
+        count = min(calibration, len(train))
+        chosen, _ = split_rows(train.rows, count, seed + 2, _strata(train))
+        sample = train.subset(np.asarray(chosen))
+    return Dataset(
+        name=spec,
+        train=train,
+        validation=held,
+        calibration=sample,
+        test=test,
+        preprocess=preprocess,
+        class_names=stored.class_names,
+        notes=tuple(notes),
+        split={"seed": seed, "validation": validation, "calibration": calibration},
+        fingerprint=stored.fingerprint,
+    )
+
+
+def _part(stored: Stored, name: str) -> Part:
+    import numpy as np
+
+    labels: Any = stored.labels.get(name)
+    if labels is not None and set(labels) == {""}:
+        labels = labels[""]
+    sources = stored.inputs[name]
+    return (
+        Part(sources, np.arange(next(iter(sources.values())).shape[0]), labels or None)
+        if (labels is None or isinstance(labels, Mapping))
+        else Part(sources, np.arange(next(iter(sources.values())).shape[0]), labels)
+    )
+
+
+def _strata(part: Part) -> np.ndarray[Any, Any] | None:
+    """Return the class of each sample where the labels are one class a sample."""
+    labels = part.labels
+    if isinstance(labels, Mapping):
+        labels = next(iter(labels.values()))
+    if labels is None or task_of(labels) == "regression":
+        return None
+    if is_one_hot(labels):
+        labels = labels.argmax(axis=-1)
+    found: np.ndarray[Any, Any] | None = labels if labels.ndim == 1 else None
+    return found
+
+
+def _checked(stored: Stored, spec: str) -> Stored:
+    """Return the data with its labels in shape, after checking what holds for any model."""
+    labels = _integer_classes({p: dict(named) for p, named in stored.labels.items()})
+    class_names = stored.class_names or labels[1]
+    for part, inputs in stored.inputs.items():
+        end = f"_{part}" if part else ""
+        lengths = {
+            f"x{end}{f'/{n}' if len(inputs) > 1 else ''}": s.shape[0] for n, s in inputs.items()
+        }
+        named = labels[0].get(part, {})
+        lengths |= {f"y{end}{f'/{n}' if n else ''}": len(y) for n, y in named.items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
+            raise DataError(f"inputs and labels must be as many; {spec} has {told}")
+        if 0 in lengths.values():
+            raise DataError(f"a part must have samples; {next(iter(lengths))} in {spec} is empty")
+        for name, source in inputs.items():
+            _check_finite(source, f"x{end}{f'/{name}' if len(inputs) > 1 else ''} in {spec}")
+        for name, values in named.items():
+            where = f"y{end}{f'/{name}' if name else ''} in {spec}"
+            _check_finite(values, where)
+            if values.ndim == 1 and len(values) > 1 and task_of(values) != "regression":
+                first = values[0]
+                if (values == first).all():
+                    raise DataError(
+                        f"labels must be of two classes or more; {where} is all {first}"
+                    )
+    return replace(stored, labels=labels[0], class_names=class_names)
+
+
+def _integer_classes(
+    labels: dict[str, dict[str, Any]],
+) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """Return labels with (n, 1) made (n,) and text made integers, and the class names."""
+    import numpy as np
+
+    for named in labels.values():
+        for name, values in named.items():
+            if values.ndim == 2 and values.shape[1] == 1:
+                values = values[:, 0]
+            named[name] = values.astype(np.uint8) if values.dtype.kind == "b" else values
+    text = [v for named in labels.values() for v in named.values() if v.dtype.kind in "US"]
+    if not text:
+        return labels, ()
+    classes = np.unique(np.concatenate([v.astype(str) for v in text]))
+    for named in labels.values():
+        for name, values in named.items():
+            if values.dtype.kind in "US":
+                named[name] = np.searchsorted(classes, values.astype(str))
+    return labels, tuple(str(c) for c in classes)
+
+
+def _check_finite(source: Any, where: str) -> None:
+    import numpy as np
+
+    if source.dtype.kind not in "fiub":
+        raise DataError(f"arrays must hold real numbers; {where} holds {source.dtype}")
+    if source.dtype.kind != "f":
+        return
+    for rows in chunks(source):
+        bad = ~np.isfinite(source[rows])
+        if bad.any():
+            row = rows.start + int(np.argwhere(bad)[0][0])
+            raise DataError(
+                f"data must be finite; {where} has NaN or infinity, first in sample {row}",
+                hint="drop or repair those samples",
+            )

@@ -1,0 +1,135 @@
+"""Whether samples and labels fit a model's inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.errors import DataError, near
+from edgeshrink.images import Images
+from edgeshrink.part import Part, Source, is_one_hot, task_of
+
+if TYPE_CHECKING:
+    from edgeshrink.preprocess import Preprocess
+
+Shape = Sequence[int | None]
+
+
+def adapt_inputs(
+    part: Part,
+    inputs: Mapping[str, Shape],
+    dtypes: Mapping[str, str],
+    preprocess: Preprocess,
+) -> tuple[Part, list[str]]:
+    """Return a part with a model's input names and sizes, and notes on what was changed.
+
+    Raises:
+        DataError: a name or shape does not fit.
+    """
+    sources, notes, channel = {}, [], set()
+    for name, source in _matched(part.sources, inputs, "input").items():
+        wanted = tuple(inputs[name][1:])
+        if isinstance(source, Images):
+            old, source = source.shape[1:], source.resized(wanted)
+            if source.shape[1:] != old:
+                notes.append(f"images are resized from {old} to {source.shape[1:]}")
+        shape = source.shape[1:]
+        if preprocess.function and dtypes.get(name, "float32").startswith("float"):
+            shape = preprocess(source[part.rows[:1]]).shape[1:]
+        elif len(wanted) == len(shape) + 1 and wanted[-1] in (1, None):
+            channel.add(name)
+            shape = (*shape, 1)
+            notes.append(f"a channel dimension was added to the data: {shape}")
+        if not _fits(shape, wanted):
+            raise DataError(
+                f"the data must fit the model's input {name!r} of shape {_told(wanted)}; "
+                f"received samples of {_told(shape)}",
+                hint=_shape_hint(shape, wanted),
+            )
+        sources[name] = source
+    wanted_types = {name: dtypes.get(name, "float32") for name in sources}
+    adapted = replace(part, sources=sources, channel=frozenset(channel), wanted=wanted_types)
+    return adapted, notes
+
+
+def check_labels(part_name: str, part: Part, outputs: Mapping[str, Shape]) -> None:
+    """Raise a DataError if a part's labels do not fit the model's outputs."""
+    labels = part.labels
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        labels = {next(iter(outputs)) if len(outputs) == 1 else "": labels}
+    if "" in labels and len(outputs) > 1:
+        raise DataError(
+            f"a model with several outputs needs labels for each; it has {', '.join(outputs)}",
+            hint=f"name the arrays y_train/{next(iter(outputs))} and so on",
+        )
+    for name, values in _matched(labels, outputs, "output").items():
+        _check_output(f"{part_name} labels", values, name, tuple(outputs[name]))
+
+
+def _check_output(who: str, labels: Any, name: str, output: tuple[int | None, ...]) -> None:
+    width = output[-1] if len(output) > 1 else None
+    task = task_of(labels)
+    where = f"output {name!r} of shape {_told(output[1:])}"
+    if labels.ndim == len(output):  # one number for each number that the model puts out
+        if not _fits(labels.shape[1:], output[1:]):
+            kind = "one-hot labels" if is_one_hot(labels) else "labels"
+            raise DataError(f"{who} must fit the {where}; received {kind} of {labels.shape[1:]}")
+        return
+    if labels.ndim != len(output) - 1 or not _fits(labels.shape[1:], output[1:-1]):
+        raise DataError(f"{who} must fit the {where}; received {_told(labels.shape[1:])}")
+    if width in (None, 1):
+        if task == "classification":
+            raise DataError(
+                f"{who} must be 0 and 1 for one output; received classes up to {labels.max()}",
+                hint="a model that tells several classes needs an output for each; for numbers, "
+                "store the labels as floats",
+            )
+        return
+    if task == "regression" and (labels != labels.astype(int)).any():
+        raise DataError(
+            f"{who} must be integers (or one-hot) for the {width} classes of {name!r}; "
+            f"received {labels.dtype} such as {labels.flat[0]}"
+        )
+    if labels.min() < 0 or labels.max() >= width:
+        raise DataError(
+            f"{who} must be 0 to {width - 1} for the {where}; "
+            f"received {int(labels.min())} to {int(labels.max())}",
+            hint="count classes from 0" if labels.min() >= 1 else "",
+        )
+
+
+def _matched(
+    have: Mapping[str, Any], wanted: Mapping[str, Shape], what: str
+) -> dict[str, Source | Any]:
+    """Return the arrays under the model's names, in the model's order."""
+    if len(have) == 1 and len(wanted) == 1:
+        return {next(iter(wanted)): next(iter(have.values()))}
+    missing = [name for name in wanted if name not in have]
+    if missing:
+        side = "x" if what == "input" else "y"
+        raise DataError(
+            f"the model's {what} {missing[0]!r} has no array; the data has {', '.join(have)}",
+            hint=near(missing[0], have, otherwise=f"name it {side}_train/{missing[0]}"),
+        )
+    return {name: have[name] for name in wanted}
+
+
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        w is None or s == w for s, w in zip(shape, wanted, strict=True)
+    )
+
+
+def _told(shape: Shape) -> str:
+    return "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+
+
+def _shape_hint(shape: Shape, wanted: Shape) -> str:
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        return "store the samples without their last dimension of 1"
+    if len(shape) == 3 and len(wanted) == 3 and tuple(shape) == (wanted[2], *wanted[:2]):
+        return "the channels come first in the data and last in the model: transpose the data"
+    return "is this the data set that the model was trained on?"

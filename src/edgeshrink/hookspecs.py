@@ -1,0 +1,94 @@
+"""The hooks, grouped by moment. A plugin implements those that it needs, with `hookimpl`.
+
+An implementation may take any subset of the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgeshrink.artifact import Artifact
+    from edgeshrink.data import Dataset
+    from edgeshrink.measure import Failure, Measurement
+    from edgeshrink.method import Method
+    from edgeshrink.metric import Metric
+    from edgeshrink.report import Reporter
+    from edgeshrink.runtime import Runtime
+    from edgeshrink.target import Target
+
+hookspec = pluggy.HookspecMarker("edgeshrink")
+
+# --- What adds: called once, when plugins are loaded. Return classes; import nothing heavy. ---
+
+
+@hookspec
+def edgeshrink_methods() -> Sequence[type[Method]]:  # type: ignore[empty-body]
+    """Return methods: classes that turn one model into another."""
+
+
+@hookspec
+def edgeshrink_targets() -> Sequence[type[Target]]:  # type: ignore[empty-body]
+    """Return targets: machines that run commands and hold files."""
+
+
+@hookspec
+def edgeshrink_runtimes() -> Sequence[type[Runtime]]:  # type: ignore[empty-body]
+    """Return runtimes: ways to run .tflite files on a target."""
+
+
+@hookspec
+def edgeshrink_reporters() -> Sequence[type[Reporter]]:  # type: ignore[empty-body]
+    """Return reporters: ways to write a report down."""
+
+
+@hookspec
+def edgeshrink_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
+    """Return metrics: ways to score outputs against labels."""
+
+
+@hookspec
+def edgeshrink_profile_folders() -> Sequence[Path]:  # type: ignore[empty-body]
+    """Return folders of device profiles (.toml)."""
+
+
+# --- What answers: asked when the built-in readers do not know a thing. First result wins. ---
+
+
+@hookspec(firstresult=True)
+def edgeshrink_load_data(spec: str) -> Dataset | None:
+    """Return the data set that `--data spec` names, or None if the spec is not yours."""
+
+
+@hookspec(firstresult=True)
+def edgeshrink_load_model(path: Path) -> keras.Model | None:
+    """Return the model in a file that the built-in readers do not know, or None."""
+
+
+# --- What watches: called while a run goes on. Return values are ignored. ---
+
+
+@hookspec
+def edgeshrink_step_started(step: Method, index: int, count: int) -> None:
+    """A step of the recipe is about to run; `index` counts from 0."""
+
+
+@hookspec
+def edgeshrink_step_progress(step: Method | None, fraction: float, note: str) -> None:
+    """A step, or the engine itself (`step` is None), has done this share (0..1) of its work."""
+
+
+@hookspec
+def edgeshrink_step_finished(step: Method, artifact: Artifact, seconds: float, reused: bool) -> None:
+    """A step has ended; its result is on disk, made now or found from an earlier run."""
+
+
+@hookspec
+def edgeshrink_measured(result: Measurement | Failure | Any) -> None:
+    """A model was measured on a device, or could not be."""

@@ -1,0 +1,46 @@
+"""Objects of the user's own code, named `module:object`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgeshrink.errors import UsageError, near
+
+
+def import_object(spec: str, *, what: str) -> Any:
+    """Return the object that `module:object` names; the working directory counts as a module path.
+
+    Args:
+        what: what the object is for, in messages, such as "--custom".
+
+    Raises:
+        UsageError: the spelling is wrong, or there is no such module or object in it.
+    """
+    module_name, colon, attribute = spec.partition(":")
+    if not colon or not attribute or not all(p.isidentifier() for p in module_name.split(".")):
+        raise UsageError(f"{what} must be written module:object; received {spec!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:  # as `python -m` does: people keep such modules beside their model
+        sys.path.append(here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{what} {spec!r} needs a module that is not there: {error.name}",
+            hint="run from the folder that holds it, or put that folder in PYTHONPATH",
+        ) from error
+    except Exception as error:  # the user's module may raise anything while it is imported
+        raise UsageError(
+            f"{what} {spec!r}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            known = [n for n in vars(found) if not n.startswith("_")]
+            raise UsageError(
+                f"{what} {spec!r}: {module_name} has no {attribute}", hint=near(name, known)
+            )
+        found = getattr(found, name)
+    return found

@@ -1,0 +1,296 @@
+"""A method turns one model into another; what it declares, and what the engine lends it."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from edgeshrink.artifact import Kind
+from edgeshrink.errors import PluginError
+from edgeshrink.flag import Flag, Option, build, options_of
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from edgeshrink.data import Dataset
+    from edgeshrink.measure import Measurement
+    from edgeshrink.modelfile import ModelFacts
+    from edgeshrink.profile import DeviceProfile
+
+
+class Phase(enum.IntEnum):
+    """When a method runs if only flags say so; ties are broken by name."""
+
+    DISTILL = 10
+    SUBSTITUTE = 20
+    SHRINK = 30
+    PRUNE = 40
+    CLUSTER = 50
+    TRAIN_QUANTIZED = 60
+    PRECISION = 70
+    STRIP = 80
+    PACK = 90
+
+
+class Need(enum.StrEnum):
+    """Whether a method needs data."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train; None leaves the choice to the next in line (step, recipe, method)."""
+
+    epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
+    lr: Annotated[float | None, Flag("Peak learning rate of Adam.", above=0)] = None
+    batch_size: Annotated[int | None, Flag("Samples in a training step.", min=1)] = None
+    loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
+    teacher: Annotated[
+        str | None,
+        Flag("`original`: also learn the uncompressed model's outputs; `none`: labels alone."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a teacher that does not exist."""
+        if self.teacher not in (None, "none", "original"):
+            raise ValueError(f"teacher must be original or none; received {self.teacher!r}")
+
+    def over(self, defaults: Training) -> Training:
+        """Return these settings, with what is None taken from `defaults`."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(defaults, **{k: v for k, v in chosen.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a method that has none."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two models answer the same inputs.
+
+    Attributes:
+        samples: how many inputs were compared.
+        synthetic: the inputs were made up, not data.
+        top1: share of samples with the same first class; None where outputs are no classes.
+        cosine: mean cosine of the outputs of single samples, the worst over outputs.
+        max_error: greatest difference over the range of the reference, the worst over outputs.
+        classes: how many classes the reference named on these inputs, if they are classes.
+    """
+
+    samples: int
+    synthetic: bool
+    top1: float | None
+    cosine: float
+    max_error: float
+    classes: int | None = None
+
+    @property
+    def share(self) -> float:
+        """The one figure to compare by: top-1 agreement, else the cosine."""
+        return self.cosine if self.top1 is None else self.top1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known when a recipe is checked, before TensorFlow is loaded.
+
+    Attributes:
+        base: facts of the model file that is compressed.
+        before: the steps that run before this one.
+        after: the steps that run after it.
+        data: the data set, or None.
+        profile: the device that the result is for.
+    """
+
+    base: ModelFacts
+    before: tuple[Method, ...]
+    after: tuple[Method, ...]
+    data: Dataset | None
+    profile: DeviceProfile
+
+    def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
+        """Return whether a step of this name is among the others."""
+        others = (*self.before, *self.after) if among is None else among
+        return any(step.name == name for step in others)
+
+
+@dataclass
+class Context:
+    """What the engine lends a step while it runs.
+
+    Attributes:
+        data: the data set, or None.
+        profile: the device that the result is for.
+        folder: the step's own folder, for files on the way.
+        seed: of everything random.
+        training: the resolved settings, every field a value or None for "by rule".
+        progress: told the share done (0..1) and a note.
+        original: gives a fresh copy of the uncompressed model.
+        base_loss: the loss that the model was compiled with, by name, or None.
+        evaluate: the score of a model on the *validation* samples (greater is better), or None
+            without labels.
+        agreement: how like the step's input model a candidate (Keras model or .tflite bytes)
+            answers validation samples, or synthetic inputs where there is no data.
+        measure: times .tflite bytes on the device.
+        log: the run's log file.
+        facts: what the step measured of its result; the step fills it.
+        notes: plain sentences for the ledger; the step fills it.
+        state: arrays by variable path to travel with the model; the step fills it.
+        companions: files in `folder` that belong to the result; the step fills it.
+    """
+
+    data: Dataset | None
+    profile: DeviceProfile
+    folder: Path
+    seed: int
+    training: Training
+    progress: Callable[[float, str], None]
+    original: Callable[[], keras.Model]
+    base_loss: str | None
+    evaluate: Callable[[keras.Model], float | None]
+    agreement: Callable[[Any], Agreement]
+    measure: Callable[[bytes], Measurement]
+    log: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    state: dict[str, np.ndarray] = field(default_factory=dict)
+    companions: list[str] = field(default_factory=list)
+
+
+class Method(ABC):
+    """A step that turns one model into another.
+
+    Subclasses declare; the first line of the docstring is the help of the flag.
+
+    Attributes:
+        name: the method, its flag and its key in recipes: `prune`.
+        title: heading of its flags in help.
+        phase: when it runs if only flags say so.
+        Options: a frozen dataclass of `Annotated[T, Flag(...)]`; the field without a default,
+            at most one, is the value of the flag.
+        accepts: kinds of model it takes.
+        produces: the kind it makes.
+        data: whether it needs data.
+        slot: at most one step of a slot is in a recipe (`"precision"`).
+        default: it fills its slot when a .tflite is asked for and no other step does.
+        keeps: facts of its input that survive it: `sparsity`, `clusters`, `outputs`.
+        training: its defaults; None means that it does not train.
+        flag: False makes a step that only recipes and other steps name.
+        default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.
+        requires: distributions it needs beyond the core.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    phase: ClassVar[Phase]
+    Options: ClassVar[type] = NoOptions
+    accepts: ClassVar[tuple[Kind, ...]] = (Kind.KERAS,)
+    produces: ClassVar[Kind] = Kind.KERAS
+    data: ClassVar[Need] = Need.OPTIONAL
+    slot: ClassVar[str | None] = None
+    default: ClassVar[bool] = False
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    training: ClassVar[Training | None] = None
+    flag: ClassVar[bool] = True
+    default_on: ClassVar[bool] = False
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a concrete method that lacks what every method declares."""
+        super().__init_subclass__()
+        if inspect.isabstract(cls) or any(
+            getattr(value, "__isabstractmethod__", False) for value in vars(cls).values()
+        ):
+            return
+        for attribute in ("name", "title", "phase"):
+            if not hasattr(cls, attribute):
+                raise PluginError(f"method {cls.__module__}.{cls.__qualname__} has no {attribute}")
+        if sum(option.required for option in options_of(cls.Options)) > 1:
+            raise PluginError(f"method {cls.name!r} has more than one option without a default")
+
+    def __init__(self, options: Any = None, tuning: Training | None = None) -> None:
+        """Take checked options, and training settings that go before the recipe's."""
+        self.options = build(self.Options, {}, self.name) if options is None else options
+        self.tuning = tuning or Training()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], training: Mapping[str, Any] | None = None) -> Method:
+        """Return a step with these options, checked.
+
+        Raises:
+            UsageError: an option or training setting is unknown or wrong.
+        """
+        return cls(
+            build(cls.Options, values, cls.name),
+            build(Training, training or {}, f"{cls.name} training"),
+        )
+
+    @classmethod
+    def value(cls) -> Option | None:
+        """Return the option that is the flag's value, or None for a switch."""
+        return next((o for o in options_of(cls.Options) if o.required), None)
+
+    @classmethod
+    def keys(cls) -> dict[str, tuple[str, str]]:
+        """Return each flag's key and what it sets: `{"prune_scope": ("options", "scope")}`.
+
+        The value is `prune`, other options are `prune_scope`, training is `prune_epochs`;
+        a switch alone is `("on", "")`.
+        """
+        first = cls.value()
+        found = {cls.name: ("options", first.name) if first else ("on", "")}
+        for option in options_of(cls.Options):
+            if option is not first:
+                found[f"{cls.name}_{option.name}"] = ("options", option.name)
+        if cls.training is not None:
+            for option in options_of(Training):
+                found.setdefault(f"{cls.name}_{option.name}", ("training", option.name))
+        return found
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, by name."""
+        return {
+            option.name: value
+            for option in options_of(self.Options)
+            if (value := getattr(self.options, option.name)) != option.default
+        }
+
+    def __str__(self) -> str:
+        """Return the step as it is written in ledgers: `prune(sparsity=0.8)`."""
+        inside = ", ".join(
+            f"{key}={'+'.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for key, v in self.given().items()
+        )
+        return f"{self.name}({inside})" if inside else self.name
+
+    def before(self) -> tuple[Method, ...]:
+        """Return the steps that must run just before this one."""
+        return ()
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Return sentences on what the step can and cannot change; raise where it cannot run."""
+        return ()
+
+    @abstractmethod
+    def apply(self, model: Any, context: Context) -> Any:
+        """Return the new model.
+
+        Args:
+            model: a `keras.Model` where `accepts` says Keras, else the file's bytes.
+            context: what the engine lends; facts, notes and state are left there.
+
+        Returns:
+            A `keras.Model` that plain `keras.models.load_model` can open again, or the bytes
+            of a .tflite file, as `produces` says.
+        """

@@ -1,0 +1,229 @@
+"""What kind of model a file holds, told by its content in milliseconds and without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+from edgeshrink.artifact import Kind
+from edgeshrink.errors import ModelError, UsageError, near
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+ARCHIVE_MEMBERS = ("config.json", "metadata.json")
+
+# What no honest model needs: deflate cannot do better than 1:1032, so only a file of one repeated
+# byte comes near these.
+MAX_MEMBERS = 10_000
+MAX_TEXT_BYTES = 64 << 20
+MAX_TOTAL_BYTES = 64 << 30
+MAX_RATIO = 1000
+RATIO_MATTERS_FROM_BYTES = 16 << 20
+
+_EMPTY = "a model file must hold a model; {} is empty (0 bytes)"
+_RESAVE = "save it again with model.save('model.keras')"
+_COPY_AGAIN = "copy or download it again"
+
+
+def identify(path: Path) -> Kind:
+    """Return what the model at `path` is, by its content; its name does not matter.
+
+    Args:
+        path: a .keras archive, an .h5 file, a .tflite file or the folder of a SavedModel.
+
+    Raises:
+        UsageError: there is nothing at `path`.
+        ModelError: what is there is not a whole model.
+    """
+    require(path)
+    if path.is_dir():
+        return _identify_folder(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read: {error.strerror}") from error
+    if not head:
+        raise ModelError(_EMPTY.format(path.name), hint=_COPY_AGAIN)
+    if head.startswith(b"version https://git-lfs"):
+        raise ModelError(
+            f"{path.name} is a Git LFS pointer, not the model that it points to",
+            hint="run `git lfs pull` in the repository it comes from",
+        )
+    if head[4:8] == b"TFL3":
+        return Kind.TFLITE
+    if head.startswith(HDF5_MAGIC):
+        return keras_kind(hdf5_version(path), path)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return keras_kind(archive_json(path, "metadata.json").get("keras_version"), path)
+    if _is_text(head):
+        raise ModelError(
+            f"a model file must be a .keras archive, HDF5 or .tflite; {path.name} is text",
+            hint=f"it begins with {head[:40].decode('utf-8', 'replace').splitlines()[0]!r}",
+        )
+    raise ModelError(
+        f"a model file must be a .keras archive, HDF5, .tflite or a SavedModel folder; "
+        f"{path.name} is none of them",
+        hint=f"its first bytes are {head[:8].hex(' ')}; {_RESAVE}",
+    )
+
+
+def require(path: Path, *, what: str = "model file") -> None:
+    """Raise a UsageError with near matches if there is nothing at `path`."""
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte
+        exists = False
+    if exists:
+        return
+    try:
+        known = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")]
+    except (OSError, ValueError):
+        raise UsageError(f"no {what} {str(path)!r}: there is no such folder") from None
+    hint = near(path.name, known, otherwise=" ")
+    raise UsageError(f"no {what} {str(path)!r}", hint=hint.strip())
+
+
+def keras_kind(version: object, path: Path) -> Kind:
+    """Return KERAS or KERAS2 for the version of Keras that saved a file."""
+    major = str(version or "").partition(".")[0]
+    if not major.isdigit():
+        raise ModelError(
+            f"{path.name} must say which version of Keras saved it; received {version!r}",
+            hint=_RESAVE,
+        )
+    return Kind.KERAS if int(major) >= 3 else Kind.KERAS2
+
+
+def archive_json(path: Path, member: str) -> dict[str, Any]:
+    """Return one JSON member of a .keras archive, after checking that the archive is sound.
+
+    Raises:
+        ModelError: the archive is truncated, not a model, a zip bomb, or its JSON is malformed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_archive(archive, path)
+            with archive.open(member) as stream:
+                return _parsed(stream, member, path)
+    except (
+        zipfile.BadZipFile,  # truncated, or a checksum that is off
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,  # encrypted
+        NotImplementedError,  # a compression that Python lacks
+        OverflowError,
+        ValueError,  # offsets that point outside
+    ) as error:
+        raise ModelError(
+            f"{path.name} is a truncated or damaged .keras archive: {error or 'it ends early'}",
+            hint=_COPY_AGAIN,
+        ) from error
+
+
+def hdf5_version(path: Path) -> str:
+    """Return the version of Keras in an HDF5 model, "2" for files older than the attribute.
+
+    Raises:
+        ModelError: the file is damaged or holds weights only.
+    """
+    attributes = hdf5_attributes(path, "keras_version", "model_config")
+    if attributes["model_config"] is None:
+        raise ModelError(
+            f"{path.name} holds weights only, without the model that they belong to",
+            hint="save the whole model: model.save('model.keras')",
+        )
+    return attributes["keras_version"] or "2"
+
+
+def hdf5_attributes(path: Path, *names: str) -> dict[str, str | None]:
+    """Return attributes of an HDF5 file's root as text; None for those that it lacks."""
+    import h5py
+
+    found: dict[str, str | None] = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for name in names:
+                value = file.attrs.get(name)
+                found[name] = value.decode() if isinstance(value, bytes) else value
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{path.name} is a truncated or damaged HDF5 file", hint=_COPY_AGAIN
+        ) from error
+    for name, value in found.items():
+        if value is not None and not isinstance(value, str):
+            raise ModelError(f"{path.name}: attribute {name} must be text", hint=_RESAVE)
+    return found
+
+
+def _identify_folder(path: Path) -> Kind:
+    if (path / "saved_model.pb").is_file():
+        return Kind.SAVEDMODEL
+    if all((path / name).is_file() for name in ARCHIVE_MEMBERS):
+        raise ModelError(
+            f"{path.name} is an unpacked .keras archive",
+            hint="put its files into one zip archive named model.keras",
+        )
+    raise ModelError(
+        f"a folder must be a SavedModel; {path.name} has no saved_model.pb",
+        hint="give the model file inside it, or the folder that model.export() wrote",
+    )
+
+
+def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise ModelError(
+            f"a .keras archive may have {MAX_MEMBERS:,} members; {path.name} has {len(members):,}"
+        )
+    names = {m.filename for m in members}
+    for name in ARCHIVE_MEMBERS:
+        if name not in names:
+            raise ModelError(
+                f"a .keras archive must hold config.json and metadata.json; "
+                f"{path.name} lacks {name}",
+                hint="it is a zip file of something else, or was truncated",
+            )
+    total = sum(m.file_size for m in members)
+    for member in members:
+        swollen = member.file_size > MAX_RATIO * max(member.compress_size, 1)
+        if member.filename in ARCHIVE_MEMBERS and member.file_size > MAX_TEXT_BYTES:
+            _refuse_bomb(path, f"{member.filename} would unpack to {member.file_size:,} bytes")
+        if swollen and member.file_size > RATIO_MATTERS_FROM_BYTES:
+            _refuse_bomb(path, f"{member.filename} would unpack to over {MAX_RATIO} times its size")
+    if total > MAX_TOTAL_BYTES:
+        _refuse_bomb(path, f"it would unpack to {total:,} bytes")
+
+
+def _refuse_bomb(path: Path, why: str) -> None:
+    raise ModelError(f"{path.name} looks like a zip bomb: {why}", hint=_RESAVE)
+
+
+def _parsed(stream: IO[bytes], member: str, path: Path) -> dict[str, Any]:
+    text = stream.read(MAX_TEXT_BYTES + 1)
+    return parsed(text, f"{member} in {path.name}")
+
+
+def parsed(text: str | bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object in `text`; a ModelError says `where` it is malformed."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{where} is not JSON: {error}", hint=_RESAVE) from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{where} must be a JSON object", hint=_RESAVE)
+    return value
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # a character may be cut at the end of what was read
+        if error.start < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return bool(text.strip()) and all(c.isprintable() or c.isspace() for c in text)

@@ -1,0 +1,273 @@
+"""The one fine-tuning loop, which keeps what earlier steps made: zeros stay zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import keras
+import numpy as np
+
+from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.nn.convert import output_names, packed
+from edgeshrink.nn.objective import Trainee, activation_of, output_loss
+
+if TYPE_CHECKING:
+    from edgeshrink.data import Dataset
+    from edgeshrink.method import Context
+
+
+class Mask:
+    """A constraint that keeps a variable's zeros; composes with the variable's own constraint."""
+
+    def __init__(self, variable: keras.Variable, mask: np.ndarray) -> None:
+        self.own = variable.constraint
+        self.mask = keras.Variable(mask, trainable=False, dtype=variable.dtype, name="mask")
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value as the model's own constraint wants it, masked."""
+        if self.own is not None:
+            value = self.own(value)
+        return value * self.mask
+
+
+class Masks:
+    """Zero patterns that are held on variables while a model trains.
+
+    Keras's optimizers apply a variable's constraint inside the compiled step, so a mask holds
+    under Adam and SGD, gradient accumulation, mixed precision and XLA. Moving averages of the
+    weights are written past the constraint: `enforce` after training makes good.
+    """
+
+    def __init__(self, variables: Iterable[keras.Variable]) -> None:
+        self.variables = list(variables)
+        self._masks = [Mask(v, (np.asarray(v) != 0).astype("float32")) for v in self.variables]
+
+    def assign(self, masks: Iterable[np.ndarray]) -> None:
+        """Hold these patterns (1 keeps, 0 zeroes) from now on, and apply them."""
+        for held, mask in zip(self._masks, masks, strict=True):
+            held.mask.assign(mask)
+        self.enforce()
+
+    def enforce(self) -> None:
+        """Set to zero what the patterns say."""
+        for variable, held in zip(self.variables, self._masks, strict=True):
+            variable.assign(variable * held.mask)
+
+    def zeros(self) -> int:
+        """Return how many values the patterns hold at zero."""
+        return sum(int((np.asarray(held.mask) == 0).sum()) for held in self._masks)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the patterns by constraints within the block; take them off after it."""
+        for variable, held in zip(self.variables, self._masks, strict=True):
+            variable.constraint = held
+        try:
+            yield
+        finally:
+            for variable, held in zip(self.variables, self._masks, strict=True):
+                variable.constraint = held.own
+            self.enforce()
+
+
+def kernels(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights of two or more dimensions, each once."""
+    return [v for v in model.weights if len(v.shape) >= 2 and "float" in str(v.dtype)]
+
+
+class Schedule(Protocol):
+    """What changes masks while training goes on."""
+
+    def update(self, share: float) -> None:
+        """Do what is due when this share (0..1) of all training steps is done."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the masks have reached their final form."""
+
+
+def finetune(
+    model: keras.Model,
+    context: Context,
+    *,
+    masks: Masks | None = None,
+    schedule: Schedule | None = None,
+) -> keras.Model:
+    """Train a model in place on the data of `context`, by its training settings.
+
+    Adam with cosine decay; the weights kept are those of the epoch that scores best on the
+    validation samples, among epochs after the schedule has settled; batch-norm statistics are
+    estimated anew at the end where that does not score worse.
+
+    Args:
+        model: trained in place.
+        context: data, settings, seed, teacher and validation score.
+        masks: zero patterns to hold; None holds whatever zeros the kernels have.
+        schedule: changes the masks while training goes on.
+
+    Returns:
+        The model.
+
+    Raises:
+        DataError: there is nothing to learn from.
+        EdgeshrinkError: the loss is no longer a number.
+    """
+    data, settings = context.data, context.training
+    if data is None or data.train is None:
+        raise DataError(
+            "training needs training samples", hint="pass --data with a train part, or --epochs 0"
+        )
+    masks = Masks(v for v in kernels(model) if not np.asarray(v).all()) if masks is None else masks
+    keras.utils.set_random_seed(context.seed)
+    taught = settings.teacher == "original" or data.train.labels is None
+    names = output_names(model)
+    labels = data.labels_by_output(data.train, names)
+    losses = {
+        name: output_loss(
+            activation_of(model, place),
+            labels.get(name),
+            chosen=settings.loss or context.base_loss,
+            taught=taught,
+        )
+        for place, name in enumerate(names)
+    }
+    trainee = Trainee(model, losses, context.original() if taught else None)
+    assert settings.epochs is not None
+    assert settings.batch_size is not None
+    assert settings.lr is not None
+    batch_size = min(settings.batch_size, len(data.train))
+    steps = math.ceil(len(data.train) / batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(settings.lr, steps * settings.epochs)
+    trainee.compile(keras.optimizers.Adam(rate), jit_compile=False)
+    watch = _Watch(context, masks, schedule, steps, settings.epochs)
+    with masks.held():
+        trainee.fit(
+            _batches(model, data, labels, batch_size, context.seed),
+            epochs=settings.epochs,
+            verbose=0,
+            callbacks=[watch],
+        )
+    watch.restore(model)
+    masks.enforce()
+    reestimate_batchnorm(model, context)
+    return model
+
+
+def _batches(
+    model: keras.Model, data: Dataset, labels: dict[str, np.ndarray], size: int, seed: int
+) -> Any:
+    """Return a tf.data pipeline of shuffled, preprocessed batches, anew in each epoch."""
+    import tensorflow as tf
+
+    part = data.train
+    assert part is not None
+    kinds = {t.name: (tuple(t.shape[1:]), t.dtype) for t in model.inputs}
+
+    def take(places: np.ndarray) -> list[np.ndarray]:
+        inputs = data.inputs(part, places)
+        return [
+            *(inputs[name].astype(kind, copy=False) for name, (_, kind) in kinds.items()),
+            *(values[places].astype("float32", copy=False) for values in labels.values()),
+        ]
+
+    def pipe(places: Any) -> Any:
+        types = [tf.as_dtype(kind) for _, kind in kinds.values()] + [tf.float32] * len(labels)
+        flat = tf.numpy_function(take, [places], types, stateful=False)
+        for tensor, (shape, _) in zip(flat, kinds.values(), strict=False):
+            tensor.set_shape((None, *shape))
+        for tensor, values in zip(flat[len(kinds) :], labels.values(), strict=True):
+            tensor.set_shape((None, *values.shape[1:]))
+        x = packed(model, dict(zip(kinds, flat, strict=False)))
+        return x, dict(zip(labels, flat[len(kinds) :], strict=True))
+
+    order = tf.data.Dataset.range(len(part)).shuffle(len(part), seed, True).batch(size)
+    return order.map(pipe, num_parallel_calls=1).prefetch(4)
+
+
+class _Watch(keras.callbacks.Callback):
+    """Moves the schedule, tells progress, and keeps the best weights of settled epochs."""
+
+    UPDATES = 50  # of the masks over the whole training: a threshold over all weights costs
+
+    def __init__(
+        self, context: Context, masks: Masks, schedule: Schedule | None, steps: int, epochs: int
+    ) -> None:
+        super().__init__()
+        self.context, self.masks, self.schedule = context, masks, schedule
+        self.total, self.epochs, self.step = steps * epochs, epochs, 0
+        self.every = max(1, self.total // self.UPDATES)
+        self.best: tuple[float, list[np.ndarray]] | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.schedule is not None:
+            self.schedule.update(0.0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+        if self.step % self.every == 0:
+            if self.schedule is not None and not self.schedule.settled:
+                self.schedule.update(self.step / self.total)
+            self.context.progress(self.step / self.total, "training")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        loss = float((logs or {}).get("loss", math.nan))
+        if not math.isfinite(loss):
+            raise EdgeshrinkError(
+                f"training diverged: the loss is {loss} in epoch {epoch + 1}",
+                hint="lower the learning rate with --lr",
+            )
+        self.masks.enforce()
+        inner = self.model.model
+        score = self.context.evaluate(inner)
+        score = -loss if score is None else score
+        self.context.progress(
+            (epoch + 1) / self.epochs, f"epoch {epoch + 1}: loss {loss:.4f}, validation {score:.4f}"
+        )
+        settled = self.schedule is None or self.schedule.settled
+        if settled and (self.best is None or score >= self.best[0]):
+            self.best = (score, inner.get_weights())
+
+    def restore(self, model: keras.Model) -> None:
+        """Put the best weights back, if an epoch was settled."""
+        if self.best is not None:
+            model.set_weights(self.best[1])
+
+
+def reestimate_batchnorm(
+    model: keras.Model, context: Context, *, samples: int = 4096, size: int = 128
+) -> bool:
+    """Estimate the statistics of batch norms anew on training samples, unless that scores worse.
+
+    Returns:
+        Whether new statistics were kept.
+    """
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+    if not norms or context.data is None or context.data.train is None:
+        return False
+    before, score = model.get_weights(), context.evaluate(model)
+    momenta = [layer.momentum for layer in norms]
+    part = context.data.train
+    places = np.random.default_rng(context.seed).permutation(len(part))[:samples]
+    try:
+        for turn in range(max(1, len(places) // size)):
+            for layer in norms:
+                layer.momentum = turn / (turn + 1)  # the running mean of all batches so far
+            batch = context.data.inputs(part, places[turn * size : (turn + 1) * size])
+            model(packed(model, batch), training=True)
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
+    after = context.evaluate(model)
+    if score is not None and after is not None and after < score:
+        model.set_weights(before)
+        return False
+    return True
+
+

@@ -1,0 +1,174 @@
+"""Part: a set of samples that stay as they are stored until a batch of them is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgeshrink.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Labels = Any  # an array, a dict of arrays by output name, or None
+
+# Rows looked at in one go when a whole array is checked or hashed: keeps memory flat.
+CHUNK_BYTES = 8 << 20
+
+
+class Source(Protocol):
+    """Stored samples that can be indexed by an array of row numbers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all samples, their number first."""
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the stored values."""
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return the samples of these rows as one array."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input of a set of samples: rows of a source, with the model's sample shape.
+
+    Attributes:
+        channel: whether a last dimension of 1 is added.
+        wanted: the type that the model's input has.
+    """
+
+    source: Source
+    rows: np.ndarray[Any, Any]
+    channel: bool = False
+    wanted: str = "float32"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all samples of this column."""
+        return (len(self.rows), *self.source.shape[1:], *((1,) if self.channel else ()))
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the stored values."""
+        return self.source.dtype
+
+    def take(self, indices: Any) -> np.ndarray[Any, Any]:
+        """Return samples by their position in this column, in the stored type."""
+        import numpy as np
+
+        values = np.asarray(self.source[self.rows[indices]])
+        return values[..., None] if self.channel else values
+
+
+@dataclass(frozen=True)
+class Part:
+    """A set of samples, such as those for training.
+
+    Attributes:
+        sources: the stored samples by input name; they may belong to other parts too.
+        rows: which of the stored samples are in this part.
+        all_labels: labels of the stored samples: an array, a dict by output name, or None.
+    """
+
+    sources: Mapping[str, Source]
+    rows: np.ndarray[Any, Any]
+    all_labels: Labels = None
+    channel: frozenset[str] = frozenset()
+    wanted: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def inputs(self) -> dict[str, Column]:
+        """The columns of this part by input name."""
+        return {
+            name: Column(source, self.rows, name in self.channel, self.wanted.get(name, "float32"))
+            for name, source in self.sources.items()
+        }
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of this part's samples: an array, a dict by output name, or None."""
+        if isinstance(self.all_labels, Mapping):
+            return {name: labels[self.rows] for name, labels in self.all_labels.items()}
+        return None if self.all_labels is None else self.all_labels[self.rows]
+
+    def take(self, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """Return samples by their position in this part, in the stored type, by input name."""
+        return {name: column.take(indices) for name, column in self.inputs.items()}
+
+    def subset(self, rows: np.ndarray[Any, Any]) -> Part:
+        """Return the part that holds other rows of the same stored samples."""
+        return replace(self, rows=rows)
+
+    @property
+    def task(self) -> str:
+        """What the labels ask for: "classification", "binary" or "regression"."""
+        return task_of(self._single_labels(None))
+
+    def integer_labels(self, output: str | None = None) -> np.ndarray[Any, Any]:
+        """Return the class of each sample as an integer, shape `(samples,)` or `(samples, steps)`.
+
+        Args:
+            output: the output, where a model has several.
+
+        Raises:
+            DataError: there are no labels, or they are not classes.
+        """
+        import numpy as np
+
+        labels = self._single_labels(output)
+        if task_of(labels) == "regression":
+            raise DataError("accuracy needs labels that are classes; these are real numbers")
+        if is_one_hot(labels):
+            return np.asarray(labels.argmax(axis=-1))
+        return np.asarray(labels.astype(np.int64))
+
+    def _single_labels(self, output: str | None) -> np.ndarray[Any, Any]:
+        labels = self.labels
+        if isinstance(labels, Mapping):
+            if output is None:
+                output = next(iter(labels))
+            labels = labels[output]
+        if labels is None:
+            raise DataError(
+                "this needs labels, and the data has none", hint="add y_train and y_test"
+            )
+        found: np.ndarray[Any, Any] = labels
+        return found
+
+
+def is_one_hot(labels: np.ndarray[Any, Any]) -> bool:
+    """Tell whether every row has a single 1 among zeros."""
+    if labels.ndim < 2 or labels.shape[-1] < 2:
+        return False
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=-1) == 1).all())
+
+
+def task_of(labels: np.ndarray[Any, Any]) -> str:
+    """Return "classification", "binary" or "regression" for an array of labels."""
+    if is_one_hot(labels):
+        return "classification"
+    if labels.size and bool(((labels == 0) | (labels == 1)).all()):
+        return "binary"
+    return "classification" if labels.dtype.kind in "iu" else "regression"
+
+
+def chunks(source: Source) -> Iterator[slice]:
+    """Yield the slices that cover a source in pieces of about 8 MB."""
+    import numpy as np
+
+    samples, *rest = source.shape
+    row_bytes = max(1, int(np.prod(rest, dtype=np.int64)) * np.dtype(source.dtype).itemsize)
+    step = max(1, CHUNK_BYTES // row_bytes)
+    for start in range(0, samples, step):
+        yield slice(start, min(start + step, samples))

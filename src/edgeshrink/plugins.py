@@ -1,0 +1,210 @@
+"""Find plugins, load them, and ask them what they add."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from edgeshrink import hookspecs
+from edgeshrink.errors import PluginError
+from edgeshrink.method import Method
+from edgeshrink.metric import Metric
+from edgeshrink.report import Reporter
+from edgeshrink.runtime import Runtime
+from edgeshrink.target import Target
+
+GROUP = "edgeshrink"
+HEAVY = ("tensorflow", "keras", "numpy", "ai_edge_litert", "torch", "jax", "h5py")
+SLOW_MS = 200.0
+
+# The flags of `edgeshrink compress` itself, by key, which no method may take. A test holds this
+# list against the command.
+CORE_KEYS = frozenset(
+    """at batch_size calibration custom data debug device dry_run epochs force format help
+    input_shape json loss lr metric output o preprocess recipe run seed step teacher
+    unsafe""".split()
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is known of one plugin after an attempt to load it."""
+
+    name: str
+    distribution: str
+    version: str
+    milliseconds: float
+    heavy: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Plugins:
+    """All installed plugins, and what they add.
+
+    Attributes:
+        loaded: one entry a plugin, the broken ones with their error.
+        warnings: a line for each plugin, or part of one, that was left out or is slow.
+    """
+
+    def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint]) -> None:
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self.hook = self._manager.hook
+        self.loaded: list[Loaded] = []
+        self.warnings: list[str] = []
+        for entry in entry_points:
+            self._load(entry)
+
+    def register(self, plugin: object, name: str) -> None:
+        """Add a plugin object, such as a display that watches a run."""
+        self._manager.register(plugin, name=name)
+
+    def unregister(self, name: str) -> None:
+        """Take a plugin off again, if it is there."""
+        if self._manager.has_plugin(name):
+            self._manager.unregister(name=name)
+
+    def _load(self, entry: importlib.metadata.EntryPoint) -> None:
+        before, started, error = set(sys.modules), time.perf_counter(), ""
+        try:
+            self._manager.register(entry.load(), name=entry.name)
+            self._manager.check_pending()
+        except Exception as problem:
+            # the plugin boundary: whatever a stranger's code raises must not take us down
+            error = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            self.unregister(entry.name)
+            self.warnings.append(f"plugin {entry.name!r} was left out: {error}")
+        milliseconds = (time.perf_counter() - started) * 1e3
+        heavy = tuple(name for name in HEAVY if name in sys.modules and name not in before)
+        if heavy:
+            self.warnings.append(
+                f"plugin {entry.name!r} imports {', '.join(heavy)} when it is loaded "
+                f"({milliseconds:.0f} ms at every start)"
+            )
+        elif milliseconds > SLOW_MS:
+            self.warnings.append(f"plugin {entry.name!r} takes {milliseconds:.0f} ms to load")
+        dist = entry.dist
+        self.loaded.append(
+            Loaded(
+                entry.name,
+                dist.name if dist else "?",
+                dist.version if dist else "?",
+                milliseconds,
+                heavy,
+                error,
+            )
+        )
+
+    def _ask(self, hook: str) -> list[tuple[str, Any]]:
+        """Return each plugin's answers to a hook that adds, with the plugin's name."""
+        answers = []
+        for implementation in getattr(self.hook, hook).get_hookimpls():
+            name = implementation.plugin_name
+            try:
+                answers += [(name, answer) for answer in implementation.function()]
+            except Exception as problem:  # the plugin boundary, as above
+                first = f"{type(problem).__name__}: {problem}".splitlines()[0]
+                self.warnings.append(f"plugin {name!r} was left out: {hook} raised {first}")
+        return answers
+
+    def _classes(self, hook: str, base: type) -> list[tuple[str, Any]]:
+        """Return the classes that plugins add, without those that are not what they should be."""
+        found: dict[str, tuple[str, Any]] = {}
+        for plugin, cls in self._ask(hook):
+            if not (isinstance(cls, type) and issubclass(cls, base)):
+                self._leave_out(plugin, f"{cls!r} is no {base.__name__}")
+            elif cls.name in found:  # type: ignore[attr-defined]
+                owner = found[cls.name][0]  # type: ignore[attr-defined]
+                self._leave_out(plugin, f"{owner!r} already has a {base.__name__.lower()} {cls.name!r}")  # type: ignore[attr-defined]  # noqa: E501
+            else:
+                found[cls.name] = (plugin, cls)  # type: ignore[attr-defined]
+        return list(found.values())
+
+    def _leave_out(self, plugin: str, why: str) -> None:
+        self.warnings.append(f"part of plugin {plugin!r} was left out: {why}")
+
+    @functools.cached_property
+    def methods(self) -> Mapping[str, type[Method]]:
+        """Methods by name, in the order of their phases; no two flags are spelled alike."""
+        taken = {_spelling(key): "edgeshrink itself" for key in CORE_KEYS}
+        kept: list[type[Method]] = []
+        for plugin, method in self._classes("edgeshrink_methods", Method):
+            try:
+                spelled = {_spelling(key) for key in method.keys()}
+                spelled |= {f"no-{_spelling(method.name)}"} if method.value() is None else set()
+            except PluginError as problem:
+                self._leave_out(plugin, str(problem))
+                continue
+            clash = next((s for s in sorted(spelled) if s in taken), None)
+            if clash:
+                self._leave_out(plugin, f"--{clash} already belongs to {taken[clash]}")
+                continue
+            taken |= dict.fromkeys(spelled, f"plugin {plugin!r}")
+            kept.append(method)
+        return {m.name: m for m in sorted(kept, key=lambda m: (m.phase, m.name))}
+
+    @functools.cached_property
+    def targets(self) -> Mapping[str, type[Target]]:
+        """Targets by name."""
+        return {c.name: c for _, c in self._classes("edgeshrink_targets", Target)}
+
+    @functools.cached_property
+    def runtimes(self) -> Mapping[str, type[Runtime]]:
+        """Runtimes by name."""
+        return {c.name: c for _, c in self._classes("edgeshrink_runtimes", Runtime)}
+
+    @functools.cached_property
+    def reporters(self) -> Mapping[str, type[Reporter]]:
+        """Reporters by name."""
+        return {c.name: c for _, c in self._classes("edgeshrink_reporters", Reporter)}
+
+    @functools.cached_property
+    def metrics(self) -> Mapping[str, type[Metric]]:
+        """Metrics by name, in the order in which plugins give them."""
+        return {c.name: c for _, c in self._classes("edgeshrink_metrics", Metric)}
+
+    @functools.cached_property
+    def profile_folders(self) -> tuple[Path, ...]:
+        """Folders of device profiles: here, the user's, plugins', and what ships with us."""
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        package = Path(__file__).parent
+        checkout = package.parents[1] / "device_profiles"
+        shipped = checkout if checkout.is_dir() else package / "device_profiles"
+        added = [Path(folder) for _, folder in self._ask("edgeshrink_profile_folders")]
+        return (
+            Path("device_profiles"),
+            config / "edgeshrink" / "device_profiles",
+            *added,
+            shipped,
+        )
+
+
+def _spelling(key: str) -> str:
+    return key.replace("_", "-")
+
+
+@functools.cache
+def installed() -> Plugins:
+    """Return the plugins of this environment.
+
+    `EDGESHRINK_PLUGINS` names those to load, separated by commas; empty means none.
+    """
+    wanted = os.environ.get("EDGESHRINK_PLUGINS")
+    names = None if wanted is None else {name.strip() for name in wanted.split(",")}
+    found = importlib.metadata.entry_points(group=GROUP)
+    chosen = [e for e in found if names is None or e.name in names]
+    return Plugins(sorted(chosen, key=_ours_first))
+
+
+def _ours_first(entry: importlib.metadata.EntryPoint) -> tuple[bool, str]:
+    """Sort what ships with edgeshrink before what others add: who comes later must give way."""
+    return (entry.dist is None or entry.dist.name != "edgeshrink", entry.name)

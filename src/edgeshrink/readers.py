@@ -1,0 +1,264 @@
+"""Readers: from what the user names to stored arrays by part, before any split."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.archive import open_npz
+from edgeshrink.errors import DataError, UsageError, near
+from edgeshrink.images import decoder, image_folder
+from edgeshrink.importing import import_object
+from edgeshrink.modelkind import require
+from edgeshrink.part import Source, chunks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KEYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test", "x", "y")
+KERAS_SETS = (
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "cifar100",
+    "boston_housing",
+    "california_housing",
+)
+_KEY = re.compile(r"(x|y)(?:_(train|val|test))?(?:/(.+))?")
+_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_KEYS_HINT = "x_train, y_train, x_test, y_test; or x and y"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Arrays as they are stored.
+
+    Attributes:
+        inputs: arrays by part ("train", "val", "test", or "" for not yet split) and input name.
+        labels: the same for labels; the name is "" where a model has one output.
+        fingerprint: returns the SHA-256 of the content, in hex.
+    """
+
+    inputs: Mapping[str, Mapping[str, Source]]
+    labels: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+    fingerprint: Callable[[], str]
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def read(spec: str) -> Stored:
+    """Return what `spec` names: an .npz or .csv file, a folder of images, keras:NAME, module:function.
+
+    Raises:
+        UsageError: there is no such thing.
+        DataError: what it holds cannot be used.
+    """
+    path = Path(spec)
+    if spec.startswith("keras:"):
+        return _from_value(_keras_set(spec.removeprefix("keras:")), spec)
+    if _OBJECT.fullmatch(spec) and not path.exists():
+        function = import_object(spec, what="data")
+        return _from_value(function() if callable(function) else function, spec)
+    require(path, what="data file")
+    if path.is_dir():
+        return _from_folder(path)
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    if not head:
+        raise DataError(f"{path.name} is empty (0 bytes)", hint="copy or download it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise DataError(f"{path.name} is a Git LFS pointer, not the data", hint="git lfs pull")
+    if zipfile.is_zipfile(path) or head.startswith(b"PK"):
+        return _from_arrays(open_npz(path), path.name, lambda: file_digest([path]))
+    if path.suffix.lower() == ".csv":
+        return _from_csv(path)
+    raise DataError(
+        f"data must be an .npz file, a .csv file or a folder of images; {path.name} is none of them",
+        hint="numpy.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...)",
+    )
+
+
+def from_value(value: Any, name: str) -> Stored:
+    """Return what a plugin or a user's function answered, as stored arrays."""
+    return _from_value(value, name)
+
+
+def file_digest(paths: Iterable[Path], root: Path | None = None) -> str:
+    """Return the SHA-256 of files, with their names below `root` where it is given."""
+    whole = hashlib.sha256()
+    for path in paths:
+        if root is not None:
+            whole.update(path.relative_to(root).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
+
+
+def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[[], str]) -> Stored:
+    import numpy as np
+
+    inputs: dict[str, dict[str, Source]] = {}
+    labels: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+    ignored = []
+    for key, array in arrays.items():
+        match = _KEY.fullmatch(key)
+        if match is None:
+            ignored.append(key)
+            continue
+        side, part, column = match[1], match[2] or "", match[3]
+        if not array.shape:
+            raise DataError(f"{key} in {name} must have one row a sample; it is a single number")
+        if side == "x":
+            inputs.setdefault(part, {})[column or "x"] = array
+        else:
+            labels.setdefault(part, {})[column or ""] = np.asarray(array[:])
+    if not inputs:
+        typo = [k for k in ignored if near(k, KEYS, otherwise=" ").strip()]
+        raise DataError(
+            f"data must have x_train, x_test or x; {name} has {', '.join(arrays) or 'nothing'}",
+            hint=near(typo[0], KEYS) if typo else f"name the arrays {_KEYS_HINT}",
+        )
+    for part in inputs:
+        wanted = f"y_{part}" if part else "y"
+        close = [k for k in ignored if wanted in near(k, KEYS, otherwise=" ")]
+        if part not in labels and (labels or close):
+            raise DataError(
+                f"{name} has inputs for {part or 'all samples'} but no labels {wanted!r}",
+                hint=f"is {close[0]!r} a misspelling of it?" if close else f"add {wanted}",
+            )
+    class_names: tuple[str, ...] = ()
+    if "class_names" in arrays:
+        class_names = tuple(str(v) for v in arrays["class_names"][:])
+    return Stored(inputs, labels, fingerprint, class_names)
+
+
+def _from_value(value: Any, name: str) -> Stored:
+    import numpy as np
+
+    if isinstance(value, Stored):
+        return value
+    if isinstance(value, tuple | list):
+        try:
+            (x_train, y_train), (x_test, y_test) = value
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"data must be a dict like an .npz file, or (x_train, y_train), (x_test, y_test); "
+                f"{name} gave a {type(value).__name__} of {len(value)}"
+            ) from error
+        value = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    if not isinstance(value, Mapping):
+        raise DataError(f"data must be a dict of arrays; {name} gave {type(value).__name__}")
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):  # {"x_train": {"left": ..., "right": ...}}
+            flat |= {f"{key}/{inner}": array for inner, array in item.items()}
+        elif item is not None:
+            flat[str(key)] = item
+    arrays: dict[str, Source] = {}
+    for key, item in flat.items():
+        try:
+            array = np.asarray(item)
+        except ValueError as error:
+            raise DataError(f"{key} from {name} has rows of different lengths") from error
+        if array.dtype.hasobject:
+            raise DataError(f"arrays must hold numbers; {key} from {name} holds Python objects")
+        arrays[key] = array
+    return _from_arrays(arrays, name, lambda: _array_digest(arrays))
+
+
+def _array_digest(arrays: Mapping[str, Source]) -> str:
+    whole = hashlib.sha256()
+    for key in sorted(arrays):
+        array = arrays[key]
+        whole.update(f"{key} {array.dtype} {array.shape}\0".encode())
+        if array.shape:
+            for rows in chunks(array):
+                whole.update(array[rows].tobytes())
+    return whole.hexdigest()
+
+
+def _keras_set(name: str) -> Any:
+    if name not in KERAS_SETS:
+        raise UsageError(f"no keras data set {name!r}", hint=near(name, KERAS_SETS))
+    import keras
+
+    try:
+        return getattr(keras.datasets, name).load_data()
+    except Exception as error:  # keras.utils.get_file raises a bare Exception when offline
+        raise DataError(
+            f"could not download keras:{name}: {error}",
+            hint="connect to the network, or give the data as an .npz file",
+        ) from error
+
+
+def _from_folder(path: Path) -> Stored:
+    import numpy as np
+
+    parts, classes = image_folder(path)
+    files = [file for images, _ in parts.values() for file in images.paths]
+
+    def fingerprint() -> str:
+        return hashlib.sha256((file_digest(files, path) + decoder()).encode()).hexdigest()
+
+    return Stored(
+        {part: {"x": images} for part, (images, _) in parts.items()},
+        {part: {"": np.asarray(labels, np.int64)} for part, (_, labels) in parts.items()},
+        fingerprint,
+        classes,
+    )
+
+
+def _from_csv(path: Path) -> Stored:
+    import numpy as np
+
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            table = [row for row in csv.reader(stream) if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name} is not a table of text: {error}") from error
+    header = _header(table)
+    label = next((i for i, h in enumerate(header) if h.lower() in ("label", "y")), -1)
+    rows = table[1:] if header else table
+    width = len(table[0])
+    label %= width
+    if width < 2 or not rows:
+        raise DataError(f"a .csv file must have rows of features and a label; received {path.name}")
+    features = np.empty((len(rows), width - 1), np.float32)
+    for number, row in enumerate(rows, start=2 if header else 1):
+        if len(row) != width:
+            raise DataError(f"{path.name}: row {number} has {len(row)} cells, the first {width}")
+        try:
+            features[number - (2 if header else 1)] = [
+                float(v) for i, v in enumerate(row) if i != label
+            ]
+        except ValueError as error:
+            raise DataError(f"{path.name}: row {number} must hold numbers: {error}") from error
+    column = [row[label].strip() for row in rows]
+    labels = np.asarray([float(v) for v in column] if all(map(_is_number, column)) else column)
+    if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and len(set(column)) <= 100:
+        labels = labels.astype(np.int64)  # few whole numbers are classes
+    return Stored({"": {"x": features}}, {"": {"": labels}}, lambda: file_digest([path]))
+
+
+def _header(table: list[list[str]]) -> list[str]:
+    """Return the first row if it names columns: text where the second row has a number."""
+    if len(table) < 2:
+        return []
+    pairs = zip(table[0], table[1], strict=False)
+    named = any(not _is_number(a) and _is_number(b) for a, b in pairs)
+    return [cell.strip() for cell in table[0]] if named else []
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

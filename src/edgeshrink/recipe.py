@@ -1,0 +1,238 @@
+"""A recipe: an ordered list of methods with their options, and what makes it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from edgeshrink.artifact import Kind
+from edgeshrink.errors import RecipeError, UsageError, near
+from edgeshrink.flag import build
+from edgeshrink.method import Method, Training
+
+Methods = Mapping[str, type[Method]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to a model.
+
+    Attributes:
+        steps: in the order in which they run.
+        training: settings for every step that trains.
+        seed: of everything random.
+        without: methods that are on by default and were switched off.
+    """
+
+    steps: tuple[Method, ...] = ()
+    training: Training = Training()
+    seed: int = 0
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def from_flags(cls, values: Mapping[str, Any], methods: Methods, **rest: Any) -> Recipe:
+        """Return the recipe that flags mean: steps in the order of their phases.
+
+        Args:
+            values: by key, as `Method.keys` spells them: `{"prune": 0.8, "int8": True}`.
+            methods: the registry.
+            rest: `training` and `seed`.
+
+        Raises:
+            UsageError: an unknown key, a wrong value, or an option without its method.
+        """
+        owners = {key: method for method in methods.values() for key in method.keys()}
+        for key in values:
+            if key not in owners:
+                raise UsageError(f"no method has the option {key!r}", hint=near(key, owners))
+        steps, without = [], []
+        for method in methods.values():
+            given = {key: values[key] for key in method.keys() if values.get(key) is not None}
+            if not given:
+                continue
+            switch = given.get(method.name, True if method.default_on else None)
+            if switch is False:
+                without.append(method.name)
+            elif switch is None:
+                raise UsageError(
+                    f"{_spelled(next(iter(given)))} has no effect without {_spelled(method.name)}"
+                )
+            else:
+                parts: dict[str, dict[str, Any]] = {"options": {}, "training": {}, "on": {}}
+                for key, value in given.items():
+                    group, name = method.keys()[key]
+                    parts[group][name] = value
+                steps.append(method.of(parts["options"], parts["training"]))
+        steps.sort(key=lambda step: (step.phase, step.name))
+        return cls(tuple(steps), without=tuple(without), **rest)
+
+    @classmethod
+    def from_steps(cls, lines: Iterable[str], methods: Methods, **rest: Any) -> Recipe:
+        """Return the recipe of lines such as `prune sparsity=0.8 training.epochs=2`.
+
+        Raises:
+            UsageError: a line cannot be read, or names what does not exist.
+        """
+        steps = []
+        for line in lines:
+            try:
+                name, *words = shlex.split(line)
+            except ValueError as error:
+                raise UsageError(
+                    f"a step is a method and its options; received {line!r}",
+                    hint='as in --step "prune sparsity=0.8"',
+                ) from error
+            parts: dict[str, dict[str, Any]] = {"options": {}, "training": {}}
+            for word in words:
+                key, equals, value = word.partition("=")
+                if not equals:
+                    raise UsageError(
+                        f"step {line!r}: options are written key=value; received {word!r}"
+                    )
+                group = "training" if key.startswith("training.") else "options"
+                parts[group][key.removeprefix("training.")] = value
+            steps.append(_method(name, methods).of(parts["options"], parts["training"]))
+        return cls(tuple(steps), **rest)
+
+    @classmethod
+    def from_toml(cls, text: str, methods: Methods, *, origin: str = "recipe") -> Recipe:
+        """Return the recipe written in a TOML document.
+
+        Raises:
+            RecipeError: it is not TOML, or names a key, method or value that does not exist.
+        """
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"{origin} is not TOML: {error}") from error
+        known = ("step", "training", "seed", "without")
+        for key in document:
+            if key not in known:
+                raise RecipeError(f"{origin} has an unknown key {key!r}", hint=near(key, known))
+        try:
+            return cls(
+                tuple(_step(table, methods) for table in _tables(document.get("step", []))),
+                build(Training, document.get("training", {}), "training"),
+                _seed(document.get("seed", 0)),
+                tuple(_method(name, methods).name for name in document.get("without", [])),
+            )
+        except UsageError as error:  # right words, but this is inside a file
+            raise RecipeError(f"{origin}: {error}", hint=error.hint) from error
+
+    def completed(self, methods: Methods, produces: Kind) -> Recipe:
+        """Return the recipe with what its steps ask for and what is on by default.
+
+        Args:
+            methods: the registry.
+            produces: the kind of file that is asked for; a .tflite gets the default precision
+                where no step sets one, and the steps that are on by default.
+        """
+        steps = [s for step in self.steps for s in (*step.before(), step)]
+        if produces is Kind.TFLITE:
+            added = [
+                method()
+                for method in methods.values()
+                if (method.default and not any(s.slot == method.slot for s in steps))
+                or (
+                    method.default_on
+                    and method.name not in self.without
+                    and not any(s.name == method.name for s in steps)
+                )
+            ]
+            for step in sorted(added, key=lambda s: s.phase):
+                place = len(steps)
+                while place and steps[place - 1].phase > step.phase:
+                    place -= 1
+                steps.insert(place, step)
+        return replace(self, steps=tuple(steps))
+
+    def check_order(self, base: Kind) -> None:
+        """Raise where a step cannot take what comes before it, or a slot is filled twice.
+
+        Raises:
+            UsageError: with both steps named.
+        """
+        kind, source = base, "the model"
+        filled: dict[str, Method] = {}
+        for step in self.steps:
+            if step.slot and step.slot in filled:
+                raise UsageError(
+                    f"a recipe has one {step.slot}; received {filled[step.slot].name} and {step.name}",
+                    hint=f"drop {filled[step.slot].name} or {step.name}",
+                )
+            if step.slot:
+                filled[step.slot] = step
+            if kind not in step.accepts:
+                wanted = " or ".join(f"a {k} model" for k in step.accepts)
+                raise UsageError(
+                    f"{step.name} takes {wanted} but gets a {kind} model from {source}",
+                    hint=f"put {step.name} earlier, or drop one of them",
+                )
+            kind, source = step.produces, step.name
+
+    def resolved(self, step: Method) -> Training:
+        """Return a step's training settings: its own, then the recipe's, then the method's."""
+        if step.training is None:
+            return Training()
+        return step.tuning.over(self.training).over(step.training)
+
+    def to_toml(self) -> str:
+        """Return the TOML document that makes this recipe again."""
+        lines = [f"seed = {self.seed}"]
+        if self.without:
+            lines.append(f"without = {_value(self.without)}")
+        lines += _table("training", self.training)
+        for step in self.steps:
+            lines += ["", "[[step]]", f'method = "{step.name}"']
+            lines += [f"{key} = {_value(value)}" for key, value in step.given().items()]
+            lines += _table("step.training", step.tuning)
+        return "\n".join(lines) + "\n"
+
+
+def _spelled(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _method(name: Any, methods: Methods) -> type[Method]:
+    if not isinstance(name, str) or name not in methods:
+        raise UsageError(f"no method {name!r}", hint=near(str(name), methods))
+    return methods[name]
+
+
+def _tables(steps: Any) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
+        raise UsageError("steps are written as [[step]] tables")
+    return steps
+
+
+def _step(table: Mapping[str, Any], methods: Methods) -> Method:
+    if "method" not in table:
+        raise UsageError(f"a [[step]] needs a method; received {dict(table)}")
+    options = {k: v for k, v in table.items() if k not in ("method", "training")}
+    return _method(table["method"], methods).of(options, table.get("training"))
+
+
+def _seed(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise UsageError(f"seed must be a whole number at least 0; received {value!r}")
+    return value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # TOML's basic strings escape as JSON's do
+    return repr(value)
+
+
+def _table(name: str, training: Training) -> list[str]:
+    given = [(f.name, getattr(training, f.name)) for f in fields(training)]
+    rows = [f"{key} = {_value(value)}" for key, value in given if value is not None]
+    return ["", f"[{name}]", *rows] if rows else []

@@ -1,0 +1,144 @@
+"""A report: the ledger of a run with all that is needed to read it, and how it is rendered."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from edgeshrink.errors import EdgeshrinkError, UsageError
+from edgeshrink.ledger import Latency, Ledger, Row
+from edgeshrink.measure import DeviceInfo
+from edgeshrink.method import Agreement
+from edgeshrink.metric import Score
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run found.
+
+    Attributes:
+        model: path of the base.
+        output: path of the result.
+        command: what was typed, or called.
+        recipe: the TOML that makes it again.
+        device: name of the profile that it was made for.
+        device_info: what the device said, if it was timed.
+        data: the data set in words and counts; empty without data.
+        ledger: one row a stage.
+        notes: sentences that belong to no row.
+        snippet: a short Python program that runs the result.
+        versions: of what took part, by distribution.
+        failed: why the run ends in exit code 4, or empty.
+        schema: of this document.
+    """
+
+    model: str
+    output: str
+    command: str
+    recipe: str
+    device: str
+    device_info: DeviceInfo | None
+    data: Mapping[str, Any]
+    ledger: Ledger
+    notes: tuple[str, ...] = ()
+    snippet: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failed: str = ""
+    schema: int = SCHEMA
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; ratios and significance are written out."""
+        document = asdict(self)
+        document["ledger"] = {
+            "base_bytes": self.ledger.base_bytes,
+            "rows": [
+                {
+                    **asdict(row),
+                    "ratio": self.ledger.ratio(row),
+                    "sparsity": row.sparsity,
+                    "significant": row.significant,
+                }
+                for row in self.ledger.rows
+            ],
+        }
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Report:
+        """Return the report that `as_dict` wrote.
+
+        Raises:
+            EdgeshrinkError: it is no report, or one of another schema.
+        """
+        if document.get("schema") != SCHEMA:
+            raise EdgeshrinkError(
+                f"a report of schema {SCHEMA} is needed; received schema {document.get('schema')!r}",
+                hint="make the report again with this version",
+            )
+        try:
+            values = dict(document)
+            values["ledger"] = Ledger(tuple(_row(r) for r in document["ledger"]["rows"]))
+            if info := document["device_info"]:
+                values["device_info"] = DeviceInfo(**info)
+            values["notes"] = tuple(document["notes"])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise EdgeshrinkError(f"this is not a whole report: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Return the report in a file, a run folder, or beside an output file.
+
+        Raises:
+            UsageError: there is none.
+            EdgeshrinkError: what is there is no report.
+        """
+        places = (path / "report.json", path.with_suffix(".report.json"), path)
+        file = next((p for p in places if p.is_file() and p.suffix == ".json"), None)
+        if file is None:
+            raise UsageError(
+                f"no report in {str(path)!r}",
+                hint="name a run folder, a .report.json file, or the .tflite beside it",
+            )
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise EdgeshrinkError(f"{file} is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise EdgeshrinkError(f"{file} is not a report")
+        return cls.from_dict(document)
+
+
+def _row(document: Mapping[str, Any]) -> Row:
+    values = {k: v for k, v in document.items() if k not in ("ratio", "sparsity", "significant")}
+    values["scores"] = tuple(Score(**s) for s in document["scores"])
+    values["notes"] = tuple(document["notes"])
+    if document["agreement"]:
+        values["agreement"] = Agreement(**document["agreement"])
+    if document["latency"]:
+        values["latency"] = Latency(**document["latency"])
+    return Row(**values)
+
+
+class Reporter(ABC):
+    """A way to write a report down.
+
+    Attributes:
+        name: as in `--format`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def render(self, report: Report) -> str:
+        """Return the report as text."""
+
+    @abstractmethod
+    def compare(self, reports: Mapping[str, Report]) -> str:
+        """Return the results of several reports side by side, by name."""

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from edgeshrink_targets.local import Local
 
 from edgeshrink.errors import CommandFailed, TargetError, UsageError
+from edgeshrink_targets.local import Local
 
 GRANDCHILD = """
 import pathlib, subprocess, sys, time

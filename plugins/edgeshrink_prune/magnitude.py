@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
 from edgeshrink.api import Context, ModelError, UsageError, near
 from edgeshrink.nn.training import Masks, finetune
 
@@ -59,7 +60,7 @@ def prune(model: keras.Model, options: Options, context: Context) -> keras.Model
         raise ModelError("training wrote over zeros that the masks hold")
     context.notes.append(
         f"{sum(zeros) / sum(sizes):.1%} zeros in the {len(variables)} kernels in scope, "
-        f"{sum(zeros) / model.count_params():.1%} of all parameters"
+        f"{sum(zeros) / model.count_params():.1%} among all parameters"
     )
     return model
 

@@ -172,9 +172,7 @@ class Int16x8(Precision):
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse recurrent loops and a lack of data."""
         if not calibrates(plan):
-            raise UsageError(
-                "int16x8 needs data to calibrate activations with", hint="pass --data"
-            )
+            raise UsageError("int16x8 needs data to calibrate activations with", hint="pass --data")
         if plan.base.recurrent:
             raise ModelError(
                 "integer activations of a recurrent loop crash TensorFlow's converter; "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+
 from edgeshrink.api import Context, VerificationError
 from edgeshrink.nn.convert import Conversion, convert
 from edgeshrink.nn.flat import float_operators, read
@@ -51,9 +52,7 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
         for grain in _grains(options.granularity)
     }
     made = _made(model, wants, context, calibrated=True)
-    left = [
-        f"{operator.name}: {reason}" for operator, reason in float_operators(read(made))
-    ]
+    left = [f"{operator.name}: {reason}" for operator, reason in float_operators(read(made))]
     if left and options.float_ops == "refuse":
         raise VerificationError(
             f"--int8-float-ops refuse, and {len(left)} operators stayed in float: "
@@ -100,7 +99,7 @@ def _calibration(context: Context) -> dict[str, np.ndarray]:
     data = context.data
     assert data is not None
     assert data.calibration is not None
-    return data.inputs(data.calibration, np.arange(len(data.calibration)))
+    return data.values(data.calibration, np.arange(len(data.calibration)))
 
 
 def _chosen(made: Mapping[str, bytes], context: Context) -> bytes:
@@ -108,8 +107,9 @@ def _chosen(made: Mapping[str, bytes], context: Context) -> bytes:
 
     As well means: within one standard error of the best share of agreement.
     """
-    shares = {name: context.agreement(data).share for name, data in made.items()}
-    samples = context.agreement(next(iter(made.values()))).samples
+    agreed = {name: context.agreement(data) for name, data in made.items()}
+    shares = {name: agreement.share for name, agreement in agreed.items()}
+    samples = next(iter(agreed.values())).samples
     best = max(shares.values())
     slack = math.sqrt(max(best * (1 - best), 1 / samples) / samples)
     good = [name for name, share in shares.items() if share >= best - slack]

@@ -70,6 +70,7 @@ class Local(Target):
         command started.
 
         Args:
+            *argv: the program and its arguments.
             timeout: seconds; None waits for ever.
             watch: called with each line of standard output as it comes, without its line end.
 

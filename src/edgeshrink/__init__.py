@@ -1,1 +1,150 @@
-"""Make Keras models small, and prove it on the device."""
+"""Make Keras models small, and prove it on the device.
+
+Example:
+    >>> import edgeshrink                                                   # doctest: +SKIP
+    >>> report = edgeshrink.compress("model.keras", prune=0.8, int8=True,
+    ...                              data="mnist.npz", preprocess="scale=1/255")
+    >>> report.ledger.final.score.value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeshrink.engine import BenchReport
+    from edgeshrink.report import Report
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "bench", "compress"]
+
+
+def compress(
+    model: str | Path,
+    *,
+    out: str | Path | None = None,
+    recipe: str | Path | None = None,
+    steps: Sequence[str] = (),
+    training: dict[str, Any] | None = None,
+    seed: int = 0,
+    data: str = "",
+    preprocess: str = "none",
+    device: str = "desktop",
+    force: bool = False,
+    unsafe: bool = False,
+    custom: Sequence[str] = (),
+    input_shapes: dict[str, tuple[int, ...]] | None = None,
+    metric: str = "",
+    run: str | Path | None = None,
+    calibration: int = 200,
+    **flags: Any,
+) -> Report:
+    """Compress a Keras model and return the report; the same as `edgeshrink compress`.
+
+    Args:
+        model: a .keras or .h5 file, or a SavedModel folder.
+        out: the .tflite or .keras file to write; None puts `<model>.tflite` here.
+        recipe: a recipe file; goes with neither `steps` nor flags.
+        steps: lines such as `"prune sparsity=0.8"`, in the order in which they run.
+        training: settings for all steps: `{"epochs": 5, "lr": 1e-3}`.
+        seed: of everything random.
+        data: a data set, as `--data` takes it.
+        preprocess: what is done to samples before the model sees them.
+        device: name or path of a device profile.
+        force: overwrite `out`, and go on where a check says stop.
+        unsafe: code inside the model file may run.
+        custom: `module:object` of classes that are not Keras's.
+        input_shapes: fixed shapes of inputs with dynamic dimensions, batch included.
+        metric: the metric of record.
+        run: the run folder; None puts it beside `out`.
+        calibration: samples that calibrate activations.
+        flags: methods and their options as on the command line, with underscores:
+            `prune=0.8, prune_scope="layer", int8=True`.
+
+    Returns:
+        The report; `report.failed` says why a result is doubtful.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from edgeshrink.engine import Request, plan
+    from edgeshrink.engine import compress as run_plan
+    from edgeshrink.errors import UsageError
+    from edgeshrink.flag import build
+    from edgeshrink.method import Training
+    from edgeshrink.plugins import installed
+    from edgeshrink.recipe import Recipe
+
+    if sum(map(bool, (recipe, steps, flags))) > 1:
+        raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
+    plugins = installed()
+    settings = {"training": build(Training, training or {}, "training"), "seed": seed}
+    if recipe:
+        wanted = Recipe.from_toml(
+            Path(recipe).read_text(encoding="utf-8"), plugins.methods, origin=str(recipe)
+        )
+    elif steps:
+        wanted = Recipe.from_steps(steps, plugins.methods, **settings)
+    else:
+        wanted = Recipe.from_flags(flags, plugins.methods, **settings)
+    request = Request(
+        model=Path(model),
+        recipe=wanted,
+        out=Path(out) if out else Path(f"{Path(model).stem}.tflite"),
+        data=data,
+        preprocess=preprocess,
+        calibration=calibration,
+        device=device,
+        run=Path(run) if run else None,
+        force=force,
+        unsafe=unsafe,
+        custom=tuple(custom),
+        input_shapes=input_shapes or {},
+        metric=metric,
+        command="edgeshrink.compress(...)",
+    )
+    return run_plan(plan(request, plugins), plugins)
+
+
+def bench(
+    *models: str | Path,
+    devices: Sequence[str] = ("desktop",),
+    rules: str = "quick",
+    threads: int | None = None,
+    data: str = "",
+    preprocess: str = "none",
+) -> BenchReport:
+    """Measure .tflite files on devices; the same as `edgeshrink bench`.
+
+    Args:
+        models: .tflite files; the first is what the others are compared with.
+        devices: names or paths of device profiles.
+        rules: how long to measure: `demo`, `quick` or `mlperf`.
+        threads: of the runtime; None means each profile's default.
+        data: a data set with test samples, for accuracy.
+        preprocess: what is done to samples before the models see them.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from dataclasses import replace
+
+    from edgeshrink.engine import BenchRequest
+    from edgeshrink.engine import bench as measure
+    from edgeshrink.errors import UsageError, near
+    from edgeshrink.measure import RULES
+    from edgeshrink.plugins import installed
+
+    if rules not in RULES:
+        raise UsageError(f"no rules {rules!r}", hint=near(rules, RULES))
+    request = BenchRequest(
+        tuple(Path(model) for model in models),
+        tuple(devices),
+        plan=replace(RULES[rules], threads=threads),
+        data=data,
+        preprocess=preprocess,
+        command="edgeshrink.bench(...)",
+    )
+    return measure(request, installed())

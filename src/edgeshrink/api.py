@@ -21,6 +21,7 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, build, options_of
+from edgeshrink.ledger import Latency, Ledger, Row
 from edgeshrink.measure import (
     BenchPlan,
     DeviceInfo,
@@ -63,6 +64,8 @@ __all__ = [
     "Failure",
     "Flag",
     "Kind",
+    "Latency",
+    "Ledger",
     "Measurement",
     "Method",
     "Metric",
@@ -79,6 +82,7 @@ __all__ = [
     "RecipeError",
     "Report",
     "Reporter",
+    "Row",
     "Runtime",
     "Score",
     "Session",

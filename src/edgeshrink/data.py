@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink.checks import check_stored
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.fit import adapt_inputs, check_labels
-from edgeshrink.part import Column, Part, chunks, is_one_hot, task_of
+from edgeshrink.part import Column, Part
 from edgeshrink.preprocess import Preprocess, warn_double_scaling
 from edgeshrink.readers import Stored, from_value, read
+from edgeshrink.split import split_rows, strata_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ TEST_SHARE = 0.2
 WRITE_BATCH = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Samples in disjoint parts, and how they are preprocessed.
 
@@ -46,7 +47,7 @@ class Dataset:
     validation: Part | None
     calibration: Part | None
     test: Part | None
-    preprocess: Preprocess = Preprocess()
+    preprocess: Preprocess = field(default_factory=Preprocess)
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     split: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content, the split and the preprocessing, in hex; read when first asked."""
+        """SHA-256 of content, split and preprocessing, in hex; computed when first asked."""
         shapes = {
             name: column.shape[1:]
             for part in self.parts().values()
@@ -123,7 +124,7 @@ class Dataset:
         written = {}
         for position, (name, column) in enumerate(part.inputs.items()):
             path = folder / f"{position}_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.npy"
-            out: np.ndarray[Any, Any] | None = None
+            out: np.memmap[Any, Any] | None = None
             for start in range(0, len(part), WRITE_BATCH):
                 rows = np.arange(start, min(start + WRITE_BATCH, len(part)))
                 values = self._prepared(column, column.take(rows))
@@ -162,7 +163,14 @@ class Dataset:
             if outputs is not None and name != "calibration":
                 check_labels(name, fitted, outputs)
             adapted[name] = fitted
-        return replace(self, **adapted, notes=tuple(notes))
+        return replace(
+            self,
+            train=adapted.get("train"),
+            validation=adapted.get("validation"),
+            calibration=adapted.get("calibration"),
+            test=adapted.get("test"),
+            notes=tuple(notes),
+        )
 
     def check_model(
         self,
@@ -173,9 +181,7 @@ class Dataset:
         return self.for_model(inputs, outputs).notes
 
     def _prepared(self, column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        import numpy as np
-
-        if np.dtype(column.wanted).kind in "iu":  # token ids and the like are not scaled
+        if column.wanted.startswith(("int", "uint")):  # token ids and the like are not scaled
             return values.astype(column.wanted)
         return self.preprocess(values)
 
@@ -213,39 +219,7 @@ def load(
     if isinstance(answer, Dataset):
         return answer
     stored = read(spec) if answer is None else from_value(answer, spec)
-    return _split(_checked(stored, spec), spec, prepared, seed, validation, calibration)
-
-
-def split_rows(
-    rows: np.ndarray[Any, Any],
-    count: int,
-    seed: int,
-    strata: np.ndarray[Any, Any] | None = None,
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Split rows into `count` chosen by a seed and the rest, each in its old order.
-
-    Args:
-        rows: row numbers.
-        count: how many to choose, at most all.
-        seed: gives the choice.
-        strata: a class for each row; every class is then chosen from in proportion.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    groups = [np.arange(len(rows))]
-    if strata is not None:
-        groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
-    exact = [count * len(group) / max(len(rows), 1) for group in groups]
-    quotas = [math.floor(e) for e in exact]
-    # the largest remainders get what rounding left over
-    by_remainder = sorted(range(len(groups)), key=lambda i: quotas[i] - exact[i])
-    for position in by_remainder[: count - sum(quotas)]:
-        quotas[position] += 1
-    chosen = np.zeros(len(rows), bool)
-    for group, quota in zip(groups, quotas, strict=True):
-        chosen[rng.permutation(group)[:quota]] = True
-    return rows[chosen], rows[~chosen]
+    return _split(check_stored(stored, spec), spec, prepared, seed, validation, calibration)
 
 
 def _split(
@@ -265,7 +239,7 @@ def _split(
         if len(train) < 2:
             raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
         count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)
-        chosen, rest = split_rows(train.rows, count, seed, _strata(train))
+        chosen, rest = split_rows(train.rows, count, seed, strata_of(train))
         test, train = train.subset(chosen), train.subset(rest)
         notes.append(
             f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
@@ -277,10 +251,10 @@ def _split(
     else:
         if held is None and validation > 0 and len(train) > 1:
             count = min(max(1, round(validation * len(train))), len(train) - 1)
-            chosen, rest = split_rows(train.rows, count, seed + 1, _strata(train))
+            chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train))
             held, train = train.subset(chosen), train.subset(rest)
         count = min(calibration, len(train))
-        chosen, _ = split_rows(train.rows, count, seed + 2, _strata(train))
+        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train))
         sample = train.subset(np.asarray(chosen))
     return Dataset(
         name=spec,
@@ -303,90 +277,5 @@ def _part(stored: Stored, name: str) -> Part:
     if labels is not None and set(labels) == {""}:
         labels = labels[""]
     sources = stored.inputs[name]
-    return (
-        Part(sources, np.arange(next(iter(sources.values())).shape[0]), labels or None)
-        if (labels is None or isinstance(labels, Mapping))
-        else Part(sources, np.arange(next(iter(sources.values())).shape[0]), labels)
-    )
-
-
-def _strata(part: Part) -> np.ndarray[Any, Any] | None:
-    """Return the class of each sample where the labels are one class a sample."""
-    labels = part.labels
-    if isinstance(labels, Mapping):
-        labels = next(iter(labels.values()))
-    if labels is None or task_of(labels) == "regression":
-        return None
-    if is_one_hot(labels):
-        labels = labels.argmax(axis=-1)
-    found: np.ndarray[Any, Any] | None = labels if labels.ndim == 1 else None
-    return found
-
-
-def _checked(stored: Stored, spec: str) -> Stored:
-    """Return the data with its labels in shape, after checking what holds for any model."""
-    labels = _integer_classes({p: dict(named) for p, named in stored.labels.items()})
-    class_names = stored.class_names or labels[1]
-    for part, inputs in stored.inputs.items():
-        end = f"_{part}" if part else ""
-        lengths = {
-            f"x{end}{f'/{n}' if len(inputs) > 1 else ''}": s.shape[0] for n, s in inputs.items()
-        }
-        named = labels[0].get(part, {})
-        lengths |= {f"y{end}{f'/{n}' if n else ''}": len(y) for n, y in named.items()}
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
-            raise DataError(f"inputs and labels must be as many; {spec} has {told}")
-        if 0 in lengths.values():
-            raise DataError(f"a part must have samples; {next(iter(lengths))} in {spec} is empty")
-        for name, source in inputs.items():
-            _check_finite(source, f"x{end}{f'/{name}' if len(inputs) > 1 else ''} in {spec}")
-        for name, values in named.items():
-            where = f"y{end}{f'/{name}' if name else ''} in {spec}"
-            _check_finite(values, where)
-            if values.ndim == 1 and len(values) > 1 and task_of(values) != "regression":
-                first = values[0]
-                if (values == first).all():
-                    raise DataError(
-                        f"labels must be of two classes or more; {where} is all {first}"
-                    )
-    return replace(stored, labels=labels[0], class_names=class_names)
-
-
-def _integer_classes(
-    labels: dict[str, dict[str, Any]],
-) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
-    """Return labels with (n, 1) made (n,) and text made integers, and the class names."""
-    import numpy as np
-
-    for named in labels.values():
-        for name, values in named.items():
-            if values.ndim == 2 and values.shape[1] == 1:
-                values = values[:, 0]
-            named[name] = values.astype(np.uint8) if values.dtype.kind == "b" else values
-    text = [v for named in labels.values() for v in named.values() if v.dtype.kind in "US"]
-    if not text:
-        return labels, ()
-    classes = np.unique(np.concatenate([v.astype(str) for v in text]))
-    for named in labels.values():
-        for name, values in named.items():
-            if values.dtype.kind in "US":
-                named[name] = np.searchsorted(classes, values.astype(str))
-    return labels, tuple(str(c) for c in classes)
-
-
-def _check_finite(source: Any, where: str) -> None:
-    import numpy as np
-
-    if source.dtype.kind not in "fiub":
-        raise DataError(f"arrays must hold real numbers; {where} holds {source.dtype}")
-    if source.dtype.kind != "f":
-        return
-    for rows in chunks(source):
-        bad = ~np.isfinite(source[rows])
-        if bad.any():
-            row = rows.start + int(np.argwhere(bad)[0][0])
-            raise DataError(
-                f"data must be finite; {where} has NaN or infinity, first in sample {row}",
-                hint="drop or repair those samples",
-            )
+    rows = np.arange(next(iter(sources.values())).shape[0])
+    return Part(sources, rows, labels)

@@ -76,7 +76,7 @@ class Option:
 
 
 @cache
-def options_of(cls: type) -> tuple[Option, ...]:
+def options_of(cls: Any) -> tuple[Option, ...]:
     """Return the options that a dataclass declares, in order.
 
     Raises:
@@ -89,7 +89,8 @@ def options_of(cls: type) -> tuple[Option, ...]:
         flag = next((m for m in get_args(hint)[1:] if isinstance(m, Flag)), None)
         if get_origin(hint) is not Annotated or flag is None:
             raise PluginError(
-                f"{cls.__module__}.{cls.__qualname__}.{field.name} must be Annotated[type, Flag(...)]"
+                f"{cls.__module__}.{cls.__qualname__}.{field.name} must be "
+                "Annotated[type, Flag(...)]"
             )
         found.append(Option(field.name, get_args(hint)[0], flag, field.default))
     return tuple(found)

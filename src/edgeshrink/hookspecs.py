@@ -85,7 +85,9 @@ def edgeshrink_step_progress(step: Method | None, fraction: float, note: str) ->
 
 
 @hookspec
-def edgeshrink_step_finished(step: Method, artifact: Artifact, seconds: float, reused: bool) -> None:
+def edgeshrink_step_finished(
+    step: Method, artifact: Artifact, seconds: float, reused: bool
+) -> None:
     """A step has ended; its result is on disk, made now or found from an earlier run."""
 
 

@@ -56,7 +56,8 @@ class Images:
         Raises:
             DataError: no image can have that shape.
         """
-        sizes = [own if asked is None else asked for own, asked in zip(self.shape[1:], shape)]
+        own = self.shape[1:]
+        sizes = [o if s is None else s for o, s in zip(own, shape, strict=False)]
         if len(shape) != 3 or sizes[2] not in _CHANNELS:
             raise DataError(
                 f"images have height, width and 1, 3 or 4 channels; the model wants {tuple(shape)}"

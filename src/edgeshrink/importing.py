@@ -11,9 +11,10 @@ from edgeshrink.errors import UsageError, near
 
 
 def import_object(spec: str, *, what: str) -> Any:
-    """Return the object that `module:object` names; the working directory counts as a module path.
+    """Return the object that `module:object` names; modules may be in the working directory.
 
     Args:
+        spec: the module's dotted name, a colon, and the object's name in it.
         what: what the object is for, in messages, such as "--custom".
 
     Raises:

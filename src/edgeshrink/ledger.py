@@ -116,12 +116,14 @@ class Ledger:
         return next((row.latency for row in self.rows if row.latency), None)
 
 
-def observations(row: Row, before: Row) -> list[str]:
+def observations(row: Row, before: Row, uncompressed: Latency | None = None) -> list[str]:
     """Return a sentence for each thing that the step of `row` did not do, or did badly.
 
     Args:
         row: a stage.
         before: the stage that it was made from.
+        uncompressed: latency of the base; a step that made the first file that runs is
+            compared with it.
     """
     said = []
     if row.kind == before.kind and row.compressed_bytes >= before.compressed_bytes * 0.995:
@@ -129,18 +131,15 @@ def observations(row: Row, before: Row) -> list[str]:
             f"{row.step} did not make the file smaller: {before.compressed_bytes:,} bytes "
             f"compressed before, {row.compressed_bytes:,} after"
         )
-    if row.latency and before.latency:
-        gain = before.latency.median_ms / row.latency.median_ms
-        noise = NORMAL_95 * (before.latency.standard_error_ms + row.latency.standard_error_ms)
-        difference = abs(before.latency.median_ms - row.latency.median_ms)
-        if gain < 0.95 and difference > noise:
-            said.append(
-                f"{row.step} made it slower on {row.latency.device}: "
-                f"{before.latency.median_ms:.3g} ms before, {row.latency.median_ms:.3g} ms after"
-            )
-        elif gain < 1.05:
-            said.append(
-                f"{row.step} did not change the latency on {row.latency.device} "
-                f"({before.latency.median_ms:.3g} → {row.latency.median_ms:.3g} ms)"
-            )
+    first_that_runs = row.kind != before.kind
+    earlier = uncompressed if first_that_runs else before.latency
+    if row.latency is None or earlier is None:
+        return said
+    now, then = row.latency.median_ms, earlier.median_ms
+    noise = NORMAL_95 * (row.latency.standard_error_ms + earlier.standard_error_ms)
+    told = f"{then:.3g} ms before, {now:.3g} ms after, on {row.latency.device}"
+    if now > then * 1.05 and now - then > noise:
+        said.append(f"{row.step} made it slower: {told}")
+    elif first_that_runs and now > then * 0.95:
+        said.append(f"{row.step} did not make it faster: {told}")
     return said

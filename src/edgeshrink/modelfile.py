@@ -198,6 +198,8 @@ def refuse(
         warnings.append(f"{source} was saved by Keras {found.keras_version}: rebuilt in Keras 3")
     if found.dtype_policy != "float32":
         warnings.append(f"{source} computes in {found.dtype_policy}")
+    if found.kind is Kind.SAVEDMODEL and not found.class_name:
+        warnings.append(f"{source} is a serving function: it can be converted, not compressed")
     return tuple(warnings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +33,7 @@ class Source(Protocol):
         """Return the samples of these rows as one array."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
 class Column:
     """One input of a set of samples: rows of a source, with the model's sample shape.
 
@@ -68,7 +68,7 @@ class Column:
         return values[..., None] if self.channel else values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
 class Part:
     """A set of samples, such as those for training.
 
@@ -172,3 +172,12 @@ def chunks(source: Source) -> Iterator[slice]:
     step = max(1, CHUNK_BYTES // row_bytes)
     for start in range(0, samples, step):
         yield slice(start, min(start + step, samples))
+
+
+def labels_by_output(part: Part, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return a part's labels by the names of a model's outputs; an output without is absent."""
+    if part.labels is None:
+        return {}
+    if isinstance(part.labels, Mapping):
+        return {name: part.labels[name] for name in outputs if name in part.labels}
+    return {outputs[0]: part.labels}

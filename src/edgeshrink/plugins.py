@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import inspect
 import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pluggy
 
 from edgeshrink import hookspecs
 from edgeshrink.errors import PluginError
+from edgeshrink.flag import options_of
 from edgeshrink.method import Method
 from edgeshrink.metric import Metric
 from edgeshrink.report import Reporter
@@ -25,13 +28,16 @@ from edgeshrink.target import Target
 GROUP = "edgeshrink"
 HEAVY = ("tensorflow", "keras", "numpy", "ai_edge_litert", "torch", "jax", "h5py")
 SLOW_MS = 200.0
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 # The flags of `edgeshrink compress` itself, by key, which no method may take. A test holds this
 # list against the command.
 CORE_KEYS = frozenset(
-    """at batch_size calibration custom data debug device dry_run epochs force format help
-    input_shape json loss lr metric output o preprocess recipe run seed step teacher
-    unsafe""".split()
+    (
+        *("at", "custom", "data", "debug", "device", "dry_run", "force", "help", "input_shape"),
+        *("json", "metric", "o", "output", "preprocess", "recipe", "run", "step", "unsafe"),
+        *("batch_size", "calibration", "epochs", "loss", "lr", "seed", "teacher"),
+    )
 )
 
 
@@ -53,6 +59,7 @@ class Plugins:
     Attributes:
         loaded: one entry a plugin, the broken ones with their error.
         warnings: a line for each plugin, or part of one, that was left out or is slow.
+        owners: the plugin that added a class, by class.
     """
 
     def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint]) -> None:
@@ -61,6 +68,7 @@ class Plugins:
         self.hook = self._manager.hook
         self.loaded: list[Loaded] = []
         self.warnings: list[str] = []
+        self.owners: dict[type, str] = {}
         for entry in entry_points:
             self._load(entry)
 
@@ -78,9 +86,9 @@ class Plugins:
         try:
             self._manager.register(entry.load(), name=entry.name)
             self._manager.check_pending()
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             # the plugin boundary: whatever a stranger's code raises must not take us down
-            error = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            error = _said(problem)
             self.unregister(entry.name)
             self.warnings.append(f"plugin {entry.name!r} was left out: {error}")
         milliseconds = (time.perf_counter() - started) * 1e3
@@ -111,22 +119,29 @@ class Plugins:
             name = implementation.plugin_name
             try:
                 answers += [(name, answer) for answer in implementation.function()]
-            except Exception as problem:  # the plugin boundary, as above
-                first = f"{type(problem).__name__}: {problem}".splitlines()[0]
-                self.warnings.append(f"plugin {name!r} was left out: {hook} raised {first}")
+            except (Exception, SystemExit) as problem:  # the plugin boundary, as above
+                self._leave_out(name, f"{hook} raised {_said(problem)}")
         return answers
 
     def _classes(self, hook: str, base: type) -> list[tuple[str, Any]]:
         """Return the classes that plugins add, without those that are not what they should be."""
         found: dict[str, tuple[str, Any]] = {}
         for plugin, cls in self._ask(hook):
+            kind, name = base.__name__, getattr(cls, "name", None)
             if not (isinstance(cls, type) and issubclass(cls, base)):
-                self._leave_out(plugin, f"{cls!r} is no {base.__name__}")
-            elif cls.name in found:  # type: ignore[attr-defined]
-                owner = found[cls.name][0]  # type: ignore[attr-defined]
-                self._leave_out(plugin, f"{owner!r} already has a {base.__name__.lower()} {cls.name!r}")  # type: ignore[attr-defined]  # noqa: E501
+                self._leave_out(plugin, f"{cls!r} is no {kind}")
+            elif inspect.isabstract(cls):
+                missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+                self._leave_out(plugin, f"{cls.__qualname__} has no {missing}")
+            elif not isinstance(name, str) or not NAME.fullmatch(name):
+                self._leave_out(
+                    plugin, f"the name of {cls.__qualname__} is {name!r}, not snake_case"
+                )
+            elif name in found:
+                self._leave_out(plugin, f"{found[name][0]!r} already has a {kind.lower()} {name!r}")
             else:
-                found[cls.name] = (plugin, cls)  # type: ignore[attr-defined]
+                found[name] = (plugin, cls)
+                self.owners[cls] = plugin
         return list(found.values())
 
     def _leave_out(self, plugin: str, why: str) -> None:
@@ -139,12 +154,11 @@ class Plugins:
         kept: list[type[Method]] = []
         for plugin, method in self._classes("edgeshrink_methods", Method):
             try:
-                spelled = {_spelling(key) for key in method.keys()}
-                spelled |= {f"no-{_spelling(method.name)}"} if method.value() is None else set()
-            except PluginError as problem:
-                self._leave_out(plugin, str(problem))
+                spelled = list(_spellings(method))
+            except (PluginError, TypeError, NameError) as problem:  # its Options cannot be read
+                self._leave_out(plugin, f"method {method.name!r}: {_said(problem)}")
                 continue
-            clash = next((s for s in sorted(spelled) if s in taken), None)
+            clash = next((s for s in spelled if s in taken), None)
             if clash:
                 self._leave_out(plugin, f"--{clash} already belongs to {taken[clash]}")
                 continue
@@ -190,6 +204,21 @@ class Plugins:
 
 def _spelling(key: str) -> str:
     return key.replace("_", "-")
+
+
+def _spellings(method: type[Method]) -> Iterator[str]:
+    """Yield the flags of a method, those that say no included."""
+    kinds = {option.name: option.type for option in options_of(method.Options)}
+    for key, (group, name) in method.keys().items():
+        yield _spelling(key)
+        if group == "on" or (group == "options" and kinds[name] is bool):
+            yield f"no-{_spelling(key)}"
+
+
+def _said(problem: BaseException) -> str:
+    """Return an exception in one line."""
+    lines = f"{type(problem).__name__}: {problem}".splitlines()
+    return lines[0].rstrip(": ")
 
 
 @functools.cache

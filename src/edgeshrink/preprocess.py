@@ -75,7 +75,8 @@ class Preprocess:
         for key in ("scale", "std"):
             if 0.0 in values.get(key, ()):
                 raise UsageError(f"preprocessing: {key} must not be zero; received {text!r}")
-        return cls(text, **values)
+        named: dict[str, Any] = dict(values)
+        return cls(text, **named)
 
     @property
     def channels(self) -> int:
@@ -125,14 +126,14 @@ class Preprocess:
         import numpy as np
 
         if self.function:
-            result = np.asarray(self._callable(array))
-            if result.dtype.kind not in "fiub" or len(result) != len(array):
+            made: np.ndarray[Any, Any] = np.asarray(self._callable(array))
+            if made.dtype.kind not in "fiub" or made.shape[:1] != array.shape[:1]:
                 raise DataError(
                     f"a preprocessing function must return as many samples as it gets; "
-                    f"{self.function} made {result.shape} {result.dtype} of {array.shape}"
+                    f"{self.function} made {made.shape} {made.dtype} of {array.shape}"
                 )
-            return result.astype(np.float32, copy=False)
-        result = array.astype(np.float32)
+            return made.astype(np.float32, copy=False)
+        result: np.ndarray[Any, Any] = array.astype(np.float32)
         if not self.scales:
             return result
         if self.channels > 1 and array.shape[-1] != self.channels:

@@ -92,12 +92,12 @@ _TYPES: dict[str, type] = {
 
 def _checked(profile: str, key: str, value: Any) -> Any:
     wanted = _TYPES.get(key, str)
-    if type(value) is not wanted or (wanted is int and value < 1):
+    if type(value) is not wanted or (isinstance(value, int) and wanted is int and value < 1):
         raise ProfileError(
             f"device profile {profile!r}: {key} must be a"
             f"{' positive' if wanted is int else ''} {wanted.__name__}; received {value!r}"
         )
-    return tuple(value) if wanted is list else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def available(folders: Iterable[Path]) -> dict[str, Path]:

@@ -53,7 +53,10 @@ class Stored:
 
 
 def read(spec: str) -> Stored:
-    """Return what `spec` names: an .npz or .csv file, a folder of images, keras:NAME, module:function.
+    """Return the arrays that `spec` names.
+
+    Args:
+        spec: an .npz or .csv file, a folder of images, keras:NAME or module:function.
 
     Raises:
         UsageError: there is no such thing.
@@ -68,8 +71,11 @@ def read(spec: str) -> Stored:
     require(path, what="data file")
     if path.is_dir():
         return _from_folder(path)
-    with path.open("rb") as stream:
-        head = stream.read(64)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read: {error.strerror}") from error
     if not head:
         raise DataError(f"{path.name} is empty (0 bytes)", hint="copy or download it again")
     if head.startswith(b"version https://git-lfs"):
@@ -79,7 +85,7 @@ def read(spec: str) -> Stored:
     if path.suffix.lower() == ".csv":
         return _from_csv(path)
     raise DataError(
-        f"data must be an .npz file, a .csv file or a folder of images; {path.name} is none of them",
+        f"data must be an .npz file, a .csv file or a folder of images; {path.name} is none",
         hint="numpy.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...)",
     )
 

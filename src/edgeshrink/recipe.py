@@ -6,7 +6,7 @@ import json
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from edgeshrink.artifact import Kind
@@ -29,7 +29,7 @@ class Recipe:
     """
 
     steps: tuple[Method, ...] = ()
-    training: Training = Training()
+    training: Training = field(default_factory=Training)
     seed: int = 0
     without: tuple[str, ...] = ()
 
@@ -161,7 +161,8 @@ class Recipe:
         for step in self.steps:
             if step.slot and step.slot in filled:
                 raise UsageError(
-                    f"a recipe has one {step.slot}; received {filled[step.slot].name} and {step.name}",
+                    f"a recipe has one {step.slot}; received {filled[step.slot].name} "
+                    f"and {step.name}",
                     hint=f"drop {filled[step.slot].name} or {step.name}",
                 )
             if step.slot:
@@ -228,7 +229,8 @@ def _value(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML's basic strings escape as JSON's do
+        # TOML's basic strings escape as JSON's do, but for DEL, which JSON leaves as it is
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
 
 

@@ -78,7 +78,7 @@ class Report:
         """
         if document.get("schema") != SCHEMA:
             raise EdgeshrinkError(
-                f"a report of schema {SCHEMA} is needed; received schema {document.get('schema')!r}",
+                f"a report of schema {SCHEMA} is needed; received {document.get('schema')!r}",
                 hint="make the report again with this version",
             )
         try:

@@ -50,7 +50,7 @@ class Session(ABC):
             TargetError: the device was lost.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (there may be nothing to close)
         """End the session and remove what it left on the device."""
 
     def __enter__(self) -> Self:

@@ -37,7 +37,9 @@ class Completed:
                 if self.returncode < 0
                 else f"exited {self.returncode}"
             )
-            raise CommandFailed(f"{shlex.join(self.argv)} {how}: {' / '.join(lines) or 'no output'}")
+            raise CommandFailed(
+                f"{shlex.join(self.argv)} {how}: {' / '.join(lines) or 'no output'}"
+            )
         return self
 
 
@@ -76,7 +78,7 @@ class Target(ABC):
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file of the target to this machine."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (there may be nothing to let go of)
         """Remove what was left on the machine and let it go."""
 
     def __enter__(self) -> Self:

@@ -4,11 +4,14 @@ Made with tf_keras 2.21.0 on TensorFlow 2.21 (`pip install tf_keras`), which the
 
     python tests/data/make_legacy.py
 
-Each `<name>.npz` holds the inputs `x_<i>` and the outputs `y_<i>` of the model before saving.
+All goes into `legacy.zip`; each `<name>.npz` in it holds the inputs `x_<i>` and the outputs `y_<i>`
+of the model before it was saved.
 """
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,38 +24,44 @@ HERE = Path(__file__).parent
 def randomize(model: keras.Model, seed: int) -> None:
     """Give every variable its own values, so that a swapped pair cannot go unseen."""
     rng = np.random.default_rng(seed)
-    model.set_weights([rng.uniform(0.1, 0.9, w.shape).astype(w.dtype) for w in model.get_weights()])
+    for weight in model.weights:
+        values = rng.uniform(-0.6, 0.6, weight.shape)
+        values = abs(values) + 0.1 if "variance" in weight.name else values
+        weight.assign(values.astype(weight.dtype.as_numpy_dtype))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
-def answers(model: keras.Model, name: str, seed: int) -> None:
+def answers(model: keras.Model, path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     inputs = [rng.normal(size=(2, *x.shape[1:])).astype("float32") for x in model.inputs]
     outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     arrays = {f"x_{i}": x for i, x in enumerate(inputs)}
     arrays |= {f"y_{i}": y.numpy() for i, y in enumerate(outputs)}
-    np.savez_compressed(HERE / f"{name}.npz", **arrays)
+    np.savez_compressed(path, **arrays)
 
 
 def depthwise() -> keras.Model:
     """A compiled and trained Sequential net with what changed its arguments in Keras 3."""
     model = keras.Sequential(
         [
-            layers.Conv2D(4, 3, strides=2, use_bias=False, input_shape=(12, 12, 3)),
+            layers.Conv2D(4, 3, strides=2, use_bias=False, input_shape=(8, 8, 3)),
             layers.BatchNormalization(),
             layers.ReLU(6.0),
             layers.DepthwiseConv2D(3, padding="same"),
             layers.LeakyReLU(alpha=0.2),
-            layers.SeparableConv2D(5, 3),
+            layers.SeparableConv2D(5, 2),
             layers.Conv2DTranspose(3, 2),
             layers.Dropout(0.3),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(3, activation="softmax"),
+            layers.Dense(3),
         ],
         name="depthwise",
     )
-    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
-    model.fit(np.zeros((4, 12, 12, 3)), np.array([0, 1, 2, 0]), verbose=0)
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    model.fit(np.zeros((4, 8, 8, 3)), np.zeros((4, 3)), verbose=0)
     return model
 
 
@@ -87,6 +96,17 @@ def operators() -> keras.Model:
     return keras.Model(x, layers.Dense(2, name="b")(y), name="operators")
 
 
+def assorted() -> keras.Model:
+    """Attention, stacked cells, normalization, and a name with a slash."""
+    x = keras.Input((5, 4), name="x")
+    y = layers.Normalization()(x)
+    y = layers.Dense(4, name="block/dense")(y)
+    y = layers.MultiHeadAttention(2, 3, name="attention")(y, y)
+    cells = [layers.LSTMCell(3), layers.GRUCell(4)]
+    y = layers.RNN(cells, return_sequences=True, name="stacked")(y)
+    return keras.Model(x, layers.SimpleRNN(2, name="last")(y), name="assorted")
+
+
 def unusual() -> keras.Model:
     """A layer that Keras 3 no longer has."""
     x = keras.Input((8, 2), name="x")
@@ -94,17 +114,30 @@ def unusual() -> keras.Model:
     return keras.Model(x, layers.Flatten()(y), name="unusual")
 
 
+def hard() -> keras.Model:
+    """An activation that means something else in Keras 3."""
+    x = keras.Input((4, 2), name="x")
+    return keras.Model(
+        x, layers.LSTM(2, recurrent_activation="hard_sigmoid", name="hard")(x), name="hard"
+    )
+
+
 def main() -> None:
-    for seed, make in enumerate((depthwise, branched, operators, unusual)):
-        model = make()
-        randomize(model, seed)
-        name = f"keras2_{make.__name__}"
-        answers(model, name, seed)
-        model.save(HERE / f"{name}.h5", save_format="h5")
-        if make in (depthwise, branched, operators):
-            model.save(HERE / f"{name}.keras", save_format="keras")
-        if make is depthwise:
-            model.save(HERE / f"{name}_savedmodel", save_format="tf")
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        for seed, make in enumerate((depthwise, branched, operators, assorted, unusual, hard)):
+            model = make()
+            randomize(model, seed)
+            answers(model, here / f"{make.__name__}.npz", seed)
+            if make is not operators:
+                model.save(here / f"{make.__name__}.h5", save_format="h5")
+            if make in (depthwise, branched, operators, assorted):
+                model.save(here / f"{make.__name__}.keras", save_format="keras")
+            if make is depthwise:
+                model.save(here / make.__name__, save_format="tf")
+        with zipfile.ZipFile(HERE / "legacy.zip", "w", zipfile.ZIP_LZMA) as archive:
+            for path in sorted(here.rglob("*")):
+                archive.write(path, path.relative_to(here))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             convert(json.loads(line))
-            answer = {"ok": True}
+            answer: dict[str, Any] = {"ok": True}
         except Exception as error:
             # the process boundary: every failure of the converter travels as words
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}

@@ -126,23 +126,23 @@ def macs_of(layer: Any, inputs: list[Shape], output: Shape) -> int:
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
         places = _places(output)
         kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return places * sum(math.prod(kernel.shape) for kernel in kernels)
+        return int(places * sum(math.prod(kernel.shape) for kernel in kernels))
     if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
-        return _places(entering) * math.prod(layer.kernel.shape)
+        return int(_places(entering) * math.prod(layer.kernel.shape))
     if hasattr(layer, "kernel_size") and hasattr(layer, "kernel"):  # convolutions, depthwise too
         channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
         places = math.prod(d or 1 for d in (output[2:] if channels_first else output[1:-1]))
-        return places * math.prod(layer.kernel.shape)
+        return int(places * math.prod(layer.kernel.shape))
     if isinstance(layer, layers.Dense):
-        return _places(output) * math.prod(layer.kernel.shape)
+        return int(_places(output) * math.prod(layer.kernel.shape))
     if isinstance(layer, layers.EinsumDense):
-        return _places(output, len(output) - 2) * math.prod(layer.kernel.shape)
+        return int(_places(output, len(output) - 2) * math.prod(layer.kernel.shape))
     if isinstance(layer, layers.MultiHeadAttention):
         return _attention_macs(layer, inputs)
     cell = getattr(layer, "cell", None)
     if cell is not None and hasattr(cell, "recurrent_kernel"):
         steps = entering[1] or 1
-        return steps * (math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape))
+        return int(steps * (math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape)))
     return 0
 
 
@@ -156,12 +156,16 @@ def _wrapped_macs(layer: Any, inputs: list[Shape], output: Shape) -> int:
 
 
 def _attention_macs(layer: Any, inputs: list[Shape]) -> int:
-    queries, keys = (math.prod(d or 1 for d in s[1:-1]) for s in (inputs[0], inputs[1 % len(inputs)]))
-    weights = {v.path.rsplit("/", 2)[-2]: math.prod(v.shape) for v in layer.weights if "kernel" in v.path}
+    queries, keys = (
+        math.prod(d or 1 for d in s[1:-1]) for s in (inputs[0], inputs[1 % len(inputs)])
+    )
+    weights = {
+        v.path.rsplit("/", 2)[-2]: math.prod(v.shape) for v in layer.weights if "kernel" in v.path
+    }
     projected = sum(
         size * (queries if name in ("query", "attention_output") else keys)
         for name, size in weights.items()
     )
     heads = layer.num_heads
     value = layer._value_dim or layer._key_dim
-    return projected + queries * keys * heads * (layer._key_dim + value)
+    return int(projected + queries * keys * heads * (layer._key_dim + value))

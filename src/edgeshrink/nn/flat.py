@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from edgeshrink.errors import ModelError
+from edgeshrink.nn.flatmodel import (
+    FLOATS,
+    FlatModel,
+    FlatOperator,
+    FlatSignature,
+    FlatTensor,
+    count_macs,
+)
+
+__all__ = [
+    "FlatModel",
+    "FlatOperator",
+    "FlatSignature",
+    "FlatTensor",
+    "constant_values",
+    "float_operators",
+    "read",
+    "runtime_requirements",
+]
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
-FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 # Types that hold several values in a byte, with the bits of one.
 PACKED_BITS = {"int4": 4, "uint4": 4, "int2": 2}
 # What the generated readers raise on bytes that are no flatbuffer; they check nothing themselves.
@@ -31,161 +47,6 @@ BROKEN = (
 )
 
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class FlatTensor:
-    """A tensor of a .tflite file.
-
-    Attributes:
-        index: its place among the tensors of its subgraph.
-        dtype: `"float32"`, `"int8"`, `"int4"`, ... as the schema calls it, in lower case.
-        bytes: stored bytes of a constant, otherwise 0.
-        buffer: which of the file's buffers holds it; tensors may share one.
-        nonzeros: stored values of a constant that mean another number than zero, or None.
-        scales: of its quantization: none, one, or one for each slice along `axis`.
-        variable: whether it keeps its value from one run to the next (recurrent state).
-        sparse: whether only some of its values are stored.
-    """
-
-    index: int
-    subgraph: int
-    name: str
-    shape: tuple[int, ...]
-    shape_signature: tuple[int, ...]
-    dtype: str
-    bytes: int
-    buffer: int
-    constant: bool
-    nonzeros: int | None
-    scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
-    axis: int
-    variable: bool
-    sparse: bool
-
-    @property
-    def elements(self) -> int:
-        """How many values it has, a dimension that is not known yet counted as one."""
-        return math.prod(max(1, size) for size in self.shape)
-
-
-@dataclass(frozen=True)
-class FlatOperator:
-    """An operator of a .tflite file.
-
-    Attributes:
-        name: as the schema calls it, such as `"CONV_2D"`, or the custom operator's own name.
-        inputs: indices of tensors; -1 where an optional one is left out.
-        macs: multiply-accumulates of one run of its subgraph; 0 for what has no kernel.
-        custom: whether it is none of the schema's own operators.
-    """
-
-    index: int
-    subgraph: int
-    name: str
-    version: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    macs: int
-    custom: bool
-
-    @property
-    def flex(self) -> bool:
-        """Whether it is an operator of TensorFlow itself, which only TensorFlow can run."""
-        return self.custom and self.name.startswith("Flex")
-
-
-@dataclass(frozen=True)
-class FlatSignature:
-    """A named way to run the model: tensors of a subgraph by the names of its arguments."""
-
-    key: str
-    subgraph: int
-    inputs: dict[str, int]
-    outputs: dict[str, int]
-
-
-@dataclass(frozen=True)
-class FlatModel:
-    """All that a .tflite file says of itself.
-
-    Attributes:
-        tensors: those of all subgraphs, in order.
-        inputs: of the first subgraph.
-        runtime_version: the oldest TensorFlow Lite that runs it, where the file tells.
-        metadata: names of the metadata entries.
-    """
-
-    size_bytes: int
-    description: str
-    subgraphs: int
-    tensors: tuple[FlatTensor, ...]
-    operators: tuple[FlatOperator, ...]
-    inputs: tuple[FlatTensor, ...]
-    outputs: tuple[FlatTensor, ...]
-    signatures: tuple[FlatSignature, ...]
-    runtime_version: str | None
-    metadata: tuple[str, ...]
-
-    @cached_property
-    def _by_place(self) -> dict[tuple[int, int], FlatTensor]:
-        return {(t.subgraph, t.index): t for t in self.tensors}
-
-    def tensor(self, subgraph: int, index: int) -> FlatTensor:
-        """Return a tensor by its place.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return self._by_place[subgraph, index]
-
-    def tensors_of(self, operator: FlatOperator) -> tuple[list[FlatTensor], list[FlatTensor]]:
-        """Return the operator's inputs (without those left out) and its outputs."""
-        inputs = [self.tensor(operator.subgraph, i) for i in operator.inputs if i >= 0]
-        return inputs, [self.tensor(operator.subgraph, i) for i in operator.outputs if i >= 0]
-
-    @cached_property
-    def weights(self) -> tuple[FlatTensor, ...]:
-        """Constants that operators compute with: kernels, biases, tables.
-
-        Numbers are floats or have a scale; constants without (shapes, axes, paddings) are not
-        counted, nor are scalars.
-        """
-        used = {(o.subgraph, i) for o in self.operators for i in o.inputs}
-        return tuple(
-            t
-            for t in self.tensors
-            if t.constant
-            and t.shape
-            and (t.dtype in FLOATS or t.scales)
-            and (t.subgraph, t.index) in used
-        )
-
-    @property
-    def parameters(self) -> int:
-        """Elements of all weights, zeros that a sparse file leaves out included."""
-        return sum(t.elements for t in self.weights)
-
-    @property
-    def nonzeros(self) -> int:
-        """Elements of all weights that are not zero."""
-        return sum(t.nonzeros or 0 for t in self.weights)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Stored bytes of all weights; a buffer that several share counts once."""
-        return sum({t.buffer: t.bytes for t in self.weights}.values())
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one run; the body of a loop counts once."""
-        return sum(o.macs for o in self.operators)
-
-    @property
-    def stateful(self) -> bool:
-        """Whether a run leaves something behind that the next one reads."""
-        return any(t.variable for t in self.tensors)
 
 
 def read(data: bytes) -> FlatModel:
@@ -235,6 +96,7 @@ def constant_values(data: bytes, tensor: FlatTensor) -> np.ndarray:
 
     Args:
         data: the file that `tensor` was read from.
+        tensor: a constant of it.
 
     Returns:
         An array of the tensor's shape; values of 4 or 2 bits as int8 or uint8, bfloat16 as
@@ -303,13 +165,13 @@ def _unpacked(stored: np.ndarray, tensor: FlatTensor) -> np.ndarray:
     if tensor.dtype in PACKED_BITS:
         bits = PACKED_BITS[tensor.dtype]
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        values = ((stored[:, None] >> shifts) & (2**bits - 1)).ravel()
+        values: np.ndarray = ((stored[:, None] >> shifts) & (2**bits - 1)).ravel()
         if not tensor.sparse:
             values = values[: tensor.elements]
         if tensor.dtype.startswith("u"):
             return values
-        half = 2 ** (bits - 1)
-        return (values.astype(np.int8) ^ half) - half
+        half = np.int8(2 ** (bits - 1))
+        return np.bitwise_xor(values.astype(np.int8), half) - half
     if tensor.dtype == "bfloat16":
         return (stored.view("<u2").astype(np.uint32) << 16).view(np.float32)
     return stored.view(np.dtype(tensor.dtype).newbyteorder("<"))
@@ -486,39 +348,3 @@ class _Reader:
         if buffer is None:
             return None
         return _text(_at(self.buffers, buffer)[0].tobytes()).strip("\0") or None
-
-
-def count_macs(
-    name: str, inputs: Sequence[FlatTensor | None], outputs: Sequence[FlatTensor]
-) -> int:
-    """Return the multiply-accumulates of one run of an operator, 0 for one without a kernel.
-
-    Args:
-        name: the schema's name of the operator.
-        inputs: its tensors, None where an optional one is left out.
-    """
-    if name in ("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        kernel, output = inputs[1], outputs[0]
-        if kernel is None:
-            return 0
-        # What one output element sums up: a kernel without its dimension of output channels,
-        # which is the first, or the last in depthwise and three-dimensional convolutions.
-        last = name in ("CONV_3D", "DEPTHWISE_CONV_2D")
-        summed = kernel.shape[:-1] if last else kernel.shape[1:]
-        return output.elements * math.prod(summed)
-    if name == "TRANSPOSE_CONV":
-        kernel, image = inputs[1], inputs[2]
-        if kernel is None or image is None:
-            return 0
-        # Each input element meets every weight of its channel once.
-        return image.elements * math.prod(kernel.shape[:-1])
-    if name == "BATCH_MATMUL":
-        left = inputs[0]
-        return outputs[0].elements * max(1, left.shape[-1]) if left and left.shape else 0
-    if name.endswith(("_LSTM", "_RNN")) or name in ("LSTM", "RNN"):
-        sequence = inputs[0]
-        if sequence is None:
-            return 0
-        steps = math.prod(max(1, n) for n in sequence.shape[:-1])
-        return steps * sum(t.elements for t in inputs if t and t.constant and len(t.shape) == 2)
-    return 0

@@ -88,6 +88,11 @@ def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Lo
         raise UsageError(
             f"Keras has no loss {chosen!r}", hint="as in --loss sparse_categorical_crossentropy"
         )
+    if classes and not name.endswith("SparseCategoricalCrossentropy"):
+        raise UsageError(
+            f"the loss {chosen!r} takes labels like the output; these labels are classes",
+            hint="--loss sparse_categorical_crossentropy, or store the labels as one-hot",
+        )
     return loss(from_logits=logits) if name.endswith("Crossentropy") else loss()
 
 
@@ -124,7 +129,8 @@ class Trainee(keras.Model):
         super().__init__()
         self.model = model
         self.losses_by_output = dict(losses)
-        self._teacher = [teacher]  # in a list, so that its weights are not this model's
+        # behind a function, since Keras would take a model (in a list, too) for a part of this one
+        self._answers = None if teacher is None else lambda x: teacher(x, training=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the model's outputs."""
@@ -139,11 +145,10 @@ class Trainee(keras.Model):
         training: bool = True,
     ) -> Any:
         """Return the sum over outputs, and the layers' own regularisation."""
-        (teacher,) = self._teacher
         outputs = dict(zip(self.losses_by_output, keras.tree.flatten(y_pred), strict=True))
         taught: Mapping[str, Any] = {}
-        if teacher is not None:
-            answers = keras.tree.flatten(teacher(x, training=False))
+        if self._answers is not None:
+            answers = keras.tree.flatten(self._answers(x))
             taught = dict(zip(outputs, map(ops.stop_gradient, answers), strict=True))
         total = sum(
             loss(y.get(name), taught.get(name), outputs[name])

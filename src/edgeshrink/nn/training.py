@@ -13,6 +13,7 @@ import numpy as np
 from edgeshrink.errors import DataError, EdgeshrinkError
 from edgeshrink.nn.convert import output_names, packed
 from edgeshrink.nn.objective import Trainee, activation_of, output_loss
+from edgeshrink.part import labels_by_output
 
 if TYPE_CHECKING:
     from edgeshrink.data import Dataset
@@ -124,7 +125,10 @@ def finetune(
     keras.utils.set_random_seed(context.seed)
     taught = settings.teacher == "original" or data.train.labels is None
     names = output_names(model)
-    labels = data.labels_by_output(data.train, names)
+    labels = labels_by_output(data.train, names)
+    for name, tensor in zip(names, model.outputs, strict=True):
+        if name in labels and labels[name].ndim == 1 and tensor.shape[-1] == 1:
+            labels[name] = labels[name].reshape(-1, 1)
     losses = {
         name: output_loss(
             activation_of(model, place),
@@ -148,6 +152,7 @@ def finetune(
             _batches(model, data, labels, batch_size, context.seed),
             epochs=settings.epochs,
             verbose=0,
+            shuffle=False,  # the pipeline shuffles
             callbacks=[watch],
         )
     watch.restore(model)
@@ -167,7 +172,7 @@ def _batches(
     kinds = {t.name: (tuple(t.shape[1:]), t.dtype) for t in model.inputs}
 
     def take(places: np.ndarray) -> list[np.ndarray]:
-        inputs = data.inputs(part, places)
+        inputs = data.values(part, places)
         return [
             *(inputs[name].astype(kind, copy=False) for name, (_, kind) in kinds.items()),
             *(values[places].astype("float32", copy=False) for values in labels.values()),
@@ -259,7 +264,7 @@ def reestimate_batchnorm(
         for turn in range(max(1, len(places) // size)):
             for layer in norms:
                 layer.momentum = turn / (turn + 1)  # the running mean of all batches so far
-            batch = context.data.inputs(part, places[turn * size : (turn + 1) * size])
+            batch = context.data.values(part, places[turn * size : (turn + 1) * size])
             model(packed(model, batch), training=True)
     finally:
         for layer, momentum in zip(norms, momenta, strict=True):
@@ -269,5 +274,3 @@ def reestimate_batchnorm(
         model.set_weights(before)
         return False
     return True
-
-

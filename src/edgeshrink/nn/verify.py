@@ -75,12 +75,12 @@ def top_class(outputs: np.ndarray) -> np.ndarray:
     """
     if outputs.shape[-1] == 1:
         middle = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
-        return (outputs[:, 0] > middle).astype("int64")
-    return outputs.argmax(axis=-1)
+        return np.asarray(outputs[:, 0] > middle, "int64")
+    return np.asarray(outputs.argmax(axis=-1))
 
 
 def matched(reference: Outputs, outputs: Outputs) -> list[np.ndarray]:
-    """Return `outputs` in the order of `reference`: by name where all names agree, else by order."""
+    """Return `outputs` in the order of `reference`: by name where all agree, else as they come."""
     if set(reference) == set(outputs):
         return [outputs[name] for name in reference]
     return list(outputs.values())
@@ -96,7 +96,9 @@ def check_zeros(model: keras.Model, flat: FlatModel) -> float:
     Raises:
         VerificationError: zeros were lost.
     """
-    weights = [t for t in flat.tensors if t.constant and len(t.shape) >= 2 and t.nonzeros is not None]
+    weights = [
+        t for t in flat.tensors if t.constant and len(t.shape) >= 2 and t.nonzeros is not None
+    ]
     by_size: dict[int, list[int]] = defaultdict(list)
     for tensor in weights:
         by_size[int(np.prod(tensor.shape))].append(int(tensor.nonzeros or 0))
@@ -119,5 +121,3 @@ def check_zeros(model: keras.Model, flat: FlatModel) -> float:
     elements = sum(int(np.prod(t.shape)) for t in weights)
     nonzeros = sum(int(t.nonzeros or 0) for t in weights)
     return 1 - nonzeros / elements if elements else 0.0
-
-

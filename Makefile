@@ -1,0 +1,48 @@
+# Every target does its own set-up: a virtual environment in .venv, made once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: demo test test-all lint fix docs bench clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[demo,dev]"
+	touch $(READY)
+
+demo: $(READY)  ## train, prune, quantize, convert, run, measure and explain, on real data, offline
+	mkdir -p demo-out
+	$(BIN)/python examples/demo/train.py demo-out
+	$(BIN)/edgeshrink compress demo-out/digits.keras --prune 0.8 --int8 --data demo-out/digits.npz \
+	    --preprocess scale=1/16 -o demo-out/digits.tflite --force
+	$(BIN)/edgeshrink compress demo-out/digits.keras --data demo-out/digits.npz \
+	    --preprocess scale=1/16 -o demo-out/digits-float.tflite --force --json > demo-out/float.json
+	$(BIN)/edgeshrink bench demo-out/digits-float.tflite demo-out/digits.tflite \
+	    --data demo-out/digits.npz --preprocess scale=1/16 --rules demo
+
+test: $(READY)  ## the tests, without the slow ones
+	$(BIN)/python -m pytest
+
+test-all: $(READY)  ## the slow ones too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(READY)  ## style, types, who imports whom, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+fix: $(READY)  ## what can be mended by a machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)  ## the pages that are made from the code
+	$(BIN)/python docs/generate.py
+
+bench: $(READY)  ## the measured results in benchmarks/results
+	$(BIN)/python benchmarks/goals.py
+
+clean:
+	rm -rf $(VENV) demo-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,11 @@
+from edgeshrink_round import Round
+
+from edgeshrink.testing import check_light, check_method
+
+
+def test_round_is_light():
+    check_light("edgeshrink_round")
+
+
+def test_round_keeps_the_rules():
+    check_method(Round, {"bits": 4})

@@ -1,0 +1,13 @@
+"""LiteRT (TensorFlow Lite) as a runtime, through its Python package on the device."""
+
+from __future__ import annotations
+
+from edgeshrink.api import Runtime, hookimpl
+
+
+@hookimpl
+def edgeshrink_runtimes() -> list[type[Runtime]]:
+    """Return the runtimes of this plugin."""
+    from edgeshrink_litert.litert import LiteRT
+
+    return [LiteRT]

@@ -1,0 +1,144 @@
+"""A report as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeshrink.api import Latency, Report, Row, Score
+
+NONE = "–"
+HEADS = (
+    "stage",
+    "weights",
+    "non-zero",
+    "MACs",
+    "bytes",
+    "deflated",
+    "smaller",
+    "{metric} [95 %]",
+    "agreement",
+    "latency",
+    "seconds",
+)
+
+
+def render(report: Report) -> str:
+    """Return a whole report: what was done, the ledger, notes, and how to do it again."""
+    rows = report.ledger.rows
+    parts = [f"# {_code(report.output)}", f"Made from {_code(report.model)} for {report.device}:"]
+    parts.append(_fence("console", f"$ {report.command}"))
+    heads = [head.format(metric=_metric(rows)) for head in HEADS]
+    parts.append(_table(heads, [_cells(report, row) for row in rows], text_columns=1))
+    parts.append(_footnote(report))
+    if report.failed:
+        parts.append(f"**Not met:** {report.failed}")
+    notes = [*report.notes, *(note for row in rows for note in row.notes)]
+    if notes:
+        parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes))
+    if report.data:
+        parts.append("## Data\n\n" + _data(report.data))
+    parts.append("## Recipe\n\n" + _fence("toml", report.recipe))
+    if report.snippet:
+        parts.append("## Use\n\n" + _fence("python", report.snippet))
+    if report.versions:
+        said = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+        parts.append(f"Made with {said}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def compare(reports: Mapping[str, Report]) -> str:
+    """Return a table with the base and the result of each report."""
+    metrics = {_metric(report.ledger.rows) for report in reports.values()}
+    heads = [h.format(metric=" or ".join(sorted(metrics))) for h in HEADS]
+    rows = []
+    for name, report in reports.items():
+        for row in dict.fromkeys((0, len(report.ledger.rows) - 1)):
+            stage, *cells = _cells(report, report.ledger.rows[row])
+            rows.append([_escape(name), stage, *cells])
+    return _table(["report", *heads], rows, text_columns=2) + "\n"
+
+
+def _cells(report: Report, row: Row) -> list[str]:
+    scored = row.score
+    change = " *" if row.significant else ""
+    return [
+        _escape(row.step),
+        f"{row.parameters:,}",
+        f"{100 * (1 - row.sparsity):.1f} %",
+        f"{row.macs:,}",
+        f"{row.size_bytes:,}",
+        f"{row.compressed_bytes:,}",
+        f"{report.ledger.ratio(row):.2f}×",
+        f"{_score(scored)}{change}" if scored else NONE,
+        f"{100 * row.agreement.share:.2f} %" if row.agreement else NONE,
+        _latency(row.latency) if row.latency else NONE,
+        "reused" if row.reused else f"{row.seconds:.1f}",
+    ]
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    said = [f"- {key}: {_words(value)}" for key, value in data.items() if value]
+    return "\n".join(said)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _metric(rows: Sequence[Row]) -> str:
+    return next((row.score.metric for row in rows if row.score), "score")
+
+
+def _score(score: Score) -> str:
+    if score.metric.startswith("top"):
+        return f"{100 * score.value:.2f} % [{100 * score.low:.2f}–{100 * score.high:.2f}]"
+    return f"{score.value:.4g} [{score.low:.4g}–{score.high:.4g}]"
+
+
+def _latency(latency: Latency) -> str:
+    micro = latency.median_ms < 0.1
+    scale, unit = (1e3, "µs") if micro else (1.0, "ms")
+    text = f"{latency.median_ms * scale:.3g} ±{latency.standard_error_ms * scale:.2g} {unit}"
+    return text if latency.valid else f"{text} (not valid)"
+
+
+def _footnote(report: Report) -> str:
+    said = [
+        "non-zero: share of the weights; deflated: bytes after deflate at level 9; smaller: "
+        f"{report.ledger.base_bytes:,} bytes (4 for each weight of the base) over deflated"
+    ]
+    if any(row.significant for row in report.ledger.rows):
+        said.append("\\*: differs from the base by more than chance (p < 0.05)")
+    if not any(row.score for row in report.ledger.rows):
+        said.append("accuracy NOT measured: there are no labels")
+    latency = next((row.latency for row in report.ledger.rows if row.latency), None)
+    if latency:
+        said.append(
+            f"latency: median ± standard error on {latency.device}, threads: {latency.threads}"
+        )
+    return ". ".join(s[0].upper() + s[1:] for s in said) + "."
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
+    rule = ["---"] * text_columns + ["---:"] * (len(heads) - text_columns)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
+
+
+def _fence(language: str, text: str) -> str:
+    """Return a code block whose fence is longer than any within the text."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("_", "\\_")
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

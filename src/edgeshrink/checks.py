@@ -1,0 +1,79 @@
+"""What must hold of data for any model: lengths, finite values, labels of two classes or more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from edgeshrink.errors import DataError
+from edgeshrink.part import chunks, task_of
+from edgeshrink.readers import Stored
+
+
+def check_stored(stored: Stored, spec: str) -> Stored:
+    """Return the data with its labels in shape, after checking what holds for any model."""
+    labels = _integer_classes({p: dict(named) for p, named in stored.labels.items()})
+    class_names = stored.class_names or labels[1]
+    for part, inputs in stored.inputs.items():
+        end = f"_{part}" if part else ""
+        lengths = {
+            f"x{end}{f'/{n}' if len(inputs) > 1 else ''}": s.shape[0] for n, s in inputs.items()
+        }
+        named = labels[0].get(part, {})
+        lengths |= {f"y{end}{f'/{n}' if n else ''}": len(y) for n, y in named.items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
+            raise DataError(f"inputs and labels must be as many; {spec} has {told}")
+        if 0 in lengths.values():
+            raise DataError(f"a part must have samples; {next(iter(lengths))} in {spec} is empty")
+        for name, source in inputs.items():
+            _check_finite(source, f"x{end}{f'/{name}' if len(inputs) > 1 else ''} in {spec}")
+        for name, values in named.items():
+            where = f"y{end}{f'/{name}' if name else ''} in {spec}"
+            _check_finite(values, where)
+            if values.ndim == 1 and len(values) > 1 and task_of(values) != "regression":
+                first = values[0]
+                if (values == first).all():
+                    raise DataError(
+                        f"labels must be of two classes or more; {where} is all {first}"
+                    )
+    return replace(stored, labels=labels[0], class_names=class_names)
+
+
+def _integer_classes(
+    labels: dict[str, dict[str, Any]],
+) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """Return labels with (n, 1) made (n,) and text made integers, and the class names."""
+    import numpy as np
+
+    for named in labels.values():
+        for name, values in named.items():
+            if values.ndim == 2 and values.shape[1] == 1:
+                values = values[:, 0]
+            named[name] = values.astype(np.uint8) if values.dtype.kind == "b" else values
+    text = [v for named in labels.values() for v in named.values() if v.dtype.kind in "US"]
+    if not text:
+        return labels, ()
+    classes = np.unique(np.concatenate([v.astype(str) for v in text]))
+    for named in labels.values():
+        for name, values in named.items():
+            if values.dtype.kind in "US":
+                named[name] = np.searchsorted(classes, values.astype(str))
+    return labels, tuple(str(c) for c in classes)
+
+
+def _check_finite(source: Any, where: str) -> None:
+    import numpy as np
+
+    if source.dtype.kind not in "fiub":
+        raise DataError(f"arrays must hold real numbers; {where} holds {source.dtype}")
+    if source.dtype.kind != "f":
+        return
+    for rows in chunks(source):
+        bad = ~np.isfinite(source[rows])
+        if bad.any():
+            row = rows.start + int(np.argwhere(bad)[0][0])
+            raise DataError(
+                f"data must be finite; {where} has NaN or infinity, first in sample {row}",
+                hint="drop or repair those samples",
+            )

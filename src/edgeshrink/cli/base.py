@@ -1,0 +1,103 @@
+"""What commands share: their frame, the plugins with their warnings, and JSON."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from edgeshrink.plugins import Plugins, installed
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+
+_warned: set[str] = set()
+
+
+class Command(TyperCommand):
+    """A command whose values are text, lists of text, and switches, taken as they are typed.
+
+    Newer versions of typer build a pydantic validator for each of them, given or not: 0.1 s at
+    every start, for values that `edgeshrink.flag.build` checks anyway.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for parameter in self.params:
+            if hasattr(parameter, "get_runtime_param"):
+                parameter.process_value = partial(_as_typed, parameter)  # type: ignore[method-assign]
+
+
+def _as_typed(parameter: Any, ctx: Any, value: Any) -> Any:
+    if value in (None, (), []) and parameter.required:
+        return type(parameter).process_value(parameter, ctx, value)  # which says what is missing
+    return value
+
+
+def frame(**settings: Any) -> typer.Typer:
+    """Return an empty app with the settings that all commands share."""
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        **settings,
+    )
+
+
+def single(command: Callable[..., None]) -> typer.Typer:
+    """Return the app of one command."""
+    app = frame()
+    app.command(help=help_of(command), cls=Command)(command)
+    return app
+
+
+def help_of(command: Callable[..., Any]) -> str:
+    """Return a command's docstring, each paragraph in one line: help wraps by itself."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def warn(*more: str) -> None:
+    """Write warnings to standard error: what plugins gave cause for, and `more`; each once."""
+    found = installed().warnings if installed.cache_info().currsize else []
+    for warning in (*found, *more):
+        if warning not in _warned:
+            _warned.add(warning)
+            print(f"warning: {warning}", file=sys.stderr)
+
+
+def registry() -> Plugins:
+    """Return the plugins of this environment; what is wrong with them has been said."""
+    plugins = installed()
+    _ = plugins.methods  # loads them, and so finds what is wrong
+    warn()
+    return plugins
+
+
+def typed() -> str:
+    """Return the command line as it was typed."""
+    return shlex.join(["edgeshrink", *sys.argv[1:]])
+
+
+def print_json(document: Any) -> None:
+    """Print a document as JSON on standard output."""
+    print(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it; nan and infinity, which it does not know, become None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,112 @@
+"""The command `bench`."""
+
+from __future__ import annotations
+
+import json as json_text
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from edgeshrink.cli.base import Debug, Json, plain, print_json, registry, single, typed
+from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.errors import UsageError
+from edgeshrink.flag import Flag, build
+from edgeshrink.measure import RULES
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Timing."""
+
+    rules: Annotated[
+        Literal["demo", "quick", "mlperf"],
+        Flag("How long: 2 s, 50 runs and 1 s, or MLPerf Mobile's 1,024 samples and 60 s at p90."),
+    ] = "quick"
+    threads: Annotated[int | None, Flag("Threads of the runtime.", min=1)] = None
+    delegate: Annotated[
+        Literal["xnnpack", "none"], Flag("The runtime's fast kernels, or its plain ones.")
+    ] = "xnnpack"
+    profile: Annotated[bool, Flag("Also tell the time of each operator.")] = False
+
+
+def app() -> typer.Typer:
+    """Return the command."""
+    return single(with_method_flags({}, timing=Timing)(bench))
+
+
+def bench(
+    models: Annotated[list[str], typer.Argument(metavar="MODELS...", help=".tflite files.")],
+    device: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Device; repeat for more.")
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where the device is, instead of its profile's address."
+        ),
+    ] = "",
+    data: Annotated[
+        str, typer.Option(metavar="SPEC", help="Data to score with, as for compress.")
+    ] = "",
+    preprocess: Annotated[
+        str, typer.Option(metavar="SPEC", help="What the models expect, as for compress.")
+    ] = "none",
+    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the result as JSON here."),
+    ] = "",
+    json: Json = False,
+    debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+    timing: dict[str, Any],
+) -> None:
+    """Time models on devices, and score them there.
+
+    Models are timed in turns, in their own process, every run kept; accuracy is computed here
+    from the outputs of the device.
+
+    Example: edgeshrink bench small.tflite base.tflite --device desktop --data mnist.npz
+    """
+    from edgeshrink.cli.benchtable import show_bench
+    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.cli.tables import console
+    from edgeshrink.engine import BenchRequest
+    from edgeshrink.engine import bench as work
+
+    plugins = registry()
+    options = build(Timing, timing, "bench")
+    if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
+        raise UsageError(f"-o would overwrite {output}", hint="name another file")
+    request = BenchRequest(
+        models=tuple(map(Path, models)),
+        devices=tuple(device or ("desktop",)),
+        at=at,
+        plan=replace(
+            RULES[options.rules],
+            threads=options.threads,
+            delegate=options.delegate,
+            profile=options.profile,
+        ),
+        data=data,
+        preprocess=preprocess,
+        metric=metric,
+        command=typed(),
+    )
+    with Watcher(plugins):
+        report = work(request, plugins)
+    document = report.as_dict()
+    if output:
+        text = json_text.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+        Path(output).write_text(text + "\n", encoding="utf-8")
+    if json:
+        print_json(document)
+    else:
+        show_bench(report, to=console())
+    if report.lost:
+        raise typer.Exit(3)
+    if any(result.failure for result in report.results):
+        raise typer.Exit(1)

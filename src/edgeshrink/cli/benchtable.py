@@ -1,0 +1,115 @@
+"""How measurements look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeshrink.cli import words
+from edgeshrink.cli.tables import Column, show, write
+from edgeshrink.cli.words import NONE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgeshrink.engine import BenchReport, BenchResult
+    from edgeshrink.measure import Measurement
+
+
+def show_bench(report: BenchReport, *, to: Console) -> None:
+    """Print a row for each model on each device, what it was measured with, and notes."""
+    results = report.results
+    several = len({result.device for result in results}) > 1
+    names = [f"{_name(r)} @ {r.device}" if several else _name(r) for r in results]
+    show(Column("model", names), _columns(results), to=to)
+    to.print()
+    said: dict[str, None] = {}  # an ordered set
+    for result in results:
+        if found := result.measurement:
+            said.setdefault(setting(found), None)
+            for name, text in _remarks(_name(result), found):
+                said.setdefault(f"{name}: {text}", None)
+        if result.failure:
+            said.setdefault(f"{_name(result)} on {result.device}: {result.failure.reason}", None)
+    for line in (*said, *report.notes):
+        write(line, to=to, lead="– ")
+    for result in results:
+        if result.measurement and result.measurement.operators:
+            _operators(_name(result), result.measurement, to)
+
+
+def _name(result: BenchResult) -> str:
+    return Path(result.model).name
+
+
+def _columns(results: Sequence[BenchResult]) -> list[Column]:
+    def timed(read: Callable[[Measurement], str]) -> list[str]:
+        return [read(r.measurement) if r.measurement else NONE for r in results]
+
+    milliseconds, scores = words.milliseconds, [r.scores[0] if r.scores else None for r in results]
+    metric = next((score.metric for score in scores if score), "score")
+    marks = [" *" if r.p_value is not None and r.p_value < 0.05 else "" for r in results]
+    return [
+        Column("bytes", [f"{r.size_bytes:,}" for r in results], 1),
+        Column("deflated", [f"{r.compressed_bytes:,}" for r in results], 1),
+        Column("median", timed(lambda m: milliseconds(m.median_ms))),
+        Column("p90", timed(lambda m: milliseconds(m.p90_ms))),
+        Column("p99", timed(lambda m: milliseconds(m.p99_ms))),
+        Column("±", timed(lambda m: milliseconds(m.standard_error_ms))),
+        Column("first", timed(lambda m: milliseconds(m.first_ms))),
+        Column("load", timed(lambda m: milliseconds(m.load_ms))),
+        Column("valid", timed(lambda m: "yes" if m.valid else "NO")),
+        Column("memory", timed(lambda m: words.size(m.peak_memory_bytes)), 1),
+        Column(
+            metric,
+            [words.score(s) + m if s else NONE for s, m in zip(scores, marks, strict=True)],
+            1,
+        ),
+        Column("95 %", [words.interval(s) if s else NONE for s in scores], 1),
+        Column(
+            "agrees",
+            [words.percent(r.agreement.share) if r.agreement else NONE for r in results],
+            1,
+        ),
+    ]
+
+
+def setting(found: Measurement) -> str:
+    """Return what a measurement was made with, in a line."""
+    device, plan = found.device, found.plan
+    machine = device.cpu or device.machine
+    runtime = f"{device.runtime} {device.runtime_version}".strip()
+    return (
+        f"{device.name}: {', '.join(filter(None, (machine, device.system, runtime)))}; "
+        f"threads: {found.threads}, delegate: {found.delegate}, rules: {plan.rules} "
+        f"(compared at {'the median' if plan.percentile == 50 else f'p{plan.percentile}'})"
+    )
+
+
+def _remarks(name: str, found: Measurement) -> list[tuple[str, str]]:
+    said = [(name, note) for note in found.notes]
+    if not found.valid:
+        said.append(
+            (
+                name,
+                f"not valid under the rules {found.plan.rules!r}: {len(found.samples_ns):,} runs "
+                f"in {words.digits(sum(found.samples_ns) / 1e9)} s, where {found.plan.runs:,} "
+                f"runs and {found.plan.seconds:g} s are asked for",
+            )
+        )
+    return said
+
+
+def _operators(name: str, found: Measurement, to: Console) -> None:
+    to.print()
+    ordered = sorted(found.operators, key=lambda operator: -operator.milliseconds)
+    show(
+        Column(f"operators of {name}", [operator.name for operator in ordered]),
+        [
+            Column("time", [words.milliseconds(operator.milliseconds) for operator in ordered]),
+            Column("share", [words.percent(operator.share) for operator in ordered]),
+            Column("calls", [f"{operator.calls:,}" for operator in ordered]),
+        ],
+        to=to,
+    )

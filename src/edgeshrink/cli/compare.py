@@ -1,0 +1,44 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeshrink.cli.base import Debug, single
+from edgeshrink.cli.report import Format, Json, reporter_for
+from edgeshrink.errors import UsageError
+from edgeshrink.report import Report
+
+
+def app() -> typer.Typer:
+    """Return the command."""
+    return single(compare)
+
+
+def compare(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATHS...", help="Run folders, reports, or the files beside them."),
+    ],
+    format: Format = "table",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Put the results of several runs side by side.
+
+    Example: edgeshrink compare small.tflite smaller.tflite
+    """
+    if len(paths) < 2:
+        raise UsageError("compare needs two reports or more", hint="name another run")
+    reporter = reporter_for("json" if json else format)
+    reports = {path: Report.read(Path(path)) for path in paths}
+    if reporter is not None:
+        typer.echo(reporter.compare(reports).rstrip("\n"))
+        return
+    from edgeshrink.cli.display import show_comparison
+    from edgeshrink.cli.tables import console
+
+    show_comparison(reports, to=console())

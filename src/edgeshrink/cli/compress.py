@@ -1,0 +1,240 @@
+"""The command `compress`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeshrink.cli.base import Debug, Json, print_json, registry, single, typed, warn
+from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.errors import UsageError
+from edgeshrink.flag import Flag, build
+from edgeshrink.method import Training
+from edgeshrink.recipe import Methods, Recipe
+
+if TYPE_CHECKING:
+    from edgeshrink.engine import Planned
+
+NO_MIX = "--recipe, --step and the flags of methods are three ways to say one thing; choose one"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Randomness and calibration."""
+
+    seed: Annotated[int | None, Flag("Seed of everything random.", min=0)] = None
+    calibration: Annotated[int, Flag("Training samples to calibrate activations with.", min=1)] = (
+        200
+    )
+
+
+def app() -> typer.Typer:
+    """Return the command, with the flags of every installed method."""
+    flags = with_method_flags(registry().methods, training=Training, numbers=Numbers)
+    return single(flags(compress))
+
+
+def compress(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="Data: an .npz or .csv file, a folder of images by class, module:function, or "
+            "keras:mnist.",
+        ),
+    ] = "",
+    preprocess: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="What the model expects: none, scale=1/255, mean=…,std=…, or module:function.",
+        ),
+    ] = "none",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Device that the result is for, and is timed on.")
+    ] = "desktop",
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where the device is, instead of its profile's address."
+        ),
+    ] = "",
+    recipe: Annotated[
+        str, typer.Option(metavar="FILE", help="Steps from a TOML file, in its order.")
+    ] = "",
+    step: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help='A step, as in --step "prune sparsity=0.8"; repeat for more, in order.',
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The result (default: MODEL's name, .tflite, here).",
+        ),
+    ] = "",
+    run: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where every stage is kept, to resume from.")
+    ] = "",
+    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SHAPE",
+            help="Fix a dynamic shape: 1,224,224,3 or NAME=1,224,224,3; repeatable.",
+        ),
+    ] = None,
+    custom: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
+    ] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite the output, and go on where data looks wrong."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and stop before any work.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+    training: dict[str, Any],
+    numbers: dict[str, Any],
+) -> None:
+    """Make a model smaller: prune, quantize, convert, run, measure.
+
+    Flags mean steps in their usual order; --step and --recipe give any other. The plan is
+    printed before any work, and a run that is interrupted goes on where it was.
+
+    Example: edgeshrink compress model.keras --prune 0.8 --int8 --data mnist.npz
+    """
+    from edgeshrink.cli.display import show_plan, show_report
+    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.cli.tables import console
+    from edgeshrink.engine import Request, plan
+    from edgeshrink.engine import compress as work
+
+    plugins = registry()
+    settings = build(Numbers, numbers, "compress")
+    tuning = build(Training, training, "training")
+    if sum(map(bool, (recipe, step, chosen))) > 1:
+        raise UsageError(NO_MIX)
+    wanted = _recipe(recipe, step or [], chosen, plugins.methods)
+    wanted = replace(wanted, training=tuning.over(wanted.training))
+    if settings.seed is not None:
+        wanted = replace(wanted, seed=settings.seed)
+    source = Path(model)
+    request = Request(
+        model=source,
+        recipe=wanted,
+        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        data=data,
+        preprocess=preprocess,
+        calibration=settings.calibration,
+        device=device,
+        at=at,
+        run=Path(run) if run else None,
+        force=force,
+        unsafe=unsafe,
+        custom=tuple(custom or ()),
+        input_shapes=shapes(input_shape or []),
+        metric=metric,
+        command=typed(),
+    )
+    planned = plan(request, plugins)
+    warn(*planned.warnings)
+    if dry_run and json:
+        print_json(as_dict(planned))
+        return
+    show_plan(planned, to=console(stderr=not dry_run))
+    if dry_run:
+        return
+    with Watcher(plugins):
+        report = work(planned, plugins)
+    if json:
+        print_json(report.as_dict())
+    else:
+        show_report(report, to=console(), files=written(request.out))
+    if report.failed:
+        typer.echo(f"error: {report.failed}", err=True)
+        raise typer.Exit(4)
+
+
+def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Methods) -> Recipe:
+    if path:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"no recipe file {path!r}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe {path!r} cannot be read: {error}") from error
+        return Recipe.from_toml(text, methods, origin=path)
+    if steps:
+        return Recipe.from_steps(steps, methods)
+    return Recipe.from_flags(chosen, methods)
+
+
+def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    """Return input shapes by name; the name is empty where only a shape is given.
+
+    Raises:
+        UsageError: a text is no shape, or a name is given twice.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        try:
+            shape = tuple(int(number) for number in numbers.split(","))
+        except ValueError:
+            shape = ()
+        if not shape or min(shape) < 1:
+            raise UsageError(
+                f"--input-shape must be whole numbers at least 1; received {text!r}",
+                hint="as in --input-shape 1,224,224,3 or --input-shape image=1,224,224,3",
+            )
+        if name in found:
+            raise UsageError(f"--input-shape gives {name or 'the input'} two shapes")
+        found[name] = shape
+    return found
+
+
+def written(out: Path) -> list[Path]:
+    """Return the files of a result: itself, and those beside it that tell of it and run it."""
+    beside = (".infer.py", ".recipe.toml", ".report.json", ".run")
+    return [out, *(p for p in map(out.with_suffix, beside) if p.exists())]
+
+
+def as_dict(planned: Planned) -> dict[str, Any]:
+    """Return a plan as plain JSON values."""
+    return {
+        "model": str(planned.request.model),
+        "output": str(planned.request.out),
+        "device": planned.profile.name,
+        "data": planned.data.counts() if planned.data else {},
+        "recipe": planned.recipe.to_toml(),
+        "steps": [
+            {
+                "step": str(planned_step.step),
+                "training": vars(planned_step.training) if planned_step.training else None,
+                "notes": planned_step.notes,
+            }
+            for planned_step in planned.steps
+        ],
+        "warnings": planned.warnings,
+    }

@@ -1,0 +1,89 @@
+"""The commands `devices list` and `devices show`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from edgeshrink import profile
+from edgeshrink.cli.base import Command, Debug, Json, frame, help_of, print_json, registry
+from edgeshrink.errors import ProfileError
+from edgeshrink.profile import DeviceProfile
+
+
+def app() -> typer.Typer:
+    """Return the group of commands; alone it lists."""
+    group = frame(invoke_without_command=True)
+
+    def devices(ctx: typer.Context) -> None:
+        """List devices, or show one.
+
+        Example: edgeshrink devices show desktop
+        """
+        if ctx.invoked_subcommand is None:
+            list_devices()
+
+    group.callback(help=help_of(devices))(devices)
+    group.command("list", help=help_of(list_devices), cls=Command)(list_devices)
+    group.command("show", help=help_of(show_device), cls=Command)(show_device)
+    return group
+
+
+def list_devices(json: Json = False, debug: Debug = False) -> None:
+    """List the device profiles, and what is wrong with some."""
+    from edgeshrink.cli.base import warn
+    from edgeshrink.cli.tables import Column, console, left, show
+
+    folders = registry().profile_folders
+    found: list[DeviceProfile] = []
+    for name in sorted(profile.available(folders)):
+        try:
+            found.append(profile.find(name, folders))
+        except ProfileError as error:
+            warn(str(error))
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    show(
+        Column("device", [one.name for one in found]),
+        [
+            left("", [one.title for one in found]),
+            left("target", [one.target for one in found]),
+            left("runtime", [one.runtime for one in found]),
+            left("address", [one.address or "–" for one in found]),
+        ],
+        to=console(),
+    )
+
+
+def show_device(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A device, or a path to its .toml.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show all that the profile of a device says."""
+    from edgeshrink.cli.tables import console, write
+
+    found = profile.find(name, registry().profile_folders)
+    if json:
+        print_json(asdict(found))
+        return
+    to = console()
+    write(f"{found.name}: {found.title}" if found.title else found.name, to=to)
+    for key, value in asdict(found).items():
+        if key in ("name", "title") or value in (None, "", ()):
+            continue
+        if key == "hardware":
+            for what, said in value.items():
+                write(f"{what}: {said}", to=to, lead="  ")
+            continue
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else _text(value)
+        write(f"{key.replace('_', ' ')}: {text}", to=to, lead="  ")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

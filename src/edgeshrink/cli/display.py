@@ -1,0 +1,165 @@
+"""How a run looks: its plan, its ledger and what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeshrink.cli import words
+from edgeshrink.cli.tables import Column, show, write
+from edgeshrink.cli.words import NONE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgeshrink.engine import Planned
+    from edgeshrink.ledger import Ledger, Row
+    from edgeshrink.method import Training
+    from edgeshrink.report import Report
+
+
+def show_plan(planned: Planned, *, to: Console) -> None:
+    """Print what will be done, step by step, with what each step can and cannot change."""
+    request = planned.request
+    data = _data(planned)
+    write(f"{request.model} → {request.out} for {planned.profile.name}, {data}", to=to)
+    for number, planned_step in enumerate(planned.steps, 1):
+        said = str(planned_step.step)
+        if planned_step.training is not None and (how := training(planned_step.training)):
+            said += f"  [{how}]"
+        write(said, to=to, lead=f"  {number}. ")
+        for note in planned_step.notes:
+            write(note, to=to, lead="     – ")
+
+
+def _data(planned: Planned) -> str:
+    if planned.data is None:
+        return "no data: accuracy will NOT be measured"
+    counts = {name: count for name, count in planned.data.counts().items() if count}
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) + " samples"
+
+
+def training(settings: Training) -> str:
+    """Return training settings in words; what is not set is left out."""
+    given = ((f.name, getattr(settings, f.name)) for f in fields(settings))
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in given if value is not None
+    )
+
+
+def show_report(report: Report, *, to: Console, files: Sequence[Path] = ()) -> None:
+    """Print a report: the ledger, what it means, notes, and the files that were written."""
+    ledger = report.ledger
+    show_ledger(ledger, to=to)
+    to.print()
+    write(summary(report), to=to)
+    for line in (*report.notes, *(note for row in ledger.rows for note in row.notes)):
+        write(line, to=to, lead="– ")
+    if files:
+        to.print()
+        write("written: " + ", ".join(map(str, files)), to=to)
+
+
+def show_ledger(ledger: Ledger, *, to: Console) -> None:
+    """Print one row a stage."""
+    rows = ledger.rows
+    show(Column("stage", [row.step for row in rows]), _columns(ledger, rows), to=to)
+
+
+def show_comparison(reports: Mapping[str, Report], *, to: Console) -> None:
+    """Print the base of the first report and the result of each."""
+    first = next(iter(reports.values()))
+    names, columns = ["base"], _columns(first.ledger, [first.ledger.base])
+    for name, report in reports.items():
+        names.append(name)
+        found = _columns(report.ledger, [report.ledger.final])
+        columns = [
+            Column(_head(a, b), a.cells + b.cells, a.group)
+            for a, b in zip(columns, found, strict=True)
+        ]
+    show(Column("report", names), columns, to=to)
+
+
+def _head(one: Column, other: Column) -> str:
+    return one.head if one.head == other.head or not other.head else other.head
+
+
+def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
+    latencies = [row.latency for row in rows]
+    metric = next((row.score.metric for row in ledger.rows if row.score), "score")
+    marks = [" *" if row.significant else "" for row in rows]
+    return [
+        Column("weights", [words.amount(row.parameters) for row in rows]),
+        Column("non-zero", [words.percent(1 - row.sparsity) for row in rows]),
+        Column("MACs", [words.amount(row.macs) for row in rows]),
+        Column("bytes", [f"{row.size_bytes:,}" for row in rows]),
+        Column("deflated", [f"{row.compressed_bytes:,}" for row in rows]),
+        Column("smaller", [f"{words.digits(ledger.ratio(row))}×" for row in rows]),
+        Column(
+            metric,
+            [
+                words.score(r.score) + m if r.score else NONE
+                for r, m in zip(rows, marks, strict=True)
+            ],
+            1,
+        ),
+        Column("95 %", [words.interval(row.score) if row.score else NONE for row in rows], 1),
+        Column(
+            "agrees",
+            [words.percent(row.agreement.share) if row.agreement else NONE for row in rows],
+            1,
+        ),
+        Column(
+            "latency", [words.milliseconds(it.median_ms) if it else NONE for it in latencies], 1
+        ),
+        Column(
+            "±",
+            [words.milliseconds(it.standard_error_ms) if it else NONE for it in latencies],
+            1,
+        ),
+        Column("took", ["reused" if r.reused else words.duration(r.seconds) for r in rows], 1),
+    ]
+
+
+def summary(report: Report) -> str:
+    """Return the result in a few lines: size, accuracy, agreement, latency."""
+    ledger = report.ledger
+    base, final = ledger.base, ledger.final
+    lines = [
+        f"{words.digits(ledger.ratio(final))} times smaller: {ledger.base_bytes:,} bytes of "
+        f"float32 weights, {final.compressed_bytes:,} bytes deflated "
+        f"({final.size_bytes:,} as they lie on disk)"
+    ]
+    if final.score and base.score:
+        change = (
+            "differs from the base by more than chance"
+            if final.significant
+            else ("no more than chance would change it")
+        )
+        odds = f", p = {words.digits(final.p_value, 2)}" if final.p_value is not None else ""
+        lines.append(
+            f"{final.score.metric} {words.score(base.score)} before, {words.score(final.score)} "
+            f"after, on {final.score.count:,} test samples ({change}{odds})"
+        )
+    else:
+        lines.append("accuracy NOT measured: there are no labelled test samples")
+    if final.agreement:
+        made_up = "synthetic inputs" if final.agreement.synthetic else "test samples"
+        lines.append(
+            f"agrees with the base on {words.percent(final.agreement.share, 2)} of "
+            f"{final.agreement.samples:,} {made_up}"
+            if final.agreement.top1 is not None
+            else f"cosine to the base's outputs {final.agreement.cosine:.4f} on "
+            f"{final.agreement.samples:,} {made_up}"
+        )
+    before, after = ledger.base_latency, final.latency
+    if before and after:
+        valid = "" if before.valid and after.valid else "; too few runs to be valid"
+        lines.append(
+            f"{words.milliseconds(before.median_ms)} as float .tflite, "
+            f"{words.milliseconds(after.median_ms)} now, median on {after.device}, "
+            f"threads: {after.threads}{valid}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""The command `inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.cli.base import Debug, Json, print_json, registry, single
+
+
+def app() -> typer.Typer:
+    """Return the command."""
+    return single(inspect)
+
+
+def inspect(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .keras, .h5, SavedModel or .tflite.")
+    ],
+    custom: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
+    ] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what is in a model, layer by layer.
+
+    Example: edgeshrink inspect model.keras
+    """
+    from edgeshrink.cli import inspection
+    from edgeshrink.modelfile import identify
+
+    path = Path(model)
+    kind = identify(path)
+    if kind is Kind.TFLITE:
+        found = inspection.tflite(path)
+    else:
+        found = inspection.keras(path, registry(), tuple(custom or ()), unsafe=unsafe)
+    found = {"model": model, "kind": str(kind), **sizes(path, kind), **found}
+    if json:
+        print_json(found)
+    else:
+        from edgeshrink.cli.tables import console
+
+        inspection.show_model(found, to=console())
+
+
+def sizes(path: Path, kind: Kind) -> dict[str, Any]:
+    """Return a model's bytes as they lie on disk and after deflate."""
+    artifact = Artifact(path, kind)
+    return {
+        "size_bytes": artifact.size_bytes,
+        "compressed_bytes": artifact.compressed_bytes,
+        "digest": artifact.digest,
+    }

@@ -1,0 +1,159 @@
+"""What `inspect` finds in a model, and how it looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.cli import words
+from edgeshrink.cli.tables import Column, left, show, write
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgeshrink.plugins import Plugins
+
+
+def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool) -> dict[str, Any]:
+    """Return the layers of a Keras model and their totals."""
+    from edgeshrink.modelfile import facts, refuse
+
+    found = facts(path)
+    refuse(found, unsafe=unsafe, custom=custom, source=str(path))
+    from edgeshrink.cli.quiet import quiet
+
+    with quiet():  # TensorFlow has things to say while it is imported
+        from edgeshrink.nn.count import count
+        from edgeshrink.nn.load import load_model
+
+        model = plugins.hook.edgeshrink_load_model(path=path)
+        counted = count(load_model(path, custom=custom, unsafe=unsafe) if model is None else model)
+    return {
+        "keras": found.keras_version,
+        "inputs": [asdict(tensor) for tensor in found.inputs],
+        "outputs": [asdict(tensor) for tensor in found.outputs],
+        "parameters": counted.parameters,
+        "nonzeros": counted.nonzeros,
+        "macs": counted.macs,
+        "weight_bytes": sum(layer.bytes for layer in counted.layers),
+        "layers": [asdict(layer) for layer in counted.layers],
+        "notes": [],
+    }
+
+
+def tflite(path: Path) -> dict[str, Any]:
+    """Return the operators of a .tflite file, their totals, and where it would not run."""
+    from edgeshrink.nn import flat
+
+    model = flat.read(path.read_bytes())
+    weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
+    operators = []
+    for operator in model.operators:
+        taken, given = model.tensors_of(operator)
+        own = [tensor for tensor in taken if (tensor.subgraph, tensor.index) in weights]
+        operators.append(
+            {
+                "index": operator.index,
+                "subgraph": operator.subgraph,
+                "operator": operator.name,
+                "version": operator.version,
+                "output": list(given[0].shape) if given else [],
+                "dtype": given[0].dtype if given else "",
+                "weights": own[0].dtype if own else "",
+                "parameters": sum(tensor.elements for tensor in own),
+                "nonzeros": sum(tensor.nonzeros or 0 for tensor in own),
+                "macs": operator.macs,
+                "bytes": sum(tensor.bytes for tensor in own),
+            }
+        )
+    floats = [reason for _, reason in flat.float_operators(model)]
+    integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in model.weights)
+    notes = flat.runtime_requirements(model)
+    if integer and floats:
+        notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
+    return {
+        "runtime_version": model.runtime_version,
+        "inputs": [_tensor(tensor) for tensor in model.inputs],
+        "outputs": [_tensor(tensor) for tensor in model.outputs],
+        "signatures": [signature.key for signature in model.signatures],
+        "metadata": list(model.metadata),
+        "stateful": model.stateful,
+        "types": dict(Counter(tensor.dtype for tensor in model.tensors)),
+        "parameters": model.parameters,
+        "nonzeros": model.nonzeros,
+        "macs": model.macs,
+        "weight_bytes": model.weight_bytes,
+        "operators": operators,
+        "notes": notes,
+    }
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape_signature or tensor.shape),
+        "dtype": tensor.dtype,
+        "scales": list(tensor.scales),
+        "zero_points": list(tensor.zero_points),
+    }
+
+
+def show_model(found: Mapping[str, Any], *, to: Console) -> None:
+    """Print a model: its ends, a row for each layer or operator, and totals."""
+    made = found.get("keras") and f", Keras {found['keras']}"
+    oldest = (
+        found.get("runtime_version") and f", TensorFlow Lite {found['runtime_version']} or newer"
+    )
+    write(f"{found['model']}: {found['kind']}{made or oldest or ''}", to=to)
+    for end in ("inputs", "outputs"):
+        for tensor in found[end]:
+            scales = tensor.get("scales")
+            how = f", scale {scales[0]:g}, zero at {tensor['zero_points'][0]}" if scales else ""
+            write(
+                f"{tensor['name']}: {_shape(tensor['shape'])} {tensor['dtype']}{how}",
+                to=to,
+                lead=f"{end[:-1]}  ",
+            )
+    to.print()
+    keras = "layers" in found
+    rows = found["layers"] if keras else found["operators"]
+    names = [row["path"] if keras else f"{row['index']} {row['operator']}" for row in rows]
+    columns = [
+        left("class", [row["layer"] for row in rows])
+        if keras
+        else left("weights", [row["weights"] or words.NONE for row in rows]),
+        Column("output", [_shape(row["output"]) for row in rows]),
+        left("dtype", [row["dtype"] for row in rows]),
+        Column("parameters", [f"{row['parameters']:,}" for row in rows]),
+        Column("non-zero", [_nonzero(row) for row in rows]),
+        Column("MACs", [f"{row['macs']:,}" for row in rows]),
+        Column("bytes", [f"{row['bytes']:,}" for row in rows]),
+    ]
+    show(Column("layer" if keras else "operator", names), columns, to=to)
+    to.print()
+    write(
+        f"{found['parameters']:,} parameters ({_nonzero(found)} non-zero), {found['macs']:,} MACs, "
+        f"{found['weight_bytes']:,} bytes of weights; the file has {found['size_bytes']:,} bytes, "
+        f"{found['compressed_bytes']:,} deflated",
+        to=to,
+    )
+    if "types" in found:
+        said = ", ".join(f"{count} {name}" for name, count in found["types"].items())
+        write(f"tensors: {said}", to=to)
+    for note in found["notes"]:
+        write(note, to=to, lead="– ")
+
+
+def _shape(shape: Any) -> str:
+    if shape is None:
+        return "?"
+    return "×".join("?" if size in (None, -1) else str(size) for size in shape) or "scalar"
+
+
+def _nonzero(row: Mapping[str, Any]) -> str:
+    if not row["parameters"]:
+        return words.NONE
+    return words.percent(row["nonzeros"] / row["parameters"])

@@ -1,0 +1,117 @@
+"""The progress of a run on standard error: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from edgeshrink.api import hookimpl
+from edgeshrink.cli import words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from edgeshrink.artifact import Artifact
+    from edgeshrink.method import Method
+    from edgeshrink.plugins import Plugins
+
+NAME = "progress"
+
+
+class Watcher:
+    """An observer plugin that draws, registered while its block lasts."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+        self._stream: TextIO = sys.stderr
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._place = ""
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        # While TensorFlow loads, the engine points descriptor 2 at its log: keep our own.
+        with suppress(OSError, ValueError):
+            self._stream = os.fdopen(
+                os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1
+            )
+        if self._stream.isatty():
+            self._bar = _bar(self._stream)
+            self._task = self._bar.add_task("starting", total=1.0, note="")
+            self._bar.start()
+        self._plugins.register(self, NAME)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop watching and leave the line clean."""
+        self._plugins.unregister(NAME)
+        if self._bar is not None:
+            self._bar.stop()
+        if self._stream is not sys.stderr:
+            self._stream.close()
+
+    @hookimpl
+    def edgeshrink_step_started(self, step: Method, index: int, count: int) -> None:
+        """Name the step that runs."""
+        self._place = f"[{index + 1}/{count}] "
+        self._draw(f"{self._place}{step}", 0.0, "")
+
+    @hookimpl
+    def edgeshrink_step_progress(self, step: Method | None, fraction: float, note: str) -> None:
+        """Show how much is done."""
+        self._draw(f"{self._place}{step}" if step else "edgeshrink", fraction, note)
+
+    @hookimpl
+    def edgeshrink_step_finished(
+        self, step: Method, artifact: Artifact, seconds: float, reused: bool
+    ) -> None:
+        """Leave a line for the step."""
+        how = "there from an earlier run" if reused else words.duration(seconds)
+        self._line(f"{self._place}{step}: {how}, {artifact.size_bytes:,} bytes")
+
+    @hookimpl
+    def edgeshrink_measured(self, result: Any) -> None:
+        """Leave a line for what was measured, or could not be."""
+        model = Path(result.model).name
+        reason = getattr(result, "reason", None)
+        if reason is not None:
+            self._line(f"{model} on {result.device}: not measured: {reason}")
+        else:
+            self._line(
+                f"{model} on {result.device.name}: {words.milliseconds(result.median_ms)} "
+                f"(median of {len(result.samples_ns):,} runs)"
+            )
+
+    def _draw(self, what: str, fraction: float, note: str) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=what, completed=fraction, note=note)
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, soft_wrap=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+
+def _bar(stream: TextIO) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False, style="dim"),
+        console=Console(file=stream, highlight=False, markup=False, emoji=False),
+        transient=True,
+    )

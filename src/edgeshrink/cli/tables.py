@@ -1,0 +1,105 @@
+"""Tables that fit the width at hand: one wide table, or the same columns as several narrow ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edgeshrink.cli.words import NONE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Of a table that goes into a file or another program.
+PIPED_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and its cells.
+
+    Attributes:
+        group: columns of one group stay together where the table is too wide for the screen.
+        text: words rather than numbers.
+    """
+
+    head: str
+    cells: list[str] = field(default_factory=list)
+    group: int = 0
+    text: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no cell says anything."""
+        return all(cell in ("", NONE) for cell in self.cells)
+
+    @property
+    def width(self) -> int:
+        """Characters of its widest line."""
+        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
+
+
+def left(head: str, cells: list[str], group: int = 0) -> Column:
+    """Return a column of words."""
+    return Column(head, cells, group, text=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console on standard output or standard error; a file gets no control characters."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def show(names: Column, columns: Sequence[Column], *, to: Console) -> None:
+    """Print a table whose rows are named by `names`; columns without any value are left out."""
+    said = [column for column in columns if not column.empty]
+    wide = names.width + sum(column.width + 2 for column in said) + 1
+    groups = sorted({column.group for column in said})
+    if wide <= to.width or len(groups) < 2:
+        _print(names, said, to)
+        return
+    for place, group in enumerate(groups):
+        if place:
+            to.print()
+        _print(names, [column for column in said if column.group == group], to)
+
+
+def _print(names: Column, columns: Sequence[Column], to: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column(names.head, overflow="fold", min_width=min(names.width, 12))
+    for column in columns:
+        table.add_column(
+            column.head,
+            justify="left" if column.text else "right",
+            no_wrap=column.width < 30,
+            overflow="fold",
+        )
+    for row in zip(names.cells, *(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    to.print(table)
+
+
+def write(text: str, *, to: Console, lead: str = "") -> None:
+    """Print a paragraph wrapped to the console's width, its further lines indented."""
+    import textwrap
+
+    hang = " " * len(lead)
+    for paragraph in text.splitlines() or [""]:
+        lines = textwrap.wrap(
+            paragraph,
+            to.width,
+            initial_indent=lead,
+            subsequent_indent=hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        to.print("\n".join(lines) or lead.rstrip(), soft_wrap=True)

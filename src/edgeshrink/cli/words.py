@@ -1,0 +1,116 @@
+"""Numbers as people read them: three significant digits, never rounded to nothing."""
+
+from __future__ import annotations
+
+import math
+
+from edgeshrink.metric import Score
+
+NONE = "–"
+
+
+def digits(value: float, count: int = 3) -> str:
+    """Return a number with at least `count` significant digits, without exponent.
+
+    Example:
+        >>> digits(0.012345), digits(1234.5), digits(0)
+        ('0.0123', '1,234', '0')
+    """
+    if not math.isfinite(value):
+        return NONE
+    if value == 0:
+        return "0"
+    places = max(0, count - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{places}f}"
+    # rounding may carry into a further digit: 9.999 is 10.0, not 10.00
+    extra = math.floor(math.log10(abs(float(text.replace(",", ""))))) > math.floor(
+        math.log10(abs(value))
+    )
+    return f"{value:,.{max(0, places - 1)}f}" if extra and places else text
+
+
+def milliseconds(value: float) -> str:
+    """Return a time with its unit: below a tenth of one, the next smaller.
+
+    Example:
+        >>> milliseconds(0.0123), milliseconds(12.345), milliseconds(0.00001)
+        ('12.3 µs', '12.3 ms', '10.0 ns')
+    """
+    if not math.isfinite(value):
+        return NONE
+    for unit, scale in (("ms", 1.0), ("µs", 1e3)):
+        if abs(value) * scale >= 0.1:
+            return f"{digits(value * scale)} {unit}"
+    return f"{digits(value * 1e6)} ns" if value else "0 ms"
+
+
+def size(count: float | None) -> str:
+    """Return bytes in the unit that fits.
+
+    Example:
+        >>> size(812), size(61_706), size(None)
+        ('812 B', '61.7 kB', '–')
+    """
+    if count is None:
+        return NONE
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{digits(count / scale)} {unit}"
+    return f"{count:,.0f} B"
+
+
+def amount(count: float) -> str:
+    """Return a count in thousands, millions or billions.
+
+    Example:
+        >>> amount(430_500), amount(812)
+        ('430k', '812')
+    """
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= scale:
+            return digits(count / scale) + unit
+    return f"{count:,}"
+
+
+def percent(share: float, places: int = 1) -> str:
+    """Return a share as a percentage; only what is whole or nothing says 100 or 0.
+
+    Example:
+        >>> percent(0.8), percent(0.99999), percent(1)
+        ('80.0 %', '>99.9 %', '100 %')
+    """
+    if share in (0, 1):
+        return f"{share:.0%}".replace("%", " %")
+    text = f"{100 * share:.{places}f}"
+    if float(text) >= 100 > 100 * share:
+        return f">{100 - 10**-places:.{places}f} %"
+    if float(text) == 0 < share:
+        return f"<{10**-places:.{places}f} %"
+    return f"{text} %"
+
+
+def score(found: Score) -> str:
+    """Return a score's value: a share as a percentage, anything else as a number."""
+    return percent(found.value, 2) if is_share(found) else digits(found.value, 4)
+
+
+def interval(found: Score) -> str:
+    """Return a score's 95 % interval."""
+    if is_share(found):
+        return f"{100 * found.low:.2f}–{100 * found.high:.2f}"
+    return f"{digits(found.low, 4)}–{digits(found.high, 4)}"
+
+
+def is_share(found: Score) -> bool:
+    """Return whether a score is a share of samples."""
+    return found.metric.startswith("top") or found.metric == "accuracy"
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took.
+
+    Example:
+        >>> duration(0.42), duration(75.3), duration(1200)
+        ('0.42 s', '75 s', '20 min')
+    """
+    return f"{digits(seconds, 2)} s" if seconds < 1000 else f"{seconds / 60:,.0f} min"

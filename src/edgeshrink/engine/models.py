@@ -1,0 +1,69 @@
+"""The models of a run: the base, and what the stages hold, loaded when they are wanted."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.engine.planning import Planned
+from edgeshrink.part import labels_by_output, task_of
+from edgeshrink.plugins import Plugins
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Models:
+    """Loads the models of one run."""
+
+    def __init__(self, planned: Planned, plugins: Plugins) -> None:
+        self._request, self._base, self._data = planned.request, planned.base, planned.data
+        self._plugins = plugins
+
+    @cached_property
+    def base(self) -> keras.Model:
+        """The uncompressed model; never trained."""
+        return self.fresh_base()
+
+    @cached_property
+    def output_names(self) -> list[str]:
+        """Names of the base's outputs, in order."""
+        from edgeshrink.nn.convert import output_names
+
+        return output_names(self.base)
+
+    def fresh_base(self) -> keras.Model:
+        """Return a new copy of the uncompressed model."""
+        from edgeshrink.nn.load import load_model
+
+        request = self._request
+        answer = self._plugins.hook.edgeshrink_load_model(path=request.model)
+        if answer is not None:
+            return answer
+        return load_model(
+            request.model,
+            custom=request.custom,
+            unsafe=request.unsafe,
+            input_shapes=request.input_shapes,
+        )
+
+    def load(self, artifact: Artifact) -> Any:
+        """Return a new model of an artifact: a Keras model, or the bytes of a .tflite."""
+        if artifact is self._base:
+            return self.fresh_base()
+        if artifact.kind is Kind.TFLITE:
+            return artifact.path.read_bytes()
+        from edgeshrink.nn.load import load_model
+
+        return load_model(artifact.path, custom=self._request.custom, unsafe=self._request.unsafe)
+
+    @property
+    def classes(self) -> bool:
+        """Whether the base tells classes: the labels say so, else its last activation."""
+        from edgeshrink.nn.objective import activation_of
+
+        for part in self._data.parts().values() if self._data else ():
+            for labels in labels_by_output(part, self.output_names).values():
+                return task_of(labels) != "regression"
+        return activation_of(self.base, 0) in ("softmax", "sigmoid")

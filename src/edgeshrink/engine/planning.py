@@ -1,0 +1,267 @@
+"""What a request asks for, checked before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink import data as datasets
+from edgeshrink import modelfile, profile
+from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.method import Method, Need, Plan, Training
+from edgeshrink.plugins import Plugins
+from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipe import Recipe
+from edgeshrink.workspace import version_of
+
+if TYPE_CHECKING:
+    from edgeshrink.data import Dataset
+
+KERAS_KINDS = (Kind.KERAS, Kind.KERAS2, Kind.SAVEDMODEL)
+FEW_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One compression, as it was asked for.
+
+    Attributes:
+        model: a Keras file or SavedModel folder.
+        recipe: the steps that were asked for; what is on by default is added by `plan`.
+        out: the file to write; its suffix says .tflite or .keras.
+        data: a data set, as `edgeshrink.data.load` reads it; empty for none.
+        preprocess: what is done to samples before the model sees them.
+        calibration: samples that calibrate activations.
+        device: name or path of a profile.
+        at: the device's address, in place of the profile's.
+        run: the run folder; None puts it beside `out`.
+        force: overwrite `out`, and go on where a check says stop.
+        unsafe: code inside the model file may run.
+        custom: `module:object` of classes that are not Keras's.
+        input_shapes: fixed shapes of inputs with dynamic dimensions, batch included.
+        metric: the metric of record; empty for the task's own.
+        command: what was typed, for the report.
+    """
+
+    model: Path
+    recipe: Recipe
+    out: Path
+    data: str = ""
+    preprocess: str = "none"
+    calibration: int = 200
+    device: str = "desktop"
+    at: str = ""
+    run: Path | None = None
+    force: bool = False
+    unsafe: bool = False
+    custom: tuple[str, ...] = ()
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    metric: str = ""
+    command: str = ""
+
+    @property
+    def run_folder(self) -> Path:
+        """Where stages, log and report go."""
+        return self.run or self.out.with_suffix(".run")
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that will run, and what it can and cannot change."""
+
+    step: Method
+    training: Training | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A checked request: all that can be told before TensorFlow is loaded."""
+
+    request: Request
+    base: Artifact
+    facts: modelfile.ModelFacts
+    profile: DeviceProfile
+    recipe: Recipe
+    data: Dataset | None
+    steps: tuple[PlannedStep, ...]
+    warnings: tuple[str, ...]
+
+
+def plan(request: Request, plugins: Plugins) -> Planned:
+    """Return what would be done, with every mistake told that can be told by now.
+
+    Raises:
+        UsageError: what the request says is wrong.
+        ModelError: the model file cannot be worked with.
+        DataError: the data cannot be used, or does not fit the model.
+    """
+    found = modelfile.facts(request.model)
+    if found.kind not in KERAS_KINDS:
+        raise ModelError(
+            f"compress takes a Keras model; {request.model} is a {found.kind} file",
+            hint="`edgeshrink bench` and `edgeshrink inspect` take .tflite files",
+        )
+    warnings = list(
+        modelfile.refuse(
+            found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
+        )
+    )
+    produces = _check_output(request)
+    device = profile.find(request.device, plugins.profile_folders)
+    device = replace(device, address=request.at or device.address)
+    if request.metric and request.metric not in plugins.metrics:
+        raise UsageError(
+            f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
+        )
+    recipe = request.recipe.completed(plugins.methods, produces)
+    recipe.check_order(Kind.KERAS)
+    if not recipe.steps:
+        raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
+    if recipe.steps[-1].produces is not produces:
+        raise UsageError(
+            f"the recipe ends in a .{recipe.steps[-1].produces} file; -o asks for {request.out}",
+            hint=f"-o {request.out.with_suffix('.' + recipe.steps[-1].produces)}",
+        )
+    shapes = _fixed(found, request.input_shapes)
+    data = _load_data(request, recipe, shapes, found, plugins) if request.data else None
+    if data is not None:
+        warnings += data.notes
+        double = datasets.warn_double_scaling(found, data.preprocess)
+        warnings += [double] if double else []
+    steps = tuple(
+        _planned_step(place, recipe, found, data, device) for place in range(len(recipe.steps))
+    )
+    base = Artifact(
+        request.model,
+        Kind.KERAS,
+        facts={
+            "custom": list(request.custom),
+            "input_shapes": {k: list(v) for k, v in request.input_shapes.items()},
+        },
+    )
+    return Planned(request, base, found, device, recipe, data, steps, tuple(warnings))
+
+
+def _check_output(request: Request) -> Kind:
+    suffixes = {".tflite": Kind.TFLITE, ".keras": Kind.KERAS}
+    out = request.out
+    if out.suffix not in suffixes:
+        raise UsageError(f"the output must end in .tflite or .keras; received {str(out)!r}")
+    if out.resolve() == request.model.resolve():
+        raise UsageError(f"{out} is the input, and is never overwritten", hint="name another -o")
+    if not out.parent.is_dir():
+        raise UsageError(f"no folder {str(out.parent)!r} to write {out.name} to")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"the folder {str(out.parent)!r} is read-only", hint="name another -o")
+    if out.exists() and not request.force:
+        raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
+    return suffixes[out.suffix]
+
+
+def _fixed(
+    found: modelfile.ModelFacts, given: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return each input's shape with what `--input-shape` fixes, as far as the file tells."""
+    shapes = {i.name: i.shape for i in found.inputs if i.shape is not None}
+    if len(found.inputs) == 1 and set(given) == {""}:
+        given = {found.inputs[0].name: given[""]}
+    for name in given:
+        if shapes and name not in shapes:
+            raise UsageError(f"the model has no input {name!r}", hint=near(name, shapes))
+    for tensor in found.dynamic_inputs:
+        if tensor.name not in given:
+            raise ModelError(
+                f"input {tensor.name!r} has dynamic dimensions {tensor.shape}; "
+                "edge runtimes need them fixed",
+                hint=f"--input-shape {tensor.name}={_example(tensor.shape or ())}",
+            )
+    return {**shapes, **given}
+
+
+def _example(shape: tuple[int | None, ...]) -> str:
+    """Return a shape like this one with every dimension fixed, as the flag takes it."""
+    return ",".join(str(d or (224 if place else 1)) for place, d in enumerate(shape))
+
+
+def _load_data(
+    request: Request,
+    recipe: Recipe,
+    shapes: Mapping[str, tuple[int | None, ...]],
+    found: modelfile.ModelFacts,
+    plugins: Plugins,
+) -> Dataset:
+    data = datasets.load(
+        request.data,
+        preprocess=request.preprocess,
+        seed=recipe.seed,
+        calibration=request.calibration,
+        hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
+    )
+    if not shapes:
+        return data
+    outputs = {o.name: o.shape for o in found.outputs if o.shape is not None}
+    known = len(outputs) == len(found.outputs) and outputs
+    types = {i.name: i.dtype for i in found.inputs}
+    return data.for_model(shapes, outputs if known else None, types)
+
+
+def _planned_step(
+    place: int,
+    recipe: Recipe,
+    found: modelfile.ModelFacts,
+    data: Dataset | None,
+    device: DeviceProfile,
+) -> PlannedStep:
+    step = recipe.steps[place]
+    missing = [name for name in step.requires if not version_of(name)]
+    if missing:
+        raise UsageError(
+            f"{step.name} needs {', '.join(missing)}", hint=f"pip install {' '.join(missing)}"
+        )
+    if step.data is Need.REQUIRED and data is None:
+        raise UsageError(f"{step.name} needs data", hint="pass --data")
+    around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
+    training = None
+    if step.training is not None and data is not None and data.train is not None:
+        training = _settled(recipe.resolved(step), found, data)
+    return PlannedStep(step, training, tuple(step.check(around)))
+
+
+def _settled(wanted: Training, found: modelfile.ModelFacts, data: Dataset) -> Training:
+    """Return the settings with every open choice made by rule.
+
+    Three epochs, or ten where there are few samples; a tenth of the rate that the model was
+    compiled with, or 1e-4; batches of 64.
+    """
+    assert data.train is not None
+    few = len(data.train) < FEW_SAMPLES
+    rate = found.learning_rate / 10 if found.learning_rate else 1e-4
+    unlabelled = data.train.labels is None
+    return wanted.over(
+        Training(
+            epochs=10 if few else 3,
+            lr=rate,
+            batch_size=64,
+            loss=found.loss,
+            teacher="original" if unlabelled else "none",
+        )
+    )
+
+
+def described(data: Dataset | None) -> dict[str, Any]:
+    """Return what a report says of the data: its name, counts, preprocessing and split."""
+    if data is None:
+        return {}
+    return {
+        "name": data.name,
+        "counts": data.counts(),
+        "preprocess": data.preprocess.describe(),
+        "split": dict(data.split),
+        "digest": data.digest,
+        "class_names": list(data.class_names),
+    }

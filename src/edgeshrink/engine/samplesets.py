@@ -1,0 +1,74 @@
+"""On which samples a run judges, chooses and compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeshrink.engine.models import Models
+from edgeshrink.engine.planning import Planned
+from edgeshrink.judge import Samples, samples_of
+from edgeshrink.workspace import digest_of
+
+if TYPE_CHECKING:
+    from edgeshrink.data import Part
+
+COMPARED = 1000
+SYNTHETIC = 256
+
+
+class SampleSets:
+    """Sets of samples, written to disk as the model sees them when they are first wanted.
+
+    Nothing is chosen on the test samples: they only judge.
+    """
+
+    def __init__(
+        self,
+        planned: Planned,
+        models: Models,
+        folder: Path,
+        progress: Callable[[float, str], None],
+    ) -> None:
+        self._planned, self._data, self._models = planned, planned.data, models
+        self._folder, self._progress = folder, progress
+
+    @cached_property
+    def judged(self) -> Samples:
+        """What every stage is judged on: the test samples, else made-up inputs."""
+        if self._data is None or self._data.test is None:
+            return self._synthetic
+        return self._stored(self._data.test, "test")
+
+    @cached_property
+    def chosen(self) -> Samples | None:
+        """What choices are made on: the validation samples; None without."""
+        if self._data is None or self._data.validation is None:
+            return None
+        return self._stored(self._data.validation, "validation")
+
+    @cached_property
+    def compared(self) -> Samples:
+        """What candidates are compared on: validation samples, else made-up inputs."""
+        if self._data is None or self._data.validation is None:
+            return self._synthetic
+        part = self._data.validation
+        return self._stored(part.subset(part.rows[:COMPARED]), "compared")
+
+    def _stored(self, part: Part, name: str) -> Samples:
+        assert self._data is not None
+        self._progress(0.0, f"preparing {len(part):,} {name} samples")
+        return samples_of(self._data, part, name, self._folder, self._models.output_names)
+
+    @cached_property
+    def _synthetic(self) -> Samples:
+        from edgeshrink.nn.synthetic import synthetic_inputs
+
+        seed = self._planned.recipe.seed
+        files = synthetic_inputs(
+            self._models.base, self._folder / "synthetic", count=SYNTHETIC, seed=seed
+        )
+        key = digest_of({"base": self._planned.base.digest, "synthetic": seed})
+        return Samples(files, {}, key, SYNTHETIC, synthetic=True)

@@ -1,0 +1,198 @@
+"""Run a step: its key, its context, its file written and checked, or found from before."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.engine.models import Models
+from edgeshrink.engine.planning import Planned, PlannedStep
+from edgeshrink.engine.samplesets import SampleSets
+from edgeshrink.errors import EdgeshrinkError, VerificationError
+from edgeshrink.judge import Judge
+from edgeshrink.measure import Failure, Measurement
+from edgeshrink.method import Agreement, Context, Method, Need, Training
+from edgeshrink.workspace import (
+    Stage,
+    Workspace,
+    digest_of,
+    source_digest,
+    version_of,
+    write_bytes,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+Progress = Callable[[Method | None, float, str], None]
+Timer = Callable[[list[Path]], list[Measurement | Failure]]
+
+
+class Stages:
+    """Makes the stages of one run."""
+
+    def __init__(
+        self,
+        planned: Planned,
+        workspace: Workspace,
+        models: Models,
+        sets: SampleSets,
+        judge: Judge,
+        timer: Timer,
+        progress: Progress,
+    ) -> None:
+        self._planned, self._workspace, self._models = planned, workspace, models
+        self._sets, self._judge, self._timer, self._progress = sets, judge, timer, progress
+
+    def make(self, planned: PlannedStep, parent: Artifact) -> Stage:
+        """Return the stage that a step makes of `parent`, made now or found whole.
+
+        Raises:
+            EdgeshrinkError: naming the step, and where the last good model is.
+        """
+        step, key = planned.step, self._key(planned, parent)
+        found = self._workspace.find(step.name, key, parent)
+        if found is not None:
+            return found
+        folder = self._workspace.begin(step.name, key)
+        started = time.perf_counter()
+        context = self._context(planned, parent, folder)
+        try:
+            made = step.apply(self._models.load(parent), context)
+            artifact = self._saved(made, step, parent, context)
+        except EdgeshrinkError as error:
+            message = str(error).removeprefix(f"{step.name}: ")
+            said = type(error)(f"{step.name}: {message}; the last good model is {parent.path}")
+            said.hint = error.hint
+            raise said from error
+        stage = Stage(artifact, time.perf_counter() - started, tuple(context.notes))
+        self._workspace.finish(stage)
+        return stage
+
+    def _key(self, planned: PlannedStep, parent: Artifact) -> str:
+        """Return what a step's result depends on, digested."""
+        step, data = planned.step, self._planned.data
+        plugin = type(step).__module__.partition(".")[0]
+        versions = {name: version_of(name) for name in ("tensorflow", "keras", "edgeshrink")}
+        return digest_of(
+            {
+                "parent": parent.digest,
+                "facts": dict(parent.facts),
+                "step": step.name,
+                "options": asdict(step.options),
+                "training": asdict(planned.training) if planned.training else None,
+                "data": data.digest if data and step.data is not Need.NONE else None,
+                "seed": self._planned.recipe.seed,
+                "versions": versions,
+                "source": [source_digest("edgeshrink"), source_digest(plugin)],
+            }
+        )
+
+    def _context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
+        def agreement(model: Any) -> Agreement:
+            return self._agreement(parent, _as_file(model, folder))
+
+        def measure(model: bytes) -> Measurement:
+            (result,) = self._timer([_as_file(model, folder)])
+            if isinstance(result, Failure):
+                raise EdgeshrinkError(f"a candidate could not be timed: {result.reason}")
+            return result
+
+        return Context(
+            data=self._planned.data,
+            profile=self._planned.profile,
+            folder=folder,
+            seed=self._planned.recipe.seed,
+            training=planned.training or Training(),
+            progress=partial(self._progress, planned.step),
+            original=self._models.fresh_base,
+            base_loss=self._planned.facts.loss,
+            evaluate=self._evaluate,
+            agreement=agreement,
+            measure=measure,
+            log=self._workspace.log,
+        )
+
+    def _agreement(self, parent: Artifact, model: Any) -> Agreement:
+        """Return how like `parent` a candidate answers the samples that candidates meet."""
+        samples = self._sets.compared
+        reference = self._judge.outputs(parent, samples, lambda: self._models.load(parent))
+        return self._judge.agreement(reference, self._judge.run(model, samples), samples)
+
+    def _evaluate(self, model: keras.Model) -> float | None:
+        """Return a Keras model's score on the validation samples, greater being better."""
+        samples = self._sets.chosen
+        return (
+            None if samples is None else self._judge.value(self._judge.run(model, samples), samples)
+        )
+
+    def _saved(self, made: Any, step: Method, parent: Artifact, context: Context) -> Artifact:
+        """Write what a step made, check it, and return it as an artifact."""
+        path = context.folder / f"{step.name}.{step.produces}"
+        if isinstance(made, bytes):
+            write_bytes(path, made)
+        else:
+            from edgeshrink.nn.load import save_model
+
+            save_model(made, path)
+        base_facts = self._planned.base.facts
+        kept = {k: v for k, v in parent.facts.items() if k in step.keeps or k in base_facts}
+        artifact = Artifact(
+            path,
+            step.produces,
+            str(step),
+            parent,
+            {**kept, **context.facts},
+            _saved_state(context),
+            tuple(context.companions),
+        )
+        if parent.kind is not Kind.TFLITE and artifact.kind is Kind.TFLITE:
+            self._verify(artifact, parent, step)
+        return artifact
+
+    def _verify(self, artifact: Artifact, parent: Artifact, step: Method) -> None:
+        """Run a converted file, and check that it holds what it should.
+
+        Raises:
+            VerificationError: it needs operators that LiteRT lacks, lost zeros, or does not
+                answer as its parent does in number and shape.
+        """
+        from edgeshrink.nn.flat import read, runtime_requirements
+        from edgeshrink.nn.verify import check_zeros
+
+        flat = read(artifact.path.read_bytes())
+        lacking = runtime_requirements(flat)
+        if lacking:
+            raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")
+        if "sparsity" in step.keeps:
+            check_zeros(self._models.load(parent), flat)
+        self._agreement(parent, artifact.path)
+
+
+def _as_file(model: Any, folder: Path) -> Any:
+    """Return a candidate as the judge takes it: a .tflite as a path."""
+    if not isinstance(model, bytes):
+        return model
+    path = folder / "candidate.tflite"
+    path.write_bytes(model)
+    return path
+
+
+def _saved_state(context: Context) -> Path | None:
+    """Write the arrays that travel with a model, by variable path, as an .npz."""
+    if not context.state:
+        return None
+    import numpy as np
+
+    path = context.folder / "state.npz"
+    with zipfile.ZipFile(path, "w") as archive:  # the path of a variable is no keyword
+        for name, values in context.state.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+    return path

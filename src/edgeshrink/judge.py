@@ -1,0 +1,180 @@
+"""The judge: runs models on the same inputs, and tells how right and how alike they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.errors import UsageError, near
+from edgeshrink.measure import mcnemar
+from edgeshrink.metric import Metric, Score
+from edgeshrink.part import Part, labels_by_output, task_of
+from edgeshrink.runtime import Session
+from edgeshrink.workspace import digest_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgeshrink.artifact import Artifact
+    from edgeshrink.data import Dataset
+    from edgeshrink.method import Agreement
+
+Outputs = dict[str, "np.ndarray"]
+NEAR_CHANCE = 0.15  # of the way from guessing to being always right
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs on disk, as the model sees them, with their labels.
+
+    Attributes:
+        inputs: for each input a .npy file `(samples, ...)`.
+        labels: by output name, for those outputs that have labels.
+        digest: of what they are.
+        count: of samples.
+        synthetic: they were made up.
+    """
+
+    inputs: Mapping[str, Path]
+    labels: Mapping[str, Any]
+    digest: str
+    count: int
+    synthetic: bool = False
+
+
+def samples_of(
+    data: Dataset, part: Part, name: str, folder: Path, outputs: Sequence[str]
+) -> Samples:
+    """Return a part of a data set as samples on disk."""
+    inputs = data.write_inputs(part, folder / name)
+    return Samples(
+        inputs, labels_by_output(part, outputs), digest_of({name: data.digest}), len(part)
+    )
+
+
+class Judge:
+    """Runs models and compares what they say.
+
+    Attributes:
+        classes: whether outputs are scores of classes.
+    """
+
+    def __init__(
+        self,
+        host: Session,
+        folder: Path,
+        metrics: Mapping[str, type[Metric]],
+        *,
+        record: str = "",
+        classes: bool = True,
+        progress: Callable[[float, str], None],
+    ) -> None:
+        if record and record not in metrics:
+            raise UsageError(f"no metric {record!r}", hint=near(record, metrics))
+        self.host, self.folder, self.progress = host, folder, progress
+        self.metrics, self.record, self.classes = metrics, record, classes
+
+    def outputs(self, artifact: Artifact, samples: Samples, load: Callable[[], Any]) -> Outputs:
+        """Return what a model file says of samples; kept on disk, so asked only once.
+
+        Args:
+            artifact: a Keras or .tflite file.
+            samples: what to run it on.
+            load: gives the Keras model, where the file is one.
+        """
+        import numpy as np
+
+        key = digest_of({"model": artifact.digest, "samples": samples.digest})
+        store = self.folder / f"{key[:24]}.npz"
+        if store.is_file():
+            with np.load(store, allow_pickle=False) as kept:
+                return {str(n): kept[f"arr_{p}"] for p, n in enumerate(kept["arr_0"], 1)}
+        found = self.run(artifact.path if artifact.kind == "tflite" else load(), samples)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = store.with_suffix(".part.npz")
+        np.savez(part, np.array(list(found)), *found.values())
+        part.replace(store)
+        return found
+
+    def run(self, model: Any, samples: Samples) -> Outputs:
+        """Return what a model says of samples: a Keras model, or the path of a .tflite."""
+        if isinstance(model, Path):
+            return self.host.predict(model, samples.inputs, self.progress)
+        from edgeshrink.nn.predict import predict
+
+        return predict(model, samples.inputs)
+
+    def scores(self, outputs: Outputs, samples: Samples) -> tuple[Score, ...]:
+        """Return the scores of all metrics that apply, the one of record first."""
+        return tuple(
+            metric.score(outputs[name], labels)
+            for name, labels, metric in self._scored(outputs, samples)
+        )
+
+    def p_value(self, base: Outputs, outputs: Outputs, samples: Samples) -> float | None:
+        """Return how likely the score of record would differ as much by chance.
+
+        McNemar's exact test for metrics whose single values are 0 or 1, else a paired z-test.
+        """
+        from edgeshrink.nn.verify import matched
+
+        scored = self._scored(base, samples)
+        if not scored:
+            return None
+        name, labels, metric = scored[0]
+        now = dict(zip(base, matched(base, outputs), strict=True))
+        before, after = metric.per_sample(base[name], labels), metric.per_sample(now[name], labels)
+        if metric.proportion:
+            lost, gained = (before > after).sum(), (after > before).sum()
+            return mcnemar(int(lost), int(gained))
+        change = after - before
+        error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
+        return math.erfc(abs(float(change.mean())) / error / math.sqrt(2)) if error else 1.0
+
+    def value(self, outputs: Outputs, samples: Samples) -> float | None:
+        """Return the score of record, greater being better; None without labels."""
+        scores = self.scores(outputs, samples)
+        if not scores:
+            return None
+        return scores[0].value if scores[0].higher_is_better else -scores[0].value
+
+    def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
+        """Return how alike two models' outputs for the same samples are."""
+        from edgeshrink.nn.verify import agreement
+
+        return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
+
+    def chance(self, outputs: Outputs, samples: Samples) -> float | None:
+        """Return the share that always naming the commonest class gets right, for classifiers."""
+        import numpy as np
+
+        scored = self._scored(outputs, samples)
+        if not scored or not scored[0][2].proportion:
+            return None
+        labels = np.asarray(scored[0][1])
+        labels = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels
+        counts = np.unique(labels, return_counts=True)[1]
+        return float(counts.max() / counts.sum())
+
+    def _scored(self, outputs: Outputs, samples: Samples) -> list[tuple[str, Any, Metric]]:
+        """Return output, labels and metric of each score, the one of record first."""
+        found = []
+        for place, (name, values) in enumerate(outputs.items()):
+            labels = samples.labels.get(name)
+            if labels is None and place == 0 and len(samples.labels) == 1 == len(outputs):
+                labels = next(iter(samples.labels.values()))  # conversion renamed the output
+            if labels is None:
+                continue
+            task = task_of(labels)
+            for metric in (cls() for cls in self.metrics.values()):
+                if metric.applies(values.shape, task) or metric.name == self.record:
+                    found.append((name, labels, metric))
+        return sorted(found, key=lambda entry: entry[2].name != self.record)
+
+
+def near_chance(value: float, chance: float) -> bool:
+    """Return whether a classifier is hardly better than naming the commonest class."""
+    return value <= chance + NEAR_CHANCE * (1 - chance)

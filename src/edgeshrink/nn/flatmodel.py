@@ -1,0 +1,202 @@
+"""What a .tflite file holds, as plain values: tensors, operators, signatures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+@dataclass(frozen=True)
+class FlatTensor:
+    """A tensor of a .tflite file.
+
+    Attributes:
+        index: its place among the tensors of its subgraph.
+        dtype: `"float32"`, `"int8"`, `"int4"`, ... as the schema calls it, in lower case.
+        bytes: stored bytes of a constant, otherwise 0.
+        buffer: which of the file's buffers holds it; tensors may share one.
+        nonzeros: stored values of a constant that mean another number than zero, or None.
+        scales: of its quantization: none, one, or one for each slice along `axis`.
+        variable: whether it keeps its value from one run to the next (recurrent state).
+        sparse: whether only some of its values are stored.
+    """
+
+    index: int
+    subgraph: int
+    name: str
+    shape: tuple[int, ...]
+    shape_signature: tuple[int, ...]
+    dtype: str
+    bytes: int
+    buffer: int
+    constant: bool
+    nonzeros: int | None
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+    variable: bool
+    sparse: bool
+
+    @property
+    def elements(self) -> int:
+        """How many values it has, a dimension that is not known yet counted as one."""
+        return math.prod(max(1, size) for size in self.shape)
+
+
+@dataclass(frozen=True)
+class FlatOperator:
+    """An operator of a .tflite file.
+
+    Attributes:
+        name: as the schema calls it, such as `"CONV_2D"`, or the custom operator's own name.
+        inputs: indices of tensors; -1 where an optional one is left out.
+        macs: multiply-accumulates of one run of its subgraph; 0 for what has no kernel.
+        custom: whether it is none of the schema's own operators.
+    """
+
+    index: int
+    subgraph: int
+    name: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    macs: int
+    custom: bool
+
+    @property
+    def flex(self) -> bool:
+        """Whether it is an operator of TensorFlow itself, which only TensorFlow can run."""
+        return self.custom and self.name.startswith("Flex")
+
+
+@dataclass(frozen=True)
+class FlatSignature:
+    """A named way to run the model: tensors of a subgraph by the names of its arguments."""
+
+    key: str
+    subgraph: int
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+
+@dataclass(frozen=True)
+class FlatModel:
+    """All that a .tflite file says of itself.
+
+    Attributes:
+        tensors: those of all subgraphs, in order.
+        inputs: of the first subgraph.
+        runtime_version: the oldest TensorFlow Lite that runs it, where the file tells.
+        metadata: names of the metadata entries.
+    """
+
+    size_bytes: int
+    description: str
+    subgraphs: int
+    tensors: tuple[FlatTensor, ...]
+    operators: tuple[FlatOperator, ...]
+    inputs: tuple[FlatTensor, ...]
+    outputs: tuple[FlatTensor, ...]
+    signatures: tuple[FlatSignature, ...]
+    runtime_version: str | None
+    metadata: tuple[str, ...]
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, int], FlatTensor]:
+        return {(t.subgraph, t.index): t for t in self.tensors}
+
+    def tensor(self, subgraph: int, index: int) -> FlatTensor:
+        """Return a tensor by its place.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_place[subgraph, index]
+
+    def tensors_of(self, operator: FlatOperator) -> tuple[list[FlatTensor], list[FlatTensor]]:
+        """Return the operator's inputs (without those left out) and its outputs."""
+        inputs = [self.tensor(operator.subgraph, i) for i in operator.inputs if i >= 0]
+        return inputs, [self.tensor(operator.subgraph, i) for i in operator.outputs if i >= 0]
+
+    @cached_property
+    def weights(self) -> tuple[FlatTensor, ...]:
+        """Constants that operators compute with: kernels, biases, tables.
+
+        Numbers are floats or have a scale; constants without (shapes, axes, paddings) are not
+        counted, nor are scalars.
+        """
+        used = {(o.subgraph, i) for o in self.operators for i in o.inputs}
+        return tuple(
+            t
+            for t in self.tensors
+            if t.constant
+            and t.shape
+            and (t.dtype in FLOATS or t.scales)
+            and (t.subgraph, t.index) in used
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all weights, zeros that a sparse file leaves out included."""
+        return sum(t.elements for t in self.weights)
+
+    @property
+    def nonzeros(self) -> int:
+        """Elements of all weights that are not zero."""
+        return sum(t.nonzeros or 0 for t in self.weights)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Stored bytes of all weights; a buffer that several share counts once."""
+        return sum({t.buffer: t.bytes for t in self.weights}.values())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run; the body of a loop counts once."""
+        return sum(o.macs for o in self.operators)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a run leaves something behind that the next one reads."""
+        return any(t.variable for t in self.tensors)
+
+
+def count_macs(
+    name: str, inputs: Sequence[FlatTensor | None], outputs: Sequence[FlatTensor]
+) -> int:
+    """Return the multiply-accumulates of one run of an operator, 0 for one without a kernel.
+
+    Args:
+        name: the schema's name of the operator.
+        inputs: its tensors, None where an optional one is left out.
+        outputs: its tensors.
+    """
+    if name in ("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        kernel, output = inputs[1], outputs[0]
+        if kernel is None:
+            return 0
+        # What one output element sums up: a kernel without its dimension of output channels,
+        # which is the first, or the last in depthwise and three-dimensional convolutions.
+        last = name in ("CONV_3D", "DEPTHWISE_CONV_2D")
+        summed = kernel.shape[:-1] if last else kernel.shape[1:]
+        return output.elements * math.prod(summed)
+    if name == "TRANSPOSE_CONV":
+        kernel, image = inputs[1], inputs[2]
+        if kernel is None or image is None:
+            return 0
+        # Each input element meets every weight of its channel once.
+        return image.elements * math.prod(kernel.shape[:-1])
+    if name == "BATCH_MATMUL":
+        left = inputs[0]
+        return outputs[0].elements * max(1, left.shape[-1]) if left and left.shape else 0
+    if name.endswith(("_LSTM", "_RNN")) or name in ("LSTM", "RNN"):
+        sequence = inputs[0]
+        if sequence is None:
+            return 0
+        steps = math.prod(max(1, n) for n in sequence.shape[:-1])
+        return steps * sum(t.elements for t in inputs if t and t.constant and len(t.shape) == 2)
+    return 0

@@ -1,0 +1,313 @@
+"""Loading any model file as a Keras 3 model, and saving one without its optimizer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeshrink.artifact import Kind
+from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.importing import import_object
+from edgeshrink.modelfile import ModelFacts, facts, refuse
+from edgeshrink.modelkind import archive_json, hdf5_attributes, parsed
+from edgeshrink.nn import legacy, legacy_weights
+from edgeshrink.savedmodel import keras_config
+
+logger = logging.getLogger(__name__)
+
+# What Keras raises on files that it cannot make sense of.
+KERAS_ERRORS = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+    zipfile.BadZipFile,
+)
+
+
+def load_model(
+    path: Path,
+    *,
+    custom: Sequence[str] = (),
+    unsafe: bool = False,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> keras.Model:
+    """Return the model in a file as an uncompiled Keras 3 model.
+
+    Files of Keras 2 are rebuilt layer by layer. A SavedModel without Keras's notes becomes a model
+    around its serving function: it runs and converts, but has no layers to compress.
+
+    Args:
+        path: a .keras archive, an .h5 file or the folder of a SavedModel.
+        custom: `module:object` for each class that is not Keras's.
+        unsafe: whether code inside the file (Lambda layers) may run.
+        input_shapes: fixed shapes by input name, batch dimension first.
+
+    Raises:
+        UsageError: there is no such file, class or input.
+        ModelError: the file cannot be loaded, or holds NaN.
+    """
+    found = facts(path)
+    if found.kind is Kind.TFLITE:
+        raise ModelError(
+            f"{path.name} is a .tflite file, whose weights cannot be compressed any more",
+            hint="give the Keras model that it was converted from",
+        )
+    refuse(found, unsafe=unsafe, custom=custom, source=path.name)
+    objects = custom_objects(custom, found)
+    if found.kind is Kind.KERAS:
+        model = _load_keras(path, objects, unsafe=unsafe)
+    elif found.kind is Kind.KERAS2:
+        model = _load_legacy(path, found, objects)
+    else:
+        model = _load_savedmodel(path, found, objects)
+    check_finite(model, path.name)
+    forget_optimizer(model)
+    return fix_input_shapes(model, input_shapes) if input_shapes else model
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a model to a .keras file without optimizer state, in one step: all of it or nothing.
+
+    Raises:
+        UsageError: the path does not end in .keras, or cannot be written.
+    """
+    if path.suffix != ".keras":
+        raise UsageError(f"a Keras model is saved as .keras; received {path.name!r}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.keras")
+    compiled, optimizer = model.compiled, getattr(model, "optimizer", None)
+    try:
+        forget_optimizer(model)
+        model.save(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+        model.optimizer, model.compiled = optimizer, compiled
+
+
+def forget_optimizer(model: keras.Model) -> None:
+    """Make a model uncompiled: saving it then writes its weights only, a third of the size."""
+    model.optimizer, model.compiled = None, False
+
+
+def custom_objects(custom: Iterable[str], found: ModelFacts | None = None) -> dict[str, Any]:
+    """Return the objects of `module:object` specs by every name that a file may call them.
+
+    Raises:
+        UsageError: there is no such module or object.
+    """
+    objects: dict[str, Any] = {}
+    for spec in custom:
+        value = import_object(spec, what="--custom")
+        name = getattr(value, "__name__", spec.rpartition(":")[2])
+        registered = keras.saving.get_registered_name(value)
+        objects |= {name: value, registered: value, f"Custom>{name}": value}
+        for known in found.custom_classes if found is not None else ():
+            if known.rpartition(">")[2] == name:
+                objects[known] = value
+    return objects
+
+
+def is_wrapped(model: keras.Model) -> bool:
+    """Tell whether a model is only a serving function, without layers that can be compressed."""
+    return any(isinstance(layer, _Served) for layer in model.layers)
+
+
+def dynamic_inputs(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
+    """Return the inputs with a dimension beyond the batch that is not fixed, with their shapes."""
+    return {name: shape for name, shape in input_shapes_of(model).items() if None in shape[1:]}
+
+
+def input_shapes_of(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each input by name, batch dimension first."""
+    return {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
+
+
+def fix_input_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) -> keras.Model:
+    """Return a model with the same weights whose inputs have fixed shapes.
+
+    The batch dimension stays open, so that the model can still be trained.
+
+    Args:
+        model: Sequential or Functional.
+        shapes: shapes by input name, batch dimension first.
+
+    Raises:
+        UsageError: an input is unknown, or its shape does not agree with the model's.
+        ModelError: the model has no graph, or does not work at these shapes.
+    """
+    if not getattr(model, "inputs", None):
+        raise ModelError("input shapes can be fixed in Sequential and Functional models only")
+    known = input_shapes_of(model)
+    told = ", ".join(f"{name}={','.join(map(_dimension, shape))}" for name, shape in known.items())
+    for name, shape in shapes.items():
+        if name not in known:
+            raise UsageError(f"no model input {name!r}; it has {told}", hint=near(name, known))
+        agrees = len(shape) == len(known[name]) and all(
+            own in (None, asked) for own, asked in zip(known[name], shape, strict=True)
+        )
+        if not agrees or any(size < 1 for size in shape):
+            raise UsageError(
+                f"an input shape must agree with the model's, {told}; "
+                f"received {name}={','.join(map(str, shape))}",
+                hint="give the batch dimension too: 1 first",
+            )
+    fresh = {
+        tensor.name: keras.Input(
+            batch_shape=(known[tensor.name][0], *shapes.get(tensor.name, tensor.shape)[1:]),
+            dtype=tensor.dtype,
+            name=tensor.name,
+        )
+        for tensor in model.inputs
+    }
+    given = model.inputs if isinstance(model, keras.Sequential) else model.input
+    try:
+        structure = keras.tree.map_structure(lambda tensor: fresh[tensor.name], given)
+        fixed = keras.models.clone_model(model, input_tensors=structure)
+        fixed.set_weights(model.get_weights())
+    except KERAS_ERRORS as error:
+        raise ModelError(
+            f"the model does not work at these input shapes: {_first_line(error)}"
+        ) from error
+    forget_optimizer(fixed)
+    return fixed
+
+
+def check_finite(model: keras.Model, source: str) -> None:
+    """Raise a ModelError that names the first layer with NaN or infinity in its weights."""
+    for variable in model.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            layer, _, name = variable.path.rpartition("/")
+            raise ModelError(
+                f"weights must be finite; {source} has NaN or infinity in layer {layer!r} ({name})",
+                hint="its training diverged: take an earlier checkpoint",
+            )
+
+
+def _load_keras(path: Path, objects: Mapping[str, Any], *, unsafe: bool) -> keras.Model:
+    suffix = ".keras" if zipfile.is_zipfile(path) else ".h5"
+    with tempfile.TemporaryDirectory() as folder:
+        named = path
+        if path.suffix != suffix:  # Keras goes by the name, not by the content
+            named = Path(folder) / f"model{suffix}"
+            shutil.copyfile(path, named)
+        try:
+            model: keras.Model = keras.models.load_model(
+                named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
+            )
+        except KERAS_ERRORS as error:
+            raise _explained(error, path) from error
+    return model
+
+
+def _explained(error: BaseException, path: Path) -> ModelError:
+    text = str(error)
+    hint = "does it open with keras.models.load_model?"
+    if "Lambda" in text or "lambda" in text:
+        hint = "--unsafe runs the code in the file: only for files you trust"
+    elif "register" in text or "custom" in text or "Unknown layer" in text:
+        hint = "--custom MODULE:CLASS names where a class is defined"
+    return ModelError(f"Keras cannot load {path.name}: {_first_line(error)}", hint=hint)
+
+
+def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> keras.Model:
+    fill: Callable[[legacy.Built, Path], None]
+    if path.is_dir():
+        data = keras_config(path / "keras_metadata.pb")
+        fill = legacy_weights.set_from_savedmodel
+    elif zipfile.is_zipfile(path):
+        data, fill = archive_json(path, "config.json"), legacy_weights.set_from_archive
+    else:
+        text = hdf5_attributes(path, "model_config")["model_config"]
+        data, fill = parsed(text or "", path.name), legacy_weights.set_from_h5
+    try:
+        built = legacy.rebuild(data, objects)
+        fill(built, path)
+    except KERAS_ERRORS as error:
+        raise ModelError(
+            f"{path.name} (Keras {found.keras_version}) cannot be rebuilt in Keras 3: "
+            f"{_first_line(error)}",
+            hint=legacy.HINT,
+        ) from error
+    model: keras.Model = built.layer
+    return model
+
+
+def _load_savedmodel(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> keras.Model:
+    """Return a SavedModel rebuilt where Keras 2 left its notes, otherwise wrapped."""
+    if found.class_name:
+        try:
+            return _load_legacy(path, found, objects)
+        except ModelError as error:
+            logger.warning("%s: its serving function is used as it is, uncompressed", error)
+    return _wrapped(path)
+
+
+def _wrapped(path: Path) -> keras.Model:
+    """Return a model around the serving function of a SavedModel."""
+    try:
+        signatures = tf.saved_model.load(str(path)).signatures
+        name = next(n for n in ("serving_default", "serve", *signatures) if n in signatures)
+        wanted = signatures[name].structured_input_signature[1]
+        inputs = {
+            key: keras.Input(batch_shape=_shape(spec.shape), dtype=spec.dtype.name, name=key)
+            for key, spec in wanted.items()
+        }
+        outputs = keras.tree.flatten(_Served(str(path), call_endpoint=name)(inputs))
+        tensors = list(inputs.values())
+        return keras.Model(
+            tensors if len(tensors) > 1 else tensors[0], outputs if len(outputs) > 1 else outputs[0]
+        )
+    except StopIteration:
+        raise ModelError(
+            f"SavedModel {path.name} has no serving signature",
+            hint="export it with model.export(folder)",
+        ) from None
+    except KERAS_ERRORS as error:
+        raise ModelError(
+            f"SavedModel {path.name} cannot be loaded: {_first_line(error)}"
+        ) from error
+
+
+class _Served(keras.layers.TFSMLayer):
+    """A SavedModel's serving function, which takes its inputs by name."""
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        return self.call_endpoint_fn(**inputs)
+
+
+def _shape(shape: Any) -> tuple[int | None, ...]:
+    return tuple(shape.as_list())
+
+
+def _dimension(size: int | None) -> str:
+    return "?" if size is None else str(size)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line that says something, without Keras's frame and colours."""
+    plain = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (said or lines or [type(error).__name__])[0]

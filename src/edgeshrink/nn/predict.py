@@ -1,0 +1,31 @@
+"""Run a Keras model over stored inputs, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from edgeshrink.nn.convert import output_names, packed
+
+BATCH = 256
+
+
+def predict(model: keras.Model, inputs: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the outputs by name, `(samples, ...)` float32, batch by batch.
+
+    Args:
+        model: any Keras model.
+        inputs: for each input a .npy file of shape `(samples, ...)`.
+    """
+    arrays = {name: np.load(path, mmap_mode="r") for name, path in inputs.items()}
+    names = output_names(model)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for start in range(0, len(next(iter(arrays.values()))), BATCH):
+        batch = {name: np.asarray(array[start : start + BATCH]) for name, array in arrays.items()}
+        outputs = keras.tree.flatten(model.predict_on_batch(packed(model, batch)))
+        for name, values in zip(names, outputs, strict=True):
+            found[name].append(np.asarray(values, "float32"))
+    return {name: np.concatenate(parts) for name, parts in found.items()}

@@ -1,0 +1,92 @@
+"""Make up inputs for a model where there is no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeshrink.nn.convert import packed
+from edgeshrink.nn.verify import top_class
+
+
+def synthetic_inputs(
+    model: keras.Model, folder: Path, *, count: int = 256, seed: int = 0
+) -> dict[str, Path]:
+    """Write made-up inputs, of the range at which the model tells most things apart.
+
+    Which values a model was trained on (0..1, -1..1, 0..255) is not in its file. Inputs of a
+    wrong range all look alike to it, and any two models agree on them; so each common range is
+    tried, and the one whose outputs name the most evenly spread classes (or vary most against
+    their size) is taken. Samples differ in grain and contrast: noise, blobs and gradients.
+
+    Args:
+        model: any Keras model.
+        folder: where the .npy files go.
+        count: of samples.
+        seed: of everything random.
+
+    Returns:
+        For each input the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    best: tuple[float, dict[str, np.ndarray]] | None = None
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.0, 3.0)):
+        rng = np.random.default_rng(seed)
+        made = {t.name: _made_up(model, t, low, high, count, rng) for t in model.inputs}
+        spread = _spread(model, made)
+        if best is None or spread > best[0] + 1e-9:
+            best = spread, made
+    assert best is not None
+    files = {}
+    for place, (name, values) in enumerate(best[1].items()):
+        files[name] = folder / f"{place}.npy"
+        np.save(files[name], values, allow_pickle=False)
+    return files
+
+
+def _made_up(
+    model: keras.Model, tensor: Any, low: float, high: float, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    shape = tuple(d or 1 for d in tensor.shape[1:])
+    kind = np.dtype(tensor.dtype)
+    if kind.kind in "iu":
+        return rng.integers(0, _vocabulary(model), (count, *shape)).astype(kind)
+    values = rng.random((count, *shape), dtype="float32")
+    for sample in values:  # 256 small arrays: coarser grain for most of them
+        grain = 2 ** int(rng.integers(0, 4))
+        for axis in range(min(2, sample.ndim)):
+            if sample.shape[axis] > grain:
+                places = np.arange(sample.shape[axis]) // grain * grain
+                sample[...] = np.take(sample, places, axis=axis)
+    contrast = rng.random((count,) + (1,) * len(shape), dtype="float32")
+    centre = rng.random((count,) + (1,) * len(shape), dtype="float32")
+    values = np.clip(centre + (values - 0.5) * 2 * contrast, 0, 1)
+    return (low + values * (high - low)).astype(kind)
+
+
+def _vocabulary(model: keras.Model) -> int:
+    """Return how many integers the model's embeddings know."""
+    sizes = [
+        layer.input_dim
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    return min(sizes, default=2)
+
+
+def _spread(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float:
+    """Return how well a model tells these inputs apart: entropy of classes, or variation."""
+    outputs = keras.tree.flatten(model.predict_on_batch(packed(model, inputs)))
+    total = 0.0
+    for values in (np.asarray(o, "float64") for o in outputs):
+        if not np.isfinite(values).all():
+            return -1.0
+        if values.ndim == 2:
+            shares = np.unique(top_class(values), return_counts=True)[1] / len(values)
+            total += float(-(shares * np.log(shares)).sum())
+        total += 0.01 * float(values.std(axis=0).mean() / (np.abs(values).mean() + 1e-9))
+    return total

@@ -1,0 +1,119 @@
+"""Conversion in the warm child: names, types, granularity, and what a crash becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edgeshrink.errors import ConversionError, VerificationError
+from edgeshrink.nn.convert import Conversion, convert
+from edgeshrink.nn.flat import float_operators, read
+from edgeshrink.nn.verify import agreement, check_zeros
+
+layers = keras.layers
+
+
+def two_inputs() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    image, extra = keras.Input((6, 6, 1), name="image"), keras.Input((3,), name="extra")
+    x = layers.Conv2D(4, 3, activation="relu")(image)
+    x = layers.Concatenate()([layers.Flatten()(x), extra])
+    return keras.Model(
+        {"image": image, "extra": extra},
+        [layers.Dense(5, activation="softmax", name="kind")(x), layers.Dense(1, name="size")(x)],
+    )
+
+
+def samples(model: keras.Model) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {t.name: rng.random((30, *t.shape[1:]), "float32") for t in model.inputs}
+
+
+def test_names_types_and_zeros_survive_conversion(tmp_path: Path) -> None:
+    model = two_inputs()
+    kernel = model.get_layer("kind").kernel
+    kernel.assign(np.where(np.random.default_rng(0).random(kernel.shape) < 0.7, 0, kernel))
+    wants = {
+        "float32": Conversion(),
+        "float16": Conversion("float16"),
+        "dynamic": Conversion("int8"),
+        "int8": Conversion("int8", "int8", "int8"),
+        "tensor": Conversion("int8", "int8", per_channel=False),
+        "int16x8": Conversion("int8", "int16"),
+    }
+    made = convert(model, wants, tmp_path, samples(model), tmp_path / "log")
+    read_back = {name: read(data) for name, data in made.items()}
+    for flat in read_back.values():
+        (signature,) = flat.signatures
+        assert set(signature.inputs) == {"image", "extra"}
+        assert list(signature.outputs) == ["kind", "size"]
+        assert 0 < check_zeros(model, flat) < 1
+    for name in ("int8", "tensor", "int16x8"):
+        assert float_operators(read_back[name]) == []
+    assert {t.dtype for t in read_back["int8"].inputs} == {"int8"}
+    assert {t.dtype for t in read_back["tensor"].inputs} == {"float32"}
+    scales = {
+        name: max(len(t.scales) for t in read_back[name].tensors if t.constant)
+        for name in ("int8", "tensor")
+    }
+    assert scales["int8"] > 1
+    assert scales["tensor"] == 1
+
+
+def test_lost_zeros_are_found(tmp_path: Path) -> None:
+    model = two_inputs()
+    made = convert(model, {"float32": Conversion()}, tmp_path)["float32"]
+    kernel = model.get_layer("kind").kernel
+    kernel.assign(np.zeros(kernel.shape))
+    with pytest.raises(VerificationError, match="zeros must stay zero"):
+        check_zeros(model, read(made))
+
+
+def test_dynamic_dimensions_are_refused_with_the_flag_that_fixes_them(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((None, None, 3), name="photo"), layers.Conv2D(2, 3)])
+    with pytest.raises(ConversionError, match="dynamic dimensions") as told:
+        convert(model, {"float32": Conversion()}, tmp_path)
+    assert "--input-shape photo=1,224,224,3" in told.value.hint
+
+
+def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+    # int8 of a recurrent loop kills TensorFlow's converter: a real crash, no stand-in
+    recurrent = keras.Sequential([keras.Input((5, 4)), layers.LSTM(3), layers.Dense(2)])
+    want = {"int8": Conversion("int8", "int8")}
+    with pytest.raises(ConversionError, match="killed by signal"):
+        convert(recurrent, want, tmp_path / "first", samples(recurrent))
+    made = convert(recurrent, {"dynamic": Conversion("int8")}, tmp_path / "second")
+    assert read(made["dynamic"]).parameters > 0
+
+
+def test_a_refusal_of_the_converter_is_one_sentence(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((8,)), layers.Lambda(keras.ops.erfinv)])
+    with pytest.raises(ConversionError, match="refused the model") as told:
+        convert(model, {"float32": Conversion()}, tmp_path)
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_agreement_counts_classes_and_distance() -> None:
+    reference = {"a": np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])}
+    other = {"b": np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])}
+    told = agreement(reference, other, classes=True)
+    assert told.top1 == 0.75
+    assert told.max_error == pytest.approx(0.6 / 0.8)
+    assert told.classes == 2
+    same = agreement(reference, {"b": reference["a"]}, classes=False)
+    assert same.top1 is None
+    assert same.cosine == pytest.approx(1)
+    assert same.max_error == 0
+
+
+def test_agreement_refuses_what_is_not_finite_or_not_alike() -> None:
+    reference = {"a": np.ones((4, 2))}
+    with pytest.raises(VerificationError, match="not finite"):
+        agreement(reference, {"a": np.full((4, 2), np.nan)}, classes=True)
+    with pytest.raises(VerificationError, match="must have shape"):
+        agreement(reference, {"a": np.ones((4, 3))}, classes=True)
+    with pytest.raises(VerificationError, match="must have 1 outputs"):
+        agreement(reference, {"a": np.ones((4, 2)), "b": np.ones((4, 2))}, classes=True)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeshrink import hookspecs
+from edgeshrink.cli.app import COMMANDS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_reference_is_what_the_program_says() -> None:
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_page(command: str) -> None:
+    page = (DOCS / "reference" / "commands" / f"{command}.md").read_text(encoding="utf-8")
+    assert f"# edgeshrink {command}\n" in page
+    assert f"[`edgeshrink {command}`]({command}.md)" in (
+        DOCS / "reference" / "commands" / "README.md"
+    ).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("hook", [n for n in vars(hookspecs) if n.startswith("edgeshrink_")])
+def test_every_hook_is_in_the_reference(hook: str) -> None:
+    assert f"### {hook}\n" in (DOCS / "reference" / "hooks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,127 @@
+"""The example is installed as a stranger's package would be, and run through the real program."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a program that finds the installed example."""
+    source = tmp_path_factory.mktemp("source") / "plugin"
+    shutil.copytree(EXAMPLE, source)
+    target = tmp_path_factory.mktemp("site")
+    if importlib.util.find_spec("setuptools") and importlib.util.find_spec("pip"):
+        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        argv += ["--no-build-isolation", "--target", str(target), str(source)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    else:  # nothing here can build a package: lay it out as pip would
+        _lay_out(source, target)
+    return {**os.environ, "PYTHONPATH": str(target), "COLUMNS": "100", "NO_COLOR": "1"}
+
+
+def _lay_out(source: Path, target: Path) -> None:
+    project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+    info = target / "edgeshrink_round-1.0.dist-info"
+    info.mkdir()
+    shutil.copy(source / "edgeshrink_round.py", target)
+    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(head)
+    entries = project["entry-points"]["edgeshrink"].items()
+    (info / "entry_points.txt").write_text(
+        "[edgeshrink]\n" + "".join(f"{name} = {value}\n" for name, value in entries)
+    )
+
+
+def run(env: dict[str, str], folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgeshrink.cli", *argv],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=folder,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from edgeshrink.testing import tiny_model
+
+    path = tmp_path_factory.mktemp("model") / "tiny.keras"
+    tiny_model().save(path)
+    return path
+
+
+def test_the_example_is_listed_with_what_it_adds(installed: dict[str, str], tmp_path: Path) -> None:
+    done = run(installed, tmp_path, "plugins", "--json")
+    (entry,) = (one for one in json.loads(done.stdout) if one["name"] == "round")
+    assert entry["distribution"] == "edgeshrink-round"
+    assert entry["adds"] == ["round"]
+    assert entry["heavy"] == []
+    assert done.stderr == ""
+
+
+def test_its_flags_are_in_help(installed: dict[str, str], tmp_path: Path) -> None:
+    said = run(installed, tmp_path, "compress", "--help").stdout
+    for part in ("Rounding", "--round-biases", "Significant bits that each weight keeps."):
+        assert part in said
+
+
+def test_its_step_is_planned_between_pruning_and_the_precision(
+    installed: dict[str, str], tmp_path: Path, model: Path
+) -> None:
+    argv = ["compress", str(model), "--prune", "0.5", "--round", "4", "--int8", "--dry-run"]
+    done = run(installed, tmp_path, *argv, "--json")
+    assert done.returncode == 0, done.stderr
+    steps = [one["step"] for one in json.loads(done.stdout)["steps"]]
+    assert steps == ["prune(sparsity=0.5)", "round(bits=4)", "int8", "strip"]
+
+
+@pytest.mark.parametrize("flags", [["--round", "99"], ["--step", "round bits=99"]])
+def test_a_value_out_of_bounds_is_refused_in_one_sentence(
+    installed: dict[str, str], tmp_path: Path, model: Path, flags: list[str]
+) -> None:
+    done = run(installed, tmp_path, "compress", str(model), *flags)
+    rule = "error: round: bits must be a whole number at least 1 and at most 24; received 99\n"
+    assert (done.returncode, done.stderr) == (2, rule)
+
+
+@pytest.mark.slow
+def test_a_model_is_rounded_and_the_recipe_makes_it_again(
+    installed: dict[str, str], tmp_path: Path, model: Path
+) -> None:
+    done = run(installed, tmp_path, "compress", str(model), "--round", "3", "-o", "small.tflite")
+    assert done.returncode in (0, 4), done.stderr  # 4: an untrained model may well disagree
+    rows = json.loads((tmp_path / "small.report.json").read_text())["ledger"]["rows"]
+    rounded = next(row for row in rows if row["step"] == "round(bits=3)")
+    assert rounded["facts"]["significant_bits"] == 3
+    argv = ["--recipe", "small.recipe.toml", "-o", "again.tflite"]
+    run(installed, tmp_path, "compress", str(model), *argv)
+    again, first = tmp_path / "again.tflite", tmp_path / "small.tflite"
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_the_examples_own_tests_pass(installed: dict[str, str], tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE / "test_edgeshrink_round.py", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=installed,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,268 @@
+"""Reading and stripping .tflite files: real converted ones, and damaged ones."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import converted, flex, recurrent, written
+
+from edgeshrink.errors import ModelError
+from edgeshrink.nn import flat
+from edgeshrink.nn.strip import strip
+
+KINDS = ["float", "float16", "dynamic", "int8", "int8_float_io", "pair"]
+
+
+def read(name: str) -> bytes:
+    return (converted() / f"{name}.tflite").read_bytes()
+
+
+def outputs_of(data: bytes) -> list[np.ndarray]:
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    random = np.random.default_rng(0)
+    outputs = []
+    for _ in range(5):
+        for detail in interpreter.get_input_details():
+            values = random.random(detail["shape"], dtype=np.float32)
+            if detail["dtype"] == np.int8:
+                values = values * 255 - 128
+            interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
+        interpreter.invoke()
+        outputs += [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
+    return outputs
+
+
+def test_read_tells_shapes_types_and_signature():
+    model = flat.read(read("int8"))
+    (image,), (scores,) = model.inputs, model.outputs
+    assert (image.shape, image.dtype, scores.shape) == ((1, 8, 8, 1), "int8", (1, 8))
+    assert len(image.scales) == len(image.zero_points) == 1
+    (signature,) = model.signatures
+    assert signature.inputs == {"image": image.index}
+    assert list(signature.outputs.values()) == [scores.index]
+
+
+@pytest.mark.parametrize("name", ["float", "float16", "dynamic", "int8"])
+def test_parameters_and_macs_are_those_of_the_keras_model(name):
+    model = flat.read(read(name))
+    # conv 3*3*4+4, depthwise 3*3*4+4, dense 144*8+8; the latter two run 6*6 places and once
+    assert model.parameters == 40 + 40 + 1160
+    assert model.macs == 36 * 36 + 36 * 36 + 1152
+
+
+def test_weight_bytes_follow_the_precision():
+    sizes = {name: flat.read(read(name)).weight_bytes for name in ("float", "float16", "int8")}
+    assert sizes == {"float": 4 * 1240, "float16": 2 * 1240, "int8": 1224 + 4 * 16}
+
+
+def test_operators_are_named_and_counted_by_subgraph():
+    model = flat.read(read("float"))
+    names = [o.name for o in model.operators]
+    assert names == ["CONV_2D", "DEPTHWISE_CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
+    assert [o.index for o in model.operators] == list(range(5))
+
+
+def test_kernels_of_an_int8_file_have_a_scale_for_each_channel():
+    model = flat.read(read("int8"))
+    kernels = {o.name: model.tensor(0, o.inputs[1]) for o in model.operators if o.macs}
+    assert {name: (len(k.scales), k.axis) for name, k in kernels.items()} == {
+        "CONV_2D": (4, 0),
+        "DEPTHWISE_CONV_2D": (4, 3),
+        "FULLY_CONNECTED": (8, 0),
+    }
+
+
+def test_constant_values_are_the_interpreters():
+    data = read("int8")
+    model = flat.read(data)
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    for tensor in model.weights:
+        expected = interpreter.get_tensor(tensor.index)
+        np.testing.assert_array_equal(flat.constant_values(data, tensor), expected)
+
+
+def test_nonzeros_counts_stored_zeros():
+    model = flat.read(read("int8"))
+    data = read("int8")
+    for tensor in model.weights:
+        assert tensor.nonzeros == np.count_nonzero(flat.constant_values(data, tensor))
+
+
+def test_four_bit_values_are_unpacked_low_half_first():
+    tensor = flat.FlatTensor(
+        index=0,
+        subgraph=0,
+        name="",
+        shape=(3,),
+        shape_signature=(3,),
+        dtype="int4",
+        bytes=2,
+        buffer=1,
+        constant=True,
+        nonzeros=None,
+        scales=(1.0,),
+        zero_points=(0,),
+        axis=0,
+        variable=False,
+        sparse=False,
+    )
+    stored = np.array([0x8F, 0x07], np.uint8)  # -1, -8 and 7, then half a byte of padding
+    assert flat._unpacked(stored, tensor).tolist() == [-1, -8, 7]
+
+
+def test_constant_values_of_a_computed_tensor_is_refused():
+    data = read("float")
+    with pytest.raises(ModelError, match="not a constant"):
+        flat.constant_values(data, flat.read(data).inputs[0])
+
+
+def test_float_operators_of_a_full_integer_file_are_none():
+    assert flat.float_operators(flat.read(read("int8"))) == []
+    assert flat.float_operators(flat.read(read("int8_float_io"))) == []
+
+
+def test_float_operators_of_a_float_file_are_all():
+    found = flat.float_operators(flat.read(read("float")))
+    assert [reason for _, reason in found] == [
+        "CONV_2D computes in float32",
+        "DEPTHWISE_CONV_2D computes in float32",
+        "RESHAPE computes in float32",
+        "FULLY_CONNECTED computes in float32",
+        "SOFTMAX computes in float32",
+    ]
+
+
+def test_a_recurrent_layer_is_stateful():
+    model = flat.read(written(recurrent))
+    assert model.stateful
+    assert not flat.read(read("float")).stateful
+    assert model.macs == 3 * 8
+
+
+def test_runtime_requirements_names_flex_operators():
+    (sentence,) = flat.runtime_requirements(flat.read(written(flex)))
+    assert "FlexErf" in sentence
+    assert flat.runtime_requirements(flat.read(read("int8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"", "TFL3"),
+        (b"\x1c\x00\x00\x00TFL2" + bytes(40), "TFL3"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"PK\x03\x04" + bytes(40), "converted first"),
+    ],
+)
+def test_what_is_no_tflite_file_is_refused_with_a_hint(data, hint):
+    with pytest.raises(ModelError, match=r"not a \.tflite") as caught:
+        flat.read(data)
+    assert hint in caught.value.hint
+
+
+def test_a_file_cut_short_is_refused():
+    data = read("float")
+    with pytest.raises(ModelError, match="damaged"):
+        flat.read(data[: len(data) // 2])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(["float", "int8", "pair"]),
+    cut=st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
+)
+def test_damaged_bytes_are_read_or_refused_and_nothing_else(name, cut, flips):
+    data = bytearray(read(name))
+    for place, value in flips:
+        data[int(place * len(data))] = value
+    damaged = bytes(data[: int(cut * len(data))] if cut < 0.7 else data)
+    for reader in (flat.read, strip):
+        with contextlib.suppress(ModelError):
+            reader(damaged)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(0, 400), value=st.binary(min_size=4, max_size=4), early=st.booleans())
+def test_damaged_offsets_are_read_or_refused_and_nothing_else(place, value, early):
+    data = bytearray(read("float"))
+    start = 4 * place if early else len(data) - 4 * (place + 2)
+    data[start : start + 4] = value
+    for reader in (flat.read, strip):
+        with contextlib.suppress(ModelError):
+            reader(bytes(data))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_strip_shrinks_the_file_and_changes_no_output(name):
+    data = read(name)
+    stripped, _ = strip(data)
+    assert len(stripped) < len(data)
+    for before, after in zip(outputs_of(data), outputs_of(stripped), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_strip_keeps_what_a_reader_needs(name):
+    before, after = flat.read(read(name)), flat.read(strip(read(name))[0])
+    for field in ("parameters", "nonzeros", "macs", "signatures", "runtime_version", "subgraphs"):
+        assert getattr(before, field) == getattr(after, field), field
+    for ends in ("inputs", "outputs"):
+        old, new = getattr(before, ends), getattr(after, ends)
+        assert [(t.name, t.shape, t.scales) for t in old] == [
+            (t.name, t.shape, t.scales) for t in new
+        ]
+    assert [(o.name, o.version, o.inputs) for o in before.operators] == [
+        (o.name, o.version, o.inputs) for o in after.operators
+    ]
+    assert "CONVERSION_METADATA" not in after.metadata
+
+
+def test_strip_returns_the_names_that_it_drops():
+    model = flat.read(read("int8"))
+    _, names = strip(read("int8"))
+    assert names["tensors"] == {"0": [t.name for t in model.tensors]}
+    assert names["operators"]["0"][-1] == [model.outputs[0].name]
+    assert json.loads(json.dumps(names)) == names
+
+
+def test_strip_again_changes_nothing_more():
+    once, _ = strip(read("int8"))
+    assert len(strip(once)[0]) == len(once)
+
+
+def test_strip_aligns_constants_to_16_bytes():
+    stripped, _ = strip(read("int8"))
+    root = flat.open_model(stripped)
+    for index in range(1, root.BuffersLength()):
+        table = root.Buffers(index)._tab
+        assert table.Vector(table.Offset(4)) % 16 == 0
+
+
+def test_strip_keeps_files_appended_as_an_archive():
+    file = io.BytesIO(read("float"))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("labels.txt", "zero\none\n")
+    data = file.getvalue()
+    stripped, _ = strip(data)
+    assert len(stripped) < len(data)
+    with zipfile.ZipFile(io.BytesIO(stripped)) as archive:
+        assert archive.testzip() is None
+        assert archive.read("labels.txt") == b"zero\none\n"
+    np.testing.assert_array_equal(outputs_of(stripped)[0], outputs_of(data)[0])
+
+
+def test_strip_keeps_a_recurrent_state():
+    data = written(recurrent)
+    for before, after in zip(outputs_of(data), outputs_of(strip(data)[0]), strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -1,0 +1,119 @@
+"""Magnitude pruning: exact shares, what stays dense, and schedules."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.nn.training import Masks
+from edgeshrink_prune import Options
+from edgeshrink_prune.magnitude import KEPT_AT_LEAST, Gradual, global_masks, in_scope, mask_of
+
+layers = keras.layers
+
+
+def names(variables: list[keras.Variable]) -> list[str]:
+    return sorted(v.path.split("/")[-2] for v in variables)
+
+
+@given(st.integers(1, 200), st.floats(0, 1), st.integers(0, 99))
+def test_mask_has_exactly_the_zeros_and_they_are_the_smallest(
+    size: int, share: float, seed: int
+) -> None:
+    values = np.abs(np.random.default_rng(seed).normal(size=size))
+    zeros = round(share * size)
+    mask = mask_of(values, zeros)
+    assert (mask == 0).sum() == zeros
+    if 0 < zeros < size:
+        assert values[mask == 0].max() <= values[mask == 1].min()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=5),
+    st.floats(0, 0.97),
+    st.integers(0, 99),
+)
+def test_global_masks_have_the_share_and_keep_some_of_each_kernel(
+    shapes: list[tuple[int, int]], sparsity: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    kernels = [np.abs(rng.normal(scale=10.0**-place, size=s)) for place, s in enumerate(shapes)]
+    masks = global_masks(kernels, sparsity)
+    sizes = [k.size for k in kernels]
+    possible = sum(size - int(np.ceil(KEPT_AT_LEAST * size)) for size in sizes)
+    zeros = sum(int((m == 0).sum()) for m in masks)
+    assert zeros == min(round(sparsity * sum(sizes)), possible)
+    for mask in masks:
+        assert mask.sum() >= np.ceil(KEPT_AT_LEAST * mask.size)
+
+
+def test_scope_leaves_dense_what_should_stay_dense() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(4, 3, name="first"),
+            layers.DepthwiseConv2D(3, name="depthwise"),
+            layers.Conv2D(8, 1, name="pointwise"),
+            layers.BatchNormalization(),
+            layers.SeparableConv2D(8, 3, name="separable"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(8, name="hidden"),
+            layers.Dense(3, name="output"),
+            layers.Softmax(),
+        ]
+    )
+    assert names(in_scope(model, ("all",))) == ["hidden", "pointwise", "separable", "separable"]
+    assert names(in_scope(model, ("dense",))) == ["hidden"]
+    assert names(in_scope(model, ("conv",))) == ["pointwise", "separable", "separable"]
+    assert names(in_scope(model, ("first", "output"))) == ["first", "output"]
+    with pytest.raises(UsageError, match="no layer is named 'hiden'") as told:
+        in_scope(model, ("hiden",))
+    assert "hidden" in told.value.hint
+
+
+def test_scope_sees_recurrent_nested_and_shared_layers_once() -> None:
+    shared = layers.Dense(6, name="shared")
+    inner = keras.Sequential([keras.Input((5, 6)), layers.LSTM(4, name="lstm")], name="inner")
+    a, b = keras.Input((5, 6), name="a"), keras.Input((5, 6), name="b")
+    merged = layers.Concatenate()([inner(shared(a)), inner(shared(b))])
+    both = layers.Bidirectional(layers.GRU(3, name="gru"))(shared(a))
+    model = keras.Model([a, b], [layers.Dense(2, name="out")(layers.Concatenate()([merged, both]))])
+    found = [v.path.split("/")[-1] for v in in_scope(model, ("all",))]
+    # shared once, and kernel and recurrent kernel of one LSTM and two GRUs; never the output
+    assert sorted(found) == sorted(["kernel", *["kernel", "recurrent_kernel"] * 3])
+
+
+def test_scope_refuses_a_model_with_nothing_to_prune() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with pytest.raises(ModelError, match="no kernels in scope"):
+        in_scope(model, ("all",))
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_gradual_rises_as_a_cubic_and_settles(scope: str) -> None:
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(50), layers.Dense(50)])
+    masks = Masks([model.layers[0].kernel, model.layers[1].kernel])
+    schedule = Gradual(masks, Options(0.8, scope=scope))
+    shares = []
+    for done in (0.0, 0.15, 0.3, 0.6, 1.0):
+        schedule.update(done)
+        shares.append(masks.zeros() / 3500)
+    assert shares[0] == 0
+    assert np.diff(shares[:4]).min() > 0
+    assert shares[2] == pytest.approx(0.8 * (1 - 0.5**3), abs=1e-3)
+    assert shares[3] == shares[4] == pytest.approx(0.8, abs=1e-3)
+    assert schedule.settled
+
+
+def test_constant_schedule_prunes_at_once() -> None:
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(50)])
+    masks = Masks([model.layers[0].kernel])
+    schedule = Gradual(masks, Options(0.5, schedule="constant"))
+    schedule.update(0.0)
+    assert schedule.settled
+    assert masks.zeros() == 500

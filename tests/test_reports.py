@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgeshrink_reports import Json, Markdown
+
+from edgeshrink import cli
+from edgeshrink.cli import words
+from edgeshrink.cli.benchtable import show_bench
+from edgeshrink.cli.display import show_report
+from edgeshrink.engine import BenchReport, BenchResult
+from edgeshrink.ledger import Latency, Ledger, Row
+from edgeshrink.measure import RULES, DeviceInfo, Failure, Measurement, OperatorTime
+from edgeshrink.method import Agreement
+from edgeshrink.metric import Score
+from edgeshrink.report import Report
+
+
+def row(step: str, kind: str, size: int, **more: Any) -> Row:
+    return Row(
+        step,
+        kind,
+        f"{step}.{kind}",
+        "d" * 64,
+        430_500,
+        more.pop("nonzeros", 430_500),
+        2_293_000,
+        size,
+        more.pop("deflated", size),
+        **more,
+    )
+
+
+def latency(milliseconds: float) -> Latency:
+    return Latency("desktop", milliseconds, milliseconds * 1.1, 0.002, 500, 1, True)
+
+
+def report(**more: Any) -> Report:
+    def score(value: float) -> tuple[Score, ...]:
+        return (Score("top1", value, value - 0.002, value + 0.002, 10_000, True),)
+
+    rows = (
+        row("base", "keras", 1_724_320, scores=score(0.991)),
+        row("float", "tflite", 1_726_000, scores=score(0.991), latency=latency(0.123),
+            agreement=Agreement(10_000, False, 1.0, 1.0, 0.0)),
+        row("prune(sparsity=0.92, schedule=constant)", "keras", 1_724_320, deflated=190_000,
+            nonzeros=43_000, scores=score(0.9895), seconds=75.0, p_value=0.2),
+        row("int8", "tflite", 436_000, deflated=61_706, nonzeros=43_000, scores=score(0.984),
+            p_value=0.0003, latency=latency(0.0456), seconds=3.21, reused=True,
+            agreement=Agreement(10_000, False, 0.9954, 0.999, 0.02),
+            notes=("int8 was quick | really",)),
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "model": "lenet.keras",
+        "output": "small.tflite",
+        "command": "edgeshrink compress lenet.keras --prune 0.92 --int8",
+        "recipe": 'seed = 0\n\n[[step]]\nmethod = "int8"\n',
+        "device": "desktop",
+        "device_info": DeviceInfo("desktop", cpu="A processor"),
+        "data": {"name": "mnist.npz", "counts": {"train": 54_000, "test": 10_000}},
+        "ledger": Ledger(rows),
+        "notes": ("a note",),
+        "snippet": "print(1)\n",
+        "versions": {"tensorflow": "2.21"},
+    }
+    return Report(**{**values, **more})
+
+
+def shown(width: int, found: Report) -> list[str]:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    to = Console(file=stream, width=width, highlight=False, markup=False)
+    show_report(found, to=to, files=[Path("small.tflite"), Path("small.report.json")])
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_ledger_fits_its_width_and_cuts_nothing(width: int) -> None:
+    lines = shown(width, report())
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    assert "\x1b" not in text
+    for said in ("1,726,000", "61,706", "27.9×", "98.40 % *", "98.20–98.60", "45.6 µs", "99.5 %"):
+        assert said in text, said
+
+
+def test_the_report_says_what_it_means() -> None:
+    text = " ".join(" ".join(shown(200, report())).split())
+    assert "27.9 times smaller: 1,722,000 bytes of float32 weights, 61,706 bytes deflated" in text
+    assert "top1 99.10 % before, 98.40 % after, on 10,000 test samples (differs from" in text
+    assert "p = 0.00030" in text
+    assert "0.123 ms as float .tflite, 45.6 µs now, median on desktop, threads: 1" in text
+    assert "– a note" in text
+    assert "– int8 was quick | really" in text
+    assert "written: small.tflite, small.report.json" in text
+
+
+def test_without_labels_accuracy_is_said_to_be_not_measured() -> None:
+    made_up = Agreement(256, True, 0.93, 0.99, 0.1)
+    rows = (row("base", "keras", 100), row("int8", "tflite", 50, agreement=made_up))
+    found = report(ledger=Ledger(rows))
+    text = " ".join(" ".join(shown(120, found)).split())
+    assert "accuracy NOT measured" in text
+    assert "agrees with the base on 93.00 % of 256 synthetic inputs" in text
+    assert "Accuracy NOT measured" in " ".join(Markdown().render(found).split())
+
+
+def test_markdown_has_a_row_a_stage_and_as_many_cells_in_each() -> None:
+    text = Markdown().render(report())
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 4
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    for said in ("98.40 % [98.20–98.60] *", "45.6", "27.91×"):
+        assert said in text
+    assert '```toml\nseed = 0\n\n[[step]]\nmethod = "int8"\n```' in text
+    assert "- counts: train 54000, test 10000" in text
+
+
+def test_json_is_the_report_and_has_no_nan() -> None:
+    document = json.loads(Json().render(report()))
+    assert Report.from_dict(document).ledger == report().ledger
+    infinite = report(versions={"x": math.nan})  # stands for any number that is none
+    assert json.loads(Json().render(infinite))["versions"]["x"] is None
+
+
+def test_compare_has_the_base_and_the_result_of_each() -> None:
+    text = Markdown().compare({"one": report(), "two": report()})
+    assert [line.split(" | ")[0] for line in text.splitlines()[2:]] == ["| one"] * 2 + ["| two"] * 2
+    assert set(json.loads(Json().compare({"one": report(), "two": report()}))) == {"one", "two"}
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "json"])
+def test_report_and_compare_print_a_file_again(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    for path in (tmp_path / "run" / "report.json", tmp_path / "small.report.json"):
+        path.write_text(Json().render(report()), encoding="utf-8")
+    one, other = str(tmp_path / "run"), str(tmp_path / "small.tflite")
+    assert cli.run(["report", one, "--format", form]) == 0
+    assert "61706" in capsys.readouterr().out.replace(",", "")
+    assert cli.run(["compare", one, other, "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert out.replace(",", "").count("61706") == 2
+    assert "\x1b" not in out + err
+
+
+def measured(name: str, nanoseconds: int, count: int = 60, **more: Any) -> Measurement:
+    info = DeviceInfo("desktop", cpu="A processor", runtime="litert", runtime_version="2.3")
+    spread = tuple(nanoseconds + place % 5 for place in range(count))
+    return Measurement(name, "d", info, RULES["quick"], spread, 3.2, 0.9, 1, "xnnpack",
+                       more.pop("memory", 20_500_000), **more)  # fmt: skip
+
+
+def bench_report() -> BenchReport:
+    operators = (OperatorTime("CONV_2D", 0.009, 0.9), OperatorTime("SOFTMAX", 0.001, 0.1))
+    score = (Score("top1", 0.99, 0.988, 0.992, 10_000, True),)
+    failure = Failure("b.tflite", "pi", "the runtime crashed")
+    return BenchReport(
+        (
+            BenchResult("x/a.tflite", "desktop", 436_000, 61_706,
+                        measured("a", 20_000_000, operators=operators), None, score),
+            BenchResult("b.tflite", "desktop", 9_000, 800, measured("b", 10_123), None),
+            BenchResult("b.tflite", "pi", 9_000, 800, None, failure),
+        ),
+        ("a note",),
+        "edgeshrink bench a b",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_measurements_are_never_rounded_to_nothing(width: int) -> None:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    show_bench(bench_report(), to=Console(file=stream, width=width, markup=False))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for said in ("20.0 ms", "10.1 µs", "20.5 MB", "98.80–99.20", "CONV_2D", "9.00 µs"):
+        assert said in text, said
+    whole = " ".join(text.split())
+    assert "b.tflite: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
+    assert "litert 2.3; threads: 1, delegate: xnnpack, rules: quick" in whole
+    assert "b.tflite on pi: the runtime crashed" in whole
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0999999, "0.100"),
+        (9.999, "10.0"),
+        (0.0000123, "0.0000123"),
+        (999.9, "1,000"),
+        (-0.5, "-0.500"),
+        (math.inf, "–"),
+        (0, "0"),
+    ],
+)
+def test_digits_keeps_three(value: float, text: str) -> None:
+    assert words.digits(value) == text
+
+
+def test_the_examples_in_words_hold() -> None:
+    import doctest
+
+    assert doctest.testmod(words).failed == 0

@@ -1,0 +1,296 @@
+"""The training loop: zeros stay zero whatever the optimizer does, and the best weights are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from edgeshrink import data as datasets
+from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.method import Context, Training
+from edgeshrink.nn.objective import output_loss
+from edgeshrink.nn.training import Masks, finetune, kernels, reestimate_batchnorm
+from edgeshrink.profile import DeviceProfile
+
+layers = keras.layers
+
+
+def small(norm: bool = False) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    extra = [layers.BatchNormalization()] if norm else []
+    return keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(16, activation="relu"),
+            *extra,
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> datasets.Dataset:
+    """Three classes that a small network tells apart."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 600)
+    x = (rng.normal(size=(600, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
+    path = tmp_path / "blobs.npz"
+    np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
+    return datasets.load(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
+
+
+def renamed(data: datasets.Dataset, model: keras.Model) -> datasets.Dataset:
+    return data.for_model({model.inputs[0].name: (None, 8)})
+
+
+def context(data: datasets.Dataset, folder: Path, **settings: Any) -> Context:
+    def evaluate(model: keras.Model) -> float | None:
+        part = data.validation
+        values = data.values(part, np.arange(len(part)))
+        outputs = np.asarray(model.predict_on_batch(next(iter(values.values()))))
+        return float((outputs.argmax(-1) == part.labels).mean())
+
+    chosen = Training(epochs=3, lr=1e-2, batch_size=32, teacher="none")
+    return Context(
+        data=data,
+        profile=DeviceProfile("test"),
+        folder=folder,
+        seed=0,
+        training=Training(**settings).over(chosen),
+        progress=lambda share, note: None,
+        original=small,
+        base_loss=None,
+        evaluate=evaluate,
+        agreement=lambda model: None,
+        measure=lambda model: None,
+        log=folder / "log",
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
+    "adam": lambda: keras.optimizers.Adam(1e-2),
+    "sgd": lambda: keras.optimizers.SGD(1e-2, momentum=0.9, nesterov=True),
+    "accumulation": lambda: keras.optimizers.Adam(1e-2, gradient_accumulation_steps=3),
+    "average": lambda: keras.optimizers.Adam(1e-2, use_ema=True),
+    "average overwriting": lambda: keras.optimizers.Adam(
+        1e-2, use_ema=True, ema_overwrite_frequency=3
+    ),
+    "loss scaling": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "jit"), [*((name, False) for name in OPTIMIZERS), ("adam", True), ("average", True)]
+)
+def test_masks_hold_under_every_optimizer(name: str, jit: bool) -> None:
+    model = small()
+    kernel = model.layers[0].kernel
+    masks = Masks([kernel])
+    masks.assign([(np.random.default_rng(0).random(kernel.shape) < 0.3).astype("float32")])
+    zeros = np.asarray(kernel) == 0
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(64, 8)), rng.integers(0, 3, 64)
+    model.compile(OPTIMIZERS[name](), "sparse_categorical_crossentropy", jit_compile=jit)
+    before = np.asarray(kernel).copy()
+    with masks.held():
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    after = np.asarray(kernel)
+    assert (after[zeros] == 0).all()
+    assert (after[~zeros] != before[~zeros]).mean() > 0.9
+    assert kernel.constraint is None
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_masks_hold_in_mixed_precision(policy: str) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(3, dtype=policy)])
+    masks = Masks([model.layers[0].kernel])
+    masks.assign([np.eye(8, 3, dtype="float32")])
+    model.compile("adam", "mse", jit_compile=False)
+    with masks.held():
+        model.fit(np.ones((16, 8)), np.ones((16, 3)), verbose=0)
+    assert np.count_nonzero(np.asarray(model.layers[0].kernel)) == 3
+
+
+def test_a_mask_composes_with_the_layers_own_constraint() -> None:
+    keras.utils.set_random_seed(0)
+    own = keras.constraints.NonNeg()
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(3, kernel_constraint=own)])
+    kernel = model.layers[0].kernel
+    kernel.assign(np.abs(np.asarray(kernel)))
+    masks = Masks([kernel])
+    masks.assign([np.eye(8, 3, dtype="float32")])
+    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
+    with masks.held():
+        model.fit(np.ones((16, 8)), -np.ones((16, 3)), verbose=0)
+    assert np.asarray(kernel).min() == 0
+    assert kernel.constraint is own
+
+
+def test_finetune_learns_and_keeps_the_zeros_it_finds(
+    blobs: datasets.Dataset, tmp_path: Path
+) -> None:
+    model = small()
+    kernel = model.layers[0].kernel
+    mask = np.random.default_rng(0).random(kernel.shape) < 0.5
+    kernel.assign(np.asarray(kernel) * mask)
+    lent = context(renamed(blobs, model), tmp_path, epochs=6)
+    before = lent.evaluate(model)
+    finetune(model, lent)
+    assert lent.evaluate(model) > max(0.9, before)
+    assert (np.asarray(kernel)[~mask] == 0).all()
+    assert not model.compiled
+
+
+def test_finetune_keeps_the_best_epoch(blobs: datasets.Dataset, tmp_path: Path) -> None:
+    model = small()
+    lent = context(renamed(blobs, model), tmp_path, epochs=4)
+    scores = iter([0.1, 0.9, 0.2, 0.3])
+    seen: list[np.ndarray] = []
+
+    def evaluate(judged: keras.Model) -> float:
+        seen.append(np.asarray(judged.layers[0].kernel).copy())
+        return next(scores)
+
+    lent.evaluate = evaluate
+    finetune(model, lent)
+    np.testing.assert_array_equal(np.asarray(model.layers[0].kernel), seen[1])
+
+
+def test_finetune_takes_no_epoch_before_the_schedule_has_settled(
+    blobs: datasets.Dataset, tmp_path: Path
+) -> None:
+    class Late:
+        settled = False
+
+        def update(self, share: float) -> None:
+            self.settled = share > 0.7
+
+    model = small()
+    lent = context(renamed(blobs, model), tmp_path, epochs=4)
+    scores = iter([0.9, 0.8, 0.5, 0.6])
+    seen: list[np.ndarray] = []
+
+    def evaluate(judged: keras.Model) -> float:
+        seen.append(np.asarray(judged.layers[0].kernel).copy())
+        return next(scores)
+
+    lent.evaluate = evaluate
+    finetune(model, lent, schedule=Late())
+    np.testing.assert_array_equal(np.asarray(model.layers[0].kernel), seen[3])
+
+
+def test_same_seed_gives_the_same_weights(blobs: datasets.Dataset, tmp_path: Path) -> None:
+    made = []
+    for _ in range(2):
+        model = small()
+        finetune(model, context(renamed(blobs, model), tmp_path))
+        made.append(model.get_weights())
+    for first, second in zip(*made, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_teacher_is_followed_where_there_are_no_labels(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 8)).astype("float32")
+    path = tmp_path / "unlabelled.npz"
+    np.savez(path, x_train=x[:300], x_test=x[300:])
+    teacher = small()
+    student = small()
+    student.layers[0].kernel.assign(np.asarray(student.layers[0].kernel) * 0.1)
+    data = renamed(datasets.load(str(path)), student)
+    lent = context(data, tmp_path, epochs=20)
+    lent.original, lent.evaluate = (lambda: teacher), (lambda model: None)
+
+    def apart() -> float:
+        return float(np.abs(student.predict_on_batch(x) - teacher.predict_on_batch(x)).mean())
+
+    before = apart()
+    finetune(student, lent)
+    assert apart() < before / 3
+
+
+def test_training_that_diverges_is_told(blobs: datasets.Dataset, tmp_path: Path) -> None:
+    model = small()
+    model.layers[-1].activation = keras.activations.linear
+    lent = context(renamed(blobs, model), tmp_path, lr=1e30)
+    with pytest.raises(EdgeshrinkError, match="diverged") as told:
+        finetune(model, lent)
+    assert "--lr" in told.value.hint
+
+
+def test_finetune_without_training_samples_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "test_only.npz"
+    np.savez(path, x_test=np.zeros((10, 8), "float32"), y_test=np.arange(10) % 3)
+    model = small()
+    with pytest.raises(DataError, match="needs training samples"):
+        finetune(model, context(renamed(datasets.load(str(path)), model), tmp_path))
+
+
+def test_batchnorm_statistics_are_those_of_the_data(
+    blobs: datasets.Dataset, tmp_path: Path
+) -> None:
+    model = small(norm=True)
+    norm = model.layers[1]
+    lent = context(renamed(blobs, model), tmp_path)
+    lent.evaluate = lambda judged: None
+    assert reestimate_batchnorm(model, lent, size=450)
+    inputs = lent.data.values(lent.data.train, np.arange(450))
+    hidden = keras.ops.relu(model.layers[0](next(iter(inputs.values()))))
+    np.testing.assert_allclose(norm.moving_mean, np.asarray(hidden).mean(0), rtol=1e-3, atol=1e-3)
+    assert norm.momentum == 0.99
+
+
+def test_batchnorm_statistics_that_score_worse_are_not_kept(
+    blobs: datasets.Dataset, tmp_path: Path
+) -> None:
+    model = small(norm=True)
+    lent = context(renamed(blobs, model), tmp_path)
+    scores = iter([0.9, 0.1])
+    lent.evaluate = lambda judged: next(scores)
+    before = model.get_weights()
+    assert not reestimate_batchnorm(model, lent)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+INTEGERS, ONE_HOT, REALS = np.array([0, 1, 2]), np.eye(3), np.array([[0.5], [0.1], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("activation", "labels", "chosen", "expected", "logits"),
+    [
+        ("softmax", INTEGERS, None, "SparseCategoricalCrossentropy", False),
+        ("linear", INTEGERS, None, "SparseCategoricalCrossentropy", True),
+        ("softmax", ONE_HOT, None, "CategoricalCrossentropy", False),
+        ("sigmoid", REALS > 1, None, "BinaryCrossentropy", False),
+        ("linear", REALS, None, "MeanSquaredError", None),
+        ("linear", REALS, "mean_absolute_error", "MeanAbsoluteError", None),
+        ("softmax", ONE_HOT, "sparse_categorical_crossentropy", "CategoricalCrossentropy", False),
+        ("linear", INTEGERS, "CategoricalCrossentropy", "SparseCategoricalCrossentropy", True),
+    ],
+)
+def test_the_loss_fits_activation_and_labels(
+    activation: str, labels: np.ndarray, chosen: str | None, expected: str, logits: bool | None
+) -> None:
+    loss = output_loss(activation, labels, chosen=chosen).hard
+    assert type(loss).__name__ == expected
+    assert loss.get_config().get("from_logits") == logits
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(EdgeshrinkError, match="Keras has no loss 'nonsense'"):
+        output_loss("softmax", INTEGERS, chosen="nonsense")
+
+
+def test_a_loss_that_takes_other_labels_is_refused() -> None:
+    with pytest.raises(EdgeshrinkError, match="these labels are classes"):
+        output_loss("softmax", INTEGERS, chosen="mean_squared_error")
+
+
+def test_kernels_are_weights_of_two_dimensions_or_more() -> None:
+    assert [tuple(v.shape) for v in kernels(small(norm=True))] == [(8, 16), (16, 3)]

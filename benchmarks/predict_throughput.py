@@ -7,8 +7,11 @@ Both sides run in fresh processes and are timed there: from the start of loading
 to the last output, Python's own start and imports left out. `predict` has its check of batched
 outputs inside that time. `wall` is what a caller of `predict` waits, with everything.
 
-Two cores are worth something only while nobody else uses them: with `--quiet 60` each pair waits
-up to so many seconds for a second in which the machine is idle. What it was is in the results.
+Two cores are worth something only while nobody else uses them. Each pair is told with the share
+of all cores' time that other processes took meanwhile; pairs above 5 % are disturbed. With
+`--quiet 60` a case goes on for so many seconds until it has enough undisturbed pairs. The median
+is that of the undisturbed pairs if there are any, and `undisturbed` says how many there were; all
+pairs are in the results.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +37,7 @@ CASES = [
     ("mlperf_resnet8_cifar10", "cifar10_40k.npz", 1.7),
 ]
 SAMPLES = 10_000
+DISTURBED = 0.05
 
 PLAIN = """
 import sys, time
@@ -83,23 +88,26 @@ def samples(data: Path, name: str, shape: tuple[int, ...]):
     return np.resize(values.reshape(-1, *shape), (SAMPLES, *shape))
 
 
-def busy_share() -> float:
-    """Return the share of all cores' time that was used in the last second (Linux)."""
+class Others:
+    """The share of all cores' time that other processes take while a block runs (Linux)."""
 
-    def times() -> tuple[int, int]:
+    share = 0.0
+
+    @staticmethod
+    def _times() -> tuple[float, float, float]:
         fields = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-        return sum(fields), fields[3] + fields[4]
+        tick = os.sysconf("SC_CLK_TCK")
+        used = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        own = sum(u.ru_utime + u.ru_stime for u in used)
+        return sum(fields) / tick, (fields[3] + fields[4]) / tick, own
 
-    (total, idle), _ = times(), time.sleep(1)
-    later, idle_later = times()
-    return 1 - (idle_later - idle) / max(1, later - total)
+    def __enter__(self) -> Others:
+        self._before = self._times()
+        return self
 
-
-def wait_until_quiet(longest: float) -> float:
-    until = time.monotonic() + longest
-    while (busy := busy_share()) > 0.05 and time.monotonic() < until:
-        pass
-    return busy
+    def __exit__(self, *_: object) -> None:
+        total, idle, own = (a - b for a, b in zip(self._times(), self._before, strict=True))
+        self.share = max(0.0, (total - idle - own) / total) if total else 0.0
 
 
 def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[dict], object]:
@@ -120,17 +128,22 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
             )
             shape = flat.read(model.read_bytes()).inputs[0].shape[1:]
             np.save(inputs, samples(data / file, name, shape))
-            plain, ours, wall, busy = [], [], [], []
-            for _ in range(pairs):
-                busy.append(round(wait_until_quiet(quiet), 3))
+            plain, ours, wall, others = [], [], [], []
+            until = time.monotonic() + quiet
+            while len(plain) < pairs or (
+                sum(o <= DISTURBED for o in others) < pairs and time.monotonic() < until
+            ):
                 argv = [sys.executable, "-c", PLAIN, str(model), str(inputs), str(outputs)]
-                done = subprocess.run(argv, check=True, capture_output=True, text=True)
-                plain.append(float(done.stdout.split()[-1]))
-                started = time.perf_counter()
-                found, facts = session.predict_with_facts(model, {"x": inputs})
-                wall.append(time.perf_counter() - started)
+                with Others() as during:
+                    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+                    plain.append(float(done.stdout.split()[-1]))
+                    started = time.perf_counter()
+                    found, facts = session.predict_with_facts(model, {"x": inputs})
+                    wall.append(time.perf_counter() - started)
                 ours.append(facts["seconds"])
+                others.append(round(during.share, 3))
             ratios = [p / o for p, o in zip(plain, ours, strict=True)]
+            calm = [r for r, o in zip(ratios, others, strict=True) if o <= DISTURBED]
             expected, received = np.load(outputs), next(iter(found.values()))
             rows.append(
                 {
@@ -139,10 +152,11 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
                     "plain_seconds": plain,
                     "predict_seconds": ours,
                     "predict_wall_seconds": wall,
-                    "busy_before": busy,
-                    "ratio_median": statistics.median(ratios),
-                    "ratio_min": min(ratios),
-                    "ratio_max": max(ratios),
+                    "others_share": others,
+                    "ratio_median": statistics.median(calm or ratios),
+                    "undisturbed": len(calm),
+                    "ratio_min": min(calm or ratios),
+                    "ratio_max": max(calm or ratios),
                     "wanted": wanted,
                     "how": facts["how"],
                     "note": facts["note"],
@@ -157,7 +171,8 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
                 f"{name:24s} plain {statistics.median(plain):7.3f} s  predict "
                 f"{statistics.median(ours):7.3f} s  ratio {row['ratio_median']:5.2f} "
                 f"({row['ratio_min']:.2f} to {row['ratio_max']:.2f}, wanted {wanted})  "
-                f"{row['how']}, checked {row['checked']}, busy {busy}",
+                f"{row['how']}, checked {row['checked']}, "
+                f"{len(calm)} of {len(ratios)} pairs undisturbed",
                 flush=True,
             )
         facts = session.facts()

@@ -41,6 +41,7 @@ Captured = pytest.CaptureFixture[str]
         (["bench", "m", "--rules", "slow"], 2, "error: bench: rules must be one of demo, quick,"),
         (["bench", "m", "--threads", "0"], 2, "error: bench: threads must be a whole number at"),
         (["bench", "m", "-o", "m"], 2, "error: -o would overwrite m\n"),
+        (["bench", "m", "-o", "no/r.json"], 2, "error: no folder 'no' to write no/r.json to\n"),
         (["inspect", "missing"], 2, "error: no model file 'missing'\n"),
         (
             ["devices", "show", "deskto"],
@@ -85,7 +86,11 @@ def test_wrong_content_is_exit_code_1(tmp_path: Path, capsys: Captured) -> None:
         (KeyboardInterrupt(), 130, "error: interrupted\nhint:  the same command resumes after"),
         (MemoryError(), 1, "error: out of memory\nhint:  "),
         (OSError(errno.ENOSPC, "No space", "a/b"), 1, "error: the disk is full: a/b\nhint:  the"),
-        (PermissionError(errno.EACCES, "Denied", "x"), 1, "error: denied: x\nhint:  choose a fo"),
+        (
+            PermissionError(errno.EACCES, "Denied", "x"),
+            1,
+            "error: denied: x\nhint:  choose a folder",
+        ),
         (OSError(errno.EROFS, "Read-only", "x"), 1, "error: read-only: x\nhint:  choose a folder"),
         (OSError(errno.EIO, "Broken disk", "x"), 1, "error: broken disk: x\n"),
         (ZeroDivisionError("by\nzero"), 1, "error: unexpected ZeroDivisionError: by zero\nhint:"),

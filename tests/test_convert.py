@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.convert import Conversion, convert
+from edgeshrink.nn.convert import convert
+from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import float_operators, read
 from edgeshrink.nn.verify import agreement, check_zeros
 

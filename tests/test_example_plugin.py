@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
+# Keras's own saving does this with newer versions of NumPy
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +117,10 @@ def test_a_model_is_rounded_and_the_recipe_makes_it_again(
     assert again.read_bytes() == first.read_bytes()
 
 
-def test_the_examples_own_tests_pass(installed: dict[str, str], tmp_path: Path) -> None:
-    shutil.copy(EXAMPLE / "test_edgeshrink_round.py", tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=installed,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+def test_the_examples_own_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE)
+    tests = runpy.run_path(str(EXAMPLE / "test_edgeshrink_round.py"))
+    found = [test for name, test in tests.items() if name.startswith("test_")]
+    assert len(found) == 2
+    for test in found:
+        test()

@@ -71,7 +71,7 @@ def test_build_refuses_in_one_sentence(values: dict[str, object], message: str) 
 
 def test_build_offers_near_matches() -> None:
     with pytest.raises(UsageError) as caught:
-        made(kind="constan")
+        made(kind="konstant")
     assert caught.value.hint == "did you mean 'constant'?"
     with pytest.raises(UsageError) as caught:
         made(shar=1)

@@ -85,8 +85,9 @@ def test_nothing_given_is_nothing_chosen() -> None:
 
 
 def test_values_arrive_as_they_were_typed() -> None:
-    argv = "m --trim-it 0.5 --trim-it-how slow --trim-it-names a --trim-it-names b,c".split()
-    got = parsed(*argv, "--trim-it-deep", "--trim-it-epochs", "3", "--epochs", "2", "--own")
+    value = ["--trim-it", "0.5", "--trim-it-how", "slow", "--trim-it-deep"]
+    lists = ["--trim-it-names", "a", "--trim-it-names", "b,c"]
+    got = parsed("m", *value, *lists, "--trim-it-epochs", "3", "--epochs", "2", "--own")
     assert got["own"]
     assert got["training"] == {"epochs": "2"}
     assert got["chosen"] == {

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgeshrink_metrics import MeanAbsoluteError, RootMeanSquaredError, Top1, Top5
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeshrink.errors import DataError
+from edgeshrink_metrics import MeanAbsoluteError, RootMeanSquaredError, Top1, Top5
 
 sets = st.tuples(st.integers(1, 40), st.integers(2, 9), st.integers(0, 2**32 - 1))
 

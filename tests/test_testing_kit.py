@@ -24,6 +24,9 @@ from edgeshrink.plugins import installed
 from edgeshrink.testing import check_light, check_method, check_target, tiny_data, tiny_model
 from edgeshrink.testing.methods import check_declaration, check_options
 
+# Keras's own saving does this with newer versions of NumPy
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -318,7 +321,7 @@ def test_the_local_target_passes() -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        (ThroughAShell, "a command's exit code must come back|arguments must arrive as they are"),
+        (ThroughAShell, "standard output must come back whole"),
         (AlwaysZero, "a command's exit code must come back: 7, not 0"),
         (NoTime, "outlives its timeout must raise an EdgeshrinkError"),
         (AsText, "came back changed"),

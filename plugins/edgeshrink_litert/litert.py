@@ -78,6 +78,7 @@ class LiteRTSession(Session):
         self.local = target.name == "local"
         self.python = profile.python or (sys.executable if self.local else "python3")
         self.placed: dict[str, str] = {}
+        self.jobs: list[str] = []
         for name in PUSHED:
             target.push(HERE / name, self._remote(name))
         facts = self._run({"kind": "facts"}, "the device's runtime cannot be used")
@@ -92,10 +93,11 @@ class LiteRTSession(Session):
 
     def close(self) -> None:
         """Remove the files that were pushed."""
-        names = [self._remote(name) for name in PUSHED]
+        names = [self._remote(name) for name in (*PUSHED, *self.jobs)]
         with contextlib.suppress(EdgeshrinkError):
             self._remove(*names, *self.placed.values())
         self.placed.clear()
+        self.jobs.clear()
 
     def time(self, models: Sequence[Path], plan: BenchPlan) -> list[Measurement | Failure]:
         """Time all models in turns, one result for each, in their order.
@@ -239,7 +241,8 @@ class LiteRTSession(Session):
     ) -> dict[str, Any]:
         """Run a job to its end and return its whole answer."""
         job_id = uuid.uuid4().hex[:12]
-        remote = self._remote(f"job-{job_id}.json")
+        self.jobs.append(f"job-{job_id}.json")
+        remote = self._remote(self.jobs[-1])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "job.json")
             path.write_text(json.dumps({**job, "id": job_id}), encoding="utf-8")

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.convert import Conversion, convert
+from edgeshrink.nn.convert import convert
+from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import float_operators, read
 
 if TYPE_CHECKING:

@@ -182,7 +182,7 @@ def hdf5_attributes(path: Path, *names: str) -> dict[str, str | None]:
 def _hdf5_attributes(path: Path, size_bytes: int, changed_ns: int) -> dict[str, str | None]:
     """Read a file's attributes in a child; size and time make the cache see a new file."""
     told = subprocess.run(
-        [sys.executable, "-I", "-c", _READ_HDF5, str(path)], capture_output=True, check=False
+        [sys.executable, "-P", "-c", _READ_HDF5, str(path)], capture_output=True, check=False
     )
     try:
         found = json.loads(told.stdout) if told.returncode == 0 else None

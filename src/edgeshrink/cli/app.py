@@ -6,7 +6,8 @@ import importlib
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+
+from edgeshrink.cli.plain import Group
 
 COMMANDS = {
     "compress": "Make a model smaller: prune, quantize, convert, run, measure.",
@@ -21,7 +22,7 @@ COMMANDS = {
 }
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """Shows help from the table alone and imports a command's module when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:

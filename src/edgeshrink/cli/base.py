@@ -8,38 +8,17 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from edgeshrink.cli.plain import Command
 from edgeshrink.plugins import Plugins, installed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
 
 _warned: set[str] = set()
-
-
-class Command(TyperCommand):
-    """A command whose values are text, lists of text, and switches, taken as they are typed.
-
-    Newer versions of typer build a pydantic validator for each of them, given or not: 0.1 s at
-    every start, for values that `edgeshrink.flag.build` checks anyway.
-    """
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        for parameter in self.params:
-            if hasattr(parameter, "get_runtime_param"):
-                parameter.process_value = partial(_as_typed, parameter)  # type: ignore[method-assign]
-
-
-def _as_typed(parameter: Any, ctx: Any, value: Any) -> Any:
-    if value in (None, (), []) and parameter.required:
-        return type(parameter).process_value(parameter, ctx, value)  # which says what is missing
-    return value
 
 
 def frame(**settings: Any) -> typer.Typer:

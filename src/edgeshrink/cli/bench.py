@@ -81,6 +81,8 @@ def bench(
     options = build(Timing, timing, "bench")
     if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
+    if output and not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"no folder {str(Path(output).parent)!r} to write {output} to")
     request = BenchRequest(
         models=tuple(map(Path, models)),
         devices=tuple(device or ("desktop",)),

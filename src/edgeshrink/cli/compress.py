@@ -173,6 +173,10 @@ def compress(
         show_report(report, to=console(), files=written(request.out))
     if report.failed:
         typer.echo(f"error: {report.failed}", err=True)
+        typer.echo(
+            f"hint:  {report.output} is kept; pass --data to fine-tune, and to measure accuracy",
+            err=True,
+        )
         raise typer.Exit(4)
 
 
@@ -216,7 +220,7 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
 
 def written(out: Path) -> list[Path]:
     """Return the files of a result: itself, and those beside it that tell of it and run it."""
-    beside = (".infer.py", ".recipe.toml", ".report.json", ".run")
+    beside = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run")
     return [out, *(p for p in map(out.with_suffix, beside) if p.exists())]
 
 

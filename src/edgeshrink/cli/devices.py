@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from edgeshrink import profile
-from edgeshrink.cli.base import Command, Debug, Json, frame, help_of, print_json, registry
+from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
+from edgeshrink.cli.plain import Command, Group
 from edgeshrink.errors import ProfileError
 from edgeshrink.profile import DeviceProfile
 
 
 def app() -> typer.Typer:
     """Return the group of commands; alone it lists."""
-    group = frame(invoke_without_command=True)
+    group = frame(invoke_without_command=True, cls=Group)
 
     def devices(ctx: typer.Context) -> None:
         """List devices, or show one.

@@ -69,21 +69,25 @@ def show_ledger(ledger: Ledger, *, to: Console) -> None:
 
 
 def show_comparison(reports: Mapping[str, Report], *, to: Console) -> None:
-    """Print the base of the first report and the result of each."""
-    first = next(iter(reports.values()))
-    names, columns = ["base"], _columns(first.ledger, [first.ledger.base])
+    """Print the result of each report, after each base that they were made from."""
+    names: list[str] = []
+    columns: list[Column] = []
+    bases: set[str] = set()
     for name, report in reports.items():
+        rows, base = [report.ledger.final], report.ledger.base
         names.append(name)
-        found = _columns(report.ledger, [report.ledger.final])
-        columns = [
-            Column(_head(a, b), a.cells + b.cells, a.group)
-            for a, b in zip(columns, found, strict=True)
-        ]
+        if base.digest not in bases:
+            names.insert(-1, f"base of {name}" if bases else "base")
+            rows.insert(0, base)
+            bases.add(base.digest)
+        found = _columns(report.ledger, rows)
+        columns = list(map(_joined, columns, found)) if columns else found
     show(Column("report", names), columns, to=to)
 
 
-def _head(one: Column, other: Column) -> str:
-    return one.head if one.head == other.head or not other.head else other.head
+def _joined(one: Column, other: Column) -> Column:
+    head = other.head if one.empty else one.head
+    return Column(head, one.cells + other.cells, one.group)
 
 
 def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
@@ -123,6 +127,10 @@ def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
     ]
 
 
+def _odds(chance: float) -> str:
+    return "< 0.001" if chance < 0.001 else f"= {words.digits(chance, 2)}"
+
+
 def summary(report: Report) -> str:
     """Return the result in a few lines: size, accuracy, agreement, latency."""
     ledger = report.ledger
@@ -138,7 +146,7 @@ def summary(report: Report) -> str:
             if final.significant
             else ("no more than chance would change it")
         )
-        odds = f", p = {words.digits(final.p_value, 2)}" if final.p_value is not None else ""
+        odds = f", p {_odds(final.p_value)}" if final.p_value is not None else ""
         lines.append(
             f"{final.score.metric} {words.score(base.score)} before, {words.score(final.score)} "
             f"after, on {final.score.count:,} test samples ({change}{odds})"

@@ -23,7 +23,7 @@ PARTS = (
     ("scikit-learn", "demo", "the demo's data"),
     ("Pillow", "images", "folders of images"),
 )
-# A file of 560 bytes that doubles a float; see tests/test_doctor.py for how it was made.
+# A file of 544 bytes that doubles a float; tests/test_doctor.py tells how it was made.
 DOUBLER = Path(__file__).with_name("doubler.tflite")
 CHECK = """
 import sys

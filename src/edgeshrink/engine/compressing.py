@@ -23,6 +23,7 @@ from edgeshrink.judge import Judge, Outputs, near_chance
 from edgeshrink.ledger import Latency, Ledger, Row, observations
 from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
 from edgeshrink.method import Method
+from edgeshrink.nn import converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.report import Report
 from edgeshrink.runtime import Session
@@ -43,6 +44,8 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     workspace = Workspace(planned.request.run_folder)
     with workspace.locked(), contextlib.ExitStack() as stack:
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
+        if planned.request.out.suffix == ".tflite":
+            converter.shared.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(planned.profile), plugins))
@@ -64,7 +67,7 @@ class _Compression:
         self.notes: list[str] = []
         self.device_info: DeviceInfo | None = None
         own = partial(self.progress, None)
-        self.models = Models(planned, plugins)
+        self.models = Models(planned, plugins, scratch)
         self.sets = SampleSets(planned, self.models, scratch, own)
         self.judge = Judge(
             host,
@@ -180,6 +183,7 @@ class _Compression:
         if isinstance(timed, Failure):
             notes.append(f"not timed on {timed.device}: {timed.reason}")
         is_base = artifact is self.planned.base
+        weighed = self.models.weighed_base if is_base else artifact
         file = artifact.path
         hidden = self.planned.base.facts
         return Row(
@@ -190,8 +194,8 @@ class _Compression:
             parameters=parameters,
             nonzeros=nonzeros,
             macs=macs,
-            size_bytes=artifact.size_bytes,
-            compressed_bytes=artifact.compressed_bytes,
+            size_bytes=weighed.size_bytes,
+            compressed_bytes=weighed.compressed_bytes,
             scores=self.judge.scores(outputs, samples),
             p_value=None if is_base else self.judge.p_value(base, outputs, samples),
             agreement=None if is_base else self.judge.agreement(base, outputs, samples),

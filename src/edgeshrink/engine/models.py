@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.artifact import Artifact, Kind
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class Models:
     """Loads the models of one run."""
 
-    def __init__(self, planned: Planned, plugins: Plugins) -> None:
+    def __init__(self, planned: Planned, plugins: Plugins, scratch: Path) -> None:
+        self._scratch = scratch
         self._request, self._base, self._data = planned.request, planned.base, planned.data
         self._plugins = plugins
 
@@ -25,6 +27,17 @@ class Models:
     def base(self) -> keras.Model:
         """The uncompressed model; never trained."""
         return self.fresh_base()
+
+    @cached_property
+    def weighed_base(self) -> Artifact:
+        """The base as its size is told: saved again, since optimizer state triples a file."""
+        from edgeshrink.nn.load import is_wrapped, save_model
+
+        if is_wrapped(self.base):
+            return self._base
+        path = self._scratch / "base.keras"
+        save_model(self.base, path)
+        return Artifact(path, Kind.KERAS)
 
     @cached_property
     def output_names(self) -> list[str]:

@@ -56,6 +56,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what TensorFlow prints belongs to the log
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    import tensorflow  # noqa: F401 (before the first job comes)
+
     for line in sys.stdin:
         try:
             convert(json.loads(line))

@@ -77,7 +77,14 @@ def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Lo
         if activation == "softmax":
             return keras.losses.CategoricalCrossentropy()
         return keras.losses.MeanSquaredError()
-    name = "".join(word[:1].upper() + word[1:] for word in chosen.split("_"))
+    try:  # aliases such as "mse" too
+        known = keras.losses.get(chosen)
+    except ValueError as error:
+        raise UsageError(
+            f"Keras has no loss {chosen!r}", hint="as in --loss sparse_categorical_crossentropy"
+        ) from error
+    spelled = getattr(known, "__name__", type(known).__name__)
+    name = "".join(word[:1].upper() + word[1:] for word in spelled.split("_"))
     # labels may be stored otherwise than when the model was compiled
     if name == "CategoricalCrossentropy" and classes:
         name = "SparseCategoricalCrossentropy"
@@ -85,9 +92,7 @@ def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Lo
         name = "CategoricalCrossentropy"
     loss = getattr(keras.losses, name, None)
     if not (isinstance(loss, type) and issubclass(loss, keras.losses.Loss)):
-        raise UsageError(
-            f"Keras has no loss {chosen!r}", hint="as in --loss sparse_categorical_crossentropy"
-        )
+        raise UsageError(f"the loss {chosen!r} cannot be used for fine-tuning")
     if classes and not name.endswith("SparseCategoricalCrossentropy"):
         raise UsageError(
             f"the loss {chosen!r} takes labels like the output; these labels are classes",

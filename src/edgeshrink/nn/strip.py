@@ -177,7 +177,7 @@ def _content(value: Any) -> str:
     return repr(value)
 
 
-class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
+class _SharingBuilder(flatbuffers.Builder):
     """A builder that writes equal vectors and strings once, as the format allows."""
 
     __slots__ = ("vectors",)

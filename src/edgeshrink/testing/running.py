@@ -88,20 +88,24 @@ def outputs(model: Any) -> np.ndarray:
 
     inputs = np.random.default_rng(3).random((16, SIDE, SIDE, 1), dtype=np.float32)
     if not isinstance(model, bytes):
-        return model(inputs, training=False).numpy()
+        import keras
+
+        structure = keras.tree.map_structure(lambda tensor: inputs, model.input)
+        answers: np.ndarray = model(structure, training=False).numpy()
+        return answers
     from ai_edge_litert.interpreter import Interpreter
 
     net = Interpreter(model_content=model)
     net.allocate_tensors()
-    taken, answers = net.get_input_details()[0], net.get_output_details()[0]
+    taken, given = net.get_input_details()[0], net.get_output_details()[0]
     found = []
     for sample in inputs:
         scale, zero = taken["quantization"]
         stored = np.round(sample[None] / scale + zero) if scale else sample[None]
         net.set_tensor(taken["index"], stored.astype(taken["dtype"]))
         net.invoke()
-        answer = net.get_tensor(answers["index"])[0].astype(np.float32)
-        scale, zero = answers["quantization"]
+        answer = net.get_tensor(given["index"])[0].astype(np.float32)
+        scale, zero = given["quantization"]
         found.append((answer - zero) * scale if scale else answer)
     return np.stack(found)
 

@@ -1,0 +1,139 @@
+"""What pruning adds to an epoch of plain `fit`: interleaved pairs, the first epoch left out.
+
+usage: python benchmarks/pruning_overhead.py [SHARED]
+
+Writes benchmarks/results/pruning_overhead.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from machine import described
+
+from edgeshrink import data as datasets
+from edgeshrink.method import Context, Training
+from edgeshrink.profile import DeviceProfile
+from edgeshrink_prune import Options
+from edgeshrink_prune.magnitude import prune
+
+RESULTS = Path(__file__).parent / "results"
+EPOCHS, BATCH, PAIRS = 3, 64, 5
+CASES = {
+    "mnist_lenet300": ("mnist", "scale=1/255", 1.15, 54_000),
+    "mnist_lenet5_caffe": ("mnist", "scale=1/255", 1.15, 20_000),
+    "mlperf_resnet8_cifar10": ("cifar10_40k", "none", 1.05, 10_000),
+}
+
+
+class Clock(keras.callbacks.Callback):
+    """Keeps the seconds of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def plain(path: Path, data: datasets.Dataset, count: int) -> list[float]:
+    """Return seconds of each later epoch of what a user would write: compile and fit."""
+    model = keras.models.load_model(path, compile=False)
+    inputs = next(iter(data.values(data.train, np.arange(count)).values()))
+    model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
+    clock = Clock()
+    model.fit(
+        inputs,
+        data.train.labels[:count],
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        verbose=0,
+        callbacks=[clock],
+    )
+    return clock.seconds[1:]
+
+
+def pruned(path: Path, data: datasets.Dataset, count: int, folder: Path) -> list[float]:
+    """Return seconds of each later epoch of the same training while it is pruned."""
+    model = keras.models.load_model(path, compile=False)
+    part = data.train.subset(data.train.rows[:count])
+    ends: list[float] = []
+
+    def progress(share: float, note: str) -> None:
+        if note.startswith("epoch"):
+            ends.append(time.perf_counter())
+
+    context = Context(
+        data=type(data)(**{**vars_of(data), "train": part}),
+        profile=DeviceProfile("bench"),
+        folder=folder,
+        seed=0,
+        training=Training(EPOCHS, 1e-4, BATCH, None, "none"),
+        progress=progress,
+        original=lambda: model,
+        base_loss=None,
+        evaluate=lambda judged: None,
+        agreement=lambda judged: None,
+        measure=lambda judged: None,
+        log=folder / "log",
+    )
+    prune(model, Options(0.9), context)
+    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+
+
+def vars_of(data: datasets.Dataset) -> dict[str, Any]:
+    """Return the fields of a data set."""
+    return {name: getattr(data, name) for name in data.__dataclass_fields__}
+
+
+def main(shared: Path) -> None:
+    """Measure all cases."""
+    results = []
+    for name, (data_name, preprocess, limit, count) in CASES.items():
+        path = shared / "models" / f"{name}.keras"
+        model = keras.models.load_model(path, compile=False)
+        loaded = datasets.load(str(shared / "data" / f"{data_name}.npz"), preprocess=preprocess)
+        data = loaded.for_model({t.name: tuple(t.shape) for t in model.inputs})
+        count = min(count, len(data.train))
+        ratios, pairs = [], []
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(PAIRS):
+                base = statistics.median(plain(path, data, count))
+                ours = statistics.median(pruned(path, data, count, Path(folder)))
+                ratios.append(ours / base)
+                pairs.append([base, ours])
+        row = {
+            "model": name,
+            "samples": count,
+            "seconds_plain_and_pruned": pairs,
+            "ratio": statistics.median(ratios),
+            "limit": limit,
+        }
+        print(json.dumps(row))
+        results.append(row)
+    document = {
+        "command": "python benchmarks/pruning_overhead.py",
+        "machine": described(),
+        "results": results,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "pruning_overhead.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared"))

@@ -1,0 +1,132 @@
+"""The converter's warm child process, seen from here; TensorFlow is not imported on this side."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from edgeshrink.errors import ConversionError
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What the .tflite should hold.
+
+    Attributes:
+        weights: type of stored weights.
+        activations: type between operators; integers need samples.
+        io: type of the model's inputs and outputs; float32 wherever activations are float.
+        per_channel: one scale for each output channel of a weight, rather than one a tensor.
+        float_operators: operators without an integer kernel may stay in float.
+    """
+
+    weights: Literal["float32", "float16", "int8"] = "float32"
+    activations: Literal["float32", "int8", "int16"] = "float32"
+    io: Literal["float32", "int8", "uint8", "int16"] = "float32"
+    per_channel: bool = True
+    float_operators: bool = True
+
+
+class Converter:
+    """A child process that converts SavedModels, stays warm, and is restarted after a crash."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._log: IO[str] | None = None
+
+    def convert(
+        self,
+        saved_model: Path,
+        want: Conversion,
+        samples: Mapping[str, Path],
+        out: Path,
+        log: Path | None = None,
+    ) -> Path:
+        """Write the converted file and return its path.
+
+        Args:
+            saved_model: a folder from `export`.
+            want: what the file should hold.
+            samples: for each input a .npy file of calibration samples; empty if not needed.
+            out: where to write.
+            log: file that gets what the converter prints.
+
+        Raises:
+            ConversionError: the converter refused the model, or its process was killed.
+        """
+        job = {
+            "saved_model": str(saved_model),
+            "out": str(out),
+            "samples": {name: str(path) for name, path in samples.items()},
+            **asdict(want),
+        }
+        answer = self._ask(job, log)
+        if not answer["ok"]:
+            raise ConversionError(f"the converter refused the model: {_reason(answer['error'])}")
+        return out
+
+    def warm_up(self, log: Path | None = None) -> None:
+        """Start the process, so that it imports TensorFlow while other things are done."""
+        self._running(log)
+
+    def _ask(self, job: dict[str, Any], log: Path | None) -> dict[str, Any]:
+        process = self._running(log)
+        assert process.stdin
+        assert process.stdout
+        line = ""
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        if not line:
+            code = process.wait()
+            self.close()
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise ConversionError(f"the converter's process {how} while it worked on the model")
+        return json.loads(line)  # type: ignore[no-any-return]
+
+    def _running(self, log: Path | None) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._log = log.open("a", encoding="utf-8") if log else None
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("child.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log or subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the parent, which then closes the pipe
+            )
+        return self._process
+
+    def close(self) -> None:
+        """End the child process; the next job starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+            self._process = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+shared = Converter()
+atexit.register(shared.close)
+
+
+def _reason(error: str) -> str:
+    """Return the first line of the converter's error that says something."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    telling = [line for line in lines if "error:" in line or "failed" in line.lower()]
+    return (telling or lines or ["no message"])[0][:300]

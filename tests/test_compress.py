@@ -1,0 +1,296 @@
+"""Compressing end to end, on real networks and real data, through the public function."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import edgeshrink as package
+from edgeshrink.errors import ConversionError, DataError, UsageError
+from edgeshrink.report import Report
+
+layers = keras.layers
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SCALE = {"preprocess": "scale=1/16"}
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, digits: Path, digits_model: Path
+) -> tuple[Report, Path]:
+    """One whole run: pruned, quantized, stripped."""
+    out = tmp_path_factory.mktemp("whole") / "small.tflite"
+    report = package.compress(
+        digits_model, out=out, prune=0.7, int8=True, data=str(digits), **SCALE
+    )
+    return report, out
+
+
+def test_the_ledger_has_a_row_a_stage_and_tells_the_truth(whole: tuple[Report, Path]) -> None:
+    report, out = whole
+    steps = [row.step for row in report.ledger.rows]
+    assert steps == ["base", "base as float", "prune(sparsity=0.7)", "int8", "strip"]
+    base, reference, pruned, quantized, final = report.ledger.rows
+    assert base.score.value > 0.9
+    assert reference.agreement.top1 == 1
+    assert pruned.facts["sparsity_in_scope"] == pytest.approx(0.7, abs=0.001)
+    assert pruned.nonzeros < base.nonzeros
+    assert quantized.nonzeros <= pruned.nonzeros
+    assert final.size_bytes == out.stat().st_size < quantized.size_bytes
+    assert final.scores[0].value == quantized.scores[0].value > 0.85
+    assert final.scores[0].low < final.scores[0].value < final.scores[0].high
+    assert final.score.count == 397
+    assert report.ledger.ratio(final) > 4
+    assert 0 <= final.p_value <= 1
+    assert final.latency.median_ms > 0
+    assert final.facts["quantization"] == "int8, static"
+    assert report.data["counts"] == {
+        "train": 1260,
+        "validation": 140,
+        "calibration": 200,
+        "test": 397,
+    }
+
+
+def test_what_lies_beside_the_result_makes_it_again(
+    whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    _, out = whole
+    recipe = out.with_suffix(".recipe.toml")
+    again = tmp_path / "again.tflite"
+    package.compress(digits_model, out=again, recipe=recipe, data=str(digits), **SCALE)
+    assert again.read_bytes() == out.read_bytes()
+    written = json.loads(out.with_suffix(".report.json").read_text())
+    assert json.loads(json.dumps(Report.read(out).as_dict())) == written
+    assert json.loads(out.with_suffix(".names.json").read_text())["tensors"]
+
+
+def test_the_snippet_runs_and_names_a_class(whole: tuple[Report, Path]) -> None:
+    _, out = whole
+    done = subprocess.run(
+        [sys.executable, out.with_suffix(".infer.py").name],
+        cwd=out.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.replace("[", " ").replace("]", " ").split()) == 10
+
+
+def test_a_second_run_finds_every_stage(
+    whole: tuple[Report, Path], digits: Path, digits_model: Path
+) -> None:
+    first, out = whole
+    before = out.read_bytes()
+    again = package.compress(
+        digits_model, out=out, prune=0.7, int8=True, data=str(digits), force=True, **SCALE
+    )
+    assert all(row.reused for row in again.ledger.rows[1:])
+    assert not any(row.reused for row in first.ledger.rows)
+    assert out.read_bytes() == before
+
+
+def test_other_options_are_other_stages(
+    whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    _, out = whole
+    report = package.compress(
+        digits_model,
+        out=tmp_path / "other.tflite",
+        run=out.with_suffix(".run"),
+        steps=["prune sparsity=0.7", "int8 io=uint8 granularity=channel"],
+        data=str(digits),
+        **SCALE,
+    )
+    assert [row.reused for row in report.ledger.rows[1:]] == [True, True, False, False]
+    assert report.ledger.final.score.value > 0.85
+    assert report.ledger.final.agreement.top1 > 0.9
+
+
+@pytest.mark.parametrize("stage", ["training", "converting"])
+def test_a_killed_run_goes_on_from_the_last_whole_stage(
+    edgeshrink: Run, digits: Path, digits_model: Path, tmp_path: Path, stage: str
+) -> None:
+    argv = ["compress", digits_model, "--prune", "0.5", "--int8", "--data", digits]
+    argv += ["--preprocess", "scale=1/16", "--epochs", "3", "-o", "k.tflite"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgeshrink.cli", *map(str, argv)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "NO_COLOR": "1"},
+        start_new_session=True,
+    ) as process:
+        folder = tmp_path / "k.run"
+        wanted = {"training": "prune-*", "converting": "int8-*"}[stage]
+        deadline = time.monotonic() + 120
+        while not list(folder.glob(wanted)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "k.tflite").exists()
+    assert not list(folder.glob(f"{wanted}/done.json"))
+    done = edgeshrink(*argv, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["ledger"]["rows"]
+    assert rows[1]["reused"]
+    assert rows[2]["reused"] == (stage == "converting")
+    assert not rows[3]["reused"]
+
+
+def test_a_damaged_stage_is_made_again(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "d.tflite"
+    options = {"out": out, "float": True, "data": str(digits), "force": True, **SCALE}
+    first = package.compress(digits_model, **options)
+    stage = out.with_suffix(".run") / first.ledger.final.file
+    stage.write_bytes(stage.read_bytes()[:-7])
+    again = package.compress(digits_model, **options)
+    assert not again.ledger.final.reused
+    assert again.ledger.rows[1].reused
+
+
+def test_two_runs_cannot_share_a_folder(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    from edgeshrink.workspace import Workspace
+
+    out = tmp_path / "x.tflite"
+    with (
+        Workspace(out.with_suffix(".run")).locked(),
+        pytest.raises(UsageError, match="another process works"),
+    ):
+        package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
+
+
+def test_a_wrong_scale_is_noticed_before_any_work(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    options = {"out": tmp_path / "x.tflite", "dynamic": True, "data": str(digits)}
+    with pytest.raises(DataError, match="commonest class") as told:
+        package.compress(digits_model, preprocess="scale=-1", **options)
+    assert "--preprocess" in told.value.hint
+    assert not (tmp_path / "x.tflite").exists()
+    report = package.compress(digits_model, preprocess="scale=-1", force=True, **options)
+    assert "commonest class" in report.notes[-1]
+
+
+def test_without_data_agreement_is_measured_and_doubt_is_told(
+    edgeshrink: Run, digits_model: Path, tmp_path: Path
+) -> None:
+    good = edgeshrink("compress", digits_model, "--int8", "-o", "good.tflite")
+    assert good.returncode == 0, good.stderr
+    assert "accuracy NOT measured" in good.stdout
+    assert "dynamic range" in good.stderr
+    poor = edgeshrink("compress", digits_model, "--prune", "0.97", "--int8", "-o", "poor.tflite")
+    assert poor.returncode == 4
+    assert "256 synthetic inputs" in poor.stderr
+    assert "--data" in poor.stderr
+    assert (tmp_path / "poor.tflite").is_file()
+
+
+def test_a_failed_step_is_named_with_the_last_good_model(
+    digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeshrink.nn import convert
+
+    # the converter's own process is told to work on a file that is no SavedModel
+    real = convert.export
+
+    def spoiled(model: keras.Model, folder: Path) -> Path:
+        saved = real(model, folder)
+        if np.asarray(model.layers[-2].kernel == 0).any():
+            (saved / "saved_model.pb").write_bytes(b"not a model")
+        return saved
+
+    monkeypatch.setattr(convert, "export", spoiled)
+    with pytest.raises(ConversionError, match=r"^int8: .*the last good model is .*prune.keras"):
+        package.compress(
+            digits_model,
+            out=tmp_path / "x.tflite",
+            prune=0.5,
+            int8=True,
+            data=str(digits),
+            training={"epochs": 1},
+            **SCALE,
+        )
+
+
+def test_a_keras_output_opens_in_plain_keras(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "pruned.keras"
+    report = package.compress(
+        digits_model, out=out, prune=0.5, data=str(digits), training={"epochs": 1}, **SCALE
+    )
+    model = keras.models.load_model(out)
+    assert (np.asarray(model.get_layer("hidden").kernel) == 0).mean() > 0.4
+    assert report.ledger.final.kind == "keras"
+    assert report.snippet == ""
+
+
+def test_regression_with_two_outputs_and_inputs(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(600, 6)).astype("float32"), rng.normal(size=(600, 4)).astype("float32")
+    total, product = (a.sum(1) + b.sum(1))[:, None], (a[:, :1] * b[:, :1])
+    left, right = keras.Input((6,), name="a"), keras.Input((4,), name="b")
+    hidden = layers.Dense(32, activation="relu")(layers.Concatenate()([left, right]))
+    hidden = layers.Dense(32, activation="relu")(hidden)
+    outputs = [layers.Dense(1, name="total")(hidden), layers.Dense(1, name="product")(hidden)]
+    model = keras.Model([left, right], outputs)
+    model.compile("adam", "mse")
+    model.fit([a, b], [total, product], epochs=30, verbose=0)
+    path, data = tmp_path / "two.keras", tmp_path / "two.npz"
+    model.save(path)
+    arrays = {"a": a, "b": b}
+    np.savez(
+        data,
+        **{f"x_train/{n}": v[:500] for n, v in arrays.items()},
+        **{f"x_test/{n}": v[500:] for n, v in arrays.items()},
+        **{"y_train/total": total[:500], "y_train/product": product[:500]},
+        **{"y_test/total": total[500:], "y_test/product": product[500:]},
+    )
+    report = package.compress(
+        path, out=tmp_path / "two.tflite", prune=0.5, int8=True, data=str(data)
+    )
+    final = report.ledger.final
+    assert final.score.metric == "mae"
+    assert not final.score.higher_is_better
+    assert final.score.value < 3 * report.ledger.base.score.value + 0.5
+    assert final.agreement.top1 is None
+    assert final.agreement.cosine > 0.8
+
+
+def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    unlabelled = tmp_path / "unlabelled.npz"
+    with np.load(digits) as data:
+        np.savez(unlabelled, x_train=data["x_train"], x_test=data["x_test"])
+    options = {"prune": 0.8, "data": str(unlabelled), **SCALE}
+    tuned = package.compress(digits_model, out=tmp_path / "tuned.tflite", **options)
+    raw = package.compress(
+        digits_model, out=tmp_path / "raw.tflite", training={"epochs": 0}, **options
+    )
+    assert tuned.ledger.final.scores == ()
+    assert tuned.ledger.final.agreement.top1 > raw.ledger.final.agreement.top1
+
+
+def test_a_legacy_model_is_rebuilt_and_compressed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(Path(__file__).with_name("data") / "legacy.zip") as archive:
+        legacy = archive.extract("depthwise.h5", tmp_path)
+    report = package.compress(legacy, out=tmp_path / "l.tflite", dynamic=True)
+    assert report.ledger.rows[1].agreement.share > 0.999
+    assert any("Keras 2" in note for note in report.notes)

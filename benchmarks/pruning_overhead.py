@@ -7,6 +7,7 @@ Writes benchmarks/results/pruning_overhead.json.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -93,7 +94,7 @@ def pruned(path: Path, data: datasets.Dataset, count: int, folder: Path) -> list
         log=folder / "log",
     )
     prune(model, Options(0.9), context)
-    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def vars_of(data: datasets.Dataset) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def _methods(found: list[type[Method]]) -> str:
 
 
 def _keys(method: type[Method]) -> str:
-    names = {key: name for key, (group, name) in method.keys().items() if group == "options"}
+    names = {key: name for key, (group, name) in method.flag_keys().items() if group == "options"}
     rows = (
         (
             f"`--{key.replace('_', '-')}`",

@@ -78,7 +78,9 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Path
 def edgeshrink(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command line in a folder of its own."""
 
-    def run(*argv: str | Path, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *argv: str | Path, timeout: float = 240, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "edgeshrink.cli", *map(str, argv)],
             cwd=tmp_path,

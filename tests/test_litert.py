@@ -169,7 +169,8 @@ def test_without_the_delegate_and_with_threads_is_recorded(session, model):
 def test_time_by_operator_is_told_or_a_note_why_not(session, model):
     plan = BenchPlan("short", runs=5, seconds=0.01, warmup_seconds=0.0, profile=True)
     (result,) = session.time([model("float")], plan)
-    if session.facts().runtime_version.startswith("2.3."):
+    # The tiny model's operators may all be faster than the profiler can tell.
+    if result.operators:
         assert sum(o.share for o in result.operators) == pytest.approx(1)
         assert any(o.name.startswith("Convolution") for o in result.operators)
     else:

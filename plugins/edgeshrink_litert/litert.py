@@ -350,7 +350,10 @@ class LiteRTSession(Session):
             rows = self._run(only, "no time by operator", timeout=SPARE_SECONDS)["operators"]
         except EdgeshrinkError as error:
             return replace(measured, notes=(*measured.notes, str(error)))
-        total = math.fsum(row["milliseconds"] for row in rows) or 1.0
+        total = math.fsum(row["milliseconds"] for row in rows)
+        if not total:
+            note = "no time by operator: each is faster than the profiler's microsecond"
+            return replace(measured, notes=(*measured.notes, note))
         times = [OperatorTime(share=row["milliseconds"] / total, **row) for row in rows]
         return replace(measured, operators=tuple(times))
 

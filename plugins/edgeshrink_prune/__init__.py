@@ -36,7 +36,6 @@ class Prune(Method):
 
     name, title, phase = "prune", "Pruning", Phase.PRUNE
     Options = Options
-    keeps = frozenset({"clusters"})
     training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:

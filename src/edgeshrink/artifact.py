@@ -75,7 +75,7 @@ def files_of(path: Path) -> list[Path]:
 
 def content_digest(path: Path) -> str:
     """Return the SHA-256 of a model's content; a .keras archive's save date does not count."""
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and _is_archive(path):
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n != "metadata.json"]
             digest = hashlib.sha256()
@@ -92,3 +92,9 @@ def content_digest(path: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether a file is a zip from its start; a .tflite may have one at its end."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK" and zipfile.is_zipfile(path)

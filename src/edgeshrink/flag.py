@@ -108,7 +108,8 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
         UsageError: an unknown key (near matches offered), a value of a wrong type, out of
             bounds or not a number, or a missing value.
     """
-    options = {option.name: option for option in options_of(cls)}
+    declared: Any = cls
+    options = {option.name: option for option in options_of(declared)}
     for key in values:
         if key not in options:
             hint = near(key, options) if options else f"{owner} has no options"

@@ -122,8 +122,7 @@ def observations(row: Row, before: Row, uncompressed: Latency | None = None) -> 
     Args:
         row: a stage.
         before: the stage that it was made from.
-        uncompressed: latency of the base; a step that made the first file that runs is
-            compared with it.
+        uncompressed: latency of the base; the first file that is timed is compared with it.
     """
     said = []
     if row.kind == before.kind and row.compressed_bytes >= before.compressed_bytes * 0.995:
@@ -131,15 +130,17 @@ def observations(row: Row, before: Row, uncompressed: Latency | None = None) -> 
             f"{row.step} did not make the file smaller: {before.compressed_bytes:,} bytes "
             f"compressed before, {row.compressed_bytes:,} after"
         )
-    first_that_runs = row.kind != before.kind
+    first_that_runs = row.kind != before.kind or before.latency is None
     earlier = uncompressed if first_that_runs else before.latency
     if row.latency is None or earlier is None:
         return said
     now, then = row.latency.median_ms, earlier.median_ms
     noise = NORMAL_95 * (row.latency.standard_error_ms + earlier.standard_error_ms)
     told = f"{then:.3g} ms before, {now:.3g} ms after, on {row.latency.device}"
-    if now > then * 1.05 and now - then > noise:
+    slower = now > then * 1.05 and now - then > noise
+    if first_that_runs and now > then * 0.95:
+        word = "slower" if slower else "no faster"
+        said.append(f"the file is {word} than the uncompressed float .tflite: {told}")
+    elif slower:
         said.append(f"{row.step} made it slower: {told}")
-    elif first_that_runs and now > then * 0.95:
-        said.append(f"{row.step} did not make it faster: {told}")
     return said

@@ -83,7 +83,7 @@ class Agreement:
         samples: how many inputs were compared.
         synthetic: the inputs were made up, not data.
         top1: share of samples with the same first class; None where outputs are no classes.
-        cosine: mean cosine of the outputs of single samples, the worst over outputs.
+        cosine: of all values of an output over all samples, the worst over outputs.
         max_error: greatest difference over the range of the reference, the worst over outputs.
         classes: how many classes the reference named on these inputs, if they are classes.
     """
@@ -242,7 +242,7 @@ class Method(ABC):
         return next((o for o in options_of(cls.Options) if o.required), None)
 
     @classmethod
-    def keys(cls) -> dict[str, tuple[str, str]]:
+    def flag_keys(cls) -> dict[str, tuple[str, str]]:
         """Return each flag's key and what it sets: `{"prune_scope": ("options", "scope")}`.
 
         The value is `prune`, other options are `prune_scope`, training is `prune_epochs`;

@@ -209,7 +209,7 @@ def _spelling(key: str) -> str:
 def _spellings(method: type[Method]) -> Iterator[str]:
     """Yield the flags of a method, those that say no included."""
     kinds = {option.name: option.type for option in options_of(method.Options)}
-    for key, (group, name) in method.keys().items():
+    for key, (group, name) in method.flag_keys().items():
         yield _spelling(key)
         if group == "on" or (group == "options" and kinds[name] is bool):
             yield f"no-{_spelling(key)}"

@@ -38,20 +38,20 @@ class Recipe:
         """Return the recipe that flags mean: steps in the order of their phases.
 
         Args:
-            values: by key, as `Method.keys` spells them: `{"prune": 0.8, "int8": True}`.
+            values: by key, as `Method.flag_keys` spells them: `{"prune": 0.8, "int8": True}`.
             methods: the registry.
             rest: `training` and `seed`.
 
         Raises:
             UsageError: an unknown key, a wrong value, or an option without its method.
         """
-        owners = {key: method for method in methods.values() for key in method.keys()}
+        owners = {key: method for method in methods.values() for key in method.flag_keys()}
         for key in values:
             if key not in owners:
                 raise UsageError(f"no method has the option {key!r}", hint=near(key, owners))
         steps, without = [], []
         for method in methods.values():
-            given = {key: values[key] for key in method.keys() if values.get(key) is not None}
+            given = {key: values[key] for key in method.flag_keys() if values.get(key) is not None}
             if not given:
                 continue
             switch = given.get(method.name, True if method.default_on else None)
@@ -64,7 +64,7 @@ class Recipe:
             else:
                 parts: dict[str, dict[str, Any]] = {"options": {}, "training": {}, "on": {}}
                 for key, value in given.items():
-                    group, name = method.keys()[key]
+                    group, name = method.flag_keys()[key]
                     parts[group][name] = value
                 steps.append(method.of(parts["options"], parts["training"]))
         steps.sort(key=lambda step: (step.phase, step.name))

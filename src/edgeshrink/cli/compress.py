@@ -124,9 +124,6 @@ def compress(
 
     Example: edgeshrink compress model.keras --prune 0.8 --int8 --data mnist.npz
     """
-    from edgeshrink.cli.display import show_plan, show_report
-    from edgeshrink.cli.progress import Watcher
-    from edgeshrink.cli.tables import console
     from edgeshrink.engine import Request, plan
     from edgeshrink.engine import compress as work
 
@@ -162,6 +159,10 @@ def compress(
     if dry_run and json:
         print_json(as_dict(planned))
         return
+    from edgeshrink.cli.display import show_plan, show_report
+    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.cli.tables import console
+
     show_plan(planned, to=console(stderr=not dry_run))
     if dry_run:
         return

@@ -80,7 +80,7 @@ def flags_of(method: type[Method]) -> list[tuple[str, Option, bool]]:
     }
     return [
         (key, groups[group][name], group == "training")
-        for key, (group, name) in method.keys().items()
+        for key, (group, name) in method.flag_keys().items()
     ]
 
 

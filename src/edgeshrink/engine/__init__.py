@@ -1,10 +1,18 @@
-"""The only loops: `plan` tells what would be done, `compress` does it, `bench` measures."""
+"""The only loops: `plan` tells what would be done, `compress` does it, `bench` measures.
+
+What runs a plan is imported when it runs: mistakes are told before.
+"""
 
 from __future__ import annotations
 
-from edgeshrink.engine.benching import BenchReport, BenchRequest, BenchResult, bench
-from edgeshrink.engine.compressing import compress
+from typing import TYPE_CHECKING
+
 from edgeshrink.engine.planning import Planned, PlannedStep, Request, plan
+from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
+
+if TYPE_CHECKING:
+    from edgeshrink.plugins import Plugins
+    from edgeshrink.report import Report
 
 __all__ = [
     "BenchReport",
@@ -17,3 +25,28 @@ __all__ = [
     "compress",
     "plan",
 ]
+
+
+def compress(planned: Planned, plugins: Plugins) -> Report:
+    """Run the plan and return what was found; the result lies at `planned.request.out`.
+
+    Interrupted anywhere, the same request goes on from the last whole stage.
+
+    Raises:
+        EdgeshrinkError: a step failed; the message names it and the last good model.
+    """
+    from edgeshrink.engine import compressing
+
+    return compressing.compress(planned, plugins)
+
+
+def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
+    """Measure every model on every device; a device that is lost does not end the sweep.
+
+    Raises:
+        UsageError: a model, device or metric does not exist.
+        DataError: the data cannot be used.
+    """
+    from edgeshrink.engine import benching
+
+    return benching.bench(request, plugins)

@@ -3,93 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgeshrink import data as datasets
 from edgeshrink import modelfile, profile
 from edgeshrink.artifact import Artifact, Kind
 from edgeshrink.engine.compressing import VERSIONED
 from edgeshrink.engine.planning import described
+from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
 from edgeshrink.engine.sessions import open_session
 from edgeshrink.errors import DataError, EdgeshrinkError, ModelError, TargetError, UsageError
 from edgeshrink.judge import Judge, Outputs, Samples, samples_of
-from edgeshrink.measure import RULES, BenchPlan, Failure, Measurement
-from edgeshrink.method import Agreement
+from edgeshrink.measure import Failure, Measurement
 from edgeshrink.metric import Score
 from edgeshrink.part import task_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
-from edgeshrink.report import SCHEMA
 from edgeshrink.workspace import version_of
 
 if TYPE_CHECKING:
     from edgeshrink.data import Dataset
-
-
-@dataclass(frozen=True)
-class BenchRequest:
-    """Models to measure, and where."""
-
-    models: tuple[Path, ...]
-    devices: tuple[str, ...] = ("desktop",)
-    at: str = ""
-    plan: BenchPlan = RULES["quick"]
-    data: str = ""
-    preprocess: str = "none"
-    metric: str = ""
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class BenchResult:
-    """One model on one device.
-
-    Attributes:
-        p_value: that its score differs from the first model's only by chance.
-        agreement: with the first model, on the test samples.
-    """
-
-    model: str
-    device: str
-    size_bytes: int
-    compressed_bytes: int
-    measurement: Measurement | None
-    failure: Failure | None
-    scores: tuple[Score, ...] = ()
-    p_value: float | None = None
-    agreement: Agreement | None = None
-
-
-@dataclass(frozen=True)
-class BenchReport:
-    """All models on all devices."""
-
-    results: tuple[BenchResult, ...]
-    notes: tuple[str, ...]
-    command: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    schema: int = SCHEMA
-
-    @property
-    def lost(self) -> bool:
-        """Whether a device was unreachable or lost."""
-        return any(r.failure is not None and r.failure.lost for r in self.results)
-
-    @property
-    def failed(self) -> bool:
-        """Whether any model could not be measured."""
-        return any(r.failure is not None for r in self.results)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, statistics included."""
-        document = asdict(self)
-        for written, result in zip(document["results"], self.results, strict=True):
-            written["measurement"] = result.measurement and result.measurement.as_dict()
-        return document
 
 
 def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:

@@ -66,6 +66,7 @@ class _Compression:
         self.planned, self.plugins, self.workspace = planned, plugins, workspace
         self.notes: list[str] = []
         self.device_info: DeviceInfo | None = None
+        self.counts: dict[str, tuple[int, int, int]] = {}
         own = partial(self.progress, None)
         self.models = Models(planned, plugins, scratch)
         self.sets = SampleSets(planned, self.models, scratch, own)
@@ -151,8 +152,7 @@ class _Compression:
 
     def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
         """Return the ledger's rows: the base, the base converted, and each step."""
-        files = [stage.artifact for stage in (*([reference] if reference else []), *chain[1:])]
-        paths = [artifact.path for artifact in files if artifact.kind is Kind.TFLITE]
+        paths = self.timeable(chain, reference)
         times: dict[Path, Measurement | Failure] = {}
         if paths:
             self.progress(None, 0.0, f"timing on {self.planned.profile.name}")
@@ -170,6 +170,16 @@ class _Compression:
             said = observations(row, rows[-1], uncompressed)
             rows.append(replace(row, notes=(*row.notes, *said)))
         return (rows[0], *beside, *rows[1:])
+
+    def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Path]:
+        """Return the .tflite files to time: not those that the next step computes alike."""
+        files = [reference.artifact.path] if reference else []
+        followed = [*self.planned.steps[1:], None]
+        for stage, after in zip(chain[1:], followed, strict=True):
+            alike = after is not None and "outputs" in after.step.keeps
+            if stage.artifact.kind is Kind.TFLITE and not alike:
+                files.append(stage.artifact.path)
+        return files
 
     def row(
         self, stage: Stage, name: str, base: Outputs, timed: Measurement | Failure | None
@@ -207,16 +217,22 @@ class _Compression:
         )
 
     def count(self, artifact: Artifact) -> tuple[int, int, int]:
-        """Return parameters, non-zeros and MACs of a stage."""
+        """Return parameters, non-zeros and MACs of a stage.
+
+        Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
+        """
         if artifact.kind is Kind.TFLITE:
             from edgeshrink.nn.flat import read
 
             flat = read(artifact.path.read_bytes())
-            return flat.parameters, flat.nonzeros, flat.macs
-        from edgeshrink.nn.count import count
+            source = next(a for a in _lineage(artifact) if a.kind is not Kind.TFLITE)
+            return flat.parameters, flat.nonzeros, self.count(source)[2]
+        if artifact.digest not in self.counts:
+            from edgeshrink.nn.count import count
 
-        counted = count(self.models.load(artifact))
-        return counted.parameters, counted.nonzeros, counted.macs
+            counted = count(self.models.load(artifact))
+            self.counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
+        return self.counts[artifact.digest]
 
     def written(self, rows: tuple[Row, ...], final: Artifact) -> Report:
         """Write the result and all that belongs to it; return the report."""

@@ -42,7 +42,8 @@ class Request:
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
         custom: `module:object` of classes that are not Keras's.
-        input_shapes: fixed shapes of inputs with dynamic dimensions, batch included.
+        input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
+            of a single input may be empty.
         metric: the metric of record; empty for the task's own.
         command: what was typed, for the report.
     """
@@ -101,6 +102,9 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         DataError: the data cannot be used, or does not fit the model.
     """
     found = modelfile.facts(request.model)
+    if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
+        named = {found.inputs[0].name: request.input_shapes[""]}
+        request = replace(request, input_shapes=named)
     if found.kind not in KERAS_KINDS:
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
@@ -111,13 +115,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
         )
     )
-    produces = _check_output(request)
     device = profile.find(request.device, plugins.profile_folders)
     device = replace(device, address=request.at or device.address)
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
         )
+    produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces)
     recipe.check_order(Kind.KERAS)
     if not recipe.steps:
@@ -127,6 +131,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"the recipe ends in a .{recipe.steps[-1].produces} file; -o asks for {request.out}",
             hint=f"-o {request.out.with_suffix('.' + recipe.steps[-1].produces)}",
         )
+    _check_output(request)
     shapes = _fixed(found, request.input_shapes)
     data = _load_data(request, recipe, shapes, found, plugins) if request.data else None
     if data is not None:
@@ -147,11 +152,15 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     return Planned(request, base, found, device, recipe, data, steps, tuple(warnings))
 
 
-def _check_output(request: Request) -> Kind:
+def _produced(out: Path) -> Kind:
     suffixes = {".tflite": Kind.TFLITE, ".keras": Kind.KERAS}
-    out = request.out
     if out.suffix not in suffixes:
         raise UsageError(f"the output must end in .tflite or .keras; received {str(out)!r}")
+    return suffixes[out.suffix]
+
+
+def _check_output(request: Request) -> None:
+    out = request.out
     if out.resolve() == request.model.resolve():
         raise UsageError(f"{out} is the input, and is never overwritten", hint="name another -o")
     if not out.parent.is_dir():
@@ -160,7 +169,6 @@ def _check_output(request: Request) -> Kind:
         raise UsageError(f"the folder {str(out.parent)!r} is read-only", hint="name another -o")
     if out.exists() and not request.force:
         raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
-    return suffixes[out.suffix]
 
 
 def _fixed(
@@ -168,8 +176,6 @@ def _fixed(
 ) -> dict[str, tuple[int | None, ...]]:
     """Return each input's shape with what `--input-shape` fixes, as far as the file tells."""
     shapes = {i.name: i.shape for i in found.inputs if i.shape is not None}
-    if len(found.inputs) == 1 and set(given) == {""}:
-        given = {found.inputs[0].name: given[""]}
     for name in given:
         if shapes and name not in shapes:
             raise UsageError(f"the model has no input {name!r}", hint=near(name, shapes))
@@ -240,7 +246,8 @@ def _settled(wanted: Training, found: modelfile.ModelFacts, data: Dataset) -> Tr
     """
     assert data.train is not None
     few = len(data.train) < FEW_SAMPLES
-    rate = found.learning_rate / 10 if found.learning_rate else 1e-4
+    # archives store the rate as float32: 0.0010000000474974513
+    rate = float(f"{found.learning_rate / 10:.6g}") if found.learning_rate else 1e-4
     unlabelled = data.train.labels is None
     return wanted.over(
         Training(

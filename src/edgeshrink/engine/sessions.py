@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def import_tensorflow(log: Path) -> None:
     with _stderr_to(log):
         import tensorflow as tf
 
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         tf.config.list_physical_devices()  # looks for CUDA, and complains, when first asked
 
 

@@ -14,6 +14,7 @@ from edgeshrink.errors import ConversionError
 from edgeshrink.nn import converter
 from edgeshrink.nn.converter import Conversion
 
+
 def export(model: keras.Model, folder: Path) -> Path:
     """Write a SavedModel with a static batch of one, its inputs' and outputs' names kept.
 

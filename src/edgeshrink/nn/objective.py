@@ -118,6 +118,11 @@ class _LogitsCrossentropy(keras.losses.Loss):
         return ops.categorical_crossentropy(ops.softmax(y_true), y_pred, from_logits=True)
 
 
+def _listed(inputs: Any) -> Any:
+    """Return several inputs as models take them: tf.data hands them over as a tuple."""
+    return list(inputs) if isinstance(inputs, tuple) else inputs
+
+
 class Trainee(keras.Model):
     """A model together with what it is trained towards; its weights are the model's own.
 
@@ -135,11 +140,11 @@ class Trainee(keras.Model):
         self.model = model
         self.losses_by_output = dict(losses)
         # behind a function, since Keras would take a model (in a list, too) for a part of this one
-        self._answers = None if teacher is None else lambda x: teacher(x, training=False)
+        self._answers = None if teacher is None else lambda x: teacher(_listed(x), training=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the model's outputs."""
-        return self.model(inputs, training=training)
+        return self.model(_listed(inputs), training=training)
 
     def compute_loss(
         self,

@@ -186,6 +186,7 @@ def _batches(
         for tensor, values in zip(flat[len(kinds) :], labels.values(), strict=True):
             tensor.set_shape((None, *values.shape[1:]))
         x = packed(model, dict(zip(kinds, flat, strict=False)))
+        x = tuple(x) if isinstance(x, list) else x  # tf.data would stack a list into one tensor
         return x, dict(zip(labels, flat[len(kinds) :], strict=True))
 
     order = tf.data.Dataset.range(len(part)).shuffle(len(part), seed, True).batch(size)

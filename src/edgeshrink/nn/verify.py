@@ -37,20 +37,18 @@ def agreement(
     cosines, errors, same = [], [], []
     named: int | None = None
     for (name, wanted), given in zip(reference.items(), matched(reference, outputs), strict=True):
-        count = len(wanted)
-        left = wanted.reshape(count, -1).astype("float64")
-        right = given.reshape(count, -1).astype("float64")
+        left, right = wanted.astype("float64"), given.astype("float64")
         if left.shape != right.shape:
             raise VerificationError(
                 f"output {name!r} must have shape {wanted.shape}; it has {given.shape}"
             )
         if not np.isfinite(right).all():
             raise VerificationError(f"output {name!r} of the converted model is not finite")
-        lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-        products = (left * right).sum(axis=1)
-        both_zero = (np.abs(left).max(axis=1) == 0) & (np.abs(right).max(axis=1) == 0)
-        cosine = np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1), both_zero)
-        cosines.append(float(cosine.mean()))
+        lengths = float(np.linalg.norm(left) * np.linalg.norm(right))
+        # of all values of all samples: a single value has no direction of its own
+        cosines.append(
+            float((left * right).sum()) / lengths if lengths else float((left == right).all())
+        )
         spread = float(left.max() - left.min()) or 1.0
         errors.append(float(np.abs(left - right).max()) / spread)
         if classes and wanted.ndim == 2:

@@ -84,7 +84,7 @@ def check_declaration(cls: type[Method]) -> None:
         _hold(bool(option.flag.help.strip()), f"{who}: option {option.name} needs help")
         if not option.required:
             hash(option.default)  # a list would be shared by all
-    clash = sorted(set(cls.keys()) & CORE_KEYS)
+    clash = sorted(set(cls.flag_keys()) & CORE_KEYS)
     _hold(not clash, f"{who}: edgeshrink itself has the flags {clash}")
 
 

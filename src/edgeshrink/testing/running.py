@@ -49,7 +49,8 @@ def context(
 
 def as_tflite(model: keras.Model, folder: Path) -> bytes:
     """Return the model as a float .tflite."""
-    from edgeshrink.nn.convert import Conversion, convert
+    from edgeshrink.nn.convert import convert
+    from edgeshrink.nn.converter import Conversion
 
     return convert(model, {"float": Conversion()}, folder)["float"]
 

@@ -38,7 +38,11 @@ Captured = pytest.CaptureFixture[str]
         (["compress", "m", "--calibration", "0"], 2, "error: compress: calibration must be a"),
         (["compress", "m", "--input-shape", "1,x"], 2, "error: --input-shape must be whole"),
         (["bench"], 2, "error: missing argument 'MODELS...'\n"),
-        (["bench", "m", "--rules", "slow"], 2, "error: bench: rules must be one of demo, quick,"),
+        (
+            ["bench", "m", "--rules", "slow"],
+            2,
+            "error: bench: rules must be one of smoke, demo, quick,",
+        ),
         (["bench", "m", "--threads", "0"], 2, "error: bench: threads must be a whole number at"),
         (["bench", "m", "-o", "m"], 2, "error: -o would overwrite m\n"),
         (["bench", "m", "-o", "no/r.json"], 2, "error: no folder 'no' to write no/r.json to\n"),

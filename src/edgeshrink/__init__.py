@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeshrink.engine import BenchReport
+    from edgeshrink.measure import BenchPlan
     from edgeshrink.report import Report
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ def compress(
     metric: str = "",
     run: str | Path | None = None,
     calibration: int = 200,
+    rules: str = "quick",
     **flags: Any,
 ) -> Report:
     """Compress a Keras model and return the report; the same as `edgeshrink compress`.
@@ -60,6 +62,7 @@ def compress(
         metric: the metric of record.
         run: the run folder; None puts it beside `out`.
         calibration: samples that calibrate activations.
+        rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
         flags: methods and their options as on the command line, with underscores:
             `prune=0.8, prune_scope="layer", int8=True`.
 
@@ -103,6 +106,7 @@ def compress(
         custom=tuple(custom),
         input_shapes=input_shapes or {},
         metric=metric,
+        bench=_rules(rules),
         command="edgeshrink.compress(...)",
     )
     return run_plan(plan(request, plugins), plugins)
@@ -121,7 +125,7 @@ def bench(
     Args:
         models: .tflite files; the first is what the others are compared with.
         devices: names or paths of device profiles.
-        rules: how long to measure: `demo`, `quick` or `mlperf`.
+        rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
         threads: of the runtime; None means each profile's default.
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
@@ -133,18 +137,23 @@ def bench(
 
     from edgeshrink.engine import BenchRequest
     from edgeshrink.engine import bench as measure
-    from edgeshrink.errors import UsageError, near
-    from edgeshrink.measure import RULES
     from edgeshrink.plugins import installed
 
-    if rules not in RULES:
-        raise UsageError(f"no rules {rules!r}", hint=near(rules, RULES))
     request = BenchRequest(
         tuple(Path(model) for model in models),
         tuple(devices),
-        plan=replace(RULES[rules], threads=threads),
+        plan=replace(_rules(rules), threads=threads),
         data=data,
         preprocess=preprocess,
         command="edgeshrink.bench(...)",
     )
     return measure(request, installed())
+
+
+def _rules(name: str) -> BenchPlan:
+    from edgeshrink.errors import UsageError, near
+    from edgeshrink.measure import RULES
+
+    if name not in RULES:
+        raise UsageError(f"no rules {name!r}", hint=near(name, RULES))
+    return RULES[name]

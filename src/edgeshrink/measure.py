@@ -39,15 +39,21 @@ class BenchPlan:
     max_seconds: float = 150.0
 
 
+# smoke: shows that a file runs; under its own floors, so that its times are never valid.
 # quick: the floors of TensorFlow Lite's benchmark_model (50 runs and 1 s).
 # mlperf: MLPerf Mobile's single stream, 1,024 samples and 60 s, compared at the 90th percentile.
 RULES: dict[str, BenchPlan] = {
+    "smoke": BenchPlan("smoke", warmup_seconds=0.0, max_seconds=0.03),
     "demo": BenchPlan("demo", runs=20, seconds=2.0, warmup_seconds=0.2),
     "quick": BenchPlan(),
     "mlperf": BenchPlan(
         "mlperf", runs=1024, seconds=60.0, warmup_runs=10, percentile=90, max_seconds=600.0
     ),
 }
+RULES_HELP = (
+    "How long models are timed: a moment (not valid), 2 s, 50 runs and 1 s, or MLPerf Mobile's "
+    "1,024 samples and 60 s at p90."
+)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,19 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 CORE_KEYS = frozenset(
     (
         *("at", "custom", "data", "debug", "device", "dry_run", "force", "help", "input_shape"),
-        *("json", "metric", "o", "output", "preprocess", "recipe", "run", "step", "unsafe"),
-        *("batch_size", "calibration", "epochs", "loss", "lr", "seed", "teacher"),
+        *(
+            "json",
+            "metric",
+            "o",
+            "output",
+            "preprocess",
+            "recipe",
+            "rules",
+            "run",
+            "step",
+            "unsafe",
+        ),
+        *("batch_size", "calibration", "epochs", "loss", "lr", "rules", "seed", "teacher"),
     )
 )
 

@@ -13,7 +13,7 @@ from edgeshrink.cli.base import Debug, Json, plain, print_json, registry, single
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.measure import RULES
+from edgeshrink.measure import RULES, RULES_HELP
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Timing:
     """Timing."""
 
     rules: Annotated[
-        Literal["demo", "quick", "mlperf"],
-        Flag("How long: 2 s, 50 runs and 1 s, or MLPerf Mobile's 1,024 samples and 60 s at p90."),
+        Literal["smoke", "demo", "quick", "mlperf"],
+        Flag(RULES_HELP),
     ] = "quick"
     threads: Annotated[int | None, Flag("Threads of the runtime.", min=1)] = None
     delegate: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from edgeshrink.cli.base import Debug, Json, print_json, registry, single, typed
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
+from edgeshrink.measure import RULES, RULES_HELP
 from edgeshrink.method import Training
 from edgeshrink.recipe import Methods, Recipe
 
@@ -24,12 +25,13 @@ NO_MIX = "--recipe, --step and the flags of methods are three ways to say one th
 
 @dataclass(frozen=True)
 class Numbers:
-    """Randomness and calibration."""
+    """Randomness, calibration and timing."""
 
     seed: Annotated[int | None, Flag("Seed of everything random.", min=0)] = None
     calibration: Annotated[int, Flag("Training samples to calibrate activations with.", min=1)] = (
         200
     )
+    rules: Annotated[Literal["smoke", "demo", "quick", "mlperf"], Flag(RULES_HELP)] = "quick"
 
 
 def app() -> typer.Typer:
@@ -152,6 +154,7 @@ def compress(
         custom=tuple(custom or ()),
         input_shapes=shapes(input_shape or []),
         metric=metric,
+        bench=RULES[settings.rules],
         command=typed(),
     )
     planned = plan(request, plugins)

@@ -21,7 +21,7 @@ from edgeshrink.engine.stages import Stages
 from edgeshrink.errors import DataError
 from edgeshrink.judge import Judge, Outputs, near_chance
 from edgeshrink.ledger import Latency, Ledger, Row, observations
-from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
+from edgeshrink.measure import DeviceInfo, Failure, Measurement
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
 from edgeshrink.plugins import Plugins
@@ -90,7 +90,8 @@ class _Compression:
         """Return a measurement or failure on the device for each .tflite, interleaved."""
         with open_session(self.planned.profile, self.plugins) as session:
             self.device_info = session.facts()
-            results = session.time(models, BenchPlan(threads=self.planned.profile.threads))
+            plan = replace(self.planned.request.bench, threads=self.planned.profile.threads)
+            results = session.time(models, plan)
         for result in results:
             self.plugins.hook.edgeshrink_measured(result=result)
         return results
@@ -148,7 +149,7 @@ class _Compression:
 
     def outputs(self, artifact: Artifact) -> Outputs:
         """Return what a stage says of the samples that judge."""
-        return self.judge.outputs(artifact, self.sets.judged, lambda: self.models.load(artifact))
+        return self.judge.outputs(artifact, self.sets.judged, lambda: self.models.shown(artifact))
 
     def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
         """Return the ledger's rows: the base, the base converted, and each step."""
@@ -230,7 +231,7 @@ class _Compression:
         if artifact.digest not in self.counts:
             from edgeshrink.nn.count import count
 
-            counted = count(self.models.load(artifact))
+            counted = count(self.models.shown(artifact))
             self.counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
         return self.counts[artifact.digest]
 

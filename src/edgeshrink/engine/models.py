@@ -20,6 +20,7 @@ class Models:
 
     def __init__(self, planned: Planned, plugins: Plugins, scratch: Path) -> None:
         self._scratch = scratch
+        self._last: tuple[str, Any] | None = None
         self._request, self._base, self._data = planned.request, planned.base, planned.data
         self._plugins = plugins
 
@@ -70,6 +71,14 @@ class Models:
         from edgeshrink.nn.load import load_model
 
         return load_model(artifact.path, custom=self._request.custom, unsafe=self._request.unsafe)
+
+    def shown(self, artifact: Artifact) -> Any:
+        """Return a model that is only looked at and run, never changed; kept while it is wanted."""
+        if artifact is self._base:
+            return self.base
+        if self._last is None or self._last[0] != artifact.digest:
+            self._last = artifact.digest, self.load(artifact)
+        return self._last[1]
 
     @property
     def classes(self) -> bool:

@@ -12,6 +12,7 @@ from edgeshrink import data as datasets
 from edgeshrink import modelfile, profile
 from edgeshrink.artifact import Artifact, Kind
 from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.measure import RULES, BenchPlan
 from edgeshrink.method import Method, Need, Plan, Training
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
@@ -45,6 +46,7 @@ class Request:
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
             of a single input may be empty.
         metric: the metric of record; empty for the task's own.
+        bench: how long files are timed.
         command: what was typed, for the report.
     """
 
@@ -62,6 +64,7 @@ class Request:
     custom: tuple[str, ...] = ()
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str = ""
+    bench: BenchPlan = RULES["quick"]
     command: str = ""
 
     @property

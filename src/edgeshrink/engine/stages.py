@@ -122,8 +122,13 @@ class Stages:
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:
         """Return how like `parent` a candidate answers the samples that candidates meet."""
         samples = self._sets.compared
-        reference = self._judge.outputs(parent, samples, lambda: self._models.load(parent))
-        return self._judge.agreement(reference, self._judge.run(model, samples), samples)
+        reference = self._judge.outputs(parent, samples, lambda: self._models.shown(parent))
+        if isinstance(model, Path):
+            candidate = Artifact(model, Kind.TFLITE)
+            answers = self._judge.outputs(candidate, samples, lambda: None)
+        else:
+            answers = self._judge.run(model, samples)
+        return self._judge.agreement(reference, answers, samples)
 
     def _evaluate(self, model: keras.Model) -> float | None:
         """Return a Keras model's score on the validation samples, greater being better."""
@@ -171,7 +176,7 @@ class Stages:
         if lacking:
             raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")
         if "sparsity" in step.keeps:
-            check_zeros(self._models.load(parent), flat)
+            check_zeros(self._models.shown(parent), flat)
         self._agreement(parent, artifact.path)
 
 

@@ -1,0 +1,101 @@
+"""Runs that are killed, damaged, shared or that fail: nothing whole is lost or made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import edgeshrink as package
+from edgeshrink.errors import ConversionError, UsageError
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
+
+
+@pytest.mark.parametrize("stage", [pytest.param("training", marks=pytest.mark.slow), "converting"])
+def test_a_killed_run_goes_on_from_the_last_whole_stage(
+    edgeshrink: Run, digits: Path, digits_model: Path, tmp_path: Path, stage: str
+) -> None:
+    argv = ["compress", digits_model, "--prune", "0.5", "--int8", "--data", digits]
+    argv += ["--preprocess", "scale=1/16", "--epochs", "3", "--rules", "smoke", "-o", "k.tflite"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgeshrink.cli", *map(str, argv)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "NO_COLOR": "1"},
+        start_new_session=True,
+    ) as process:
+        folder = tmp_path / "k.run"
+        wanted = {"training": "prune-*", "converting": "int8-*"}[stage]
+        deadline = time.monotonic() + 120
+        while not list(folder.glob(wanted)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "k.tflite").exists()
+    assert not list(folder.glob(f"{wanted}/done.json"))
+    done = edgeshrink(*argv, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["ledger"]["rows"]
+    assert rows[1]["reused"]
+    assert rows[2]["reused"] == (stage == "converting")
+    assert not rows[3]["reused"]
+
+
+def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "d.tflite"
+    options = {"out": out, "float": True, "data": str(digits), "force": True, **SCALE}
+    first = package.compress(digits_model, **options)
+    stage = out.with_suffix(".run") / first.ledger.final.file
+    stage.write_bytes(stage.read_bytes()[:-7])
+    again = package.compress(digits_model, **options)
+    assert not again.ledger.final.reused
+    assert again.ledger.rows[1].reused
+
+
+def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_path: Path) -> None:
+    from edgeshrink.workspace import Workspace
+
+    out = tmp_path / "x.tflite"
+    with (
+        Workspace(out.with_suffix(".run")).locked(),
+        pytest.raises(UsageError, match="another process works"),
+    ):
+        package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
+
+
+def test_a_failed_step_is_named_with_the_last_good_model(
+    digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeshrink.nn import convert
+
+    # the converter's own process is told to work on a file that is no SavedModel
+    real = convert.export
+
+    def spoiled(model: keras.Model, folder: Path) -> Path:
+        saved = real(model, folder)
+        if np.asarray(model.layers[-2].kernel == 0).any():
+            (saved / "saved_model.pb").write_bytes(b"not a model")
+        return saved
+
+    monkeypatch.setattr(convert, "export", spoiled)
+    with pytest.raises(ConversionError, match=r"^int8: .*the last good model is .*prune.keras"):
+        package.compress(
+            digits_model,
+            out=tmp_path / "x.tflite",
+            prune=0.5,
+            int8=True,
+            data=str(digits),
+            training={"epochs": 1},
+            **SCALE,
+        )

@@ -335,3 +335,26 @@ def test_facts_of_shared_models_are_plain(shared: Path) -> None:
         assert found.inputs[0].shape is not None
         assert found.outputs[0].shape is not None
         assert bool(found.recurrent) == any(n in path.name for n in ("lstm", "gru")), path.name
+
+
+def test_facts_name_a_class_of_a_script_that_was_never_registered(tmp_path: Path) -> None:
+    config = {
+        "class_name": "Sequential",
+        "module": "keras",
+        "config": {
+            "name": "net",
+            "layers": [
+                {"module": None, "class_name": "My", "registered_name": "My", "config": {}},
+                {"module": "keras.layers", "class_name": "ReLU", "registered_name": None}
+                | {"config": {"name": "relu"}},
+            ],
+        },
+    }
+    path = tmp_path / "mine.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("model.weights.h5", b"")
+    assert facts(path).custom_classes == ("My",)
+    with pytest.raises(ModelError, match="classes that are not Keras's: My"):
+        refuse(facts(path))

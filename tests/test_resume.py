@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -99,3 +101,28 @@ def test_a_failed_step_is_named_with_the_last_good_model(
             training={"epochs": 1},
             **SCALE,
         )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte, where this user may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(argv, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(small_disk: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((64,)), keras.layers.Dense(4096), keras.layers.Dense(4)]
+    model = tmp_path / "wide.keras"
+    keras.Sequential(layers).save(model)
+    before = model.read_bytes()
+    with pytest.raises(OSError, match="No space left") as told:
+        package.compress(model, out=small_disk / "w.tflite", float=True, rules="smoke")
+    assert told.value.errno == errno.ENOSPC
+    assert not (small_disk / "w.tflite").exists()
+    assert model.read_bytes() == before

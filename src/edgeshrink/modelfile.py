@@ -286,7 +286,9 @@ def _custom(config: Mapping[str, Any]) -> Iterator[str]:
         else:
             package = str(module or "builtins").partition(".")[0]
             named = ">" in registered and not registered.startswith(("keras", "Keras>"))
-            if named or package not in ("builtins", *KERAS_PACKAGES):
+            # a class of a script, not registered: Keras 3 writes no module, but a name
+            homeless = "module" in data and module is None and data.get("registered_name")
+            if named or homeless or package not in ("builtins", *KERAS_PACKAGES):
                 yield registered
 
 

@@ -65,6 +65,7 @@ def main() -> None:
         except Exception as error:
             # the process boundary: every failure of the converter travels as words
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+            answer["errno"] = getattr(error, "errno", None)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

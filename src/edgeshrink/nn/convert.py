@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,8 +46,13 @@ def export(model: keras.Model, folder: Path) -> Path:
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serve, input_signature=specs)
-    with contextlib.redirect_stdout(None):
-        archive.write_out(str(folder), verbose=False)
+    try:
+        with contextlib.redirect_stdout(None):
+            archive.write_out(str(folder), verbose=False)
+    except tf.errors.ResourceExhaustedError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
     return folder
 
 

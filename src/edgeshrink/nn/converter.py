@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -68,6 +69,8 @@ class Converter:
             **asdict(want),
         }
         answer = self._ask(job, log)
+        if answer.get("errno"):
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), str(out))
         if not answer["ok"]:
             raise ConversionError(f"the converter refused the model: {_reason(answer['error'])}")
         return out

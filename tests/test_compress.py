@@ -15,6 +15,7 @@ import pytest
 
 import edgeshrink as package
 from edgeshrink.errors import DataError
+from edgeshrink.nn.flat import read
 from edgeshrink.report import Report
 
 layers = keras.layers
@@ -111,6 +112,10 @@ def test_other_options_are_other_stages(
         **SCALE,
     )
     assert [row.reused for row in report.ledger.rows[1:]] == [True, True, False, False]
+    # images here are stored as bytes 0..16 and scaled by 1/16: a byte goes in as it is
+    (taken,) = read((tmp_path / "other.tflite").read_bytes()).inputs
+    assert taken.dtype == "uint8"
+    assert (taken.scales[0], taken.zero_points[0]) == (pytest.approx(1 / 16), 0)
     assert report.ledger.final.score.value > 0.85
     assert report.ledger.final.agreement.top1 > 0.9
 

@@ -52,7 +52,10 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
         grain: Conversion("int8", "int8", options.io, per_channel=grain == "channel")
         for grain in _grains(options.granularity)
     }
-    made = _made(model, wants, context, calibrated=True)
+    samples = _calibration(context)
+    if options.io == "uint8":
+        samples = _with_all_bytes(samples, context)
+    made = _made(model, wants, context, samples)
     left = [f"{operator.name}: {reason}" for operator, reason in float_operators(read(made))]
     if left and options.float_ops == "refuse":
         raise VerificationError(
@@ -70,7 +73,7 @@ def int16x8(model: keras.Model, context: Context) -> bytes:
     """Return the model with 16-bit activations and 8-bit weights."""
     context.facts["quantization"] = "int8 weights, int16 activations"
     want = Conversion("int8", "int16", "float32")
-    return _made(model, {"int16x8": want}, context, calibrated=True)
+    return _made(model, {"int16x8": want}, context, _calibration(context))
 
 
 def _grains(granularity: str) -> tuple[str, ...]:
@@ -81,12 +84,10 @@ def _made(
     model: keras.Model,
     wants: Mapping[str, Conversion],
     context: Context,
-    *,
-    calibrated: bool = False,
+    samples: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
     """Return the chosen one of the files that the converter makes."""
     context.progress(0.0, "converting")
-    samples = _calibration(context) if calibrated else None
     if samples is not None:
         context.facts["calibration_samples"] = len(next(iter(samples.values())))
     made = convert(model, wants, context.folder, samples, context.log)
@@ -101,6 +102,26 @@ def _calibration(context: Context) -> dict[str, np.ndarray]:
     assert data is not None
     assert data.calibration is not None
     return data.values(data.calibration, np.arange(len(data.calibration)))
+
+
+def _with_all_bytes(
+    samples: dict[str, np.ndarray], context: Context
+) -> dict[str, np.ndarray]:
+    """Return the samples with bytes 0 and 255 among those of each input that is stored as bytes.
+
+    The range of the input is then that of all bytes, so that a camera's bytes are the quantized
+    input as they are, where every channel is scaled alike. Two values of one sample change.
+    """
+    data = context.data
+    assert data is not None
+    assert data.calibration is not None
+    for name, column in data.calibration.inputs.items():
+        if column.dtype == np.uint8:
+            stored = column.take(np.arange(1)).copy()
+            stored.reshape(-1)[[0, -1]] = 0, 255
+            samples[name] = samples[name].copy()
+            samples[name][:1] = data.preprocess(stored)
+    return samples
 
 
 def _chosen(made: Mapping[str, bytes], context: Context) -> bytes:

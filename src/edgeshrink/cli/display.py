@@ -135,8 +135,10 @@ def summary(report: Report) -> str:
     """Return the result in a few lines: size, accuracy, agreement, latency."""
     ledger = report.ledger
     base, final = ledger.base, ledger.final
+    ratio = ledger.ratio(final)
+    told = f"{words.digits(ratio)} times smaller" if ratio >= 1 else "not smaller"
     lines = [
-        f"{words.digits(ledger.ratio(final))} times smaller: {ledger.base_bytes:,} bytes of "
+        f"{told}: {ledger.base_bytes:,} bytes of "
         f"float32 weights, {final.compressed_bytes:,} bytes deflated "
         f"({final.size_bytes:,} as they lie on disk)"
     ]

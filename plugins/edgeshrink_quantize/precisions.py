@@ -104,9 +104,7 @@ def _calibration(context: Context) -> dict[str, np.ndarray]:
     return data.values(data.calibration, np.arange(len(data.calibration)))
 
 
-def _with_all_bytes(
-    samples: dict[str, np.ndarray], context: Context
-) -> dict[str, np.ndarray]:
+def _with_all_bytes(samples: dict[str, np.ndarray], context: Context) -> dict[str, np.ndarray]:
     """Return the samples with bytes 0 and 255 among those of each input that is stored as bytes.
 
     The range of the input is then that of all bytes, so that a camera's bytes are the quantized
@@ -129,16 +127,24 @@ def _chosen(made: Mapping[str, bytes], context: Context) -> bytes:
 
     As well means: within one standard error of the best share of agreement.
     """
-    agreed = {name: context.agreement(data) for name, data in made.items()}
+    agreed, wrong = {}, {}
+    for name, data in made.items():
+        try:
+            agreed[name] = context.agreement(data)
+        except VerificationError as error:
+            wrong[name] = error
+    if not agreed:
+        raise next(iter(wrong.values()))
+    context.notes += [f"scales for each {name} were ruled out: {e}" for name, e in wrong.items()]
     shares = {name: agreement.share for name, agreement in agreed.items()}
     samples = next(iter(agreed.values())).samples
     best = max(shares.values())
     slack = math.sqrt(max(best * (1 - best), 1 / samples) / samples)
     good = [name for name, share in shares.items() if share >= best - slack]
-    sizes = {name: len(zlib.compress(data, 9)) for name, data in made.items()}
+    sizes = {name: len(zlib.compress(made[name], 9)) for name in shares}
     chosen = min(good, key=lambda name: (sizes[name], len(made[name])))
     told = "; ".join(
-        f"{name}: {shares[name]:.2%} agreement, {sizes[name]:,} bytes compressed" for name in made
+        f"{name}: {shares[name]:.2%} agreement, {sizes[name]:,} bytes compressed" for name in shares
     )
     context.facts["granularity"] = chosen
     context.notes.append(f"scales for each {chosen} were chosen ({told})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from edgeshrink.part import labels_by_output
 if TYPE_CHECKING:
     from edgeshrink.data import Dataset
     from edgeshrink.method import Context
+
+
+BATCHES_TOGETHER = 16
 
 
 class Mask:
@@ -143,7 +147,7 @@ def finetune(
     assert settings.batch_size is not None
     assert settings.lr is not None
     batch_size = min(settings.batch_size, len(data.train))
-    steps = math.ceil(len(data.train) / batch_size)
+    steps = len(data.train) // batch_size
     rate = keras.optimizers.schedules.CosineDecay(settings.lr, steps * settings.epochs)
     trainee.compile(keras.optimizers.Adam(rate), jit_compile=False)
     watch = _Watch(context, masks, schedule, steps, settings.epochs)
@@ -164,33 +168,45 @@ def finetune(
 def _batches(
     model: keras.Model, data: Dataset, labels: dict[str, np.ndarray], size: int, seed: int
 ) -> Any:
-    """Return a tf.data pipeline of shuffled, preprocessed batches, anew in each epoch."""
+    """Return a tf.data pipeline of preprocessed batches, shuffled anew in each epoch.
+
+    Python is called for many batches at once: it would else wait for the training step, and the
+    step for it. Each epoch leaves out the few samples that fill no batch, others each time.
+    """
     import tensorflow as tf
 
     part = data.train
     assert part is not None
-    kinds = {t.name: (tuple(t.shape[1:]), t.dtype) for t in model.inputs}
+    epoch = itertools.count()
+    kinds = {t.name: np.dtype(t.dtype) for t in model.inputs}
 
-    def take(places: np.ndarray) -> list[np.ndarray]:
-        inputs = data.values(part, places)
-        return [
-            *(inputs[name].astype(kind, copy=False) for name, (_, kind) in kinds.items()),
-            *(values[places].astype("float32", copy=False) for values in labels.values()),
-        ]
+    def generate() -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+        order = np.random.default_rng([seed, next(epoch)]).permutation(len(part))
+        batches = order[: len(part) // size * size].reshape(-1, size)
+        for start in range(0, len(batches), BATCHES_TOGETHER):
+            places = batches[start : start + BATCHES_TOGETHER]
+            taken = data.values(part, places.reshape(-1))
+            inputs = {
+                name: taken[name]
+                .astype(kind, copy=False)
+                .reshape(*places.shape, *taken[name].shape[1:])
+                for name, kind in kinds.items()
+            }
+            yield together(inputs), {n: v[places].astype("float32") for n, v in labels.items()}
 
-    def pipe(places: Any) -> Any:
-        types = [tf.as_dtype(kind) for _, kind in kinds.values()] + [tf.float32] * len(labels)
-        flat = tf.numpy_function(take, [places], types, stateful=False)
-        for tensor, (shape, _) in zip(flat, kinds.values(), strict=False):
-            tensor.set_shape((None, *shape))
-        for tensor, values in zip(flat[len(kinds) :], labels.values(), strict=True):
-            tensor.set_shape((None, *values.shape[1:]))
-        x = packed(model, dict(zip(kinds, flat, strict=False)))
-        x = tuple(x) if isinstance(x, list) else x  # tf.data would stack a list into one tensor
-        return x, dict(zip(labels, flat[len(kinds) :], strict=True))
+    def together(inputs: dict[str, Any]) -> Any:
+        x = packed(model, inputs)
+        return tuple(x) if isinstance(x, list) else x  # tf.data would stack a list into one tensor
 
-    order = tf.data.Dataset.range(len(part)).shuffle(len(part), seed, True).batch(size)
-    return order.map(pipe, num_parallel_calls=1).prefetch(4)
+    signature = (
+        together(
+            {t.name: tf.TensorSpec((None, size, *t.shape[1:]), t.dtype) for t in model.inputs}
+        ),
+        {n: tf.TensorSpec((None, size, *v.shape[1:]), tf.float32) for n, v in labels.items()},
+    )
+    many = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    steps = tf.data.experimental.assert_cardinality(len(part) // size)
+    return many.prefetch(1).unbatch().apply(steps)
 
 
 class _Watch(keras.callbacks.Callback):

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     import keras
 
 
+Granularity = Annotated[
+    Literal["auto", "channel", "tensor"],
+    Flag(
+        "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
+        "better); `auto` measures both."
+    ),
+]
+
+
 class Precision(Method):
     """A conversion to .tflite.
 
@@ -85,13 +94,7 @@ class Fp16(Precision):
 class GranularityOptions:
     """How finely weights are scaled."""
 
-    granularity: Annotated[
-        Literal["auto", "channel", "tensor"],
-        Flag(
-            "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
-            "better); `auto` measures both."
-        ),
-    ] = "auto"
+    granularity: Granularity = "auto"
 
 
 class Dynamic(Precision):
@@ -115,13 +118,7 @@ class Int8Options:
     io: Annotated[
         Literal["float32", "int8", "uint8"], Flag("Type of the model's inputs and outputs.")
     ] = "float32"
-    granularity: Annotated[
-        Literal["auto", "channel", "tensor"],
-        Flag(
-            "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
-            "better); `auto` measures both."
-        ),
-    ] = "auto"
+    granularity: Granularity = "auto"
     float_ops: Annotated[
         Literal["allow", "refuse"], Flag("Operators that have no integer kernel.")
     ] = "allow"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
+from edgeshrink.target import Closing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 
 
-class Session(ABC):
+class Session(ABC, Closing):
     """A runtime at work on one device."""
 
     @abstractmethod
@@ -49,22 +49,6 @@ class Session(ABC):
             CommandFailed: the runtime refused the model or crashed on it.
             TargetError: the device was lost.
         """
-
-    def close(self) -> None:  # noqa: B027 (there may be nothing to close)
-        """End the session and remove what it left on the device."""
-
-    def __enter__(self) -> Self:
-        """Return self; leaving the block closes it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        self.close()
 
 
 class Runtime(ABC):

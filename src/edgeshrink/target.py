@@ -43,7 +43,27 @@ class Completed:
         return self
 
 
-class Target(ABC):
+class Closing:
+    """What is closed at the end of a `with` block."""
+
+    def close(self) -> None:
+        """Let go of what is held, and remove what was left on the machine."""
+
+    def __enter__(self) -> Self:
+        """Return self; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, whatever happened."""
+        self.close()
+
+
+class Target(ABC, Closing):
     """A machine that can run commands and hold files.
 
     Arguments are always lists, never shell strings. A machine that cannot be reached raises
@@ -77,19 +97,3 @@ class Target(ABC):
     @abstractmethod
     def pull(self, remote: str, local: Path) -> None:
         """Copy a file of the target to this machine."""
-
-    def close(self) -> None:  # noqa: B027 (there may be nothing to let go of)
-        """Remove what was left on the machine and let it go."""
-
-    def __enter__(self) -> Self:
-        """Return self; leaving the block closes it."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the target."""
-        self.close()

@@ -30,7 +30,14 @@ def test_the_public_surface_is_what_it_declares() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["edgeshrink.errors", "edgeshrink.measure", "edgeshrink_prune.magnitude"],
+    [
+        "edgeshrink.cli.words",
+        "edgeshrink.errors",
+        "edgeshrink.measure",
+        "edgeshrink.preprocess",
+        "edgeshrink_litert.failures",
+        "edgeshrink_prune.magnitude",
+    ],
 )
 def test_examples_in_docstrings_are_true(name: str) -> None:
     results = doctest.testmod(importlib.import_module(name))

@@ -13,7 +13,8 @@ $(READY): pyproject.toml
 
 demo: $(READY)  ## train, prune, quantize, convert, run, measure and explain, on real data, offline
 	mkdir -p demo-out
-	$(BIN)/python examples/demo/train.py demo-out
+	@echo "training a small network on scikit-learn's digits"
+	@$(BIN)/python examples/demo/train.py demo-out 2> demo-out/train.log || (cat demo-out/train.log; false)
 	$(BIN)/edgeshrink compress demo-out/digits.keras --prune 0.8 --int8 --data demo-out/digits.npz \
 	    --preprocess scale=1/16 -o demo-out/digits.tflite --force
 	$(BIN)/edgeshrink compress demo-out/digits.keras --data demo-out/digits.npz \

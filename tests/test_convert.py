@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ConversionError, VerificationError
+from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import float_operators, read
-from edgeshrink.nn.verify import agreement, check_zeros
+from edgeshrink.nn.verify import check_zeros
 
 layers = keras.layers
 

@@ -119,7 +119,7 @@ class Judge:
 
         McNemar's exact test for metrics whose single values are 0 or 1, else a paired z-test.
         """
-        from edgeshrink.nn.verify import matched
+        from edgeshrink.nn.agree import matched
 
         scored = self._scored(base, samples)
         if not scored:
@@ -143,7 +143,7 @@ class Judge:
 
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
         """Return how alike two models' outputs for the same samples are."""
-        from edgeshrink.nn.verify import agreement
+        from edgeshrink.nn.agree import agreement
 
         return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from edgeshrink.nn.agree import top_class
 from edgeshrink.nn.convert import packed
-from edgeshrink.nn.verify import top_class
 
 
 def synthetic_inputs(

@@ -30,7 +30,7 @@ from edgeshrink_prune import Options
 from edgeshrink_prune.magnitude import prune
 
 RESULTS = Path(__file__).parent / "results"
-EPOCHS, BATCH, PAIRS = 3, 64, 5
+EPOCHS, BATCH, PAIRS = 3, 64, 3
 CASES = {
     "mnist_lenet300": ("mnist", "scale=1/255", 1.15, 54_000),
     "mnist_lenet5_caffe": ("mnist", "scale=1/255", 1.15, 20_000),

@@ -47,7 +47,7 @@ def main() -> None:
             argv = [program, "compress", str(given.model.resolve()), *flags.split()]
             commands[f"edgeshrink compress {given.model.name} {flags}"] = argv
     if given.litert:
-        commands["litert --help"] = [str(given.litert / "bin" / "litert"), "--help"]
+        commands["litert --help"] = [str(given.litert.absolute() / "bin" / "litert"), "--help"]
     commands["python -c pass"] = [sys.executable, "-c", "pass"]
 
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
@@ -120,7 +120,7 @@ def versions(litert: Path | None) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "absent"
     if litert:
-        python = str(litert / "bin" / "python")
+        python = str(litert.absolute() / "bin" / "python")
         code = "from importlib.metadata import version as v; print(v('litert-cli'))"
         done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
         found["litert-cli"] = done.stdout.strip()

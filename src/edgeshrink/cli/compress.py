@@ -126,9 +126,6 @@ def compress(
 
     Example: edgeshrink compress model.keras --prune 0.8 --int8 --data mnist.npz
     """
-    from edgeshrink.engine import Request, plan
-    from edgeshrink.engine import compress as work
-
     plugins = registry()
     settings = build(Numbers, numbers, "compress")
     tuning = build(Training, training, "training")
@@ -138,6 +135,10 @@ def compress(
     wanted = replace(wanted, training=tuning.over(wanted.training))
     if settings.seed is not None:
         wanted = replace(wanted, seed=settings.seed)
+    # a wrong flag is told by now, without what reads models and data
+    from edgeshrink.engine import Request, plan
+    from edgeshrink.engine import compress as work
+
     source = Path(model)
     request = Request(
         model=source,

@@ -206,7 +206,7 @@ def _batches(
     )
     many = tf.data.Dataset.from_generator(generate, output_signature=signature)
     steps = tf.data.experimental.assert_cardinality(len(part) // size)
-    return many.prefetch(1).unbatch().apply(steps)
+    return many.prefetch(1).unbatch().apply(steps).prefetch(4)
 
 
 class _Watch(keras.callbacks.Callback):

@@ -121,20 +121,18 @@ def test_a_recipe_is_the_same_after_toml(recipe: Recipe) -> None:
 def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     try:
         found = Recipe.from_toml(text, METHODS)
-    except RecipeError as error:
-        assert str(error)
-    else:
-        assert content(Recipe.from_toml(found.to_toml(), METHODS)) == content(found)
+    except RecipeError:
+        return
+    assert content(Recipe.from_toml(found.to_toml(), METHODS)) == content(found)
 
 
 @given(st.lists(st.text(max_size=30), max_size=3))
 def test_any_step_line_is_read_or_refused(lines: list[str]) -> None:
     try:
         found = Recipe.from_steps(lines, METHODS)
-    except EdgeshrinkError as error:
-        assert str(error)
-    else:
-        assert len(found.steps) == len(lines)
+    except EdgeshrinkError:
+        return
+    assert len(found.steps) == len(lines)
 
 
 def test_flags_mean_the_order_of_phases() -> None:

@@ -157,7 +157,7 @@ class Judge:
         labels = np.asarray(scored[0][1])
         labels = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels
         counts = np.unique(labels, return_counts=True)[1]
-        return float(np.max(counts) / np.sum(counts))
+        return int(np.max(counts)) / len(labels)
 
     def _scored(self, outputs: Outputs, samples: Samples) -> list[tuple[str, Any, Metric]]:
         """Return output, labels and metric of each score, the one of record first."""

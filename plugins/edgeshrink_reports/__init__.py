@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeshrink.api import Report, Reporter, hookimpl
+from edgeshrink.api import Report, Reporter, hookimpl, json_text
 
 
 class Markdown(Reporter):
@@ -32,15 +32,11 @@ class Json(Reporter):
 
     def render(self, report: Report) -> str:
         """Return the document that `report.json` holds."""
-        from edgeshrink_reports.jsontext import text
-
-        return text(report.as_dict())
+        return json_text(report.as_dict())
 
     def compare(self, reports: Mapping[str, Report]) -> str:
         """Return an object of whole reports by name."""
-        from edgeshrink_reports.jsontext import text
-
-        return text({name: report.as_dict() for name, report in reports.items()})
+        return json_text({name: report.as_dict() for name, report in reports.items()})
 
 
 @hookimpl

@@ -42,7 +42,7 @@ from edgeshrink.method import (
 from edgeshrink.metric import Metric, Score
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
-from edgeshrink.report import Report, Reporter
+from edgeshrink.report import Report, Reporter, json_text
 from edgeshrink.runtime import Progress, Runtime, Session
 from edgeshrink.target import Completed, Target
 
@@ -93,6 +93,7 @@ __all__ = [
     "VerificationError",
     "build",
     "hookimpl",
+    "json_text",
     "near",
     "options_of",
 ]

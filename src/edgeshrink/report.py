@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -124,6 +125,21 @@ def _row(document: Mapping[str, Any]) -> Row:
     if document["latency"]:
         values["latency"] = Latency(**document["latency"])
     return Row(**values)
+
+
+def json_text(document: Any) -> str:
+    """Return values as indented JSON; nan and infinity, which JSON does not know, become null."""
+    return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 class Reporter(ABC):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -68,15 +66,6 @@ def typed() -> str:
 
 def print_json(document: Any) -> None:
     """Print a document as JSON on standard output."""
-    print(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    from edgeshrink.report import json_text
 
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON knows it; nan and infinity, which it does not know, become None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    print(json_text(document))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json as json_text
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, plain, print_json, registry, single, typed
+from edgeshrink.cli.base import Debug, Json, print_json, registry, single, typed
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.measure import RULES, RULES_HELP
+from edgeshrink.report import json_text
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def bench(
         report = work(request, plugins)
     document = report.as_dict()
     if output:
-        text = json_text.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json_text(document)
         Path(output).write_text(text + "\n", encoding="utf-8")
     if json:
         print_json(document)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from edgeshrink.measure import DeviceInfo, Failure, Measurement
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
 from edgeshrink.plugins import Plugins
-from edgeshrink.report import Report
+from edgeshrink.report import Report, json_text
 from edgeshrink.runtime import Session
 from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
 
@@ -264,7 +263,7 @@ class _Compression:
                 )
         if text:
             write_text(out.with_suffix(".infer.py"), text)
-        document = json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n"
+        document = json_text(report.as_dict()) + "\n"
         for place in (out.with_suffix(".recipe.toml"), self.workspace.folder / "recipe.toml"):
             write_text(place, recipe)
         for place in (out.with_suffix(".report.json"), self.workspace.folder / "report.json"):

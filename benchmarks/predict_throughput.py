@@ -120,7 +120,7 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
     from edgeshrink_targets.local import Local
 
     rows = []
-    with Local.connect("") as target:
+    with Local.connect("", None) as target:
         session = LiteRT().open(target, target.folder(), DeviceProfile("desktop"))
         for name, file, wanted in CASES:
             model, inputs, outputs = (

@@ -18,7 +18,7 @@ from tiny_models import batch_mean, converted, flex, recurrent, written
 from edgeshrink.errors import CommandFailed, DataError, ModelError
 from edgeshrink.measure import BenchPlan, Failure, Measurement
 from edgeshrink.profile import DeviceProfile
-from edgeshrink.target import Completed
+from edgeshrink.target import Completed, Target
 from edgeshrink_litert.failures import explain
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner import print_result, read_result
@@ -29,7 +29,7 @@ SHORT = BenchPlan("short", runs=5, seconds=0.02, warmup_seconds=0.0)
 
 @pytest.fixture(scope="module")
 def session():
-    with Local.connect("") as target, open_session(target) as session:
+    with Local.connect("", None) as target, open_session(target) as session:
         yield session
 
 
@@ -87,14 +87,17 @@ def test_facts_name_the_machine_and_the_runtime(session):
 
 
 def test_a_missing_python_is_told_with_a_hint():
-    with Local.connect("") as target, pytest.raises(CommandFailed, match="cannot be started") as e:
+    with (
+        Local.connect("", None) as target,
+        pytest.raises(CommandFailed, match="cannot be started") as e,
+    ):
         open_session(target, python="/no/such/python")
     assert "profile" in e.value.hint
 
 
 def test_a_python_without_a_runtime_is_told_with_a_hint(tmp_path):
     bare = script(tmp_path, f'exec {sys.executable} -S "$@"')
-    with Local.connect("") as target, pytest.raises(CommandFailed) as caught:
+    with Local.connect("", None) as target, pytest.raises(CommandFailed) as caught:
         open_session(target, python=bare)
     assert "No module named 'numpy'" in str(caught.value) or "neither" in str(caught.value)
 
@@ -107,7 +110,7 @@ def script(folder, text):
 
 
 def test_close_leaves_nothing(model, array):
-    with Local.connect("") as target:
+    with Local.connect("", None) as target:
         session = open_session(target)
         session.time([model("float")], SHORT)
         session.predict(model("float"), {"image": array(images(9))})
@@ -118,6 +121,7 @@ def test_close_leaves_nothing(model, array):
 def test_files_are_pushed_once_to_a_target_that_is_not_this_machine(model, array):
     class Away(Local):
         name = "away"
+        place = Target.place
 
         def __init__(self):
             super().__init__()
@@ -127,7 +131,7 @@ def test_files_are_pushed_once_to_a_target_that_is_not_this_machine(model, array
             self.pushed.append(Path(remote).suffix)
             super().push(local, remote)
 
-    with Away.connect("") as target, open_session(target, python=sys.executable) as session:
+    with Away.connect("", None) as target, open_session(target, python=sys.executable) as session:
         for _ in range(2):
             session.predict(model("float"), {"image": array(images(9))})
         assert target.pushed.count(".tflite") == target.pushed.count(".npy") == 1
@@ -135,6 +139,7 @@ def test_files_are_pushed_once_to_a_target_that_is_not_this_machine(model, array
         assert target.pushed.count(".tflite") == 1
         session.close()
         assert list(Path(session.workdir).iterdir()) == []
+        assert len(list(Path(target.cache()).iterdir())) == 2
 
 
 # ---- time
@@ -210,7 +215,7 @@ def test_a_runner_killed_as_a_whole_is_a_failure_for_each_model(tmp_path, model)
         tmp_path,
         f'grep -q \'"kind": "time"\' "$3" && kill -9 $$\nexec {sys.executable} "$@"',
     )
-    with Local.connect("") as target, open_session(target, python=killer) as session:
+    with Local.connect("", None) as target, open_session(target, python=killer) as session:
         results = session.time([model("float"), model("int8")], SHORT)
     assert [r.reason for r in results] == [
         "timing failed: the runner was killed by SIGKILL, as happens when memory runs out"
@@ -272,7 +277,7 @@ def test_a_device_that_is_lost_is_told_so(model):
                 raise TargetError("the link broke")
             return done
 
-    with Lost.connect("") as target, open_session(target) as session:
+    with Lost.connect("", None) as target, open_session(target) as session:
         (result,) = session.time([model("float")], SHORT)
     assert isinstance(result, Failure)
     assert result.lost
@@ -298,7 +303,7 @@ def test_half_an_answer_of_the_device_is_an_error(model):
             half = done.stdout[: len(done.stdout) // 2]
             return Completed(done.argv, done.returncode, half, done.stderr)
 
-    with Cut.connect("") as target, pytest.raises(CommandFailed, match="answer is not whole"):
+    with Cut.connect("", None) as target, pytest.raises(CommandFailed, match="answer is not whole"):
         open_session(target)
 
 

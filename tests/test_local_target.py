@@ -24,7 +24,7 @@ time.sleep(60)
 
 @pytest.fixture
 def local():
-    with Local.connect("") as target:
+    with Local.connect("", None) as target:
         yield target
 
 
@@ -156,7 +156,7 @@ def test_pushing_a_missing_file_is_a_target_error_and_leaves_nothing(local, tmp_
 
 
 def test_close_removes_the_folders(tmp_path):
-    target = Local.connect("")
+    target = Local.connect("", None)
     folders = [Path(target.folder()), Path(target.folder())]
     (folders[0] / "file").touch()
     assert all(f.stat().st_mode & 0o077 == 0 for f in folders)
@@ -166,7 +166,7 @@ def test_close_removes_the_folders(tmp_path):
 
 def test_an_address_is_refused():
     with pytest.raises(UsageError, match="takes no address"):
-        Local.connect("10.0.0.7")
+        Local.connect("10.0.0.7", None)
 
 
 def test_an_error_in_watch_ends_the_command_at_once(local):

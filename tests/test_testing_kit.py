@@ -241,13 +241,15 @@ class Folder(Target):
         self.root = root
 
     @classmethod
-    def connect(cls, address: str) -> Self:
+    def connect(cls, address: str, options: Any) -> Self:
         root = Path(address) / "given"
         return cls(root)
 
     def folder(self) -> str:
         self.root.mkdir(exist_ok=True)
         return str(self.root)
+
+    cache = folder
 
     def run(self, *argv: str, timeout: float | None = None, watch: Any = None) -> Completed:
         try:
@@ -268,7 +270,7 @@ class Folder(Target):
         except OSError as error:
             raise TargetError(str(error)) from error
 
-    def pull(self, remote: str, local: Path) -> None:
+    def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
         self.push(Path(remote), str(local))
 
     def close(self) -> None:

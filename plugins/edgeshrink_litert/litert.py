@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import statistics
-import sys
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ from edgeshrink.api import (
 )
 from edgeshrink_litert import batching
 from edgeshrink_litert.failures import explain, signal_sentence
+from edgeshrink_litert.provision import launch
 from edgeshrink_litert.runner import read_result
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ class LiteRTSession(Session):
 
     def __init__(self, target: Target, workdir: str, profile: DeviceProfile) -> None:
         self.target, self.workdir, self.profile = target, workdir, profile
-        self.local = target.name == "local"
-        self.python = profile.python or (sys.executable if self.local else "python3")
-        self.placed: dict[str, str] = {}
+        self.launch = launch(target, profile)
         self.jobs: list[str] = []
         for name in PUSHED:
             target.push(HERE / name, self._remote(name))
@@ -95,8 +93,7 @@ class LiteRTSession(Session):
         """Remove the files that were pushed."""
         names = [self._remote(name) for name in (*PUSHED, *self.jobs)]
         with contextlib.suppress(EdgeshrinkError):
-            self._remove(*names, *self.placed.values())
-        self.placed.clear()
+            self._remove(*names)
         self.jobs.clear()
 
     def time(self, models: Sequence[Path], plan: BenchPlan) -> list[Measurement | Failure]:
@@ -110,7 +107,7 @@ class LiteRTSession(Session):
         for number, path in enumerate(models):
             try:
                 flat = self._read(path)[1]
-                entries[number] = {"path": self._place(path), "stateful": flat.stateful}
+                entries[number] = {"path": self.target.place(path), "stateful": flat.stateful}
             except EdgeshrinkError as error:
                 lost = isinstance(error, TargetError)
                 results[number] = self._failure(path, str(error), lost=lost)
@@ -187,9 +184,9 @@ class LiteRTSession(Session):
         patches, why = batching.patches(data, flat)
         job = {
             "kind": "predict",
-            "model": self._place(model),
+            "model": self.target.place(model),
             "inputs": [
-                {"tensor": input_names[name], "path": self._place(path)}
+                {"tensor": input_names[name], "path": self.target.place(path)}
                 for name, path in chosen.items()
             ],
             "outputs": [
@@ -255,7 +252,7 @@ class LiteRTSession(Session):
                 progress(float(share), note)
 
         done = self.target.run(
-            self.python, "-B", self._remote("runner.py"), remote, timeout=timeout, watch=watch
+            *self.launch, "-B", self._remote("runner.py"), remote, timeout=timeout, watch=watch
         )
         result = read_result(done.stdout, job_id)
         if result is None:
@@ -263,7 +260,7 @@ class LiteRTSession(Session):
                 raise CommandFailed(f"{what}: {signal_sentence(-done.returncode)}")
             if done.returncode in (126, 127):
                 raise CommandFailed(
-                    f"{what}: {self.python} cannot be started there",
+                    f"{what}: {self.launch[-1]} cannot be started there",
                     hint="name the device's interpreter in its profile: python = ...",
                 )
             last = (done.stderr.strip().splitlines() or ["the answer is not whole"])[-1]
@@ -271,26 +268,12 @@ class LiteRTSession(Session):
         if "error" in result:
             hint = ""
             if result["error"].startswith("no runtime"):
-                hint = f"on the device: {self.python} -m pip install ai-edge-litert"
+                hint = f"on the device: {self.launch[-1]} -m pip install ai-edge-litert"
             raise CommandFailed(f"{what}: {explain(result['error'])}", hint=hint)
         return result
 
     def _remote(self, name: str) -> str:
         return f"{self.workdir}/{name}"
-
-    def _place(self, path: Path) -> str:
-        """Return where the device finds a file; pushed once, under its digest."""
-        if self.local:
-            return str(path.resolve())
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        name = f"{digest.hexdigest()[:24]}{path.suffix}"
-        if name not in self.placed:
-            self.target.push(path, self._remote(name))
-            self.placed[name] = self._remote(name)
-        return self.placed[name]
 
     def _remove(self, *paths: str) -> None:
         self.target.run("rm", "-f", "--", *paths, timeout=30)

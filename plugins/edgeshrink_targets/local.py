@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from edgeshrink.api import CommandFailed, Completed, Target, TargetError, UsageError
 
@@ -31,7 +32,7 @@ class Local(Target):
         self._folders: list[Path] = []
 
     @classmethod
-    def connect(cls, address: str) -> Self:
+    def connect(cls, address: str, options: Any) -> Self:
         """Return this machine.
 
         Raises:
@@ -56,6 +57,14 @@ class Local(Target):
             raise TargetError(f"no temporary folder can be made: {error}") from error
         self._folders.append(path)
         return str(path)
+
+    @functools.cached_property
+    def _cache(self) -> str:
+        return self.folder()
+
+    def cache(self) -> str:
+        """Return a folder that `close` removes: nothing needs to be kept, all is here."""
+        return self._cache
 
     def run(
         self,
@@ -131,13 +140,20 @@ class Local(Target):
         """
         _place(local, Path(remote))
 
-    def pull(self, remote: str, local: Path) -> None:
+    def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
         """Link or copy a file.
 
         Raises:
+            CommandFailed: the file is larger than `limit` bytes.
             TargetError: the file cannot be read or its place cannot be written.
         """
+        if limit is not None and Path(remote).is_file() and Path(remote).stat().st_size > limit:
+            raise CommandFailed(f"{remote} has more than the {limit:,} bytes that were expected")
         _place(Path(remote), local)
+
+    def place(self, local: Path) -> str:
+        """Return the file's own path: it is here already."""
+        return str(local.resolve())
 
     def close(self) -> None:
         """Remove the folders that `folder` made."""

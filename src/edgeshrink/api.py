@@ -20,7 +20,7 @@ from edgeshrink.errors import (
     VerificationError,
     near,
 )
-from edgeshrink.flag import Flag, build, options_of
+from edgeshrink.flag import Flag, NoOptions, build, options_of
 from edgeshrink.ledger import Latency, Ledger, Row
 from edgeshrink.measure import (
     BenchPlan,
@@ -34,7 +34,6 @@ from edgeshrink.method import (
     Context,
     Method,
     Need,
-    NoOptions,
     Phase,
     Plan,
     Training,
@@ -43,8 +42,8 @@ from edgeshrink.metric import Metric, Score
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
 from edgeshrink.report import Report, Reporter, json_text
-from edgeshrink.runtime import Progress, Runtime, Session
-from edgeshrink.target import Completed, Target
+from edgeshrink.runtime import Runtime, Session
+from edgeshrink.target import Completed, Progress, Target
 
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 

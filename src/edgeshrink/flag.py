@@ -61,6 +61,11 @@ class Flag:
 
 
 @dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """The options of what has none."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Option:
     """One field of an options class, as all its readers see it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ class BenchPlan:
         threads: threads of the runtime; None means the profile's default.
         delegate: `"xnnpack"` (the runtime's default) or `"none"`.
         profile: also ask for seconds by operator, where the runtime tells them.
+        energy: also measure energy, over at least ten seconds a model, where the device tells it.
+        affinity: the cores that may be used, by number; empty for all.
+        cool_down: seconds of rest before models are timed.
         max_seconds: counted time after which a run ends in any case, as not valid.
     """
 
@@ -36,6 +39,9 @@ class BenchPlan:
     threads: int | None = None
     delegate: str = "xnnpack"
     profile: bool = False
+    energy: bool = False
+    affinity: tuple[int, ...] = ()
+    cool_down: float = 0.0
     max_seconds: float = 150.0
 
 
@@ -58,7 +64,12 @@ RULES_HELP = (
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What a session says of the machine and the runtime it measures with."""
+    """What a session says of the machine and the runtime it measures with.
+
+    Attributes:
+        adapter: the GPU or NPU that runs the model, as its driver names it.
+        emulated: why times measured here are not the device's own; empty if they are.
+    """
 
     name: str
     cpu: str = ""
@@ -70,22 +81,53 @@ class DeviceInfo:
     runtime: str = ""
     runtime_version: str = ""
     numpy: str = ""
+    adapter: str = ""
+    emulated: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """Time spent in one operator, as the runtime's own profiler tells it."""
+    """Time spent in one operator, as the runtime's own profiler tells it.
+
+    Attributes:
+        layer: the Keras layer that it came from; empty where the file does not tell.
+    """
 
     name: str
     milliseconds: float
     share: float
     calls: int = 1
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of one inference.
+
+    Attributes:
+        millijoules: of one inference, idle power included.
+        idle_watts: power without work, measured just before; None where that was not told.
+        seconds: how long inferences ran for it.
+        source: what told it: "Intel RAPL, package", "Raspberry Pi 5 PMIC", "battery".
+    """
+
+    millijoules: float
+    idle_watts: float | None
+    seconds: float
+    source: str
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model timed on one device; every counted run is kept, in nanoseconds."""
+    """One model timed on one device; every counted run is kept, in nanoseconds.
+
+    Attributes:
+        arena_bytes: memory for tensors, where the runtime has one arena (microcontrollers).
+        conditions: `before` and `after`: load average, governor, frequency, temperature,
+            throttling, as far as the device tells them.
+        disturbed: why the times are not valid although they are many enough, as sentences.
+    """
 
     model: str
     digest: str
@@ -98,7 +140,11 @@ class Measurement:
     delegate: str
     peak_memory_bytes: int | None = None
     runtime_memory_bytes: int | None = None
+    arena_bytes: int | None = None
+    energy: Energy | None = None
     operators: tuple[OperatorTime, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    disturbed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -138,14 +184,18 @@ class Measurement:
 
     @property
     def valid(self) -> bool:
-        """Whether both floors of the rules were reached."""
+        """Whether both floors of the rules were reached and nothing disturbed the runs."""
+        if self.disturbed:
+            return False
         enough = len(self.samples_ns) >= self.plan.runs
         return enough and sum(self.samples_ns) >= self.plan.seconds * 1e9 * 0.98
 
     def as_dict(self) -> dict[str, Any]:
         """Return the measurement as plain JSON values, statistics included."""
         derived = ("median_ms", "p90_ms", "p99_ms", "mean_ms", "standard_error_ms", "of_record_ms")
-        return {**asdict(self), **{n: getattr(self, n) for n in derived}, "valid": self.valid}
+        emulated = bool(self.device.emulated)  # then they are no times of the device
+        told = {n: None if emulated else getattr(self, n) for n in derived}
+        return {**asdict(self), **told, "valid": self.valid}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from edgeshrink.artifact import Kind
 from edgeshrink.errors import PluginError
-from edgeshrink.flag import Flag, Option, build, options_of
+from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
 
 if TYPE_CHECKING:
     import keras
@@ -68,11 +68,6 @@ class Training:
         """Return these settings, with what is None taken from `defaults`."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(defaults, **{k: v for k, v in chosen.items() if v is not None})
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """The options of a method that has none."""
 
 
 @dataclass(frozen=True)

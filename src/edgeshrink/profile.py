@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ProfileError, UsageError, near
 
+ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
 
 
@@ -23,8 +24,14 @@ class DeviceProfile:
         target: the name of a target plugin.
         runtime: the name of a runtime plugin.
         address: where the target is, in the target's own words; empty for this machine.
+        connection: options of the target.
+        options: options of the runtime.
+        based_on: the profile that gives what this one does not say.
         python: the interpreter on the device; empty means the target's own choice.
         threads: default threads of the runtime.
+        accelerator: what runs the model: `cpu`, `gpu` or `npu`.
+        emulated: its instructions are emulated, so that its times say nothing of the hardware.
+        operators: the newest version of an operator that its runtime has, where that is known.
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
         slow_precisions: those of `precisions` that run on unoptimised reference kernels.
         sparse: whether its kernels can skip zeros in float models.
@@ -39,8 +46,14 @@ class DeviceProfile:
     target: str = "local"
     runtime: str = "litert"
     address: str = ""
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    based_on: str = ""
     python: str = ""
     threads: int = 1
+    accelerator: str = "cpu"
+    emulated: bool = False
+    operators: Mapping[str, int] = field(default_factory=dict)
     precisions: tuple[str, ...] = PRECISIONS
     slow_precisions: tuple[str, ...] = ()
     sparse: bool = False
@@ -50,8 +63,15 @@ class DeviceProfile:
     sources: tuple[str, ...] = ()
 
     @classmethod
-    def from_toml(cls, text: str, name: str) -> DeviceProfile:
+    def from_toml(
+        cls, text: str, name: str, lookup: Callable[[str], DeviceProfile] | None = None
+    ) -> DeviceProfile:
         """Return the profile written in `text`.
+
+        Args:
+            text: TOML.
+            name: of the profile.
+            lookup: gives the profile that this one may be based on.
 
         Raises:
             ProfileError: the text is not TOML, has an unknown key or a value of a wrong type.
@@ -67,7 +87,13 @@ class DeviceProfile:
                     f"device profile {name!r} has an unknown key {key!r}", hint=near(key, known)
                 )
             values[key] = _checked(name, key, value)
-        profile = cls(name, **values)
+        base = lookup(values["based_on"]) if lookup and values.get("based_on") else None
+        profile = replace(base, name=name, **values) if base else cls(name, **values)
+        if profile.accelerator not in ACCELERATORS:
+            raise ProfileError(
+                f"device profile {name!r}: accelerator must be one of {', '.join(ACCELERATORS)}; "
+                f"received {profile.accelerator!r}"
+            )
         for precision in (*profile.precisions, *profile.slow_precisions):
             if precision not in PRECISIONS:
                 raise ProfileError(
@@ -83,10 +109,14 @@ _TYPES: dict[str, type] = {
     "memory_bytes": int,
     "storage_bytes": int,
     "sparse": bool,
+    "emulated": bool,
     "precisions": list,
     "slow_precisions": list,
     "sources": list,
     "hardware": dict,
+    "connection": dict,
+    "options": dict,
+    "operators": dict,
 }
 
 
@@ -109,12 +139,19 @@ def available(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def find(name: str, folders: Iterable[Path]) -> DeviceProfile:
+def find(name: str, folders: Sequence[Path]) -> DeviceProfile:
     """Return the profile with this name, or in the file of this path.
 
     Raises:
         UsageError: there is none; the hint offers near matches.
+        ProfileError: what is inside it is wrong.
     """
+    return _find(name, folders, ())
+
+
+def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceProfile:
+    if name in above:
+        raise ProfileError(f"device profile {name!r} is based on itself")
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
@@ -127,4 +164,8 @@ def find(name: str, folders: Iterable[Path]) -> DeviceProfile:
                 hint=near(name, known, otherwise="`edgeshrink devices` lists all"),
             )
         path = known[name]
-    return DeviceProfile.from_toml(path.read_text(encoding="utf-8"), path.stem)
+    return DeviceProfile.from_toml(
+        path.read_text(encoding="utf-8"),
+        path.stem,
+        lambda base: _find(base, folders, (*above, name)),
+    )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from edgeshrink.flag import NoOptions
 from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.target import Closing
+from edgeshrink.target import Closing, Progress
 
 if TYPE_CHECKING:
     import numpy as np
 
     from edgeshrink.profile import DeviceProfile
     from edgeshrink.target import Target
-
-Progress = Callable[[float, str], None]
 
 
 class Session(ABC, Closing):
@@ -46,15 +45,30 @@ class Session(ABC, Closing):
             For each output's name an array of shape `(samples, ...)`, dequantized float32.
 
         Raises:
+            NotImplementedError: this runtime tells times only.
             CommandFailed: the runtime refused the model or crashed on it.
             TargetError: the device was lost.
         """
 
 
 class Runtime(ABC):
-    """A way to run .tflite files on a target."""
+    """A way to run .tflite files on a target.
+
+    Attributes:
+        name: the name in device profiles.
+        Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[options]` of
+            a device profile may say.
+    """
 
     name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+
+    def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
+        """Install what the runtime needs on the target; return what was installed, pinned.
+
+        The target needs neither internet nor a package manager: files come from this machine.
+        """
+        return []
 
     @abstractmethod
     def open(self, target: Target, workdir: str, profile: DeviceProfile) -> Session:

@@ -1,16 +1,20 @@
-"""A machine that can run commands and hold files: three verbs and `close`."""
+"""A machine that can run commands and hold files: run, push, pull, place and close."""
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from edgeshrink.errors import CommandFailed
+from edgeshrink.flag import NoOptions
+
+Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,60 @@ class Target(ABC, Closing):
 
     Arguments are always lists, never shell strings. A machine that cannot be reached raises
     `TargetError`; a command that ends badly is a `Completed` with its exit code.
+
+    Attributes:
+        name: the name in device profiles, and the scheme of addresses (`ssh://…`, `adb:…`).
+        Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[connection]`
+            of a device profile may say.
     """
 
     name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+
+    @classmethod
+    def setup(cls, address: str, options: Any, progress: Progress) -> list[str]:
+        """Make the machine itself, where that is possible; return what was made, as sentences."""
+        return []
 
     @classmethod
     @abstractmethod
-    def connect(cls, address: str) -> Self:
-        """Return the machine at `address` (as in the device profile), ready for use."""
+    def connect(cls, address: str, options: Any) -> Self:
+        """Return the machine at `address` (as in the device profile), ready for use.
+
+        Args:
+            address: in the target's own words; empty for the one machine that needs none.
+            options: an instance of `Options`.
+
+        Raises:
+            UsageError: the address is none of this target's.
+            TargetError: the machine is unreachable, or in use by somebody else.
+        """
 
     @abstractmethod
     def folder(self) -> str:
-        """Return a private folder on the machine, which `close` removes."""
+        """Return a new private folder on the machine, which `close` removes."""
+
+    @abstractmethod
+    def cache(self) -> str:
+        """Return the folder for what is pushed once; it may outlive `close`, not `clean`."""
+
+    def clean(self) -> int:
+        """Remove all that is kept on the machine; return how many bytes that freed."""
+        return 0
+
+    def place(self, local: Path) -> str:
+        """Return where the machine finds a file, under the digest of its content.
+
+        It is pushed only if it is not there yet, and neither side may write to it.
+        """
+        digest = hashlib.sha256()
+        with local.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        remote = f"{self.cache()}/{digest.hexdigest()}{local.suffix}"
+        if self.run("test", "-f", remote).returncode:
+            self.push(local, remote)
+        return remote
 
     @abstractmethod
     def run(
@@ -95,5 +141,11 @@ class Target(ABC, Closing):
         """Copy a file of this machine to the target; it appears there whole or not at all."""
 
     @abstractmethod
-    def pull(self, remote: str, local: Path) -> None:
-        """Copy a file of the target to this machine."""
+    def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
+        """Copy a file of the target to this machine; it appears here whole or not at all.
+
+        Args:
+            remote: the file there.
+            local: its place here.
+            limit: bytes; a larger file is refused.
+        """

@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edgeshrink.errors import UsageError, near
+from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.runtime import Session
@@ -20,24 +22,31 @@ def host_profile(device: DeviceProfile) -> DeviceProfile:
     return DeviceProfile("host", runtime="litert", threads=device.threads)
 
 
-def open_session(device: DeviceProfile, plugins: Plugins) -> Session:
-    """Return a session of a device's runtime, ready to measure.
+@contextlib.contextmanager
+def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
+    """Yield a session of a device's runtime, ready to measure; then leave the device.
 
     Raises:
         UsageError: no plugin has the target or the runtime.
         TargetError: the device is unreachable.
     """
-    for kind, name, known in (
+    for part, name, known in (
         ("target", device.target, plugins.targets),
         ("runtime", device.runtime, plugins.runtimes),
     ):
         if name not in known:
             raise UsageError(
-                f"device {device.name!r} needs the {kind} {name!r}, which no plugin has",
+                f"device {device.name!r} needs the {part} {name!r}, which no plugin has",
                 hint=near(name, known, otherwise="`edgeshrink plugins` lists what is installed"),
             )
-    target = plugins.targets[device.target].connect(device.address)
-    return plugins.runtimes[device.runtime]().open(target, target.folder(), device)
+    kind = plugins.targets[device.target]
+    options: Any = build(kind.Options, device.connection, f"[connection] of {device.name}")
+    runtime = plugins.runtimes[device.runtime]()
+    with (
+        kind.connect(device.address, options) as target,
+        runtime.open(target, target.folder(), device) as session,
+    ):
+        yield session
 
 
 def import_tensorflow(log: Path) -> None:

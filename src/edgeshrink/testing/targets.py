@@ -16,18 +16,22 @@ WORDS = ("two words", "ümläut €", "$HOME", 'it\'s "so"', "*", "back\\slash",
 NAME = "grüße & a space.bin"
 
 
-def check_target(cls: type[Target], address: str = "", *, timeout: float = 2.0) -> None:
+def check_target(
+    cls: type[Target], address: str = "", options: Any = None, *, timeout: float = 2.0
+) -> None:
     """Check that a target runs commands, holds files, keeps time and cleans up.
 
     Args:
         cls: the target.
         address: of a machine that is there, in the target's own words.
+        options: how to reach it; None for what `Options` says without values.
         timeout: seconds after which a command that sleeps is to be stopped.
 
     Raises:
         AssertionError: a rule is broken; the message says which.
     """
-    target = cls.connect(address)
+    chosen = cls.Options() if options is None else options
+    target = cls.connect(address, chosen)
     try:
         folder = target.folder()
         _check_commands(target)
@@ -36,7 +40,7 @@ def check_target(cls: type[Target], address: str = "", *, timeout: float = 2.0) 
     finally:
         target.close()
     target.close()  # a second time is not an error
-    with cls.connect(address) as again:
+    with cls.connect(address, chosen) as again:
         left = again.run("test", "-e", folder).returncode
         _hold(left != 0, f"close must remove the folder it gave; {folder} is still there")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from edgeshrink.api import DeviceProfile, Target
 
 
 def launch(target: Target, profile: DeviceProfile) -> tuple[str, ...]:
     """Return the command, without its script, that starts Python with a runtime on the target."""
-    own = sys.executable if target.name == "local" else "python3"
-    return (profile.python or own,)
+    return (profile.python,) if profile.python else target.python()

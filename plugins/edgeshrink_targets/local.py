@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -61,6 +62,10 @@ class Local(Target):
     @functools.cached_property
     def _cache(self) -> str:
         return self.folder()
+
+    def python(self) -> tuple[str, ...]:
+        """Return the interpreter that runs this."""
+        return (sys.executable,)
 
     def cache(self) -> str:
         """Return a folder that `close` removes: nothing needs to be kept, all is here."""

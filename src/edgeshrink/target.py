@@ -109,6 +109,10 @@ class Target(ABC, Closing):
     def cache(self) -> str:
         """Return the folder for what is pushed once; it may outlive `close`, not `clean`."""
 
+    def python(self) -> tuple[str, ...]:
+        """Return the command, without its script, that starts Python 3.8 or newer there."""
+        return ("python3",)
+
     def clean(self) -> int:
         """Remove all that is kept on the machine; return how many bytes that freed."""
         return 0

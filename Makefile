@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-all lint fix docs bench clean
+.PHONY: demo test test-devices test-all lint fix docs bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ demo: $(READY)  ## train, prune, quantize, convert, run, measure and explain, on
 
 test: $(READY)  ## the tests, without the slow ones
 	$(BIN)/python -m pytest
+
+test-devices: $(READY)  ## sshd, adb, an ARM64 machine, a software GPU: what is missing is skipped
+	$(BIN)/python -m pytest -m device -rs
 
 test-all: $(READY)  ## the slow ones too
 	$(BIN)/python -m pytest -m "slow or not slow"

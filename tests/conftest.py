@@ -79,11 +79,11 @@ def edgeshrink(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
     """Run the real command line in a folder of its own."""
 
     def run(
-        *argv: str | Path, timeout: float = 240, **env: str
+        *argv: str | Path, timeout: float = 240, cwd: Path = tmp_path, **env: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "edgeshrink.cli", *map(str, argv)],
-            cwd=tmp_path,
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=timeout,

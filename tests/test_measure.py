@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeshrink.errors import ProfileError, UsageError
-from edgeshrink.ledger import Latency, Row, observations
+from edgeshrink.ledger import Latency, OnDevice, Row, observations
 from edgeshrink.measure import (
     BenchPlan,
     DeviceInfo,
@@ -58,12 +58,12 @@ def test_a_measurement_is_valid_when_both_floors_are_reached() -> None:
 
 
 def row(step: str, kind: str, compressed: int, ms: float | None) -> Row:
-    latency = None if ms is None else Latency("pi", ms, ms, 0.001, 100, 1, True)
-    return Row(step, kind, "f", "d", 10, 10, 10, compressed, compressed, latency=latency)
+    on = () if ms is None else (OnDevice("pi", Latency("pi", ms, ms, 0.001, 100, 1, True)),)
+    return Row(step, kind, "f", "d", 10, 10, 10, compressed, compressed, on=on)
 
 
 def test_the_ledger_says_where_a_step_did_not_help() -> None:
-    base = Latency("pi", 1.0, 1.0, 0.001, 100, 1, True)
+    base = row("base as float", "tflite", 100, 1.0)
     keras, pruned = row("base", "keras", 100, None), row("prune", "keras", 100, None)
     assert observations(pruned, keras, base) == [
         "prune did not make the file smaller: 100 bytes compressed before, 100 after"

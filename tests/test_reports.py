@@ -14,7 +14,7 @@ from edgeshrink.cli import words
 from edgeshrink.cli.benchtable import show_bench
 from edgeshrink.cli.display import show_report
 from edgeshrink.engine import BenchReport, BenchResult
-from edgeshrink.ledger import Latency, Ledger, Row
+from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.measure import RULES, DeviceInfo, Failure, Measurement, OperatorTime
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
@@ -37,8 +37,9 @@ def row(step: str, kind: str, size: int, **more: Any) -> Row:
     )
 
 
-def latency(milliseconds: float) -> Latency:
-    return Latency("desktop", milliseconds, milliseconds * 1.1, 0.002, 500, 1, True)
+def timed(milliseconds: float) -> tuple[OnDevice, ...]:
+    found = Latency("desktop", milliseconds, milliseconds * 1.1, 0.002, 500, 1, True)
+    return (OnDevice("desktop", found, 50_300_000),)
 
 
 def report(**more: Any) -> Report:
@@ -47,12 +48,12 @@ def report(**more: Any) -> Report:
 
     rows = (
         row("base", "keras", 1_724_320, scores=score(0.991)),
-        row("float", "tflite", 1_726_000, scores=score(0.991), latency=latency(0.123),
+        row("float", "tflite", 1_726_000, scores=score(0.991), on=timed(0.123),
             agreement=Agreement(10_000, False, 1.0, 1.0, 0.0)),
         row("prune(sparsity=0.92, schedule=constant)", "keras", 1_724_320, deflated=190_000,
             nonzeros=43_000, scores=score(0.9895), seconds=75.0, p_value=0.2),
         row("int8", "tflite", 436_000, deflated=61_706, nonzeros=43_000, scores=score(0.984),
-            p_value=0.0003, latency=latency(0.0456), seconds=3.21, reused=True,
+            p_value=0.0003, on=timed(0.0456), seconds=3.21, reused=True,
             agreement=Agreement(10_000, False, 0.9954, 0.999, 0.02),
             notes=("int8 was quick | really",)),
     )  # fmt: skip
@@ -61,8 +62,7 @@ def report(**more: Any) -> Report:
         "output": "small.tflite",
         "command": "edgeshrink compress lenet.keras --prune 0.92 --int8",
         "recipe": 'seed = 0\n\n[[step]]\nmethod = "int8"\n',
-        "device": "desktop",
-        "device_info": DeviceInfo("desktop", cpu="A processor"),
+        "devices": {"desktop": DeviceInfo("desktop", cpu="A processor")},
         "data": {"name": "mnist.npz", "counts": {"train": 54_000, "test": 10_000}},
         "ledger": Ledger(rows),
         "notes": ("a note",),
@@ -188,9 +188,9 @@ def test_measurements_are_never_rounded_to_nothing(width: int) -> None:
     for said in ("20.0 ms", "10.1 µs", "20.5 MB", "98.80–99.20", "CONV_2D", "9.00 µs"):
         assert said in text, said
     whole = " ".join(text.split())
-    assert "b.tflite: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
+    assert "b.tflite @ desktop: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
     assert "litert 2.3; threads: 1, delegate: xnnpack, rules: quick" in whole
-    assert "b.tflite on pi: the runtime crashed" in whole
+    assert "b.tflite @ pi: the runtime crashed" in whole
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.api import (
     Context,
+    DeviceProfile,
     Flag,
     Kind,
     Method,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import keras
 
 
+# Steps after which there may be fewer weights than the base has.
+FEWER_WEIGHTS = (Phase.DISTILL, Phase.SUBSTITUTE, Phase.SHRINK)
 Granularity = Annotated[
     Literal["auto", "channel", "tensor"],
     Flag(
@@ -37,6 +40,7 @@ class Precision(Method):
 
     Attributes:
         kernels: the precision that the device needs kernels for.
+        bits: of a stored weight.
     """
 
     phase = Phase.PRECISION
@@ -44,12 +48,29 @@ class Precision(Method):
     produces = Kind.TFLITE
     keeps = frozenset({"sparsity"})
     kernels: str
+    bits = 32
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse what the device has no kernels for, and say what is slow there."""
         yield from self._on_device(plan, self.kernels)
 
+    def _check_room(self, plan: Plan) -> None:
+        """Refuse a device that cannot hold the weights, whatever else is done to them."""
+        if any(step.phase in FEWER_WEIGHTS for step in plan.before):
+            return
+        # An optimizer keeps up to three values beside each weight, in the same file.
+        stored = plan.base.weights_bytes // (4 if plan.base.optimizer else 1)
+        least, device = stored * self.bits // 32, plan.profile
+        room = device.memory_bytes if device.storage_bytes is None else device.storage_bytes
+        if room is not None and least > room:
+            raise UsageError(
+                f"the weights alone take at least {least:,} bytes at {self.bits} bits, and "
+                f"{device.name} has room for {room:,}",
+                hint="choose fewer bits, a smaller model, or another --device",
+            )
+
     def _on_device(self, plan: Plan, precision: str) -> Iterable[str]:
+        self._check_room(plan)
         if precision not in plan.profile.precisions:
             raise UsageError(
                 f"{plan.profile.name} has no kernels for {precision}; "
@@ -81,7 +102,7 @@ class Fp16(Precision):
     """Store weights as 16-bit floats: half the size, computed in 32 bits on most processors."""
 
     name, title = "fp16", "Precision: 16-bit floats"
-    kernels = "float16"
+    kernels, bits = "float16", 16
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
@@ -102,13 +123,33 @@ class Dynamic(Precision):
 
     name, title = "dynamic", "Precision: dynamic range"
     Options = GranularityOptions
-    kernels = "dynamic"
+    kernels, bits = "dynamic", 8
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Say what the device cannot run, and scale by tensor where its dense kernels ask so."""
+        yield from super().check(plan)
+        if _dense_by_channel(plan.profile):
+            return
+        told = f"the runtime of {plan.profile.name} has no dense kernel with scales by channel"
+        if self.options.granularity == "channel":
+            raise UsageError(told, hint="--dynamic-granularity tensor")
+        yield f"{told}: scales are by tensor"
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink_quantize.precisions import dynamic
 
-        return dynamic(model, self.options.granularity, context)
+        by_tensor = not _dense_by_channel(context.profile)
+        return dynamic(model, "tensor" if by_tensor else self.options.granularity, context)
+
+
+def _dense_by_channel(device: DeviceProfile) -> bool:
+    """Return whether a device runs dynamic-range dense layers with a scale for each channel.
+
+    The converter writes them as FULLY_CONNECTED of version 12, which tflite-runtime 2.14 does
+    not have.
+    """
+    return device.operators.get("FULLY_CONNECTED", 12) >= 12
 
 
 @dataclass(frozen=True)
@@ -129,7 +170,7 @@ class Int8(Precision):
 
     name, title = "int8", "Precision: 8-bit integers"
     Options = Int8Options
-    kernels = "int8"
+    kernels, bits = "int8", 8
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say whether it is static or dynamic range; refuse recurrent loops."""
@@ -164,7 +205,7 @@ class Int16x8(Precision):
 
     name, title = "int16x8", "Precision: 16-bit activations"
     data = Need.REQUIRED
-    kernels = "int16x8"
+    kernels, bits = "int16x8", 8
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse recurrent loops and a lack of data."""

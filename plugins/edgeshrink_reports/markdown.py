@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeshrink.api import Latency, Report, Row, Score
+    from edgeshrink.api import Latency, OnDevice, Report, Row, Score
 
 NONE = "–"
 HEADS = (
@@ -19,7 +19,7 @@ HEADS = (
     "smaller",
     "{metric} [95 %]",
     "agreement",
-    "latency",
+    "latency {devices}",
     "seconds",
 )
 
@@ -27,9 +27,12 @@ HEADS = (
 def render(report: Report) -> str:
     """Return a whole report: what was done, the ledger, notes, and how to do it again."""
     rows = report.ledger.rows
-    parts = [f"# {_code(report.output)}", f"Made from {_code(report.model)} for {report.device}:"]
+    parts = [
+        f"# {_code(report.output)}",
+        f"Made from {_code(report.model)} for {', '.join(report.devices)}:",
+    ]
     parts.append(_fence("console", f"$ {report.command}"))
-    heads = [head.format(metric=_metric(rows)) for head in HEADS]
+    heads = _heads(rows)
     parts.append(_table(heads, [_cells(report, row) for row in rows], text_columns=1))
     parts.append(_footnote(report))
     if report.failed:
@@ -50,8 +53,7 @@ def render(report: Report) -> str:
 
 def compare(reports: Mapping[str, Report]) -> str:
     """Return a table with the base and the result of each report."""
-    metrics = {_metric(report.ledger.rows) for report in reports.values()}
-    heads = [h.format(metric=" or ".join(sorted(metrics))) for h in HEADS]
+    heads = _heads([row for report in reports.values() for row in report.ledger.rows])
     rows = []
     for name, report in reports.items():
         for row in dict.fromkeys((0, len(report.ledger.rows) - 1)):
@@ -73,9 +75,24 @@ def _cells(report: Report, row: Row) -> list[str]:
         f"{report.ledger.ratio(row):.2f}×",
         f"{_score(scored)}{change}" if scored else NONE,
         f"{100 * row.agreement.share:.2f} %" if row.agreement else NONE,
-        _latency(row.latency) if row.latency else NONE,
+        " / ".join(map(_on_device, row.on)) or NONE,
         "reused" if row.reused else f"{row.seconds:.1f}",
     ]
+
+
+def _heads(rows: Sequence[Row]) -> list[str]:
+    metrics = dict.fromkeys(row.score.metric for row in rows if row.score)
+    devices = dict.fromkeys(one.device for row in rows for one in row.on)
+    return [
+        head.format(metric=" or ".join(metrics) or "score", devices=" / ".join(devices)).strip()
+        for head in HEADS
+    ]
+
+
+def _on_device(one: OnDevice) -> str:
+    if one.latency:
+        return _latency(one.latency)
+    return "emulated" if one.emulated else "failed" if one.failure else NONE
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -87,10 +104,6 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _metric(rows: Sequence[Row]) -> str:
-    return next((row.score.metric for row in rows if row.score), "score")
 
 
 def _score(score: Score) -> str:
@@ -115,11 +128,13 @@ def _footnote(report: Report) -> str:
         said.append("\\*: differs from the base by more than chance (p < 0.05)")
     if not any(row.score for row in report.ledger.rows):
         said.append("accuracy NOT measured: there are no labels")
-    latency = next((row.latency for row in report.ledger.rows if row.latency), None)
-    if latency:
-        said.append(
-            f"latency: median ± standard error on {latency.device}, threads: {latency.threads}"
-        )
+    timed = {o.device: o.latency for row in report.ledger.rows for o in row.on if o.latency}
+    said += [
+        f"latency: median ± standard error on {device}, threads: {latency.threads}"
+        for device, latency in timed.items()
+    ]
+    emulated = {o.device: o.emulated for row in report.ledger.rows for o in row.on if o.emulated}
+    said += [f"{device}: {why}; its times are not shown" for device, why in emulated.items()]
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 
 

@@ -32,7 +32,8 @@ def compress(
     seed: int = 0,
     data: str = "",
     preprocess: str = "none",
-    device: str = "desktop",
+    devices: Sequence[str] = ("desktop",),
+    at: str = "",
     force: bool = False,
     unsafe: bool = False,
     custom: Sequence[str] = (),
@@ -54,7 +55,9 @@ def compress(
         seed: of everything random.
         data: a data set, as `--data` takes it.
         preprocess: what is done to samples before the model sees them.
-        device: name or path of a device profile.
+        devices: names or paths of device profiles; the result is for the first, and measured on
+            all.
+        at: the address of the one device, in place of its profile's.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
         custom: `module:object` of classes that are not Keras's.
@@ -99,7 +102,8 @@ def compress(
         data=data,
         preprocess=preprocess,
         calibration=calibration,
-        device=device,
+        devices=tuple(devices),
+        at=at,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
@@ -115,6 +119,8 @@ def compress(
 def bench(
     *models: str | Path,
     devices: Sequence[str] = ("desktop",),
+    at: str = "",
+    resume: bool = False,
     rules: str = "quick",
     threads: int | None = None,
     data: str = "",
@@ -125,6 +131,8 @@ def bench(
     Args:
         models: .tflite files; the first is what the others are compared with.
         devices: names or paths of device profiles.
+        at: the address of the one device, in place of its profile's.
+        resume: take what an earlier, cut run of the same call has measured.
         rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
         threads: of the runtime; None means each profile's default.
         data: a data set with test samples, for accuracy.
@@ -142,6 +150,8 @@ def bench(
     request = BenchRequest(
         tuple(Path(model) for model in models),
         tuple(devices),
+        at=at,
+        resume=resume,
         plan=replace(_rules(rules), threads=threads),
         data=data,
         preprocess=preprocess,

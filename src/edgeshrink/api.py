@@ -21,13 +21,15 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, NoOptions, build, options_of
-from edgeshrink.ledger import Latency, Ledger, Row
+from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.measure import (
     BenchPlan,
     DeviceInfo,
+    Energy,
     Failure,
     Measurement,
     OperatorTime,
+    Summary,
 )
 from edgeshrink.method import (
     Agreement,
@@ -60,6 +62,7 @@ __all__ = [
     "DeviceInfo",
     "DeviceProfile",
     "EdgeshrinkError",
+    "Energy",
     "Failure",
     "Flag",
     "Kind",
@@ -71,6 +74,7 @@ __all__ = [
     "ModelError",
     "Need",
     "NoOptions",
+    "OnDevice",
     "OperatorTime",
     "Phase",
     "Plan",
@@ -85,6 +89,7 @@ __all__ = [
     "Runtime",
     "Score",
     "Session",
+    "Summary",
     "Target",
     "TargetError",
     "Training",

@@ -92,5 +92,10 @@ def edgeshrink_step_finished(
 
 
 @hookspec
+def edgeshrink_device_progress(device: str, fraction: float, note: str) -> None:
+    """A device has done this share (0..1) of what it was asked; several may work at once."""
+
+
+@hookspec
 def edgeshrink_measured(result: Measurement | Failure | Any) -> None:
     """A model was measured on a device, or could not be."""

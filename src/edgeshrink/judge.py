@@ -59,12 +59,13 @@ class Judge:
     """Runs models and compares what they say.
 
     Attributes:
+        session: gives what runs .tflite files, when it is needed.
         classes: whether outputs are scores of classes.
     """
 
     def __init__(
         self,
-        host: Session,
+        session: Callable[[], Session],
         folder: Path,
         metrics: Mapping[str, type[Metric]],
         *,
@@ -74,7 +75,7 @@ class Judge:
     ) -> None:
         if record and record not in metrics:
             raise UsageError(f"no metric {record!r}", hint=near(record, metrics))
-        self.host, self.folder, self.progress = host, folder, progress
+        self.session, self.folder, self.progress = session, folder, progress
         self.metrics, self.record, self.classes = metrics, record, classes
 
     def outputs(self, artifact: Artifact, samples: Samples, load: Callable[[], Any]) -> Outputs:
@@ -102,7 +103,7 @@ class Judge:
     def run(self, model: Any, samples: Samples) -> Outputs:
         """Return what a model says of samples: a Keras model, or the path of a .tflite."""
         if isinstance(model, Path):
-            return self.host.predict(model, samples.inputs, self.progress)
+            return self.session().predict(model, samples.inputs, self.progress)
         from edgeshrink.nn.predict import predict
 
         return predict(model, samples.inputs)

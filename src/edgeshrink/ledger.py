@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.measure import NORMAL_95
+from edgeshrink.measure import NORMAL_95, Energy
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
 
@@ -27,6 +27,35 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class OnDevice:
+    """What one device said of a stage.
+
+    Attributes:
+        latency: None where it was not timed, or where its times are not the device's own.
+        memory_bytes: peak memory of the process.
+        arena_bytes: memory for tensors, where the runtime has one arena.
+        score: of record, from the outputs of the device; None without labels.
+        host_error: greatest difference from this machine's outputs, over their range; None
+            where the device is this machine.
+        energy: of one inference, where the device tells it.
+        emulated: why its times are not shown; empty if they are its own.
+        failure: why it was not measured.
+        lost: it was unreachable or lost.
+    """
+
+    device: str
+    latency: Latency | None = None
+    memory_bytes: int | None = None
+    arena_bytes: int | None = None
+    score: Score | None = None
+    host_error: float | None = None
+    energy: Energy | None = None
+    emulated: str = ""
+    failure: str = ""
+    lost: bool = False
+
+
+@dataclass(frozen=True)
 class Row:
     """One stage.
 
@@ -44,7 +73,8 @@ class Row:
         p_value: that the score of record did not change from the base (McNemar's exact test
             for classes, a paired z-test otherwise).
         agreement: with the base, on test samples or synthetic inputs.
-        latency: on the device; None where the stage cannot run there.
+        on: what each device said, in the order of the request; empty where the stage is no file
+            that a device runs.
         seconds: that the step took.
         reused: the stage was there from an earlier run.
         facts: what the step measured.
@@ -63,7 +93,7 @@ class Row:
     scores: tuple[Score, ...] = ()
     p_value: float | None = None
     agreement: Agreement | None = None
-    latency: Latency | None = None
+    on: tuple[OnDevice, ...] = ()
     seconds: float = 0.0
     reused: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +103,15 @@ class Row:
     def score(self) -> Score | None:
         """The score of record, if there are labels."""
         return self.scores[0] if self.scores else None
+
+    @property
+    def latency(self) -> Latency | None:
+        """The latency on the first device that told one."""
+        return next((o.latency for o in self.on if o.latency), None)
+
+    def at(self, device: str) -> OnDevice | None:
+        """Return what a device said, if it was asked."""
+        return next((o for o in self.on if o.device == device), None)
 
     @property
     def sparsity(self) -> float:
@@ -111,18 +150,28 @@ class Ledger:
         return self.base_bytes / row.compressed_bytes
 
     @property
-    def base_latency(self) -> Latency | None:
-        """Latency of the uncompressed model, as a float .tflite."""
-        return next((row.latency for row in self.rows if row.latency), None)
+    def devices(self) -> tuple[str, ...]:
+        """The names of the devices that were asked."""
+        return next((tuple(o.device for o in row.on) for row in self.rows if row.on), ())
+
+    def base_latency(self, device: str) -> Latency | None:
+        """Return the latency of the uncompressed model, as a float .tflite."""
+        said = (row.at(device) for row in self.rows)
+        return next((o.latency for o in said if o and o.latency), None)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a device was unreachable or lost."""
+        return any(o.lost for row in self.rows for o in row.on)
 
 
-def observations(row: Row, before: Row, uncompressed: Latency | None = None) -> list[str]:
+def observations(row: Row, before: Row, uncompressed: Row | None = None) -> list[str]:
     """Return a sentence for each thing that the step of `row` did not do, or did badly.
 
     Args:
         row: a stage.
         before: the stage that it was made from.
-        uncompressed: latency of the base; the first file that is timed is compared with it.
+        uncompressed: the base as a float file; the first file that is timed is compared with it.
     """
     said = []
     if row.kind == before.kind and row.compressed_bytes >= before.compressed_bytes * 0.995:
@@ -130,17 +179,24 @@ def observations(row: Row, before: Row, uncompressed: Latency | None = None) -> 
             f"{row.step} did not make the file smaller: {before.compressed_bytes:,} bytes "
             f"compressed before, {row.compressed_bytes:,} after"
         )
-    first_that_runs = row.kind != before.kind or before.latency is None
-    earlier = uncompressed if first_that_runs else before.latency
-    if row.latency is None or earlier is None:
-        return said
-    now, then = row.latency.median_ms, earlier.median_ms
-    noise = NORMAL_95 * (row.latency.standard_error_ms + earlier.standard_error_ms)
-    told = f"{then:.3g} ms before, {now:.3g} ms after, on {row.latency.device}"
+    for device in row.on:
+        said += _latency_observations(row, device, before, uncompressed)
+    return said
+
+
+def _latency_observations(
+    row: Row, device: OnDevice, before: Row, uncompressed: Row | None
+) -> list[str]:
+    first_that_runs = row.kind != before.kind or not before.on
+    earlier = uncompressed if first_that_runs else before
+    reference = earlier.at(device.device) if earlier else None
+    if device.latency is None or reference is None or reference.latency is None:
+        return []
+    now, then = device.latency.median_ms, reference.latency.median_ms
+    noise = NORMAL_95 * (device.latency.standard_error_ms + reference.latency.standard_error_ms)
+    told = f"{then:.3g} ms before, {now:.3g} ms after, on {device.device}"
     slower = now > then * 1.05 and now - then > noise
     if first_that_runs and now > then * 0.95:
         word = "slower" if slower else "no faster"
-        said.append(f"the file is {word} than the uncompressed float .tflite: {told}")
-    elif slower:
-        said.append(f"{row.step} made it slower: {told}")
-    return said
+        return [f"the file is {word} than the uncompressed float .tflite: {told}"]
+    return [f"{row.step} made it slower: {told}"] if slower else []

@@ -119,10 +119,37 @@ class Energy:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What a tool tells of its counted runs when it does not tell each of them; in nanoseconds.
+
+    Attributes:
+        count: how many runs were counted.
+        deviation_ns: standard deviation of the runs.
+        median_ns: None where the tool tells only the mean.
+    """
+
+    count: int
+    mean_ns: float
+    min_ns: float
+    max_ns: float
+    deviation_ns: float
+    median_ns: float | None = None
+    p95_ns: float | None = None
+
+    def percentile(self, share: int) -> float:
+        """Return the `share`-th percentile (0..100); nan where it was not told."""
+        told = {0: self.min_ns, 50: self.median_ns, 95: self.p95_ns, 100: self.max_ns}
+        found = told.get(share)
+        return math.nan if found is None else found
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One model timed on one device; every counted run is kept, in nanoseconds.
 
     Attributes:
+        samples_ns: empty where the runtime tells only a summary.
+        summary: what is known of the runs where `samples_ns` is empty.
         arena_bytes: memory for tensors, where the runtime has one arena (microcontrollers).
         conditions: `before` and `after`: load average, governor, frequency, temperature,
             throttling, as far as the device tells them.
@@ -146,49 +173,93 @@ class Measurement:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     disturbed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    summary: Summary | None = None
+
+    @property
+    def runs(self) -> int:
+        """How many runs were counted."""
+        return self.summary.count if self.summary else len(self.samples_ns)
+
+    @property
+    def counted_seconds(self) -> float:
+        """How long the counted runs took together."""
+        if self.summary:
+            return self.summary.mean_ns * self.summary.count / 1e9
+        return sum(self.samples_ns) / 1e9
 
     @property
     def median_ms(self) -> float:
-        """Median latency in milliseconds."""
-        return percentile(self.samples_ns, 50) / 1e6
+        """Median latency in milliseconds; the mean where only that was told, as a note says."""
+        if self.summary and self.summary.median_ns is None:
+            return self.mean_ms
+        return self._percentile_ms(50)
 
     @property
     def p90_ms(self) -> float:
-        """90th percentile of latency in milliseconds."""
-        return percentile(self.samples_ns, 90) / 1e6
+        """90th percentile of latency in milliseconds; nan where it was not told."""
+        return self._percentile_ms(90)
 
     @property
     def p99_ms(self) -> float:
-        """99th percentile of latency in milliseconds."""
-        return percentile(self.samples_ns, 99) / 1e6
+        """99th percentile of latency in milliseconds; nan where it was not told."""
+        return self._percentile_ms(99)
 
     @property
     def mean_ms(self) -> float:
         """Mean latency in milliseconds."""
+        if self.summary:
+            return self.summary.mean_ns / 1e6
         return sum(self.samples_ns) / len(self.samples_ns) / 1e6
 
     @property
     def standard_error_ms(self) -> float:
         """Standard error of the mean latency, in milliseconds."""
-        count = len(self.samples_ns)
+        count = self.runs
         if count < 2:
             return math.inf
+        if self.summary:
+            return self.summary.deviation_ns / math.sqrt(count) / 1e6
         mean = sum(self.samples_ns) / count
         variance = sum((s - mean) ** 2 for s in self.samples_ns) / (count - 1)
         return math.sqrt(variance / count) / 1e6
 
     @property
     def of_record_ms(self) -> float:
-        """The latency that the rules compare by, in milliseconds."""
-        return percentile(self.samples_ns, self.plan.percentile) / 1e6
+        """The latency that the rules compare by, in milliseconds; nan where it was not told."""
+        share = self.plan.percentile
+        return self.median_ms if share == 50 else self._percentile_ms(share)
+
+    def _percentile_ms(self, share: int) -> float:
+        if self.summary:
+            return self.summary.percentile(share) / 1e6
+        return percentile(self.samples_ns, share) / 1e6
 
     @property
     def valid(self) -> bool:
         """Whether both floors of the rules were reached and nothing disturbed the runs."""
         if self.disturbed:
             return False
-        enough = len(self.samples_ns) >= self.plan.runs
-        return enough and sum(self.samples_ns) >= self.plan.seconds * 1e9 * 0.98
+        enough = self.runs >= self.plan.runs
+        return enough and self.counted_seconds >= self.plan.seconds * 0.98
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+        """Return the measurement whose fields were written as JSON.
+
+        Raises:
+            KeyError, TypeError: it is no whole measurement.
+        """
+        energy, summary = values["energy"], values["summary"]
+        plan = {**values["plan"], "affinity": tuple(values["plan"]["affinity"])}
+        made: dict[str, Any] = {
+            "device": DeviceInfo(**values["device"]),
+            "plan": BenchPlan(**plan),
+            "energy": Energy(**energy) if energy else None,
+            "summary": Summary(**summary) if summary else None,
+            "operators": tuple(OperatorTime(**o) for o in values["operators"]),
+        }
+        lists = ("samples_ns", "disturbed", "notes")
+        return cls(**{**values, **made, **{n: tuple(values[n]) for n in lists}})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the measurement as plain JSON values, statistics included."""

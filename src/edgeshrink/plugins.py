@@ -21,6 +21,7 @@ from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
 from edgeshrink.method import Method
 from edgeshrink.metric import Metric
+from edgeshrink.profile import user_folder
 from edgeshrink.report import Reporter
 from edgeshrink.runtime import Runtime
 from edgeshrink.target import Target
@@ -44,6 +45,7 @@ CORE_KEYS = frozenset(
             "recipe",
             "rules",
             "run",
+            "ssh_config",
             "step",
             "unsafe",
         ),
@@ -200,14 +202,13 @@ class Plugins:
     @functools.cached_property
     def profile_folders(self) -> tuple[Path, ...]:
         """Folders of device profiles: here, the user's, plugins', and what ships with us."""
-        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         package = Path(__file__).parent
         checkout = package.parents[1] / "device_profiles"
         shipped = checkout if checkout.is_dir() else package / "device_profiles"
         added = [Path(folder) for _, folder in self._ask("edgeshrink_profile_folders")]
         return (
             Path("device_profiles"),
-            config / "edgeshrink" / "device_profiles",
+            user_folder(),
             *added,
             shipped,
         )

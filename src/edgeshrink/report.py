@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from edgeshrink.errors import EdgeshrinkError, UsageError
-from edgeshrink.ledger import Latency, Ledger, Row
-from edgeshrink.measure import DeviceInfo
+from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
+from edgeshrink.measure import DeviceInfo, Energy
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Report:
         output: path of the result.
         command: what was typed, or called.
         recipe: the TOML that makes it again.
-        device: name of the profile that it was made for.
-        device_info: what the device said, if it was timed.
+        devices: the profiles that it was made for and measured on, by name, with what each device
+            said of itself, if it was reached.
         data: the data set in words and counts; empty without data.
         ledger: one row a stage.
         notes: sentences that belong to no row.
@@ -43,8 +43,7 @@ class Report:
     output: str
     command: str
     recipe: str
-    device: str
-    device_info: DeviceInfo | None
+    devices: Mapping[str, DeviceInfo | None]
     data: Mapping[str, Any]
     ledger: Ledger
     notes: tuple[str, ...] = ()
@@ -85,8 +84,10 @@ class Report:
         try:
             values = dict(document)
             values["ledger"] = Ledger(tuple(_row(r) for r in document["ledger"]["rows"]))
-            if info := document["device_info"]:
-                values["device_info"] = DeviceInfo(**info)
+            values["devices"] = {
+                name: DeviceInfo(**info) if info else None
+                for name, info in document["devices"].items()
+            }
             values["notes"] = tuple(document["notes"])
             return cls(**values)
         except (KeyError, TypeError) as error:
@@ -122,9 +123,14 @@ def _row(document: Mapping[str, Any]) -> Row:
     values["notes"] = tuple(document["notes"])
     if document["agreement"]:
         values["agreement"] = Agreement(**document["agreement"])
-    if document["latency"]:
-        values["latency"] = Latency(**document["latency"])
+    values["on"] = tuple(_on_device(o) for o in document["on"])
     return Row(**values)
+
+
+def _on_device(document: Mapping[str, Any]) -> OnDevice:
+    parts = {"latency": Latency, "score": Score, "energy": Energy}
+    made = {key: cls(**document[key]) for key, cls in parts.items() if document[key]}
+    return OnDevice(**{**document, **made})
 
 
 def json_text(document: Any) -> str:

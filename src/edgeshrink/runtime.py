@@ -26,8 +26,16 @@ class Session(ABC, Closing):
         """Return what the device and its runtime say of themselves."""
 
     @abstractmethod
-    def time(self, models: Sequence[Path], plan: BenchPlan) -> list[Measurement | Failure]:
-        """Time all models in turns (interleaved), one result for each, in their order."""
+    def time(
+        self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
+    ) -> list[Measurement | Failure]:
+        """Time all models in turns (interleaved), one result for each, in their order.
+
+        Args:
+            models: .tflite files.
+            plan: how long; `threads` is settled.
+            progress: told the share done (0..1) and a note.
+        """
 
     @abstractmethod
     def predict(

@@ -77,10 +77,12 @@ class Target(ABC, Closing):
         name: the name in device profiles, and the scheme of addresses (`ssh://…`, `adb:…`).
         Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[connection]`
             of a device profile may say.
+        here: it computes on this machine's processor, so that nothing else should run beside.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
+    here: ClassVar[bool] = False
 
     @classmethod
     def setup(cls, address: str, options: Any, progress: Progress) -> list[str]:

@@ -15,6 +15,17 @@ from edgeshrink.plugins import Plugins, installed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Device to measure on (default: desktop); repeat for more."),
+]
+At = Annotated[
+    str,
+    typer.Option(metavar="ADDRESS", help="Where the device is, instead of its profile's address."),
+]
+SshConfig = Annotated[
+    str, typer.Option(metavar="FILE", help="Another configuration file for ssh, as its own -F.")
+]
 
 _warned: set[str] = set()
 

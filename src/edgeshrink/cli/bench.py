@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single, typed
+from edgeshrink.cli.base import (
+    At,
+    Debug,
+    Devices,
+    Json,
+    SshConfig,
+    print_json,
+    registry,
+    single,
+    typed,
+)
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
@@ -29,6 +39,15 @@ class Timing:
         Literal["xnnpack", "none"], Flag("The runtime's fast kernels, or its plain ones.")
     ] = "xnnpack"
     profile: Annotated[bool, Flag("Also tell the time of each operator.")] = False
+    energy: Annotated[
+        bool, Flag("Also measure energy, ten seconds a model, where the device tells it.")
+    ] = False
+    affinity: Annotated[
+        tuple[int, ...], Flag("Run on this core only; repeat for more.", min=0, metavar="CORE")
+    ] = ()
+    cool_down: Annotated[
+        float, Flag("Seconds of rest before models are timed.", min=0, max=3600)
+    ] = 0.0
 
 
 def app() -> typer.Typer:
@@ -38,15 +57,9 @@ def app() -> typer.Typer:
 
 def bench(
     models: Annotated[list[str], typer.Argument(metavar="MODELS...", help=".tflite files.")],
-    device: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Device; repeat for more.")
-    ] = None,
-    at: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="Where the device is, instead of its profile's address."
-        ),
-    ] = "",
+    device: Devices = None,
+    at: At = "",
+    ssh_config: SshConfig = "",
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data to score with, as for compress.")
     ] = "",
@@ -58,6 +71,10 @@ def bench(
         str,
         typer.Option("--output", "-o", metavar="FILE", help="Also write the result as JSON here."),
     ] = "",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Keep what the same command measured before it was cut off."),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
     *,
@@ -67,9 +84,10 @@ def bench(
     """Time models on devices, and score them there.
 
     Models are timed in turns, in their own process, every run kept; accuracy is computed here
-    from the outputs of the device.
+    from the outputs of the device, and outputs are compared with this machine's. Several devices
+    work side by side.
 
-    Example: edgeshrink bench small.tflite base.tflite --device desktop --data mnist.npz
+    Example: edgeshrink bench small.tflite base.tflite --device rpi4 --data mnist.npz
     """
     from edgeshrink.cli.benchtable import show_bench
     from edgeshrink.cli.progress import Watcher
@@ -87,11 +105,16 @@ def bench(
         models=tuple(map(Path, models)),
         devices=tuple(device or ("desktop",)),
         at=at,
+        connection={"config": ssh_config} if ssh_config else {},
+        resume=resume,
         plan=replace(
             RULES[options.rules],
             threads=options.threads,
             delegate=options.delegate,
             profile=options.profile,
+            energy=options.energy,
+            affinity=options.affinity,
+            cool_down=options.cool_down,
         ),
         data=data,
         preprocess=preprocess,
@@ -109,6 +132,7 @@ def bench(
     else:
         show_bench(report, to=console())
     if report.lost:
+        typer.echo("hint:  the same command with --resume goes on from here", err=True)
         raise typer.Exit(3)
     if any(result.failure for result in report.results):
         raise typer.Exit(1)

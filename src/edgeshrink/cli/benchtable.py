@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.cli import words
-from edgeshrink.cli.tables import Column, show, write
+from edgeshrink.cli.tables import Column, left, show, write
 from edgeshrink.cli.words import NONE
 
 if TYPE_CHECKING:
@@ -17,34 +17,54 @@ if TYPE_CHECKING:
     from edgeshrink.measure import Measurement
 
 
+EMULATED = "emulated"
+
+
 def show_bench(report: BenchReport, *, to: Console) -> None:
     """Print a row for each model on each device, what it was measured with, and notes."""
     results = report.results
     several = len({result.device for result in results}) > 1
-    names = [f"{_name(r)} @ {r.device}" if several else _name(r) for r in results]
+    names = [_named(result, several) for result in results]
     show(Column("model", names), _columns(results), to=to)
     to.print()
     said: dict[str, None] = {}  # an ordered set
     for result in results:
         if found := result.measurement:
             said.setdefault(setting(found), None)
-            for name, text in _remarks(_name(result), found):
-                said.setdefault(f"{name}: {text}", None)
+            for text in (*result.notes, *_remarks(found)):
+                said.setdefault(f"{_named(result, several)}: {text}", None)
+            if result.host_error is not None:
+                said.setdefault(
+                    f"{_named(result, several)}: its outputs there differ from this machine's by "
+                    f"{words.percent(result.host_error, 2)} of their range at most",
+                    None,
+                )
         if result.failure:
-            said.setdefault(f"{_name(result)} on {result.device}: {result.failure.reason}", None)
+            said.setdefault(f"{_named(result, True)}: {result.failure.reason}", None)
     for line in (*said, *report.notes):
         write(line, to=to, lead="– ")
     for result in results:
         if result.measurement and result.measurement.operators:
-            _operators(_name(result), result.measurement, to)
+            _operators(_named(result, several), result.measurement, to)
 
 
-def _name(result: BenchResult) -> str:
-    return Path(result.model).name
+def _named(result: BenchResult, several: bool) -> str:
+    name = Path(result.model).name
+    return f"{name} @ {result.device}" if several else name
 
 
 def _columns(results: Sequence[BenchResult]) -> list[Column]:
     def timed(read: Callable[[Measurement], str]) -> list[str]:
+        return [
+            NONE
+            if not r.measurement
+            else EMULATED
+            if r.measurement.device.emulated
+            else read(r.measurement)
+            for r in results
+        ]
+
+    def told(read: Callable[[Measurement], str]) -> list[str]:
         return [read(r.measurement) if r.measurement else NONE for r in results]
 
     milliseconds, scores = words.milliseconds, [r.scores[0] if r.scores else None for r in results]
@@ -60,7 +80,9 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
         Column("first", timed(lambda m: milliseconds(m.first_ms))),
         Column("load", timed(lambda m: milliseconds(m.load_ms))),
         Column("valid", timed(lambda m: "yes" if m.valid else "NO")),
-        Column("memory", timed(lambda m: words.size(m.peak_memory_bytes)), 1),
+        Column("memory", told(lambda m: words.size(m.peak_memory_bytes)), 1),
+        Column("arena", told(lambda m: words.size(m.arena_bytes)), 1),
+        Column("energy", told(_energy), 1),
         Column(
             metric,
             [words.score(s) + m if s else NONE for s, m in zip(scores, marks, strict=True)],
@@ -75,33 +97,46 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
     ]
 
 
+def _energy(found: Measurement) -> str:
+    return f"{words.digits(found.energy.millijoules)} mJ" if found.energy else NONE
+
+
 def setting(found: Measurement) -> str:
     """Return what a measurement was made with, in a line."""
     device, plan = found.device, found.plan
-    machine = device.cpu or device.machine
+    machine = device.adapter or device.cpu or device.machine
     runtime = f"{device.runtime} {device.runtime_version}".strip()
     return (
         f"{device.name}: {', '.join(filter(None, (machine, device.system, runtime)))}; "
-        f"threads: {found.threads}, delegate: {found.delegate}, rules: {plan.rules} "
-        f"(compared at {'the median' if plan.percentile == 50 else f'p{plan.percentile}'})"
+        f"threads: {found.threads}, delegate: {found.delegate}, "
+        + (
+            f"EMULATED ({device.emulated}): its times are not shown"
+            if device.emulated
+            else f"rules: {plan.rules} "
+            f"(compared at {'the median' if plan.percentile == 50 else f'p{plan.percentile}'})"
+        )
     )
 
 
-def _remarks(name: str, found: Measurement) -> list[tuple[str, str]]:
-    said = [(name, note) for note in found.notes]
-    if not found.valid:
+def _remarks(found: Measurement) -> list[str]:
+    if found.energy:
+        idle = found.energy.idle_watts
+        rest = "" if idle is None else f", {words.digits(idle)} W at rest"
+        power = f"energy by {found.energy.source}, over {found.energy.seconds:.0f} s{rest}"
+    said = [*([power] if found.energy else []), *found.notes]
+    said += [f"not valid: {reason}" for reason in found.disturbed]
+    if not found.valid and not found.disturbed and not found.device.emulated:
         said.append(
-            (
-                name,
-                f"not valid under the rules {found.plan.rules!r}: {len(found.samples_ns):,} runs "
-                f"in {words.digits(sum(found.samples_ns) / 1e9)} s, where {found.plan.runs:,} "
-                f"runs and {found.plan.seconds:g} s are asked for",
-            )
+            f"not valid under the rules {found.plan.rules!r}: {found.runs:,} runs "
+            f"in {words.digits(found.counted_seconds)} s, where {found.plan.runs:,} "
+            f"runs and {found.plan.seconds:g} s are asked for"
         )
     return said
 
 
 def _operators(name: str, found: Measurement, to: Console) -> None:
+    if found.device.emulated:
+        return
     to.print()
     ordered = sorted(found.operators, key=lambda operator: -operator.milliseconds)
     show(
@@ -109,6 +144,7 @@ def _operators(name: str, found: Measurement, to: Console) -> None:
         [
             Column("time", [words.milliseconds(operator.milliseconds) for operator in ordered]),
             Column("share", [words.percent(operator.share) for operator in ordered]),
+            left("layer", [operator.layer or NONE for operator in ordered]),
             Column("calls", [f"{operator.calls:,}" for operator in ordered]),
         ],
         to=to,

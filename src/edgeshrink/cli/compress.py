@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single, typed, warn
+from edgeshrink.cli.base import (
+    At,
+    Debug,
+    Devices,
+    Json,
+    SshConfig,
+    print_json,
+    registry,
+    single,
+    typed,
+    warn,
+)
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
@@ -59,15 +70,9 @@ def compress(
             help="What the model expects: none, scale=1/255, mean=…,std=…, or module:function.",
         ),
     ] = "none",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Device that the result is for, and is timed on.")
-    ] = "desktop",
-    at: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="Where the device is, instead of its profile's address."
-        ),
-    ] = "",
+    device: Devices = None,
+    at: At = "",
+    ssh_config: SshConfig = "",
     recipe: Annotated[
         str, typer.Option(metavar="FILE", help="Steps from a TOML file, in its order.")
     ] = "",
@@ -147,8 +152,9 @@ def compress(
         data=data,
         preprocess=preprocess,
         calibration=settings.calibration,
-        device=device,
+        devices=tuple(device or ("desktop",)),
         at=at,
+        connection={"config": ssh_config} if ssh_config else {},
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
@@ -176,12 +182,12 @@ def compress(
         print_json(report.as_dict())
     else:
         show_report(report, to=console(), files=written(request.out))
+    if report.ledger.lost:
+        raise typer.Exit(3)
     if report.failed:
         typer.echo(f"error: {report.failed}", err=True)
-        typer.echo(
-            f"hint:  {report.output} is kept; pass --data to fine-tune, and to measure accuracy",
-            err=True,
-        )
+        advice = "" if data else "; pass --data to fine-tune, and to measure accuracy"
+        typer.echo(f"hint:  {report.output} is kept{advice}", err=True)
         raise typer.Exit(4)
 
 
@@ -234,7 +240,7 @@ def as_dict(planned: Planned) -> dict[str, Any]:
     return {
         "model": str(planned.request.model),
         "output": str(planned.request.out),
-        "device": planned.profile.name,
+        "devices": [device.name for device in planned.devices],
         "data": planned.data.counts() if planned.data else {},
         "recipe": planned.recipe.to_toml(),
         "steps": [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.engine import Planned
-    from edgeshrink.ledger import Ledger, Row
+    from edgeshrink.ledger import Ledger, OnDevice, Row
     from edgeshrink.method import Training
     from edgeshrink.report import Report
 
@@ -24,7 +24,8 @@ def show_plan(planned: Planned, *, to: Console) -> None:
     """Print what will be done, step by step, with what each step can and cannot change."""
     request = planned.request
     data = _data(planned)
-    write(f"{request.model} → {request.out} for {planned.profile.name}, {data}", to=to)
+    names = ", ".join(device.name for device in planned.devices)
+    write(f"{request.model} → {request.out} for {names}, {data}", to=to)
     for number, planned_step in enumerate(planned.steps, 1):
         said = str(planned_step.step)
         if planned_step.training is not None and (how := training(planned_step.training)):
@@ -91,7 +92,6 @@ def _joined(one: Column, other: Column) -> Column:
 
 
 def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
-    latencies = [row.latency for row in rows]
     metric = next((row.score.metric for row in ledger.rows if row.score), "score")
     marks = [" *" if row.significant else "" for row in rows]
     return [
@@ -115,15 +115,53 @@ def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
             [words.percent(row.agreement.share) if row.agreement else NONE for row in rows],
             1,
         ),
+        *(column for device in ledger.devices for column in _on_device(ledger, rows, device)),
+        Column("took", ["reused" if r.reused else words.duration(r.seconds) for r in rows], 1),
+    ]
+
+
+def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]:
+    """Return what a device said; one that is not the only one is named in each head."""
+    beside = f" {device}" if len(ledger.devices) > 1 else ""
+    said = [row.at(device) for row in rows]
+
+    def latency(one: OnDevice | None) -> str:
+        if one is None or one.latency is None:
+            return (
+                ("emulated" if one.emulated else "failed" if one.failure else NONE) if one else NONE
+            )
+        return words.milliseconds(one.latency.median_ms)
+
+    # accuracy is told again only where a device other than this machine computed it
+    away = [one if one and one.host_error is not None else None for one in said]
+    return [
+        Column(f"latency{beside}", [latency(one) for one in said], 1),
         Column(
-            "latency", [words.milliseconds(it.median_ms) if it else NONE for it in latencies], 1
-        ),
-        Column(
-            "±",
-            [words.milliseconds(it.standard_error_ms) if it else NONE for it in latencies],
+            f"±{beside}",
+            [
+                words.milliseconds(one.latency.standard_error_ms) if one and one.latency else NONE
+                for one in said
+            ],
             1,
         ),
-        Column("took", ["reused" if r.reused else words.duration(r.seconds) for r in rows], 1),
+        Column(
+            f"memory{beside}",
+            [words.size(one.arena_bytes or one.memory_bytes) if one else NONE for one in said],
+            1,
+        ),
+        Column(
+            f"energy{beside}",
+            [
+                f"{words.digits(one.energy.millijoules)} mJ" if one and one.energy else NONE
+                for one in said
+            ],
+            1,
+        ),
+        Column(
+            f"score there{beside}",
+            [words.score(one.score) if one and one.score else NONE for one in away],
+            1,
+        ),
     ]
 
 
@@ -164,12 +202,21 @@ def summary(report: Report) -> str:
             else f"cosine to the base's outputs {final.agreement.cosine:.4f} on "
             f"{final.agreement.samples:,} {made_up}"
         )
-    before, after = ledger.base_latency, final.latency
-    if before and after:
-        valid = "" if before.valid and after.valid else "; too few runs to be valid"
-        lines.append(
-            f"{words.milliseconds(before.median_ms)} as float .tflite, "
-            f"{words.milliseconds(after.median_ms)} now, median on {after.device}, "
-            f"threads: {after.threads}{valid}"
-        )
-    return "\n".join(lines)
+    lines += [_on_one_device(ledger, one) for one in final.on]
+    return "\n".join(filter(None, lines))
+
+
+def _on_one_device(ledger: Ledger, one: OnDevice) -> str:
+    """Return what the result does on a device, in a line."""
+    if one.emulated:
+        same = f"; its score there: {words.score(one.score)}" if one.score else ""
+        return f"{one.device}: {one.emulated}, so that times measured on it are not shown{same}"
+    before, after = ledger.base_latency(one.device), one.latency
+    if before is None or after is None:
+        return ""
+    valid = "" if before.valid and after.valid else "; not valid"
+    return (
+        f"{words.milliseconds(before.median_ms)} as float .tflite, "
+        f"{words.milliseconds(after.median_ms)} now, median on {one.device}, "
+        f"threads: {after.threads}{valid}"
+    )

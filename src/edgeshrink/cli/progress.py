@@ -31,6 +31,7 @@ class Watcher:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._place = ""
+        self._devices: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -71,6 +72,15 @@ class Watcher:
         self._draw(f"{self._place}{step}" if step else "edgeshrink", fraction, note)
 
     @hookimpl
+    def edgeshrink_device_progress(self, device: str, fraction: float, note: str) -> None:
+        """Show how much a device has done, on a line of its own."""
+        if self._bar is None:
+            return
+        if device not in self._devices:
+            self._devices[device] = self._bar.add_task(device or "this machine", total=1.0, note="")
+        self._bar.update(self._devices[device], completed=fraction, note=note)
+
+    @hookimpl
     def edgeshrink_step_finished(
         self, step: Method, artifact: Artifact, seconds: float, reused: bool
     ) -> None:
@@ -85,10 +95,12 @@ class Watcher:
         reason = getattr(result, "reason", None)
         if reason is not None:
             self._line(f"{model} on {result.device}: not measured: {reason}")
+        elif result.device.emulated:
+            self._line(f"{model} on {result.device.name}: runs ({result.device.emulated})")
         else:
             self._line(
                 f"{model} on {result.device.name}: {words.milliseconds(result.median_ms)} "
-                f"(median of {len(result.samples_ns):,} runs)"
+                f"(median of {result.runs:,} runs)"
             )
 
     def _draw(self, what: str, fraction: float, note: str) -> None:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgeshrink import data as datasets
-from edgeshrink import modelfile, profile
+from edgeshrink import modelfile
 from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.data import Dataset
 from edgeshrink.engine.compressing import VERSIONED
+from edgeshrink.engine.farm import Farm, Observed
+from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.planning import described
 from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
-from edgeshrink.engine.sessions import open_session
-from edgeshrink.errors import DataError, EdgeshrinkError, ModelError, TargetError, UsageError
+from edgeshrink.engine.sessions import chosen, hosting
+from edgeshrink.engine.signature import Signature
+from edgeshrink.errors import DataError, ModelError
 from edgeshrink.judge import Judge, Outputs, Samples, samples_of
-from edgeshrink.measure import Failure, Measurement
-from edgeshrink.metric import Score
 from edgeshrink.part import task_of
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
 from edgeshrink.workspace import version_of
-
-if TYPE_CHECKING:
-    from edgeshrink.data import Dataset
 
 
 def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
     """Measure every model on every device; a device that is lost does not end the sweep.
+
+    What was measured before a device was lost is kept; the same request with `resume` goes on.
 
     Raises:
         UsageError: a model, device or metric does not exist.
@@ -41,62 +42,55 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
                 f"bench takes .tflite files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
-    devices = [profile.find(name, plugins.profile_folders) for name in request.devices]
-    if request.at and len(devices) > 1:
-        raise UsageError("--at goes with one --device")
-    data = None
-    if request.data:
-        data = _bench_data(request, plugins)
-    results: list[BenchResult] = []
-    notes = list(data.notes) if data else []
-    with tempfile.TemporaryDirectory(prefix="edgeshrink-") as scratch:
+    devices = chosen(request.devices, request.at, request.connection, plugins)
+    models = [Artifact(path, Kind.TFLITE) for path in request.models]
+    data = _data(request, plugins) if request.data else None
+    kept = Kept.of(
+        {
+            "models": [model.digest for model in models],
+            "devices": [asdict(device) for device in devices],
+            "plan": asdict(request.plan),
+            "data": data.digest if data else None,
+        }
+    )
+    if not request.resume:
+        kept.forget()
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeshrink-")))
+        session = stack.enter_context(hosting(plugins))
         samples = None
         if data is not None:
             if data.test is None:
                 raise DataError(f"{request.data} has no test samples to measure accuracy on")
-            names = _flat(request.models[0]).output_names
-            samples = samples_of(data, data.test, "test", Path(scratch), names)
-        for device in devices:
-            chosen = replace(device, address=request.at or device.address)
-            results += _bench_device(chosen, request, samples, Path(scratch), plugins)
-    versions = {name: version_of(name) for name in VERSIONED}
-    return BenchReport(tuple(results), tuple(notes), request.command, described(data), versions)
-
-
-@dataclass(frozen=True)
-class _Signature:
-    inputs: dict[str, tuple[int, ...]]
-    types: dict[str, str]
-    outputs: dict[str, tuple[int, ...]]
-
-    @property
-    def output_names(self) -> list[str]:
-        return list(self.outputs)
-
-
-def _flat(path: Path) -> _Signature:
-    """Return the inputs and outputs of a .tflite by the names that its signature gives them."""
-    from edgeshrink.nn.flat import read
-
-    flat = read(path.read_bytes())
-    first = [t for t in flat.tensors if t.subgraph == 0]
-    by_index = {t.index: t for t in first}
-    if flat.signatures:
-        signature = flat.signatures[0]
-        ins = {n: by_index[i] for n, i in signature.inputs.items()}
-        outs = {n: by_index[i] for n, i in signature.outputs.items()}
-    else:
-        ins, outs = {t.name: t for t in flat.inputs}, {t.name: t for t in flat.outputs}
-    return _Signature(
-        {n: t.shape for n, t in ins.items()},
-        # a quantized input still takes real values: the runner quantizes them
-        {n: "float32" if t.scales else t.dtype for n, t in ins.items()},
-        {n: t.shape for n, t in outs.items()},
+            names = list(Signature.read(request.models[0]).outputs)
+            samples = samples_of(data, data.test, "test", scratch, names)
+        judge = Judge(
+            session,
+            scratch / "host",
+            plugins.metrics,
+            record=request.metric,
+            classes=samples is not None and _tells_classes(samples),
+            progress=lambda fraction, note: None,
+        )
+        farm = Farm(devices, request.plan, plugins, lambda: judge, kept)
+        found = farm.observe(models, samples, scratch)
+        results = tuple(
+            result for device in devices for result in _judged(found[device.name], samples, judge)
+        )
+    report = BenchReport(
+        results,
+        tuple(data.notes) if data else (),
+        request.command,
+        described(data),
+        {name: version_of(name) for name in VERSIONED},
     )
+    if not report.lost:
+        kept.forget()
+    return report
 
 
-def _bench_data(request: BenchRequest, plugins: Plugins) -> Dataset:
-    first = _flat(request.models[0])
+def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
+    first = Signature.read(request.models[0])
     data = datasets.load(
         request.data,
         preprocess=request.preprocess,
@@ -105,85 +99,36 @@ def _bench_data(request: BenchRequest, plugins: Plugins) -> Dataset:
     return data.for_model(first.inputs, first.outputs, first.types)
 
 
-def _bench_device(
-    device: DeviceProfile,
-    request: BenchRequest,
-    samples: Samples | None,
-    scratch: Path,
-    plugins: Plugins,
-) -> list[BenchResult]:
-    """Return the results of all models on one device."""
-    models = list(request.models)
-    threads = request.plan.threads or device.threads
-    try:
-        with open_session(device, plugins) as session:
-            timed = session.time(models, replace(request.plan, threads=threads))
-            for result in timed:
-                plugins.hook.edgeshrink_measured(result=result)
-            judge = Judge(
-                session,
-                scratch / "outputs" / device.name,
-                plugins.metrics,
-                record=request.metric,
-                classes=samples is not None and _tells_classes(samples),
-                progress=lambda fraction, note: plugins.hook.edgeshrink_step_progress(
-                    step=None, fraction=fraction, note=note
-                ),
-            )
-            return _judged(models, timed, device, samples, judge)
-    except TargetError as error:
-        lost = [Failure(str(model), device.name, str(error), lost=True) for model in models]
-        return [_result(m, device, f, ()) for m, f in zip(models, lost, strict=True)]
-
-
 def _tells_classes(samples: Samples) -> bool:
     return any(task_of(labels) != "regression" for labels in samples.labels.values())
 
 
 def _judged(
-    models: list[Path],
-    timed: list[Measurement | Failure],
-    device: DeviceProfile,
-    samples: Samples | None,
-    judge: Judge,
+    observed: Sequence[Observed], samples: Samples | None, judge: Judge
 ) -> list[BenchResult]:
+    """Return the results of one device, each compared with that of its first model."""
     results: list[BenchResult] = []
     base: Outputs | None = None
-    for model, measured in zip(models, timed, strict=True):
-        outputs: Outputs | None = None
-        if samples is not None and isinstance(measured, Measurement):
-            try:
-                outputs = judge.outputs(Artifact(model, Kind.TFLITE), samples, lambda: None)
-            except TargetError:
-                raise
-            except EdgeshrinkError as error:
-                measured = Failure(str(model), device.name, str(error))
-        scores = judge.scores(outputs, samples) if outputs and samples else ()
-        result = _result(model, device, measured, scores)
-        if outputs and samples and base is not None:
-            result = replace(
-                result,
-                p_value=judge.p_value(base, outputs, samples),
-                agreement=judge.agreement(base, outputs, samples),
-            )
-        base = outputs if base is None else base
+    for one in observed:
+        result = BenchResult(
+            str(one.model.path),
+            one.device.name,
+            one.model.size_bytes,
+            one.model.compressed_bytes,
+            one.measurement if one.failure is None else None,
+            one.failure,
+            host_error=one.host_error,
+            notes=one.notes,
+        )
+        if samples is not None and one.outputs is not None:
+            result = replace(result, scores=judge.scores(one.outputs, samples))
+            if base is None:
+                base = one.outputs
+            else:
+                result = replace(
+                    result,
+                    p_value=judge.p_value(base, one.outputs, samples),
+                    agreement=judge.agreement(base, one.outputs, samples),
+                )
         results.append(result)
     return results
-
-
-def _result(
-    model: Path,
-    device: DeviceProfile,
-    measured: Measurement | Failure,
-    scores: tuple[Score, ...],
-) -> BenchResult:
-    artifact = Artifact(model, Kind.TFLITE)
-    return BenchResult(
-        str(model),
-        device.name,
-        artifact.size_bytes,
-        artifact.compressed_bytes,
-        measured if isinstance(measured, Measurement) else None,
-        measured if isinstance(measured, Failure) else None,
-        scores,
-    )

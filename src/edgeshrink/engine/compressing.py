@@ -5,25 +5,34 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from edgeshrink import snippet
 from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.engine import fits
+from edgeshrink.engine.farm import Farm, Observed
+from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned, PlannedStep, described
 from edgeshrink.engine.samplesets import SampleSets
-from edgeshrink.engine.sessions import host_profile, import_tensorflow, open_session
+from edgeshrink.engine.sessions import (
+    host_profile,
+    import_tensorflow,
+    is_host,
+    open_session,
+)
 from edgeshrink.engine.stages import Stages
 from edgeshrink.errors import DataError
 from edgeshrink.judge import Judge, Outputs, near_chance
-from edgeshrink.ledger import Latency, Ledger, Row, observations
+from edgeshrink.ledger import Latency, Ledger, OnDevice, Row, observations
 from edgeshrink.measure import DeviceInfo, Failure, Measurement
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
 from edgeshrink.plugins import Plugins
+from edgeshrink.profile import DeviceProfile
 from edgeshrink.report import Report, json_text
 from edgeshrink.runtime import Session
 from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
@@ -42,13 +51,14 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     """
     workspace = Workspace(planned.request.run_folder)
     with workspace.locked(), contextlib.ExitStack() as stack:
+        devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
         if planned.request.out.suffix == ".tflite":
             converter.shared.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
-        host = stack.enter_context(open_session(host_profile(planned.profile), plugins))
-        return _Compression(planned, plugins, workspace, scratch, host).report()
+        host = stack.enter_context(open_session(host_profile(), plugins))
+        return _Compression(planned, plugins, workspace, scratch, host, devices).report()
 
 
 class _Compression:
@@ -61,16 +71,18 @@ class _Compression:
         workspace: Workspace,
         scratch: Path,
         host: Session,
+        devices: Mapping[str, DeviceInfo | None],
     ) -> None:
+        self.devices = dict(devices)
+        self.scratch = scratch
         self.planned, self.plugins, self.workspace = planned, plugins, workspace
         self.notes: list[str] = []
-        self.device_info: DeviceInfo | None = None
         self.counts: dict[str, tuple[int, int, int]] = {}
         own = partial(self.progress, None)
         self.models = Models(planned, plugins, scratch)
         self.sets = SampleSets(planned, self.models, scratch, own)
         self.judge = Judge(
-            host,
+            lambda: host,
             workspace.folder / "outputs",
             plugins.metrics,
             record=planned.request.metric,
@@ -88,7 +100,6 @@ class _Compression:
     def timed(self, models: list[Path]) -> list[Measurement | Failure]:
         """Return a measurement or failure on the device for each .tflite, interleaved."""
         with open_session(self.planned.profile, self.plugins) as session:
-            self.device_info = session.facts()
             plan = replace(self.planned.request.bench, threads=self.planned.profile.threads)
             results = session.time(models, plan)
         for result in results:
@@ -152,46 +163,84 @@ class _Compression:
 
     def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
         """Return the ledger's rows: the base, the base converted, and each step."""
-        paths = self.timeable(chain, reference)
-        times: dict[Path, Measurement | Failure] = {}
-        if paths:
-            self.progress(None, 0.0, f"timing on {self.planned.profile.name}")
-            times = dict(zip(paths, self.timed(paths), strict=True))
+        found = self.observed(self.timeable(chain, reference))
         base = self.outputs(self.planned.base)
-        rows = [self.row(chain[0], "base", base, None)]
+        rows = [self.row(chain[0], "base", base, ())]
         beside = []
         if reference is not None:
             name = f"base as {reference.artifact.made_by}"
-            beside = [self.row(reference, name, base, times[reference.artifact.path])]
-        uncompressed = beside[0].latency if beside else None
+            beside = [self.row(reference, name, base, found[reference.artifact.digest])]
+        uncompressed = beside[0] if beside else None
         for stage in chain[1:]:
-            timed = times.get(stage.artifact.path)
-            row = self.row(stage, stage.artifact.made_by, base, timed)
+            said_there = found.get(stage.artifact.digest, ())
+            row = self.row(stage, stage.artifact.made_by, base, said_there)
             said = observations(row, rows[-1], uncompressed)
             rows.append(replace(row, notes=(*row.notes, *said)))
         return (rows[0], *beside, *rows[1:])
 
-    def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Path]:
+    def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
+        """Return what each device said of each file, by the file's digest."""
+        if not files:
+            return {}
+        kept = Kept(self.workspace.folder / "devices", self.judge.folder)
+        plan, devices = self.planned.request.bench, self.planned.devices
+        farm = Farm(devices, plan, self.plugins, lambda: self.judge, kept)
+        judged = self.sets.judged
+        found = farm.observe(files, judged, self.scratch)
+        for name, said in found.items():
+            measured = (o.measurement for o in said if o.measurement)
+            self.devices[name] = next((m.device for m in measured), self.devices[name])
+        if not any(o.failure and o.failure.lost for said in found.values() for o in said):
+            kept.forget()
+        return {
+            file.digest: tuple(found[device.name][place] for device in devices)
+            for place, file in enumerate(files)
+        }
+
+    def on_device(self, observed: Observed) -> OnDevice:
+        """Return what a device said of a stage, as the ledger keeps it."""
+        name, timed = observed.device.name, observed.measurement
+        if observed.failure is not None:
+            failure = observed.failure
+            return OnDevice(name, failure=failure.reason, lost=failure.lost)
+        assert timed is not None
+        outputs = observed.outputs
+        scores = self.judge.scores(outputs, self.sets.judged) if outputs else ()
+        return OnDevice(
+            name,
+            None if timed.device.emulated else _latency(timed),
+            timed.peak_memory_bytes,
+            timed.arena_bytes,
+            scores[0] if scores else None,
+            observed.host_error,
+            timed.energy,
+            timed.device.emulated,
+        )
+
+    def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Artifact]:
         """Return the .tflite files to time: not those that the next step computes alike."""
-        files = [reference.artifact.path] if reference else []
+        files = [reference.artifact] if reference else []
         followed = [*self.planned.steps[1:], None]
         for stage, after in zip(chain[1:], followed, strict=True):
             alike = after is not None and "outputs" in after.step.keeps
             if stage.artifact.kind is Kind.TFLITE and not alike:
-                files.append(stage.artifact.path)
+                files.append(stage.artifact)
         return files
 
-    def row(
-        self, stage: Stage, name: str, base: Outputs, timed: Measurement | Failure | None
-    ) -> Row:
+    def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
         """Return the verdict on one stage."""
         artifact, samples = stage.artifact, self.sets.judged
         self.progress(None, 0.0, f"judging {name}")
         outputs = self.outputs(artifact)
         parameters, nonzeros, macs = self.count(artifact)
         notes = list(stage.notes)
-        if isinstance(timed, Failure):
-            notes.append(f"not timed on {timed.device}: {timed.reason}")
+        for one in observed:
+            if one.failure is not None:
+                notes.append(f"not measured on {one.device.name}: {one.failure.reason}")
+            notes += [f"on {one.device.name}: {note}" for note in one.notes]
+            if one.measurement is not None:
+                doubts = one.measurement.disturbed
+                notes += [f"on {one.device.name}, not valid: {doubt}" for doubt in doubts]
         is_base = artifact is self.planned.base
         weighed = self.models.weighed_base if is_base else artifact
         file = artifact.path
@@ -209,7 +258,7 @@ class _Compression:
             scores=self.judge.scores(outputs, samples),
             p_value=None if is_base else self.judge.p_value(base, outputs, samples),
             agreement=None if is_base else self.judge.agreement(base, outputs, samples),
-            latency=_latency(timed, self.planned.profile.name),
+            on=tuple(map(self.on_device, observed)),
             seconds=stage.seconds,
             reused=stage.reused,
             facts={k: v for k, v in artifact.facts.items() if k not in hidden},
@@ -246,14 +295,13 @@ class _Compression:
             output=str(out),
             command=request.command,
             recipe=recipe,
-            device=self.planned.profile.name,
-            device_info=self.device_info,
+            devices=self.devices,
             data=described(data),
             ledger=Ledger(rows),
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
             versions={name: version_of(name) for name in VERSIONED},
-            failed=doubts(rows[-1]),
+            failed=doubts(rows[-1]) or unfit(final, self.planned.devices),
         )
         write_bytes(out, final.path.read_bytes())
         for artifact in reversed([*_lineage(final)]):
@@ -289,15 +337,32 @@ def doubts(final: Row) -> str:
     )
 
 
-def _latency(timed: Measurement | Failure | None, device: str) -> Latency | None:
-    if not isinstance(timed, Measurement):
+def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
+    """Return why a device cannot run the result, or nothing."""
+    if final.kind is not Kind.TFLITE:
+        return ""
+    from edgeshrink.nn.flat import read
+
+    flat = read(final.path.read_bytes())
+    return "; ".join(reason for device in devices for reason in fits.problems(flat, device))
+
+
+def _reached(device: DeviceProfile, plugins: Plugins) -> DeviceInfo | None:
+    """Return what a device says of itself, before any work: one that is not there ends it now."""
+    if is_host(device):
         return None
+    plugins.hook.edgeshrink_device_progress(device=device.name, fraction=0.0, note="connecting")
+    with open_session(device, plugins) as session:
+        return session.facts()
+
+
+def _latency(timed: Measurement) -> Latency:
     return Latency(
-        device,
+        timed.device.name,
         timed.median_ms,
         timed.p90_ms,
         timed.standard_error_ms,
-        len(timed.samples_ns),
+        timed.runs,
         timed.threads,
         timed.valid,
     )

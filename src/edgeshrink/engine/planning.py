@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink import data as datasets
-from edgeshrink import modelfile, profile
+from edgeshrink import modelfile
 from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.engine.sessions import chosen
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.measure import RULES, BenchPlan
 from edgeshrink.method import Method, Need, Plan, Training
@@ -37,8 +38,9 @@ class Request:
         data: a data set, as `edgeshrink.data.load` reads it; empty for none.
         preprocess: what is done to samples before the model sees them.
         calibration: samples that calibrate activations.
-        device: name or path of a profile.
-        at: the device's address, in place of the profile's.
+        devices: names or paths of profiles; the result is for the first, and measured on all.
+        at: the address of the one device, in place of its profile's.
+        connection: options of targets, over those of the profiles.
         run: the run folder; None puts it beside `out`.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
@@ -56,8 +58,9 @@ class Request:
     data: str = ""
     preprocess: str = "none"
     calibration: int = 200
-    device: str = "desktop"
+    devices: tuple[str, ...] = ("desktop",)
     at: str = ""
+    connection: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = None
     force: bool = False
     unsafe: bool = False
@@ -89,11 +92,16 @@ class Planned:
     request: Request
     base: Artifact
     facts: modelfile.ModelFacts
-    profile: DeviceProfile
+    devices: tuple[DeviceProfile, ...]
     recipe: Recipe
     data: Dataset | None
     steps: tuple[PlannedStep, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """The device that the result is for."""
+        return self.devices[0]
 
 
 def plan(request: Request, plugins: Plugins) -> Planned:
@@ -118,8 +126,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
         )
     )
-    device = profile.find(request.device, plugins.profile_folders)
-    device = replace(device, address=request.at or device.address)
+    devices = chosen(request.devices, request.at, request.connection, plugins)
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
@@ -142,7 +149,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         double = datasets.warn_double_scaling(found, data.preprocess)
         warnings += [double] if double else []
     steps = tuple(
-        _planned_step(place, recipe, found, data, device) for place in range(len(recipe.steps))
+        _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
     base = Artifact(
         request.model,
@@ -152,7 +159,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             "input_shapes": {k: list(v) for k, v in request.input_shapes.items()},
         },
     )
-    return Planned(request, base, found, device, recipe, data, steps, tuple(warnings))
+    return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings))
 
 
 def _produced(out: Path) -> Kind:
@@ -224,7 +231,7 @@ def _planned_step(
     recipe: Recipe,
     found: modelfile.ModelFacts,
     data: Dataset | None,
-    device: DeviceProfile,
+    devices: Sequence[DeviceProfile],
 ) -> PlannedStep:
     step = recipe.steps[place]
     missing = [name for name in step.requires if not version_of(name)]
@@ -234,11 +241,14 @@ def _planned_step(
         )
     if step.data is Need.REQUIRED and data is None:
         raise UsageError(f"{step.name} needs data", hint="pass --data")
-    around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
     training = None
     if step.training is not None and data is not None and data.train is not None:
         training = _settled(recipe.resolved(step), found, data)
-    return PlannedStep(step, training, tuple(step.check(around)))
+    notes: dict[str, None] = {}  # an ordered set: most is true of all devices
+    for device in devices:
+        around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
+        notes |= dict.fromkeys(step.check(around))
+    return PlannedStep(step, training, tuple(notes))
 
 
 def _settled(wanted: Training, found: modelfile.ModelFacts, data: Dataset) -> Training:

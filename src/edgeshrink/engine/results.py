@@ -15,11 +15,19 @@ from edgeshrink.report import SCHEMA
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """Models to measure, and where."""
+    """Models to measure, and where.
+
+    Attributes:
+        at: address of the one device, in place of its profile's.
+        connection: options of targets, over those of the profiles.
+        resume: take what an earlier, cut run of the same request has measured.
+    """
 
     models: tuple[Path, ...]
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
     plan: BenchPlan = RULES["quick"]
     data: str = ""
     preprocess: str = "none"
@@ -34,6 +42,9 @@ class BenchResult:
     Attributes:
         p_value: that its score differs from the first model's only by chance.
         agreement: with the first model, on the test samples.
+        host_error: greatest difference of the device's outputs from this machine's, over their
+            range; None where the device is this machine, or nothing could be compared.
+        notes: sentences.
     """
 
     model: str
@@ -45,6 +56,8 @@ class BenchResult:
     scores: tuple[Score, ...] = ()
     p_value: float | None = None
     agreement: Agreement | None = None
+    host_error: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

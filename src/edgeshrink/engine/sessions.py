@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgeshrink import profile
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
@@ -17,9 +20,16 @@ from edgeshrink.profile import DeviceProfile
 from edgeshrink.runtime import Session
 
 
-def host_profile(device: DeviceProfile) -> DeviceProfile:
+def is_host(device: DeviceProfile) -> bool:
+    """Return whether a device is this machine as `host_profile` runs it."""
+    host = host_profile()
+    keys = ("target", "runtime", "accelerator", "python", "connection", "options")
+    return all(getattr(device, key) == getattr(host, key) for key in keys)
+
+
+def host_profile() -> DeviceProfile:
     """Return this machine as a device: converted files are run here before they are believed."""
-    return DeviceProfile("host", runtime="litert", threads=device.threads)
+    return DeviceProfile("host", runtime="litert")
 
 
 @contextlib.contextmanager
@@ -30,6 +40,63 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
         UsageError: no plugin has the target or the runtime.
         TargetError: the device is unreachable.
     """
+    options, _ = checked(device, plugins)
+    kind, runtime = plugins.targets[device.target], plugins.runtimes[device.runtime]()
+    with (
+        kind.connect(device.address, options) as target,
+        runtime.open(target, target.folder(), device) as session,
+    ):
+        yield session
+
+
+@contextlib.contextmanager
+def hosting(plugins: Plugins) -> Iterator[Callable[[], Session]]:
+    """Yield what gives a session on this machine, opened when it is first asked for."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def session() -> Session:
+            return stack.enter_context(open_session(host_profile(), plugins))
+
+        yield session
+
+
+def chosen(
+    names: Sequence[str], at: str, connection: Mapping[str, Any], plugins: Plugins
+) -> tuple[DeviceProfile, ...]:
+    """Return the devices of a request, checked as far as that goes without reaching them.
+
+    Args:
+        names: of profiles.
+        at: the address of the one device, in place of its profile's.
+        connection: options of targets, over those of the profiles.
+        plugins: with the targets and runtimes.
+
+    Raises:
+        UsageError: a name, an address, or an option is wrong.
+        ProfileError: what is inside a profile is wrong.
+    """
+    if at and len(names) > 1:
+        raise UsageError("--at goes with one --device")
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise UsageError(f"--device {doubled} is there twice")
+    found = []
+    for name in names:
+        device = profile.find(name, plugins.profile_folders)
+        device = profile.at(device, at) if at else device
+        device = replace(device, connection={**device.connection, **connection})
+        checked(device, plugins)
+        found.append(device)
+    return tuple(found)
+
+
+def checked(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:
+    """Return the options of a device's target and runtime, as their classes take them.
+
+    Raises:
+        UsageError: no plugin has the target or the runtime, or they have no such option.
+    """
     for part, name, known in (
         ("target", device.target, plugins.targets),
         ("runtime", device.runtime, plugins.runtimes),
@@ -39,14 +106,12 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
                 f"device {device.name!r} needs the {part} {name!r}, which no plugin has",
                 hint=near(name, known, otherwise="`edgeshrink plugins` lists what is installed"),
             )
-    kind = plugins.targets[device.target]
-    options: Any = build(kind.Options, device.connection, f"[connection] of {device.name}")
-    runtime = plugins.runtimes[device.runtime]()
-    with (
-        kind.connect(device.address, options) as target,
-        runtime.open(target, target.folder(), device) as session,
-    ):
-        yield session
+    target: Any = plugins.targets[device.target].Options
+    runtime: Any = plugins.runtimes[device.runtime].Options
+    return (
+        build(target, device.connection, f"[connection] of {device.name}"),
+        build(runtime, device.options, f"[options] of {device.name}"),
+    )
 
 
 def import_tensorflow(log: Path) -> None:

@@ -1,0 +1,285 @@
+"""Devices side by side: models are timed and run on each, and a dead device ends only itself."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from edgeshrink.artifact import Artifact
+from edgeshrink.engine import fits, proofs
+from edgeshrink.engine.keeping import Kept
+from edgeshrink.engine.sessions import is_host, open_session
+from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
+from edgeshrink.judge import Judge, Outputs, Samples
+from edgeshrink.measure import BenchPlan, Failure, Measurement
+from edgeshrink.plugins import Plugins
+from edgeshrink.profile import DeviceProfile
+from edgeshrink.runtime import Session
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one device said of one model.
+
+    Attributes:
+        measurement: None where there is a failure.
+        outputs: for the samples; None where there are none, or the runtime gives none.
+        host_error: greatest difference from this machine's outputs for the first samples, over
+            their range; None for this machine itself.
+        notes: sentences.
+    """
+
+    model: Artifact
+    device: DeviceProfile
+    measurement: Measurement | None = None
+    failure: Failure | None = None
+    outputs: Outputs | None = None
+    host_error: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a device is asked of a model, and what this machine answered.
+
+    Attributes:
+        samples: to run on the device.
+        outputs: of this machine for the first of them; None if it cannot run the model.
+        why: then the reason.
+        labelled: the samples are data, and the outputs are to be scored.
+    """
+
+    samples: Samples
+    outputs: Outputs | None
+    why: str = ""
+    labelled: bool = True
+
+
+class Farm:
+    """Measures models on several devices.
+
+    Args:
+        devices: none twice.
+        plan: how long models are timed; its threads override the profiles'.
+        plugins: with the targets and runtimes.
+        host: runs models on this machine, for comparison.
+        kept: what was measured before, and where it is kept.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[DeviceProfile],
+        plan: BenchPlan,
+        plugins: Plugins,
+        host: Callable[[], Judge],
+        kept: Kept,
+    ) -> None:
+        self._devices, self._plan, self._plugins = devices, plan, plugins
+        self._host, self._kept = host, kept
+        self._told, self._stopped = threading.Lock(), threading.Event()
+
+    def observe(
+        self, models: Sequence[Artifact], samples: Samples | None, folder: Path
+    ) -> dict[str, list[Observed]]:
+        """Return for each device's name what it said of each model, in their order.
+
+        Args:
+            models: .tflite files, timed in turns on each device.
+            samples: whose outputs are wanted; None compares on made-up inputs only.
+            folder: for files that may be removed afterwards.
+        """
+        expected: dict[str, Expected] = {}
+        if not all(is_host(device) for device in self._devices):
+            self._tell("", 0.0, "running the models here, to compare with")
+            expected = {m.digest: self._expected(m, samples, folder) for m in models}
+        away: list[list[DeviceProfile]] = []
+        here: list[list[DeviceProfile]] = []
+        for _, group in groupby(sorted(self._devices, key=_machine), key=_machine):
+            same = list(group)  # one machine: in turn
+            local = self._plugins.targets[same[0].target].here
+            (here if local else away).append(same)
+        found: dict[str, list[Observed]] = {}
+
+        def work(group: list[DeviceProfile]) -> None:
+            for device in group:
+                found[device.name] = self._on(device, models, samples, expected)
+
+        if len(away) > 1:
+            with ThreadPoolExecutor(len(away)) as pool:
+                futures = [pool.submit(work, group) for group in away]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    self._stopped.set()  # the others end at their next sign of life
+                    raise
+        else:
+            here = [*away, *here]
+        for devices in here:  # this machine's own times, undisturbed by its other work
+            work(devices)
+        return {device.name: found[device.name] for device in self._devices}
+
+    def _expected(self, model: Artifact, samples: Samples | None, folder: Path) -> Expected:
+        """Return what to ask of a model, with this machine's answer."""
+        try:
+            asked = samples or proofs.made_up(model, folder)
+            first = proofs.head(asked, folder / asked.digest[:16])
+        except EdgeshrinkError as error:
+            return Expected(Samples({}, {}, "", 0), None, str(error), labelled=False)
+        labelled = samples is not None
+        try:
+            return Expected(asked, self._host().outputs(model, first, _no_keras), "", labelled)
+        except EdgeshrinkError as error:
+            return Expected(asked, None, str(error), labelled)
+
+    def _on(
+        self,
+        device: DeviceProfile,
+        models: Sequence[Artifact],
+        samples: Samples | None,
+        expected: Mapping[str, Expected],
+    ) -> list[Observed]:
+        """Return what one device said of all models."""
+        found = {m.digest: self._kept.find(device, m) for m in models}
+        done: set[str] = set()
+        try:
+            with contextlib.ExitStack() as stack:
+                opened: list[Session] = []
+
+                def session() -> Session:  # a device with nothing left to do is not woken
+                    if not opened:
+                        self._tell(device.name, 0.0, "connecting")
+                        opened.append(stack.enter_context(open_session(device, self._plugins)))
+                    return opened[0]
+
+                self._time(device, models, found, session)
+                for model in models:
+                    observed = found[model.digest]
+                    if observed is not None and observed.measurement is not None:
+                        asked = expected.get(model.digest) or (
+                            Expected(samples, None) if samples else None
+                        )
+                        if asked:
+                            found[model.digest] = self._answered(device, observed, asked, session)
+                    done.add(model.digest)
+        except TargetError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            reason = f"{error}{hint}"
+            return [
+                observed
+                if (observed := found[m.digest]) and (observed.failure or m.digest in done)
+                else self._failed(device, m, reason, lost=True)
+                for m in models
+            ]
+        except EdgeshrinkError as error:  # the machine is there, its runtime is not
+            reason = f"{error} ({error.hint})" if error.hint else str(error)
+            return [found[m.digest] or self._failed(device, m, reason) for m in models]
+        return [observed for m in models if (observed := found[m.digest]) is not None]
+
+    def _time(
+        self,
+        device: DeviceProfile,
+        models: Sequence[Artifact],
+        found: dict[str, Observed | None],
+        session: Callable[[], Session],
+    ) -> None:
+        """Time the models that were not timed before, in turns."""
+        todo = []
+        for model in models:
+            if found[model.digest] is not None:
+                continue
+            reasons = self._refused(device, model)
+            if reasons:
+                found[model.digest] = self._failed(device, model, "; ".join(reasons))
+            else:
+                todo.append(model)
+        if not todo:
+            return
+        plan = replace(self._plan, threads=self._plan.threads or device.threads)
+        progress = self._progress(device)
+        progress(0.0, "timing")
+        results = session().time([m.path for m in todo], plan, progress)
+        lost = None
+        for model, result in zip(todo, results, strict=True):
+            with self._told:
+                self._plugins.hook.edgeshrink_measured(result=result)
+            if isinstance(result, Failure):
+                found[model.digest] = Observed(model, device, failure=result)
+                lost = result if result.lost else lost
+            else:
+                observed = Observed(model, device, result)
+                self._kept.keep(observed)
+                found[model.digest] = observed
+        if lost is not None:
+            raise TargetError(lost.reason)
+
+    def _refused(self, device: DeviceProfile, model: Artifact) -> list[str]:
+        from edgeshrink.nn.flat import read
+
+        try:
+            return list(fits.problems(read(model.path.read_bytes()), device))
+        except EdgeshrinkError as error:
+            return [str(error)]
+
+    def _answered(
+        self,
+        device: DeviceProfile,
+        observed: Observed,
+        asked: Expected,
+        session: Callable[[], Session],
+    ) -> Observed:
+        """Return the observation with the device's outputs, compared with this machine's."""
+        model, progress = observed.model, self._progress(device)
+        judge = Judge(session, self._kept.outputs(device), {}, classes=False, progress=progress)
+        try:
+            outputs = judge.outputs(model, asked.samples, _no_keras)
+        except NotImplementedError as error:
+            return replace(observed, notes=(*observed.notes, str(error)))
+        except TargetError:
+            raise
+        except EdgeshrinkError as error:
+            return self._failed(device, model, str(error))
+        wanted = outputs if asked.labelled else None
+        if is_host(device):
+            return replace(observed, outputs=wanted)
+        if asked.outputs is None:
+            note = f"its outputs were not compared with this machine's: {asked.why}"
+            return replace(observed, outputs=wanted, notes=(*observed.notes, note))
+        try:
+            difference = proofs.error(asked.outputs, outputs)
+        except VerificationError as problem:
+            return self._failed(device, model, f"the runtime there computes wrongly: {problem}")
+        return replace(observed, outputs=wanted, host_error=difference)
+
+    def _failed(
+        self, device: DeviceProfile, model: Artifact, reason: str, *, lost: bool = False
+    ) -> Observed:
+        failure = Failure(str(model.path), device.name, reason, lost)
+        with self._told:
+            self._plugins.hook.edgeshrink_measured(result=failure)
+        return Observed(model, device, failure=failure)
+
+    def _progress(self, device: DeviceProfile) -> Callable[[float, str], None]:
+        return lambda fraction, note: self._tell(device.name, fraction, note)
+
+    def _tell(self, device: str, fraction: float, note: str) -> None:
+        """Tell whoever watches; in a sweep that was interrupted, end this device's part."""
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        with self._told:
+            self._plugins.hook.edgeshrink_device_progress(
+                device=device, fraction=fraction, note=note
+            )
+
+
+def _machine(device: DeviceProfile) -> tuple[str, str]:
+    return device.target, device.address
+
+
+def _no_keras() -> None:
+    raise AssertionError("only .tflite files are run here")

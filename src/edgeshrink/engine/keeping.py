@@ -1,0 +1,72 @@
+"""What a sweep has measured so far, kept until it is whole, so that it can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.engine.sessions import is_host
+from edgeshrink.measure import Measurement
+from edgeshrink.report import json_text
+from edgeshrink.workspace import digest_of, write_text
+
+if TYPE_CHECKING:
+    from edgeshrink.artifact import Artifact
+    from edgeshrink.engine.farm import Observed
+    from edgeshrink.profile import DeviceProfile
+
+
+class Kept:
+    """Measurements and outputs of one sweep, by device and model.
+
+    Args:
+        folder: a folder of its own.
+        host_outputs: where outputs of this machine itself are kept.
+    """
+
+    def __init__(self, folder: Path, host_outputs: Path | None = None) -> None:
+        self.folder = folder
+        self.host_outputs = host_outputs or folder / "outputs"
+
+    @classmethod
+    def of(cls, sweep: Mapping[str, Any]) -> Kept:
+        """Return the place for a sweep that is told by plain values, in the user's cache."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cls(cache / "edgeshrink" / "sweeps" / digest_of(sweep)[:24])
+
+    def outputs(self, device: DeviceProfile) -> Path:
+        """Return the folder for a device's outputs."""
+        return self.host_outputs if is_host(device) else self._of(device) / "outputs"
+
+    def find(self, device: DeviceProfile, model: Artifact) -> Observed | None:
+        """Return a measurement that is there whole, or None."""
+        from edgeshrink.engine.farm import Observed
+
+        try:
+            text = self._file(device, model).read_text(encoding="utf-8")
+            measurement = Measurement.from_dict(json.loads(text))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return Observed(model, device, measurement, notes=("measured in an earlier, cut run",))
+
+    def keep(self, observed: Observed) -> None:
+        """Write a measurement down."""
+        assert observed.measurement is not None
+        file = self._file(observed.device, observed.model)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json_text(asdict(observed.measurement)))
+
+    def forget(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _of(self, device: DeviceProfile) -> Path:
+        return self.folder / digest_of(asdict(device))[:16]
+
+    def _file(self, device: DeviceProfile, model: Artifact) -> Path:
+        return self._of(device) / f"{model.digest[:24]}.json"

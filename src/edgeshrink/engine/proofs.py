@@ -1,0 +1,76 @@
+"""Proof that a device computes what this machine computes: outputs are compared, always.
+
+There are runtimes that answer NaN, or one class for everything, without an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeshrink.engine.signature import Signature
+from edgeshrink.errors import VerificationError
+from edgeshrink.judge import Outputs, Samples
+from edgeshrink.workspace import digest_of
+
+if TYPE_CHECKING:
+    from edgeshrink.artifact import Artifact
+
+COMPARED = 32
+# Kernels round differently: up to a few steps of 1/255 of the range for 8-bit outputs.
+LARGEST_ERROR = 0.1
+
+
+def head(samples: Samples, folder: Path, count: int = COMPARED) -> Samples:
+    """Return the first samples of a set, as a set of their own."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {}
+    for name, path in samples.inputs.items():
+        inputs[name] = folder / f"{digest_of({'head': name})[:16]}.npy"
+        np.save(inputs[name], np.load(path, mmap_mode="r", allow_pickle=False)[:count])
+    taken = min(count, samples.count)
+    labels = {name: values[:taken] for name, values in samples.labels.items()}
+    key = digest_of({"head of": samples.digest, "count": taken})
+    return dataclasses.replace(samples, inputs=inputs, labels=labels, digest=key, count=taken)
+
+
+def made_up(model: Artifact, folder: Path, count: int = COMPARED) -> Samples:
+    """Return inputs for a .tflite for which there is no data: numbers between 0 and 1."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    signature, random, inputs = Signature.read(model.path), np.random.default_rng(0), {}
+    for name, shape in signature.inputs.items():
+        size = (count, *(max(1, n) for n in shape[1:]))
+        values = random.random(size, dtype=np.float32)
+        if signature.types[name] != "float32":
+            values = np.asarray(np.rint(values), signature.types[name])
+        inputs[name] = folder / f"{digest_of({'model': model.digest, 'input': name})[:16]}.npy"
+        np.save(inputs[name], values)
+    return Samples(inputs, {}, digest_of({"made up": model.digest}), count, synthetic=True)
+
+
+def error(expected: Outputs, found: Outputs) -> float:
+    """Return the greatest difference from this machine's outputs, over their range.
+
+    Args:
+        expected: this machine's outputs for the first samples.
+        found: the device's, for the same samples or more.
+
+    Raises:
+        VerificationError: the device's outputs are not those of this model.
+    """
+    from edgeshrink.nn.agree import agreement
+
+    count = len(next(iter(expected.values())))
+    same = {name: values[:count] for name, values in found.items()}
+    worst = agreement(expected, same, classes=False).max_error
+    if worst > LARGEST_ERROR:
+        raise VerificationError(
+            f"its outputs differ from this machine's by {worst:.0%} of their range, on {count} "
+            "inputs"
+        )
+    return worst

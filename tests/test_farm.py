@@ -1,0 +1,249 @@
+"""Several devices at once: real runners in real processes, some of which fail or lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import converted
+
+import edgeshrink as package
+from edgeshrink.engine import fits
+from edgeshrink.errors import UsageError
+from edgeshrink.nn.flat import read
+from edgeshrink.profile import DeviceProfile
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+DEAD = 'target = "ssh"\naddress = "ssh://nobody@127.0.0.1:1"\n'
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with device profiles and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "device_profiles").mkdir()
+    return tmp_path
+
+
+def device(here: Path, name: str, text: str) -> None:
+    (here / "device_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def patched_python(here: Path, name: str, code: str) -> str:
+    """Return an interpreter that runs `code` before the runner: a runtime that goes wrong."""
+    folder = here / name
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
+    script = folder / "python"
+    script.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{folder}:$PYTHONPATH" exec "{sys.executable}" "$@"\n'
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return f'python = "{script}"\n'
+
+
+LYING = """
+import ai_edge_litert.interpreter as module
+import numpy as np
+plain = module.Interpreter.get_tensor
+def get_tensor(self, index):
+    found = plain(self, index)
+    return ANSWER if found.dtype.kind == "f" else found
+module.Interpreter.get_tensor = get_tensor
+"""
+
+
+def model(name: str = "float") -> Path:
+    return converted() / f"{name}.tflite"
+
+
+def data(here: Path) -> str:
+    random = np.random.default_rng(0)
+    x, y = random.random((60, 8, 8, 1), dtype=np.float32), random.integers(0, 4, 60)
+    np.savez(here / "data.npz", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40])
+    return str(here / "data.npz")
+
+
+def test_a_device_gets_the_outputs_and_the_score_of_this_machine(here: Path) -> None:
+    device(here, "other", f'python = "{sys.executable}"\n')  # its own process, not "this machine"
+    report = package.bench(
+        model(), model("int8"), devices=("desktop", "other"), rules="smoke", data=data(here)
+    )
+    assert not report.failed
+    by_device = {(r.device, Path(r.model).stem): r for r in report.results}
+    assert [r.device for r in report.results] == ["desktop", "desktop", "other", "other"]
+    for name in ("float", "int8"):
+        one, other = by_device["desktop", name], by_device["other", name]
+        assert one.scores == other.scores
+        assert other.host_error == pytest.approx(0, abs=1e-4)
+        assert one.host_error is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("found * np.nan", "not finite"),
+        ("found * 0 + 0.25", "differ from this machine's"),
+        ("found[..., ::-1]", "differ from this machine's"),
+    ],
+)
+def test_a_runtime_that_computes_wrongly_is_caught(here: Path, answer: str, said: str) -> None:
+    device(here, "liar", patched_python(here, "lies", LYING.replace("ANSWER", answer)))
+    report = package.bench(model(), devices=("liar", "desktop"), rules="smoke")
+    liar, desktop = report.results
+    assert liar.failure is not None
+    assert "computes wrongly" in liar.failure.reason
+    assert said in liar.failure.reason
+    assert liar.measurement is None
+    assert desktop.measurement is not None
+
+
+def test_a_dead_device_is_a_row_and_the_others_go_on(here: Path, edgeshrink: Run) -> None:
+    device(here, "dead", DEAD)
+    device(here, "alive", f'python = "{sys.executable}"\n')
+    done = edgeshrink(
+        "bench", model(), "--device", "dead", "--device", "alive", "--rules", "smoke", "--json",
+        cwd=here,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    dead, alive = json.loads(done.stdout)["results"]
+    assert dead["failure"]["lost"]
+    assert "refused" in dead["failure"]["reason"]
+    assert alive["measurement"]["samples_ns"]
+    assert "--resume" in done.stderr
+
+
+def test_resume_keeps_what_was_measured_before_a_device_was_lost(here: Path) -> None:
+    device(here, "dead", DEAD)
+    device(here, "alive", f'python = "{sys.executable}"\n')
+    asked = {"devices": ("alive", "dead"), "rules": "smoke", "data": data(here)}
+    first = package.bench(model(), **asked)
+    again = package.bench(model(), **asked, resume=True)
+    assert first.lost
+    assert again.lost
+    assert again.results[0].measurement == first.results[0].measurement
+    assert again.results[0].scores == first.results[0].scores
+    assert any("earlier" in note for note in again.results[0].notes)
+    anew = package.bench(model(), **asked)
+    assert anew.results[0].measurement != first.results[0].measurement
+
+
+def test_a_whole_sweep_leaves_nothing_in_the_cache(here: Path) -> None:
+    device(here, "alive", f'python = "{sys.executable}"\n')
+    package.bench(model(), devices=("alive",), rules="smoke")
+    assert list((here / "cache" / "edgeshrink" / "sweeps").glob("*")) == []
+
+
+def test_devices_and_addresses_are_checked_before_any_work(here: Path) -> None:
+    with pytest.raises(UsageError, match="twice"):
+        package.bench(model(), devices=("desktop", "desktop"))
+    with pytest.raises(UsageError, match="--at goes with one"):
+        package.bench(model(), devices=("desktop", "rpi4"), at="ssh://pi@pi")
+    with pytest.raises(UsageError, match="takes no address"):
+        package.bench(model(), at="ssh://pi@pi")
+    device(here, "wrong", 'target = "ssh"\n[connection]\nconifg = "x"\n')
+    with pytest.raises(UsageError, match="conifg") as told:
+        package.bench(model(), devices=("wrong",))
+    assert "config" in told.value.hint
+
+
+def test_a_file_that_cannot_fit_is_not_sent(here: Path) -> None:
+    size = model().stat().st_size
+    device(here, "small", f'python = "/no/such/python"\nstorage_bytes = {size - 1}\n')
+    report = package.bench(model(), devices=("small", "desktop"), rules="smoke")
+    reason = report.results[0].failure.reason
+    assert f"{size:,} bytes" in reason
+    assert f"{size - 1:,}" in reason
+    assert report.results[1].measurement is not None
+
+
+def test_why_a_file_does_not_fit_a_device() -> None:
+    flat = read(model("int8").read_bytes())
+
+    def said(**more: object) -> str:
+        return " / ".join(fits.problems(flat, DeviceProfile("board", **more)))
+
+    assert said() == ""
+    assert "bytes of memory at least" in said(memory_bytes=64)
+    assert "no kernels" in said(precisions=("float32",))
+    operator = flat.operators[0]
+    assert f"{operator.name} of version" in said(operators={operator.name: operator.version - 1})
+    assert said(operators={operator.name: operator.version}) == ""
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH's client is not installed")
+def test_compress_reaches_its_devices_before_it_works(
+    here: Path, digits_model: Path, edgeshrink: Run
+) -> None:
+    device(here, "dead", DEAD)
+    done = edgeshrink(
+        "compress", digits_model, "--int8", "--device", "dead", "-o", "out.tflite", cwd=here
+    )
+    assert done.returncode == 3
+    assert "refused" in done.stderr
+    assert not (here / "out.tflite").exists()
+    assert not list(here.glob("out.run/[0-9a-z]*-*"))
+
+
+def test_compress_puts_each_device_in_the_ledger(
+    here: Path, digits: Path, digits_model: Path
+) -> None:
+    device(here, "other", f'python = "{sys.executable}"\n')
+    device(here, "pi", f'emulated = true\npython = "{sys.executable}"\nthreads = 1\n')
+    report = package.compress(
+        digits_model,
+        out=here / "small.tflite",
+        int8=True,
+        data=str(digits),
+        preprocess="scale=1/16",
+        rules="smoke",
+        devices=("desktop", "other", "pi"),
+    )
+    final = report.ledger.final
+    assert report.ledger.devices == ("desktop", "other", "pi")
+    desktop, other, pi = final.on
+    assert desktop.latency.median_ms > 0
+    assert other.latency.median_ms > 0
+    assert desktop.score == other.score == pi.score == final.score
+    assert pi.latency is None
+    assert pi.emulated
+    assert type(report).from_dict(json.loads(json.dumps(report.as_dict()))) == report
+
+
+def test_a_device_without_room_is_refused_before_any_work(
+    here: Path, digits_model: Path, edgeshrink: Run
+) -> None:
+    device(here, "nano", "storage_bytes = 200\n")
+    done = edgeshrink("compress", digits_model, "--int8", "--device", "nano", "--dry-run", cwd=here)
+    assert done.returncode == 2
+    assert "at 8 bits" in done.stderr
+    assert "room for 200" in done.stderr
+
+
+def test_dynamic_range_is_by_tensor_where_dense_kernels_are_old(
+    here: Path, digits_model: Path, edgeshrink: Run
+) -> None:
+    device(here, "old", "[operators]\nFULLY_CONNECTED = 11\n")
+    done = edgeshrink(
+        "compress", digits_model, "--dynamic", "--device", "old", "--rules", "smoke", cwd=here
+    )
+    assert done.returncode == 0, done.stderr
+    assert "scales are by tensor" in done.stderr
+    flat = read((here / "digits.tflite").read_bytes())
+    versions = {o.version for o in flat.operators if o.name == "FULLY_CONNECTED"}
+    assert versions
+    assert max(versions) < 12
+    done = edgeshrink(
+        "compress", digits_model, "--dynamic", "--dynamic-granularity", "channel",
+        "--device", "old", "--dry-run", "--force", cwd=here,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--dynamic-granularity tensor" in done.stderr

@@ -58,7 +58,7 @@ def test_the_plugin_returns_local_and_imports_nothing_heavy():
         cwd=Path(__file__).parents[1],
         check=True,
     )
-    assert done.stdout.splitlines() == ["['local']", "set()"]
+    assert done.stdout.splitlines() == ["['adb', 'emulator', 'local', 'ssh']", "set()"]
 
 
 def test_run_tells_output_errors_and_exit_code(local):

@@ -12,6 +12,7 @@ import pytest
 from edgeshrink.api import (
     CommandFailed,
     Completed,
+    EdgeshrinkError,
     Flag,
     Method,
     Need,
@@ -271,6 +272,8 @@ class Folder(Target):
             raise TargetError(str(error)) from error
 
     def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
+        if limit is not None and Path(remote).stat().st_size > limit:
+            raise CommandFailed("too large")
         self.push(Path(remote), str(local))
 
     def close(self) -> None:
@@ -306,6 +309,27 @@ class Untidy(Folder):
         pass
 
 
+class Unlimited(Folder):
+    def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
+        super().pull(remote, local)
+
+
+class OnePlace(Folder):
+    def place(self, local: Path) -> str:
+        self.push(local, f"{self.cache()}/placed.bin")
+        return f"{self.cache()}/placed.bin"
+
+
+class DeafToErrors(Folder):
+    def run(self, *argv: str, timeout: float | None = None, watch: Any = None) -> Completed:
+        try:
+            return super().run(*argv, timeout=timeout, watch=watch)
+        except EdgeshrinkError:
+            raise
+        except Exception as error:
+            raise CommandFailed("watch failed") from error
+
+
 class OwnErrors(Folder):
     def push(self, local: Path, remote: str) -> None:
         shutil.copyfile(local, remote)
@@ -328,6 +352,9 @@ def test_the_local_target_passes() -> None:
         (NoTime, "outlives its timeout must raise an EdgeshrinkError"),
         (AsText, "came back changed"),
         (Untidy, "close must remove the folder it gave"),
+        (Unlimited, "larger than the limit must raise an EdgeshrinkError"),
+        (OnePlace, "place must keep files of other content apart"),
+        (DeafToErrors, "an error in watch must raise the caller's own Refusal, not CommandFailed"),
         (OwnErrors, "pulling a file that is not there must raise an EdgeshrinkError, not FileNot"),
     ],
 )

@@ -8,6 +8,9 @@ from edgeshrink.api import Target, hookimpl
 @hookimpl
 def edgeshrink_targets() -> list[type[Target]]:
     """Return the targets of this plugin."""
+    from edgeshrink_targets.adb import Adb
+    from edgeshrink_targets.emulator import Emulator
     from edgeshrink_targets.local import Local
+    from edgeshrink_targets.ssh import Ssh
 
-    return [Local]
+    return [Adb, Emulator, Local, Ssh]

@@ -27,7 +27,7 @@ NOT_EXECUTABLE = 126
 class Local(Target):
     """The machine that edgeshrink runs on."""
 
-    name = "local"
+    name, here = "local", True
 
     def __init__(self) -> None:
         self._folders: list[Path] = []

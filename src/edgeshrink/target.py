@@ -41,9 +41,9 @@ class Completed:
                 if self.returncode < 0
                 else f"exited {self.returncode}"
             )
-            raise CommandFailed(
-                f"{shlex.join(self.argv)} {how}: {' / '.join(lines) or 'no output'}"
-            )
+            # what a device says may hold what a terminal would obey
+            said = "".join(c if c.isprintable() else " " for c in " / ".join(lines))[-500:]
+            raise CommandFailed(f"{shlex.join(self.argv)} {how}: {said or 'no output'}")
         return self
 
 

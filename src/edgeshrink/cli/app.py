@@ -15,7 +15,7 @@ COMMANDS = {
     "inspect": "Show what is in a model, layer by layer.",
     "report": "Print the report of a run again.",
     "compare": "Put the results of several runs side by side.",
-    "devices": "List devices, or show one.",
+    "devices": "List devices, add one, set it up, test it.",
     "methods": "List methods, or show the options of one.",
     "plugins": "List plugins: versions, load times, errors.",
     "doctor": "Check what is installed, and say what is missing.",

@@ -1,4 +1,4 @@
-"""The commands `devices list` and `devices show`."""
+"""The group of commands `devices`, with `list` and `show`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeshrink import profile
+from edgeshrink.cli import devicework
 from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
 from edgeshrink.cli.plain import Command, Group
 from edgeshrink.errors import ProfileError
@@ -19,9 +20,9 @@ def app() -> typer.Typer:
     group = frame(invoke_without_command=True, cls=Group)
 
     def devices(ctx: typer.Context) -> None:
-        """List devices, or show one.
+        """List devices, add one, set it up, test it.
 
-        Example: edgeshrink devices show desktop
+        Example: edgeshrink devices add mypi --at ssh://pi@raspberrypi.local
         """
         if ctx.invoked_subcommand is None:
             list_devices()
@@ -29,6 +30,9 @@ def app() -> typer.Typer:
     group.callback(help=help_of(devices))(devices)
     group.command("list", help=help_of(list_devices), cls=Command)(list_devices)
     group.command("show", help=help_of(show_device), cls=Command)(show_device)
+    for name in ("add", "setup", "selftest", "clean"):
+        command = getattr(devicework, name)
+        group.command(name, help=help_of(command), cls=Command)(command)
     return group
 
 
@@ -51,9 +55,10 @@ def list_devices(json: Json = False, debug: Debug = False) -> None:
         Column("device", [one.name for one in found]),
         [
             left("", [one.title for one in found]),
-            left("target", [one.target for one in found]),
+            left("runs on", [_runs_on(one) for one in found]),
             left("runtime", [one.runtime for one in found]),
-            left("address", [one.address or "–" for one in found]),
+            left("where", [one.address or one.target for one in found]),
+            left("based on", [one.based_on or "–" for one in found]),
         ],
         to=console(),
     )
@@ -74,14 +79,19 @@ def show_device(
     to = console()
     write(f"{found.name}: {found.title}" if found.title else found.name, to=to)
     for key, value in asdict(found).items():
-        if key in ("name", "title") or value in (None, "", ()):
+        if key in ("name", "title") or value in (None, "", (), {}):
             continue
-        if key == "hardware":
+        if isinstance(value, dict):
             for what, said in value.items():
-                write(f"{what}: {said}", to=to, lead="  ")
+                where = "" if key == "hardware" else f"{key}, "
+                write(f"{where}{what}: {_text(said)}", to=to, lead="  ")
             continue
         text = ", ".join(map(str, value)) if isinstance(value, tuple) else _text(value)
         write(f"{key.replace('_', ' ')}: {text}", to=to, lead="  ")
+
+
+def _runs_on(device: DeviceProfile) -> str:
+    return f"emulated {device.accelerator}" if device.emulated else device.accelerator
 
 
 def _text(value: object) -> str:

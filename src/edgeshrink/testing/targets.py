@@ -21,6 +21,8 @@ def check_target(
 ) -> None:
     """Check that a target runs commands, holds files, keeps time and cleans up.
 
+    What the target had kept before is still there afterwards.
+
     Args:
         cls: the target.
         address: of a machine that is there, in the target's own words.
@@ -36,6 +38,8 @@ def check_target(
         folder = target.folder()
         _check_commands(target)
         _check_files(target, folder)
+        _check_limit(target, folder)
+        _check_place(target)
         _check_time(target, timeout)
     finally:
         target.close()
@@ -59,6 +63,7 @@ def _check_commands(target: Target) -> None:
     lines: list[str] = []
     target.run("sh", "-c", "echo one; echo two", watch=lines.append)
     _hold(lines == ["one", "two"], f"watch must get each line without its end; got {lines}")
+    _raises(lambda: target.run("echo", "one", watch=_refuse), "an error in watch", Refusal)
     last = target.run("sh", "-c", "printf unended").stdout
     _hold(last == "unended", "a last line without an end must not be lost")
 
@@ -82,6 +87,36 @@ def _check_files(target: Target, folder: str) -> None:
         _raises(lambda: target.pull(f"{folder}/none", nowhere), "pulling a file that is not there")
         _hold(not nowhere.exists(), "a pull that fails must leave no file")
         _raises(lambda: target.push(Path(here, "none"), f"{folder}/x"), "pushing no file")
+
+
+def _check_limit(target: Target, folder: str) -> None:
+    with tempfile.TemporaryDirectory() as here:
+        sent, got = Path(here, "sent"), Path(here, "got")
+        sent.write_bytes(bytes(1000))
+        target.push(sent, f"{folder}/limited")
+        _raises(
+            lambda: target.pull(f"{folder}/limited", got, limit=999),
+            "pulling a file that is larger than the limit",
+        )
+        _hold(not list(Path(here).glob("*got*")), "a pull that is refused must leave no file")
+        target.pull(f"{folder}/limited", got, limit=1000)
+        _hold(got.stat().st_size == 1000, "pull must copy a file that is as large as the limit")
+
+
+def _check_place(target: Target) -> None:
+    cache = target.cache()
+    _hold(target.run("test", "-d", cache).returncode == 0, f"cache must be a folder: {cache}")
+    with tempfile.TemporaryDirectory() as here:
+        one, two, got = Path(here, "one.bin"), Path(here, "two.bin"), Path(here, "got")
+        one.write_bytes(b"one")
+        two.write_bytes(b"two")
+        remote = target.place(one)
+        _hold(remote.endswith(".bin"), f"place must keep the end of the name: {remote}")
+        _hold(target.place(one) == remote, "place must say the same of a file that is there")
+        _hold(target.place(two) != remote, "place must keep files of other content apart")
+        for source in (one, two):
+            target.pull(target.place(source), got)
+            _hold(got.read_bytes() == source.read_bytes(), f"{remote} must hold what was placed")
 
 
 def _check_time(target: Target, timeout: float) -> None:
@@ -110,13 +145,22 @@ def _no_exception(act: Callable[[], Completed], what: str) -> Completed:
         raise AssertionError(f"{what} must be a Completed, not {type(error).__name__}") from error
 
 
-def _raises(act: Callable[[], Any], what: str) -> None:
+class Refusal(Exception):
+    """What a caller's own function raises."""
+
+
+def _refuse(line: str) -> None:
+    raise Refusal(line)
+
+
+def _raises(act: Callable[[], Any], what: str, wanted: type[Exception] = EdgeshrinkError) -> None:
+    article = "an" if wanted is EdgeshrinkError else "the caller's own"
     try:
         act()
-    except EdgeshrinkError:
+    except wanted:
         return
     except Exception as error:
         raise AssertionError(
-            f"{what} must raise an EdgeshrinkError, not {type(error).__name__}"
+            f"{what} must raise {article} {wanted.__name__}, not {type(error).__name__}"
         ) from error
-    raise AssertionError(f"{what} must raise an EdgeshrinkError")
+    raise AssertionError(f"{what} must raise {article} {wanted.__name__}")

@@ -1,0 +1,289 @@
+"""TensorFlow Lite Micro on this machine: which models load, in what arena, and what they say."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.api import (
+    BenchPlan,
+    CommandFailed,
+    DeviceInfo,
+    DeviceProfile,
+    EdgeshrinkError,
+    Failure,
+    Measurement,
+    ModelError,
+    Progress,
+    Runtime,
+    Session,
+    Target,
+    TargetError,
+    UsageError,
+)
+from edgeshrink_tflm.failures import ended, explain
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgeshrink.nn.flat import FlatModel
+
+RUNNER = Path(__file__).with_name("runner.py")
+EMULATED = "an interpreter on this machine stands for the microcontroller"
+# The times say nothing of a microcontroller: a handful shows that the model runs again and again.
+RUNS, SECONDS = 5, 2.0
+LONGEST_SECONDS = 300.0
+ANSWER_LIMIT, OUTPUT_SPARE = 1 << 20, 1 << 12
+HOW = (
+    "the arena is the smallest that the model loads with here, found in steps of 16 bytes: "
+    "pointers take 8 bytes here and 4 on most microcontrollers, and a chip's own kernels may "
+    "ask for scratch memory"
+)
+
+
+class TFLM(Runtime):
+    """TensorFlow Lite Micro's interpreter, by the Python package tflite-micro."""
+
+    name = "tflm"
+
+    def open(self, target: Target, workdir: str, profile: DeviceProfile) -> TFLMSession:
+        """Push the runner and ask the package for its version.
+
+        Raises:
+            UsageError: the package is not installed.
+            CommandFailed: Python cannot be started there.
+        """
+        return TFLMSession(target, workdir, profile)
+
+
+class TFLMSession(Session):
+    """TensorFlow Lite Micro at work; each model in a process of its own.
+
+    Args:
+        target: the machine that stands for the microcontroller.
+        workdir: a folder there that nothing else uses.
+        profile: tells the microcontroller's flash (`storage_bytes`) and RAM (`memory_bytes`).
+    """
+
+    def __init__(self, target: Target, workdir: str, profile: DeviceProfile) -> None:
+        self.target, self.workdir, self.profile = target, workdir, profile
+        self.launch = (profile.python,) if profile.python else target.python()
+        self.runner = f"{workdir}/runner.py"
+        target.push(RUNNER, self.runner)
+        facts = self._run({"kind": "facts"}, what="TensorFlow Lite Micro cannot be run: ")
+        self._facts = DeviceInfo(
+            profile.name,
+            runtime="tflite-micro",
+            emulated=EMULATED,
+            **{k: v for k, v in facts.items() if k in DeviceInfo.__dataclass_fields__},
+        )
+
+    def facts(self) -> DeviceInfo:
+        """Return what the package said of itself when the session was opened."""
+        return self._facts
+
+    def close(self) -> None:
+        """Remove the runner."""
+        self._remove(self.runner)
+
+    def time(
+        self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
+    ) -> list[Measurement | Failure]:
+        """Load each model, find its arena and run it a few times.
+
+        A model that does not load, or does not fit the profile's flash or RAM, is a failure.
+        """
+        results: list[Measurement | Failure] = []
+        for number, model in enumerate(models):
+            if progress is not None:
+                progress(number / len(models), model.name)
+            try:
+                results.append(self._measured(model, plan))
+            except EdgeshrinkError as error:
+                lost = isinstance(error, TargetError)
+                results.append(Failure(str(model), self.profile.name, str(error), lost))
+        return results
+
+    def predict(
+        self, model: Path, inputs: Mapping[str, Path], progress: Progress | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run every sample through the model, one by one; see `Session.predict`.
+
+        Raises:
+            DataError: names, shapes or counts of the inputs do not fit the model.
+            ModelError: the file is no .tflite model.
+            CommandFailed: the interpreter refused the model or crashed on it.
+            TargetError: the machine was lost.
+        """
+        import numpy as np
+
+        from edgeshrink.nn import feed
+
+        data, flat = _read(model)
+        input_names, output_names = feed.names(flat)
+        chosen = feed.matched(inputs, input_names)
+        samples = feed.count_samples(flat, chosen, input_names)
+        by_tensor = {input_names[name]: path for name, path in chosen.items()}
+        remote = [f"{self.workdir}/output-{uuid.uuid4().hex}.npy" for _ in flat.outputs]
+        job = {
+            "kind": "predict",
+            "model": self.target.place(model),
+            "inputs": [self.target.place(by_tensor[t.index]) for t in flat.inputs],
+            "outputs": remote,
+            "stateful": flat.stateful,
+        }
+        try:
+            what = f"{model.name} cannot be run: "
+            answer = self._run(job, flat, what=what, progress=progress)
+            if answer.get("count") != samples or answer.get("sha256") != _sha256(data):
+                raise CommandFailed(f"{what}other files were run than were sent")
+            arrays = {}
+            with tempfile.TemporaryDirectory() as folder:
+                for tensor, path in zip(flat.outputs, remote, strict=True):
+                    local = Path(folder, "output.npy")
+                    limit = 4 * samples * math.prod(tensor.shape) + OUTPUT_SPARE
+                    self.target.pull(path, local, limit=limit)
+                    with _whole(what):
+                        arrays[tensor.index] = array = np.load(local, allow_pickle=False)
+                    if array.dtype != np.float32 or array.shape[:1] != (samples,):
+                        raise CommandFailed(f"{what}its outputs are not one for each sample")
+        finally:
+            self._remove(*remote)
+        return {name: arrays[tensor] for name, tensor in output_names.items()}
+
+    def _measured(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Return what one model needs.
+
+        Raises:
+            CommandFailed: it does not load, crashes, or does not fit.
+        """
+        data, flat = _read(model)
+        job = {
+            "kind": "measure",
+            "model": self.target.place(model),
+            "inputs": len(flat.inputs),
+            "runs": RUNS,
+            "seconds": min(SECONDS, plan.max_seconds),
+        }
+        answer = self._run(job, flat, timeout=LONGEST_SECONDS)
+        with _whole():
+            digest, arena = answer["sha256"], int(answer["arena_bytes"])
+            samples = tuple(map(int, answer["samples_ns"]))
+            load_ms, first_ms = float(answer["load_ns"]) / 1e6, float(answer["first_ns"]) / 1e6
+        if digest != _sha256(data):
+            raise CommandFailed("another file was measured than was sent")
+        if arena < 1 or not samples or min(samples) < 1:
+            raise CommandFailed(f"the answer cannot be: {arena} bytes of arena, {samples} ns")
+        ram, flash = self.profile.memory_bytes, self.profile.storage_bytes
+        excess = []
+        if flash is not None and len(data) > flash:
+            excess.append(f"the file takes {len(data):,} bytes, and there are {flash:,} of flash")
+        if ram is not None and arena > ram:
+            excess.append(f"it needs {arena:,} bytes of arena, and there are {ram:,} of RAM")
+        if excess:
+            raise CommandFailed(f"it does not fit {self.profile.name}: {'; '.join(excess)}")
+        needs = (
+            f"needs {_of(arena, ram, 'RAM')} for its arena and {_of(len(data), flash, 'flash')} "
+            "for its file; the program and TensorFlow Lite Micro itself come on top"
+        )
+        return Measurement(
+            model=str(model),
+            digest=digest,
+            device=self._facts,
+            plan=plan,
+            samples_ns=samples,
+            load_ms=load_ms,
+            first_ms=first_ms,
+            threads=1,
+            delegate="none",
+            arena_bytes=arena,
+            notes=(needs, HOW),
+        )
+
+    def _run(
+        self,
+        job: dict[str, Any],
+        flat: FlatModel | None = None,
+        *,
+        what: str = "",
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Run a job in a process of its own and return its answer."""
+        stem = f"{self.workdir}/{uuid.uuid4().hex}"
+        remote, answered = f"{stem}.job.json", f"{stem}.answer.json"
+
+        def watch(line: str) -> None:
+            word, _, rest = line.partition(" ")
+            if word == "progress" and progress is not None:
+                share, _, note = rest.partition(" ")
+                progress(float(share), note)
+
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                local = Path(folder, "job.json")
+                local.write_text(json.dumps({**job, "answer": answered}), encoding="utf-8")
+                self.target.push(local, remote)
+                done = self.target.run(
+                    *self.launch, "-B", self.runner, remote, timeout=timeout, watch=watch
+                )
+                if done.returncode:
+                    raise CommandFailed(what + ended(done.returncode, done.stderr))
+                local = Path(folder, "answer.json")
+                self.target.pull(answered, local, limit=ANSWER_LIMIT)
+                with _whole(what):
+                    answer = dict(json.loads(local.read_text(encoding="utf-8")))
+        finally:
+            self._remove(remote, answered)
+        if "missing" in answer:
+            raise UsageError(
+                f"the runtime tflm needs a package that is not installed: {answer['error']}",
+                hint='pip install "edgeshrink[micro]"',
+            )
+        if "error" in answer:
+            why = explain(done.stderr.strip() or answer["error"])
+            custom = {o.name: None for o in flat.operators if o.custom} if flat else {}
+            if why.endswith("the custom operator") and custom:
+                why += f" {' or '.join(custom)}"
+            raise CommandFailed(what + why)
+        return answer
+
+    def _remove(self, *paths: str) -> None:
+        with contextlib.suppress(EdgeshrinkError):
+            self.target.run("rm", "-f", "--", *paths, timeout=30)
+
+
+@contextlib.contextmanager
+def _whole(what: str = "") -> Iterator[None]:
+    """Raise `CommandFailed` where an answer is not what the runner writes."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, EOFError) as error:
+        raise CommandFailed(f"{what}the answer is damaged ({type(error).__name__})") from error
+
+
+def _read(path: Path) -> tuple[bytes, FlatModel]:
+    from edgeshrink.nn import flat
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    return data, flat.read(data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _of(used: int, limit: int | None, what: str) -> str:
+    return (
+        f"{used:,} bytes of {what}" if limit is None else f"{used:,} of {limit:,} bytes of {what}"
+    )

@@ -1,0 +1,73 @@
+"""Which .npy file feeds which input of a .tflite file, and whether its samples fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeshrink.errors import DataError, near
+from edgeshrink.nn.flatmodel import FlatModel
+
+
+def names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the tensors of inputs and outputs by the names that the signature gives them."""
+    for signature in flat.signatures:
+        if signature.subgraph == 0:
+            return dict(signature.inputs), dict(signature.outputs)
+    return {t.name: t.index for t in flat.inputs}, {t.name: t.index for t in flat.outputs}
+
+
+def matched(inputs: Mapping[str, Path], known: Mapping[str, int]) -> dict[str, Path]:
+    """Return the files in the model's order; a single one needs no name.
+
+    Raises:
+        DataError: a name is none of the model's, or one of the model's is missing.
+    """
+    if len(inputs) == len(known) == 1:
+        return dict(zip(known, inputs.values(), strict=True))
+    for name in inputs:
+        if name not in known:
+            raise DataError(f"the model has no input {name!r}", hint=near(name, known))
+    missing = [name for name in known if name not in inputs]
+    if missing:
+        raise DataError(f"the model also takes {', '.join(map(repr, missing))}")
+    return {name: inputs[name] for name in known}
+
+
+def count_samples(flat: FlatModel, chosen: Mapping[str, Path], known: Mapping[str, int]) -> int:
+    """Return the number of samples.
+
+    Raises:
+        DataError: a file is no array of numbers, or its samples do not fit the input.
+    """
+    counts = {}
+    for name, path in chosen.items():
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path} is not a .npy file: {error}") from error
+        tensor = flat.tensor(0, known[name])
+        wanted = tensor.shape_signature[1:]
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{path} holds {array.dtype}, not numbers")
+        given = array.shape[1:]
+        fits = len(given) == len(wanted) and all(
+            w in (-1, g) for w, g in zip(wanted, given, strict=True)
+        )
+        if not array.ndim or not fits:
+            raise DataError(
+                f"the input {name!r} takes samples of shape {_shape(wanted)}; "
+                f"received {_shape(given)} in {path.name}",
+                hint="the first dimension of a .npy file counts the samples",
+            )
+        counts[name] = len(array)
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        told = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        raise DataError(f"all inputs need the same number of samples, at least one; got {told}")
+    return next(iter(counts.values()))
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return f"({', '.join('any' if n < 0 else str(n) for n in shape)})"

@@ -38,7 +38,7 @@ _PATTERNS = (
         r"identifier|valid [Ff]latbuffer|Could not open|Mmap of|unable to (?:create|get) model",
         "the file is no .tflite model that this runtime can read",
     ),
-    (r"^no runtime", "neither ai-edge-litert nor tflite-runtime can be imported there"),
+    (r"^no runtime: (tried .*)", "no runtime works there: {0}"),
 )
 
 

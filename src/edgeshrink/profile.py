@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from edgeshrink import toml
 from edgeshrink.errors import ProfileError, UsageError, near
 
 ACCELERATORS = ("cpu", "gpu", "npu")
@@ -32,6 +36,7 @@ class DeviceProfile:
         accelerator: what runs the model: `cpu`, `gpu` or `npu`.
         emulated: its instructions are emulated, so that its times say nothing of the hardware.
         operators: the newest version of an operator that its runtime has, where that is known.
+        board: what the device calls itself, as patterns with `*`; `devices add` knows it by that.
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
         slow_precisions: those of `precisions` that run on unoptimised reference kernels.
         sparse: whether its kernels can skip zeros in float models.
@@ -54,6 +59,7 @@ class DeviceProfile:
     accelerator: str = "cpu"
     emulated: bool = False
     operators: Mapping[str, int] = field(default_factory=dict)
+    board: tuple[str, ...] = ()
     precisions: tuple[str, ...] = PRECISIONS
     slow_precisions: tuple[str, ...] = ()
     sparse: bool = False
@@ -88,7 +94,7 @@ class DeviceProfile:
                 )
             values[key] = _checked(name, key, value)
         base = lookup(values["based_on"]) if lookup and values.get("based_on") else None
-        profile = replace(base, name=name, **values) if base else cls(name, **values)
+        profile = _derived(base, name, values) if base else cls(name, **values)
         if profile.accelerator not in ACCELERATORS:
             raise ProfileError(
                 f"device profile {name!r}: accelerator must be one of {', '.join(ACCELERATORS)}; "
@@ -104,6 +110,24 @@ class DeviceProfile:
         return profile
 
 
+def _derived(base: DeviceProfile, name: str, values: dict[str, Any]) -> DeviceProfile:
+    """Return a profile that says what `values` say, and otherwise what its base says.
+
+    Tables are merged. How another target is reached, and what another runtime is told, would
+    mean nothing here.
+    """
+    told = {"board": (), **values}
+    if values.get("target", base.target) != base.target:
+        base = replace(base, address="", connection={}, python="")
+    if values.get("runtime", base.runtime) != base.runtime:
+        base = replace(base, options={}, operators={})
+    for table in ("connection", "options", "operators", "hardware"):
+        told[table] = {**getattr(base, table), **values.get(table, {})}
+    return replace(base, name=name, **told)
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_OPERATOR = re.compile(r"[A-Z][A-Z0-9_]*")
 _TYPES: dict[str, type] = {
     "threads": int,
     "memory_bytes": int,
@@ -117,17 +141,147 @@ _TYPES: dict[str, type] = {
     "connection": dict,
     "options": dict,
     "operators": dict,
+    "board": list,
 }
+_LISTS_OF_TEXT = ("precisions", "slow_precisions", "sources", "board")
 
 
 def _checked(profile: str, key: str, value: Any) -> Any:
-    wanted = _TYPES.get(key, str)
+    wanted: Any = _TYPES.get(key, str)
     if type(value) is not wanted or (isinstance(value, int) and wanted is int and value < 1):
         raise ProfileError(
             f"device profile {profile!r}: {key} must be a"
             f"{' positive' if wanted is int else ''} {wanted.__name__}; received {value!r}"
         )
+    if key in _LISTS_OF_TEXT and not all(isinstance(one, str) for one in value):
+        raise ProfileError(f"device profile {profile!r}: {key} lists text; received {value!r}")
+    if key == "hardware" and not all(type(one) in (str, int, float) for one in value.values()):
+        raise ProfileError(
+            f"device profile {profile!r}: [hardware] holds text and numbers; received {value!r}"
+        )
+    if key == "operators":
+        for operator, version in value.items():
+            _check_operator(profile, operator, version)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_operator(profile: str, operator: str, version: Any) -> None:
+    if not _OPERATOR.fullmatch(operator):
+        right = re.sub(r"\W", "_", operator.upper())
+        raise ProfileError(
+            f"device profile {profile!r}: operators are written as in CONV_2D; "
+            f"received {operator!r}",
+            hint=f"did you mean {right!r}?" if _OPERATOR.fullmatch(right) else "",
+        )
+    if type(version) is not int or version < 1:
+        raise ProfileError(
+            f"device profile {profile!r}: the version of {operator} must be a positive int; "
+            f"received {version!r}"
+        )
+
+
+def at(profile: DeviceProfile, address: str) -> DeviceProfile:
+    """Return a profile with another address; an empty one leaves it as it is.
+
+    Raises:
+        UsageError: the address is none of the profile's target.
+    """
+    if not address:
+        return profile
+    if profile.target == "local":
+        raise UsageError(
+            f"{profile.name} is this machine, which takes no address; received {address!r}",
+            hint="name a device that is reached by one: `edgeshrink devices` lists all",
+        )
+    if scheme(address) != profile.target:
+        raise UsageError(
+            f"{profile.name} is reached by {profile.target}; received the address {address!r}",
+            hint=f"its addresses begin with {profile.target}:",
+        )
+    return replace(profile, address=address)
+
+
+def scheme(address: str) -> str:
+    """Return the name of the target that an address is for; empty where it names none.
+
+    Example:
+        >>> scheme("ssh://pi@raspberrypi.local"), scheme("pi@raspberrypi.local")
+        ('ssh', '')
+    """
+    head, colon, _ = address.partition(":")
+    return head if colon and re.fullmatch(r"[a-z][a-z0-9_]*", head) else ""
+
+
+def recognise(said: str, profiles: Iterable[DeviceProfile], target: str) -> DeviceProfile | None:
+    """Return the profile of the device that calls itself `said`, and is reached by `target`.
+
+    Of several that know it, the one whose pattern says most.
+    """
+    matching = [
+        (len(pattern), one)
+        for one in profiles
+        if one.target == target
+        for pattern in one.board
+        if fnmatch.fnmatchcase(said, pattern)
+    ]
+    return max(matching, key=lambda found: found[0])[1] if matching else None
+
+
+def user_folder() -> Path:
+    """Return where a user's own profiles are; it may not exist."""
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return config / "edgeshrink" / "device_profiles"
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` where a new profile cannot have a name, since no file could."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"a device's name has letters, digits, - and _, 64 at most; received {name!r}"
+        )
+
+
+def save(name: str, values: Mapping[str, Any], *, force: bool = False) -> Path:
+    """Write a profile that only this user can read, and return its file.
+
+    Args:
+        name: of the profile, and so of the file.
+        values: what it says; tables come last in the file.
+        force: whether it may replace the user's profile of that name.
+
+    Raises:
+        UsageError: the name cannot be one, or is taken, or a value is no Unicode text.
+    """
+    check_name(name)
+    folder = user_folder()
+    path = folder / f"{name}.toml"
+    tables = {key: table for key, table in values.items() if isinstance(table, Mapping) and table}
+    plain = {key: said for key, said in values.items() if not isinstance(said, Mapping) and said}
+    lines = [f"{key} = {toml.value(said)}" for key, said in plain.items()]
+    for key, table in tables.items():
+        lines += ["", f"[{key}]", *(f"{k} = {toml.value(v)}" for k, v in table.items())]
+    try:
+        content = ("\n".join(lines) + "\n").encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a device profile is Unicode text; {error.object!r} is not") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = folder / f".{name}.{os.getpid()}.partial"
+        partial.unlink(missing_ok=True)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:  # noqa: PTH123
+            stream.write(content)
+        try:
+            if force:
+                partial.replace(path)
+            else:
+                os.link(partial, path)  # unlike a rename, it never replaces what is there
+        finally:
+            partial.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{path} is there already", hint="--force replaces it") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
 
 
 def available(folders: Iterable[Path]) -> dict[str, Path]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from edgeshrink import toml
 from edgeshrink.artifact import Kind
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build
@@ -185,11 +185,11 @@ class Recipe:
         """Return the TOML document that makes this recipe again."""
         lines = [f"seed = {self.seed}"]
         if self.without:
-            lines.append(f"without = {_value(self.without)}")
+            lines.append(f"without = {toml.value(self.without)}")
         lines += _table("training", self.training)
         for step in self.steps:
             lines += ["", "[[step]]", f'method = "{step.name}"']
-            lines += [f"{key} = {_value(value)}" for key, value in step.given().items()]
+            lines += [f"{key} = {toml.value(value)}" for key, value in step.given().items()]
             lines += _table("step.training", step.tuning)
         return "\n".join(lines) + "\n"
 
@@ -223,18 +223,7 @@ def _seed(value: Any) -> int:
     return value
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, str):
-        # TOML's basic strings escape as JSON's do, but for DEL, which JSON leaves as it is
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
-
-
 def _table(name: str, training: Training) -> list[str]:
     given = [(f.name, getattr(training, f.name)) for f in fields(training)]
-    rows = [f"{key} = {_value(value)}" for key, value in given if value is not None]
+    rows = [f"{key} = {toml.value(value)}" for key, value in given if value is not None]
     return ["", f"[{name}]", *rows] if rows else []

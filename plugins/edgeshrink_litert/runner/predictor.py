@@ -1,19 +1,16 @@
-"""Run a whole set of samples through a .tflite model on a device; pushed beside runner.py.
+"""Run a whole set of samples through a model in batches, on all cores.
 
 Samples are memory-mapped and outputs written as they come, so memory holds a batch for each
 core. Batches are used where they give what the untouched file gives, one sample at a time.
 """
 
-# ruff: noqa: B905, RUF007  (zip has no `strict`, and itertools no `pairwise`, in Python 3.8)
-
-from __future__ import annotations
-
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import runner
+from .interpreter import to_real, to_stored
+from .machine import cores
+from .result import first_line, progress, sha256
 
 # Measured on seven nets: time for a sample falls until about 8 to 16 samples are together and
 # rises again, slowly, when the largest tensor of a batch leaves a core's own cache.
@@ -31,15 +28,16 @@ class Batch:
     """An interpreter for a fixed number of samples at once.
 
     Args:
+        backend: makes interpreters.
         job: names the tensors of inputs and outputs, and whether runs leave state behind.
         content: the file's bytes.
         shapes: of one sample of each input.
         size: how many samples.
     """
 
-    def __init__(self, job, content, shapes, size):
+    def __init__(self, backend, job, content, shapes, size):
         self.size, self.stateful = size, job["stateful"]
-        self.interpreter = runner.create(job, content)
+        self.interpreter = backend.create(job, content)
         tensors = [entry["tensor"] for entry in job["inputs"]]
         current = {d["index"]: list(d["shape"]) for d in self.interpreter.get_input_details()}
         for tensor, shape in zip(tensors, shapes):
@@ -58,32 +56,33 @@ class Batch:
         if self.stateful:
             self.interpreter.reset_all_variables()
         for values, detail in zip(arrays, self.inputs):
-            stored = runner.to_stored(values[start:stop], detail)
+            stored = to_stored(values[start:stop], detail)
             missing = self.size - len(stored)
             if missing:
                 stored = np.concatenate([stored, np.repeat(stored[-1:], missing, axis=0)])
             self.interpreter.set_tensor(detail["index"], stored)
         self.interpreter.invoke()
-        return [runner.to_real(self.interpreter.get_tensor(d["index"]), d) for d in self.outputs]
+        return [to_real(self.interpreter.get_tensor(d["index"]), d) for d in self.outputs]
 
 
 class Work:
     """One model, its samples, and the arrays that its outputs go to.
 
     Args:
+        backend: makes interpreters.
         job: as the host wrote it.
         content: the file's bytes.
     """
 
-    def __init__(self, job, content):
+    def __init__(self, backend, job, content):
         import numpy as np
 
-        self.job, self.content = job, content
+        self.backend, self.job, self.content = backend, job, content
         paths = [entry["path"] for entry in job["inputs"]]
         self.arrays = [np.load(p, mmap_mode="r", allow_pickle=False) for p in paths]
         self.shapes = [list(a.shape[1:]) for a in self.arrays]
         self.samples = len(self.arrays[0])
-        self.single = Batch(job, content, self.shapes, 1)
+        self.single = self.batch(content, 1)
         example = self.single.run(self.arrays, 0, 1)
         # An output that does not begin with the batch (a scalar, say) is kept whole.
         self.rows = [e.shape[1:] if e.ndim and len(e) == 1 else e.shape for e in example]
@@ -97,9 +96,13 @@ class Work:
             patched[offset : offset + 4] = value.to_bytes(4, "little", signed=True)
         self.patched = bytes(patched)
 
+    def batch(self, content, size):
+        """Return an interpreter for so many samples at once."""
+        return Batch(self.backend, self.job, content, self.shapes, size)
+
     def own_single(self, first):
         """Return an interpreter for one sample that no other worker uses."""
-        return self.single if first == 0 else Batch(self.job, self.content, self.shapes, 1)
+        return self.single if first == 0 else self.batch(self.content, 1)
 
     def one_by_one(self, first, last):
         """Fill a part of the outputs from the untouched file."""
@@ -109,7 +112,7 @@ class Work:
             for output, value, row in zip(self.outputs, values, self.rows):
                 output[index] = value.reshape(row)
             if first == 0 and index % 100 == 0:
-                runner.progress(index / last, "predicting")
+                progress(index / last, "predicting")
 
     def in_batches(self, first, last, largest, checks):
         """Fill a part of the outputs in batches.
@@ -121,7 +124,7 @@ class Work:
 
         rounds = -(-(last - first) // largest)
         size = -(-(last - first) // rounds)
-        batched = Batch(self.job, self.patched, self.shapes, size)
+        batched = self.batch(self.patched, size)
         for start in range(first, last, size):
             stop = min(start + size, last)
             for output, values in zip(self.outputs, batched.run(self.arrays, start, stop)):
@@ -129,7 +132,7 @@ class Work:
                     raise ValueError("an output does not begin with the batch")
                 output[start:stop] = values[: stop - start]
             if first == 0:
-                runner.progress(stop / last, "predicting")
+                progress(stop / last, "predicting")
         own, differing = self.own_single(first), 0
         checked = np.linspace(first, last - 1, min(checks, last - first), dtype=int)
         for index in checked:
@@ -155,15 +158,15 @@ def batch_size(activation_bytes):
     return min(LARGEST_BATCH, max(small, BATCH_BYTES // activation_bytes))
 
 
-def predict(job):
+def predict(job, backend):
     """Run all samples: in batches if that gives the same outputs, on as many cores as allowed."""
-    runner.runtime()
     started = time.perf_counter()
-    work = Work(job, Path(job["model"]).read_bytes())
+    with open(job["model"], "rb") as stream:
+        work = Work(backend, job, stream.read())
     # Threads do as well as processes: the runtime lets go of Python's lock while it runs.
-    workers = max(1, min(job["workers"] or runner.cores(), runner.cores(), work.samples // 8))
+    workers = max(1, min(job["workers"] or cores(), cores(), work.samples // 8))
     bounds = [work.samples * n // workers for n in range(workers + 1)]
-    parts = list(zip(bounds, bounds[1:]))
+    parts = [(bounds[n], bounds[n + 1]) for n in range(workers)]
     largest = min(batch_size(max(1, job["activation_bytes"])), work.samples // workers)
     wanted = min(MOST_CHECKED, max(FEWEST_CHECKED, work.samples // CHECKED_SHARE))
     checks = -(-wanted // workers)
@@ -179,7 +182,7 @@ def predict(job):
                 else:
                     how = f"batches of up to {largest}"
             except (RuntimeError, ValueError) as error:
-                note = f"batches failed: {runner.first_line(error)}"
+                note = f"batches failed: {first_line(error)}"
         if how == "one by one":
             for task in [pool.submit(work.one_by_one, *p) for p in parts]:
                 task.result()
@@ -193,5 +196,5 @@ def predict(job):
         "checked": checked,
         "workers": workers,
         "model_sha256": hashlib.sha256(work.content).hexdigest(),
-        "outputs": [runner.sha256(o["path"]) for o in job["outputs"]],
+        "outputs": [sha256(o["path"]) for o in job["outputs"]],
     }

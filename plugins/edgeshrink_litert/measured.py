@@ -1,0 +1,123 @@
+"""Make a measurement of what the runner told, or refuse it."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from pathlib import Path
+
+from edgeshrink.api import (
+    BenchPlan,
+    DeviceInfo,
+    DeviceProfile,
+    Energy,
+    Failure,
+    Measurement,
+)
+from edgeshrink_litert import disturbance
+from edgeshrink_litert.answers import Answer
+from edgeshrink_litert.failures import explain
+
+# Above this share of the mean, a standard deviation says that something disturbed the runs.
+NOISY = 0.1
+
+
+def device_info(answer: Answer, profile: DeviceProfile) -> DeviceInfo:
+    """Return what a device said of itself."""
+    texts = ("cpu", "machine", "system", "python", "runtime", "runtime_version", "numpy")
+    emulated = answer.text("emulated")
+    if profile.emulated and not emulated:
+        emulated = "the profile says that it is emulated"
+    adapter = answer.text("adapter")
+    extra = {name: answer.text(name) for name in ("board", "kernel") if answer.text(name)}
+    return DeviceInfo(
+        name=profile.name,
+        **{name: answer.text(name) for name in texts},
+        cores=answer.whole("cores"),
+        memory_bytes=answer.whole_or_none("memory_bytes"),
+        adapter=adapter,
+        emulated=emulated or software_adapter(adapter),
+        extra={**extra, **disturbance.conditions(answer.member("conditions"))},
+    )
+
+
+def software_adapter(adapter: str) -> str:
+    """Return why a GPU is none, or an empty text.
+
+    Example:
+        >>> software_adapter("SwiftShader Device, adapterType=CPU")
+        'software adapter: SwiftShader Device, adapterType=CPU'
+        >>> software_adapter("NVIDIA GeForce RTX 3060")
+        ''
+    """
+    marks = ("swiftshader", "llvmpipe", "lavapipe", "adaptertype=cpu", "software")
+    return f"software adapter: {adapter}" if any(m in adapter.lower() for m in marks) else ""
+
+
+def measurement(
+    path: Path,
+    answer: Answer,
+    device: DeviceInfo,
+    plan: BenchPlan,
+    *,
+    threads: int,
+    delegate: str,
+) -> Measurement | Failure:
+    """Return one model's times, or why there are none.
+
+    Args:
+        path: the model's file.
+        answer: what the runner told of it.
+        device: what it was timed on.
+        plan: how it was timed.
+        threads: how many threads the runtime had.
+        delegate: what ran the operators.
+
+    Raises:
+        CommandFailed: the answer makes no sense.
+    """
+    if "error" in answer:
+        return Failure(str(path), device.name, explain(answer.text("error")))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if answer.text("sha256") != digest:
+        return Failure(str(path), device.name, "the device timed another file than was sent")
+    told = answer.member("conditions")
+    before, after = (disturbance.conditions(told.member(name)) for name in ("before", "after"))
+    samples = answer.wholes("samples_ns", 1)
+    notes = answer.texts("notes")
+    spread = statistics.pstdev(samples) / statistics.fmean(samples)
+    if spread > NOISY:
+        load = after.get("load_average", "unknown")
+        notes.append(
+            f"noisy: the standard deviation is {spread:.0%} of the mean (load average {load})"
+        )
+    cores = len(plan.affinity) or device.cores
+    notes += disturbance.notes(before, after, cores)
+    if plan.energy and "no_energy" in answer:
+        notes.append(f"energy: {answer.text('no_energy')}")
+    return Measurement(
+        model=str(path),
+        digest=digest,
+        device=device,
+        plan=plan,
+        samples_ns=samples,
+        load_ms=answer.whole("load_ns") / 1e6,
+        first_ms=answer.whole("first_ns") / 1e6,
+        threads=threads,
+        delegate=delegate,
+        peak_memory_bytes=answer.whole_or_none("peak_memory_bytes"),
+        runtime_memory_bytes=answer.whole_or_none("runtime_memory_bytes"),
+        energy=_energy(answer.member("energy")) if "energy" in answer else None,
+        conditions={"before": before, "after": after},
+        disturbed=disturbance.disturbed(before, after),
+        notes=tuple(notes),
+    )
+
+
+def _energy(answer: Answer) -> Energy:
+    return Energy(
+        millijoules=answer.number("millijoules"),
+        idle_watts=answer.number("idle_watts"),
+        seconds=answer.number("seconds"),
+        source=answer.text("source"),
+    )

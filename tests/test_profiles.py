@@ -1,0 +1,250 @@
+"""Device profiles: read, checked, derived from each other, written; and those that ship."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeshrink import profile, toml
+from edgeshrink.engine.sessions import checked
+from edgeshrink.errors import ProfileError, UsageError
+from edgeshrink.plugins import installed
+from edgeshrink.profile import DeviceProfile
+
+SHIPPED = Path(__file__).parents[1] / "device_profiles"
+NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def read(text: str, name: str = "mine", **bases: str) -> DeviceProfile:
+    def lookup(base: str) -> DeviceProfile:
+        return DeviceProfile.from_toml(bases[base], base, lookup)
+
+    return DeviceProfile.from_toml(text, name, lookup)
+
+
+# ---- those that ship
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_profile_is_right_and_its_options_exist(name: str) -> None:
+    found = profile.find(name, [SHIPPED])
+    assert found.title
+    assert found.hardware
+    assert set(found.slow_precisions) <= set(found.precisions)
+    assert all(source.startswith("https://") for source in found.sources)
+    checked(found, installed())
+
+
+def test_all_devices_of_the_list_ship() -> None:
+    wanted = {"android", "coral-dev-board", "desktop", "desktop-gpu", "jetson-orin-nano"}
+    wanted |= {"pixel-8", "rpi-32bit", "rpi-zero2w", "rpi3", "rpi4", "rpi5", "tflm"}
+    assert wanted <= set(NAMES)
+
+
+def test_the_operators_that_shipped_profiles_name_are_in_the_schema() -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    for name in NAMES:
+        found = profile.find(name, [SHIPPED])
+        assert all(hasattr(schema.BuiltinOperator, operator) for operator in found.operators)
+
+
+@pytest.mark.parametrize(
+    ("said", "target", "name"),
+    [
+        ("Raspberry Pi Zero 2 W Rev 1.0", "ssh", "rpi-zero2w"),
+        ("Raspberry Pi 3 Model B Plus Rev 1.3", "ssh", "rpi3"),
+        ("Raspberry Pi 4 Model B Rev 1.4", "ssh", "rpi4"),
+        ("Raspberry Pi 5 Model B Rev 1.0", "ssh", "rpi5"),
+        ("NVIDIA Jetson Orin Nano Developer Kit", "ssh", "jetson-orin-nano"),
+        ("Freescale i.MX8MQ Phanbell", "ssh", "coral-dev-board"),
+        ("Pixel 8", "adb", "pixel-8"),
+        ("Pixel 8 Pro", "adb", "android"),
+        ("", "adb", "android"),
+        ("", "ssh", None),
+        ("Raspberry Pi 2 Model B Rev 1.1", "ssh", None),
+    ],
+)
+def test_a_device_is_recognised_by_its_own_words(said: str, target: str, name: str | None) -> None:
+    profiles = [profile.find(one, [SHIPPED]) for one in NAMES]
+    found = profile.recognise(said, profiles, target)
+    assert (found.name if found else None) == name
+
+
+# ---- reading
+
+
+def test_unknown_keys_are_refused_with_near_matches() -> None:
+    with pytest.raises(ProfileError, match="unknown key 'runtme'") as caught:
+        read('runtme = "litert"')
+    assert caught.value.hint == "did you mean 'runtime'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("threads = 0", "threads must be a positive int; received 0"),
+        ("threads = true", "threads must be a positive int; received True"),
+        ('sparse = "yes"', "sparse must be a bool; received 'yes'"),
+        ("sources = [1]", "sources lists text"),
+        ('accelerator = "tpu"', "accelerator must be one of cpu, gpu, npu; received 'tpu'"),
+        ('precisions = ["int9"]', "received 'int9'"),
+        ("[hardware]\nclock = [1]", "holds text and numbers"),
+        ("[hardware]\nclock = true", "holds text and numbers"),
+        ("operators = { conv-2d = 3 }", "operators are written as in CONV_2D"),
+        ("operators = { CONV_2D = 0 }", "the version of CONV_2D must be a positive int"),
+        ("operators = { CONV_2D = true }", "the version of CONV_2D must be a positive int"),
+        ("title = ", "is not TOML"),
+    ],
+)
+def test_wrong_values_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ProfileError, match=message):
+        read(text)
+
+
+def test_a_misspelt_operator_comes_with_its_right_spelling() -> None:
+    with pytest.raises(ProfileError) as caught:
+        read("operators = { fully-connected = 11 }")
+    assert caught.value.hint == "did you mean 'FULLY_CONNECTED'?"
+
+
+# ---- based on another
+
+
+BASE = """
+title = "a base"
+target = "ssh"
+address = "ssh://base"
+python = "/base/python"
+threads = 4
+board = ["Base*"]
+operators = { CONV_2D = 3 }
+[connection]
+config = "base"
+connect_timeout = 3
+[options]
+library = "/base/libLiteRt.so"
+[hardware]
+memory = "1 GB"
+"""
+
+
+def test_a_profile_takes_what_it_does_not_say_from_its_base() -> None:
+    found = read('based_on = "base"\naddress = "ssh://mine"\n[connection]\nconfig = "m"', base=BASE)
+    assert (found.name, found.title, found.threads) == ("mine", "a base", 4)
+    assert found.address == "ssh://mine"
+    assert found.connection == {"config": "m", "connect_timeout": 3}
+    assert found.hardware == {"memory": "1 GB"}
+    assert found.board == ()  # only the base is known by its board
+
+
+def test_another_target_takes_nothing_of_how_the_base_is_reached() -> None:
+    found = read('based_on = "base"\ntarget = "adb"', base=BASE)
+    assert (found.address, found.connection, found.python) == ("", {}, "")
+    assert found.options == {"library": "/base/libLiteRt.so"}
+
+
+def test_another_runtime_takes_nothing_of_what_the_bases_is_told() -> None:
+    found = read('based_on = "base"\nruntime = "tflm"', base=BASE)
+    assert (found.options, found.operators) == ({}, {})
+    assert found.address == "ssh://base"
+
+
+def test_a_profile_based_on_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('based_on = "b"')
+    (tmp_path / "b.toml").write_text('based_on = "a"')
+    with pytest.raises(ProfileError, match="'a' is based on itself"):
+        profile.find("a", [tmp_path])
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("target", "address"),
+    [("ssh", "ssh://pi@somewhere:22"), ("ssh", "ssh:pi"), ("adb", "adb:"), ("adb", "adb:h:5555")],
+)
+def test_an_address_of_the_profiles_target_replaces_its_own(target: str, address: str) -> None:
+    device = DeviceProfile("mine", target=target, address="old")
+    assert profile.at(device, address).address == address
+    assert profile.at(device, "") == device
+
+
+@pytest.mark.parametrize("address", ["adb:123", "pi@somewhere", "somewhere:22", "SSH://x", ":x"])
+def test_an_address_of_another_target_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="mine is reached by ssh") as caught:
+        profile.at(DeviceProfile("mine", target="ssh"), address)
+    assert caught.value.hint == "its addresses begin with ssh:"
+
+
+def test_this_machine_takes_no_address() -> None:
+    with pytest.raises(UsageError, match="takes no address; received 'ssh://x'"):
+        profile.at(DeviceProfile("desktop"), "ssh://x")
+
+
+# ---- writing
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "edgeshrink" / "device_profiles"
+
+
+def test_what_is_saved_is_read_again_and_nobody_elses_to_read(config: Path) -> None:
+    values = {
+        "connection": {"config": 'a "quoted" \\ path\n'},
+        "address": "ssh://pi@x",
+        "target": "ssh",
+        "python": "",
+    }
+    path = profile.save("my-pi_2", values)
+    assert path == config / "my-pi_2.toml"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found = profile.find("my-pi_2", [config])
+    assert (found.address, found.target, found.python) == ("ssh://pi@x", "ssh", "")
+    assert found.connection == values["connection"]
+    assert [entry.name for entry in config.iterdir()] == ["my-pi_2.toml"]
+
+
+def test_a_profile_is_replaced_only_by_force(config: Path) -> None:
+    profile.save("mine", {"title": "first"})
+    with pytest.raises(UsageError, match="is there already") as caught:
+        profile.save("mine", {"title": "second"})
+    assert caught.value.hint == "--force replaces it"
+    assert profile.find("mine", [config]).title == "first"
+    profile.save("mine", {"title": "second"}, force=True)
+    assert profile.find("mine", [config]).title == "second"
+    assert [entry.name for entry in config.iterdir()] == ["mine.toml"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "../x", "a b", "ü", "-a", "a.toml", "x" * 65])
+def test_a_name_that_is_no_file_name_is_refused(config: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="a device's name has letters"):
+        profile.save(name, {})
+    assert not config.exists()
+
+
+def test_what_is_no_unicode_is_refused(config: Path) -> None:
+    with pytest.raises(UsageError, match="is Unicode text"):
+        profile.save("mine", {"python": os.fsdecode(b"/\xff")})
+    assert not config.exists()
+
+
+@given(
+    st.recursive(
+        TEXT | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.floats(allow_nan=False),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_every_value_that_is_written_as_toml_is_read_again(given_value: object) -> None:
+    import tomllib
+
+    assert tomllib.loads(f"x = {toml.value(given_value)}") == {"x": given_value}

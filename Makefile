@@ -26,7 +26,7 @@ test: $(READY)  ## the tests, without the slow ones
 	$(BIN)/python -m pytest
 
 test-devices: $(READY)  ## sshd, adb, an ARM64 machine, a software GPU: what is missing is skipped
-	$(BIN)/python -m pytest -m device -rs
+	$(BIN)/python -m pytest -m "device and not slow" -n 3 --no-loadscope-reorder --durations=12 -rs
 
 test-all: $(READY)  ## the slow ones too
 	$(BIN)/python -m pytest -m "slow or not slow"

@@ -391,6 +391,7 @@ def test_energy_of_one_inference(tree):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 def test_energy_is_measured_where_the_device_tells_it(programs):
     plan = BenchPlan("short", runs=3, seconds=0.01, warmup_seconds=0.0, energy=True)
     model = converted() / "float.tflite"

@@ -15,7 +15,7 @@ from edgeshrink.api import CommandFailed, DeviceProfile, EdgeshrinkError, Progre
 from edgeshrink_litert.answers import Answer, clean
 from edgeshrink_litert.failures import explain, signal_sentence
 from edgeshrink_litert.pack import NAME, packed
-from edgeshrink_litert.provision import launch
+from edgeshrink_litert.provision import interpreter, launch
 from edgeshrink_litert.runner.result import read_result
 
 # What a shell answers for a program that is not there, or cannot be started.
@@ -36,6 +36,7 @@ class Conversation:
         self, target: Target, workdir: str, profile: DeviceProfile, always: Mapping[str, Any]
     ) -> None:
         self.target, self.workdir, self.profile = target, workdir, profile
+        self.python = interpreter(target, profile)[-1]
         self.launch = launch(target, profile)
         self.always = {"launch": list(self.launch), **always}
         self.left: list[str] = []
@@ -95,7 +96,6 @@ class Conversation:
         path.unlink()
         done = self.target.run(
             *self.launch,
-            "-B",
             self.runner,
             remote,
             timeout=timeout,
@@ -113,17 +113,17 @@ class Conversation:
         if code < 0:
             return CommandFailed(f"{what}: {signal_sentence(-code)}")
         if code in NO_PROGRAM:
-            hint = "name the device's interpreter in its profile: python = ..."
-            if not self.profile.python and not self._local:
-                hint = self._setup
-            return CommandFailed(f"{what}: {self.launch[-1]} cannot be started there", hint=hint)
+            hint = self._setup
+            if self.profile.python or self._local:
+                hint = "name the device's interpreter in its profile: python = ..."
+            return CommandFailed(f"{what}: {self.python} cannot be started there", hint=hint)
         last = clean((errors.strip().splitlines() or ["the answer is not whole"])[-1])
         return CommandFailed(f"{what}: {last} (exit code {code})")
 
     def _refused(self, error: str, what: str) -> CommandFailed:
         hint = ""
         if error.startswith("no runtime"):
-            pip = f"on the device: {self.launch[-1]} -m pip install ai-edge-litert"
+            pip = f"on the device: {self.python} -m pip install ai-edge-litert"
             hint = pip if self._local else self._setup
         return CommandFailed(f"{what}: {explain(error)}", hint=hint)
 

@@ -95,7 +95,7 @@ def setup(target: Target, profile: DeviceProfile, progress: Progress) -> list[st
         EdgeshrinkError: the packages cannot be fetched.
         TargetError: the device was lost.
     """
-    python = _interpreter(target, profile)
+    python = interpreter(target, profile)
     progress(0.0, "asking the device's Python")
     said = _ask(target, *python, "-c", PROBE, target.cache(), timeout=PROBE_SECONDS)
     device, gpu = packages.machine(said), profile.accelerator == "gpu"
@@ -109,7 +109,7 @@ def setup(target: Target, profile: DeviceProfile, progress: Progress) -> list[st
     if there and _imports(target, launch(target, profile), choice) is None:
         return [f"{wanted} for {device.words}: already there"]
     own = _own(said, choice) if record is None else ""
-    if own and _imports(target, python, choice) is None:
+    if own and _imports(target, (*python, "-B"), choice) is None:
         return [f"{own} for {device.words}: already there, among the device's own packages"]
     bundle = wheels.bundle(choice, _part(progress, 0.05, 0.4))
     archive_bytes = bundle.archive.stat().st_size
@@ -139,21 +139,24 @@ def setup(target: Target, profile: DeviceProfile, progress: Progress) -> list[st
 def launch(target: Target, profile: DeviceProfile) -> tuple[str, ...]:
     """Return the command, without its script, that starts Python with a runtime on the target.
 
-    That is the device's Python as it is where nothing was installed for it.
+    That is the device's Python as it is where nothing was installed for it. Nothing but the
+    target's cache is written to.
     """
-    python = _interpreter(target, profile)
+    python = interpreter(target, profile)
     record = _read(target, profile)
     if record is None:
-        return python
+        return (*python, "-B")
     return _with(posixpath.join(target.cache(), record["folder"]), python)
 
 
-def _interpreter(target: Target, profile: DeviceProfile) -> tuple[str, ...]:
+def interpreter(target: Target, profile: DeviceProfile) -> tuple[str, ...]:
+    """Return the command that starts the Python that a profile, or else the target, names."""
     return (profile.python,) if profile.python else target.python()
 
 
 def _with(folder: str, python: tuple[str, ...]) -> tuple[str, ...]:
-    return ("env", f"PYTHONPATH={folder}", *python)
+    # Compiled once, beside the packages: numpy alone takes seconds to compile on a slow device.
+    return ("env", f"PYTHONPATH={folder}", f"PYTHONPYCACHEPREFIX={folder}/bytecode", *python)
 
 
 def _name(choice: Choice) -> str:
@@ -165,7 +168,7 @@ def _name(choice: Choice) -> str:
 
 def record_path(target: Target, profile: DeviceProfile) -> str:
     """Return the record's path: each interpreter has its own."""
-    said = json.dumps([_interpreter(target, profile), profile.accelerator])
+    said = json.dumps([interpreter(target, profile), profile.accelerator])
     name = f"runtime-{hashlib.sha256(said.encode()).hexdigest()[:16]}.json"
     return posixpath.join(target.cache(), name)
 
@@ -201,9 +204,7 @@ def _imports(
     """Return why the device cannot import the chosen runtime, or None if it can."""
     wanted = "numpy" if choice.numpy else "alone"
     try:
-        said = _ask(
-            target, *python, "-B", "-c", IMPORT, choice.module, wanted, timeout=IMPORT_SECONDS
-        )
+        said = _ask(target, *python, "-c", IMPORT, choice.module, wanted, timeout=IMPORT_SECONDS)
     except CommandFailed as error:
         return str(error)
     if inside and not str(said.get("file")).startswith(inside + "/"):
@@ -227,7 +228,7 @@ def _ask(target: Target, *argv: str, timeout: float) -> dict[str, Any]:
     done = target.run(*argv, timeout=timeout)
     if done.returncode in (126, 127):
         words = [word for word in argv[: argv.index("-c")] if word not in ("env", "-B")]
-        python = " ".join(word for word in words if not word.startswith("PYTHONPATH="))
+        python = " ".join(word for word in words if not word.startswith("PYTHONP"))
         raise CommandFailed(
             f"{python} cannot be started on the device",
             hint="name the device's Python in its profile: python = ...",

@@ -57,7 +57,7 @@ unset LD_PRELOAD LD_LIBRARY_PATH
 export PYTHONHOME="$here" EDGESHRINK_PYTHON="$here/{LAUNCHER_NAME}"
 export TMPDIR="${{TMPDIR:-$here/tmp}}" LC_ALL=C.UTF-8 OPENBLAS_NUM_THREADS=1
 exec "$here/lib/ld-linux-aarch64.so.1" --argv0 "$EDGESHRINK_PYTHON" --library-path "$here/lib" \\
-    "$here/bin/{PYTHON}" -B "$@"
+    "$here/bin/{PYTHON}" "$@"
 """
 UNPACK = """
 set -e

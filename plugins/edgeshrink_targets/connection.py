@@ -40,7 +40,7 @@ class Connection(Target):
             renewed for two minutes may be taken.
     """
 
-    cache_word: ClassVar[str] = '"${XDG_CACHE_HOME:-$HOME/.cache}/edgeshrink"'
+    cache_word: ClassVar[str] = '"${XDG_CACHE_HOME:-$HOME/.cache}/edgeshrink-device"'
     patience: ClassVar[float] = 30.0
     renewal: ClassVar[float] = 45.0
 

@@ -48,7 +48,7 @@ class Server:
     @property
     def cache(self) -> Path:
         """The folder that edgeshrink makes over there."""
-        return self.folder / "cache" / "edgeshrink"
+        return self.folder / "cache" / "edgeshrink-device"
 
     def start(self) -> None:
         """Start it, with what the configuration says now."""
@@ -188,3 +188,8 @@ def proxy(server: Server) -> Iterator[CutProxy]:
     """A proxy before the ssh server, which passes all."""
     with CutProxy(server.port) as one:
         yield one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that all else runs beside it."""
+    items.sort(key=lambda item: "emulat" not in item.nodeid)

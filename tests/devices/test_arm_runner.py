@@ -14,7 +14,7 @@ from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.emulator import Emulator, Options
 from edgeshrink_targets.local import Local
 
-pytestmark = [pytest.mark.device, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(600)]
 PLAN = BenchPlan("short", runs=3, seconds=0.05, warmup_seconds=0.0, profile=True)
 
 

@@ -259,6 +259,7 @@ def test_another_processor_is_refused(place, tmp_path):
             Adb.setup(f"adb:{phone.address}", Options(program), lambda share, note: None)
 
 
+@pytest.mark.slow
 def test_equal_packages_give_equal_bytes(tmp_path, installed):
     there = bundle.build(cache_folder() / "bundle", lambda share, note: None)
     again = bundle.build(tmp_path / "again", lambda share, note: None)

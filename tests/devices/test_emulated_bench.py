@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,16 @@ def files(tmp_path_factory: pytest.TempPathFactory, digits: Path, digits_model: 
     return folder
 
 
-@pytest.fixture
-def pis(edgeshrink: Run) -> Iterator[tuple[str, ...]]:
+@pytest.fixture(scope="module")
+def pis() -> tuple[str, ...]:
     """Both machines, made and with the runtime in them."""
-    for name in PIS:
-        done = edgeshrink("devices", "setup", name, timeout=600)
-        if done.returncode:
-            pytest.skip(f"{name} cannot be made here: {done.stderr.strip().splitlines()[-2:]}")
+    command = [sys.executable, "-m", "edgeshrink.cli", "devices", "setup"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    setups = {name: subprocess.Popen([*command, name], **pipes) for name in PIS}
+    said = {name: process.communicate(timeout=600)[1] for name, process in setups.items()}
+    for name, process in setups.items():
+        if process.returncode:
+            pytest.skip(f"{name} cannot be made here: {said[name].strip().splitlines()[-2:]}")
     return PIS
 
 
@@ -79,6 +83,7 @@ def test_both_pis_give_the_accuracy_of_this_machine(
     assert "EMULATED" in table
 
 
+@pytest.mark.slow
 def test_one_command_compresses_for_a_pi_with_one_ledger(
     edgeshrink: Run, pis: tuple[str, ...], digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:

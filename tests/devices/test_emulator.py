@@ -73,11 +73,13 @@ def machines(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_it_keeps_the_promises_of_a_target(cache):
     check_target(Emulator, "emulator:cortex-a72", timeout=4.0)
     assert machines(cache) == []
 
 
+@pytest.mark.slow
 def test_it_has_its_processor_and_its_files_survive_a_restart(cache, tmp_path):
     kept = tmp_path / "model.tflite"
     kept.write_bytes(os.urandom(1 << 20))

@@ -105,12 +105,13 @@ def test_a_python_with_nothing_gets_a_runtime_that_gives_the_same_outputs(
     device: Ssh, python: str, tmp_path: Path
 ) -> None:
     profile = DeviceProfile("mine", target="ssh", python=python)
-    assert provision.launch(device, profile) == (python,)
+    assert provision.launch(device, profile) == (python, "-B")
     said = setup(device, profile)
     assert said[0].startswith("ai-edge-litert 2.3.0 (sha256 ")
     assert said[1].startswith("numpy 2.")
-    env, path, interpreter = provision.launch(device, profile)
+    env, path, bytecode, interpreter = provision.launch(device, profile)
     assert (env, interpreter) == ("env", python)
+    assert bytecode == f"PYTHONPYCACHEPREFIX={path.partition('=')[2]}/bytecode"
     assert path.startswith(f"PYTHONPATH={device.cache()}/runtime-")
     runtime, found = run_there(device, profile, tmp_path)
     assert runtime == "ai-edge-litert 2.3.0"
@@ -157,7 +158,7 @@ def test_a_record_that_cannot_be_trusted_is_none(
     profile = DeviceProfile("mine", target="ssh", python=python)
     (tmp_path / "record").write_bytes(record)
     device.push(tmp_path / "record", provision.record_path(device, profile))
-    assert provision.launch(device, profile) == (python,)
+    assert provision.launch(device, profile) == (python, "-B")
 
 
 def test_unpacking_that_fails_leaves_nothing(
@@ -168,7 +169,7 @@ def test_unpacking_that_fails_leaves_nothing(
     with pytest.raises(CommandFailed, match="No space left"):
         setup(device, profile)
     assert [name for name in server.files() if name.startswith("runtime")] == []
-    assert provision.launch(device, profile) == (python,)
+    assert provision.launch(device, profile) == (python, "-B")
 
 
 def test_what_cannot_be_imported_is_not_believed(
@@ -231,7 +232,7 @@ def test_a_runtime_of_the_devices_own_is_left_alone(device: Ssh, server: Any) ->
     profile = DeviceProfile("mine", target="ssh", python=sys.executable)
     (said,) = setup(device, profile)
     assert "already there, among the device's own packages" in said
-    assert provision.launch(device, profile) == (sys.executable,)
+    assert provision.launch(device, profile) == (sys.executable, "-B")
     assert [name for name in server.files() if name.startswith("runtime")] == []
 
 
@@ -246,4 +247,4 @@ def test_the_record_says_what_is_installed_until_it_is_cleaned_away(
     assert [p["name"] for p in told["packages"]] == ["ai-edge-litert"]
     assert all(len(p["sha256"]) == 64 for p in told["packages"])
     assert device.clean() > 5_000_000
-    assert provision.launch(device, profile) == (python,)
+    assert provision.launch(device, profile) == (python, "-B")

@@ -25,7 +25,7 @@ def phone(installed: Adb) -> Adb:  # noqa: F811
     return installed
 
 
-@pytest.mark.parametrize("room", ["much", "little"])
+@pytest.mark.parametrize("room", [pytest.param("much", marks=pytest.mark.slow), "little"])
 def test_a_phone_gives_the_outputs_of_this_machine(
     phone: Adb, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

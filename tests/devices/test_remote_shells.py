@@ -98,7 +98,7 @@ def test_a_machine_keeps_the_promises_of_a_target(kind, options):
 
 
 def test_a_stranger_s_lock_is_kept_while_it_is_fresh_and_taken_when_it_is_old(options):
-    cache = Path(options.home, ".cache/edgeshrink")
+    cache = Path(options.home, ".cache/edgeshrink-device")
     (cache / "lock").mkdir(parents=True)
     (cache / "lock/owner").write_text("ab mary@lab 0123456789ab 4711 1700000000\n")
     with pytest.raises(TargetError, match="in use by mary@lab"):
@@ -125,7 +125,7 @@ class Renewing(Here):
 
 
 def test_a_machine_that_is_held_is_renewed_but_not_beside_a_command(options):
-    beat = Path(options.home, ".cache/edgeshrink/lock/beat")
+    beat = Path(options.home, ".cache/edgeshrink-device/lock/beat")
     with Renewing.connect("", options) as target:
         os.utime(beat, (0, 0))
         until = time.monotonic() + 10
@@ -142,7 +142,7 @@ def test_a_machine_that_is_held_is_renewed_but_not_beside_a_command(options):
 
 
 def test_who_was_cut_off_while_taking_a_machine_does_not_keep_it(options):
-    lock = Path(options.home, ".cache/edgeshrink/lock")
+    lock = Path(options.home, ".cache/edgeshrink-device/lock")
     (lock / "taking").mkdir(parents=True)
     for path in (lock / "taking", lock):
         os.utime(path, (0, 0))
@@ -155,7 +155,7 @@ def test_a_clean_machine_has_nothing_left(options, tmp_path):
     with Here.connect("", options) as target:
         target.place(tmp_path / "model")
         assert 1 << 20 <= target.clean() < 2 << 20
-    assert not Path(options.home, ".cache/edgeshrink").exists()
+    assert not Path(options.home, ".cache/edgeshrink-device").exists()
 
 
 def test_much_output_is_stopped(options):

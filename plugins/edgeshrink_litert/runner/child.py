@@ -38,7 +38,7 @@ def command(job):
     A Python that is started through a loader of its own cannot be started by its own path, so
     the host tells how it started this one.
     """
-    return [*(job.get("launch") or [sys.executable]), "-B", os.path.abspath(sys.argv[0])]
+    return [*(job.get("launch") or [sys.executable, "-B"]), os.path.abspath(sys.argv[0])]
 
 
 def _run(argv, errors):

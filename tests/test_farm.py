@@ -149,8 +149,8 @@ def test_devices_and_addresses_are_checked_before_any_work(here: Path) -> None:
         package.bench(model(), devices=("desktop", "rpi4"), at="ssh://pi@pi")
     with pytest.raises(UsageError, match="takes no address"):
         package.bench(model(), at="ssh://pi@pi")
-    device(here, "wrong", 'target = "ssh"\n[connection]\nconfg = "x"\n')
-    with pytest.raises(UsageError, match="confg") as told:
+    device(here, "wrong", 'target = "ssh"\n[connection]\nconf = "x"\n')
+    with pytest.raises(UsageError, match="conf") as told:
         package.bench(model(), devices=("wrong",))
     assert "config" in told.value.hint
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import CommandFailed, EdgeshrinkError, Progress
-from edgeshrink_litert import batching, outputs, samples
+from edgeshrink.nn import feed
+from edgeshrink_litert import batching, outputs, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
 
@@ -43,21 +44,21 @@ def run(
             what the model gives.
         TargetError: the device was lost.
     """
-    data, flat = samples.read_model(model)
-    input_names, output_names = samples.names(flat)
-    chosen = samples.matched(inputs, input_names)
-    count = samples.count(flat, chosen, input_names)
+    data, flat = tensors.read_model(model)
+    input_names, output_names = feed.names(flat)
+    chosen = feed.matched(inputs, input_names)
+    count = feed.count_samples(flat, chosen, input_names)
     patches, why = batching.patches(data, flat)
     job: dict[str, Any] = {
         "kind": "predict",
         "model": runner.target.place(model),
         "inputs": [
             {**tensor, "path": runner.target.place(chosen[tensor["name"]])}
-            for tensor in samples.described(flat, input_names)
+            for tensor in tensors.described(flat, input_names)
         ],
         "outputs": [
             {**tensor, "path": runner.remote(f"output-{uuid.uuid4().hex}.npy")}
-            for tensor in samples.described(flat, output_names)
+            for tensor in tensors.described(flat, output_names)
         ],
         "workers": workers,
         "stateful": flat.stateful,

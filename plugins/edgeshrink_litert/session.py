@@ -22,7 +22,8 @@ from edgeshrink.api import (
     Target,
     TargetError,
 )
-from edgeshrink_litert import layers, measured, prediction, probe, samples
+from edgeshrink.nn import feed
+from edgeshrink_litert import layers, measured, prediction, probe, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
 
@@ -165,13 +166,13 @@ class LiteRTSession(Session):
 
     def _described(self, path: Path) -> dict[str, Any]:
         """Return what the runner has to know of a model that is timed, and put it there."""
-        _, flat = samples.read_model(path)
-        inputs, results = samples.names(flat)
+        _, flat = tensors.read_model(path)
+        inputs, results = feed.names(flat)
         return {
             "path": self.target.place(path),
             "stateful": flat.stateful,
-            "inputs": samples.described(flat, inputs),
-            "outputs": samples.described(flat, results),
+            "inputs": tensors.described(flat, inputs),
+            "outputs": tensors.described(flat, results),
         }
 
     def _failure(self, path: Path, error: EdgeshrinkError) -> Failure:

@@ -34,11 +34,7 @@ def show_bench(report: BenchReport, *, to: Console) -> None:
             for text in (*result.notes, *_remarks(found)):
                 said.setdefault(f"{_named(result, several)}: {text}", None)
             if result.host_error is not None:
-                said.setdefault(
-                    f"{_named(result, several)}: its outputs there differ from this machine's by "
-                    f"{words.percent(result.host_error, 2)} of their range at most",
-                    None,
-                )
+                said.setdefault(f"{_named(result, several)}: {_compared(result.host_error)}", None)
         if result.failure:
             said.setdefault(f"{_named(result, True)}: {result.failure.reason}", None)
     for line in (*said, *report.notes):
@@ -46,6 +42,16 @@ def show_bench(report: BenchReport, *, to: Console) -> None:
     for result in results:
         if result.measurement and result.measurement.operators:
             _operators(_named(result, several), result.measurement, to)
+
+
+def _compared(error: float) -> str:
+    """Return how near the outputs of a device are to this machine's."""
+    if error == 0:
+        return "its outputs there are those of this machine, exactly"
+    return (
+        "its outputs there differ from this machine's by "
+        f"{words.percent(error, 2)} of their range at most"
+    )
 
 
 def _named(result: BenchResult, several: bool) -> str:

@@ -183,6 +183,7 @@ def test_what_cannot_be_imported_is_not_believed(
     assert [name for name in server.files() if name.startswith("runtime")] == []
 
 
+@pytest.mark.slow
 def test_an_older_python_gets_tflite_runtime(device: Ssh, tmp_path: Path) -> None:
     profile = DeviceProfile("old", target="ssh", python=old_python(9))
     said = setup(device, profile)

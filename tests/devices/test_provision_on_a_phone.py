@@ -13,7 +13,7 @@ from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.adb import Adb
 
-pytestmark = [pytest.mark.device, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(600)]
 PROFILE = DeviceProfile("phone", target="adb")
 
 
@@ -25,7 +25,7 @@ def phone(installed: Adb) -> Adb:  # noqa: F811
     return installed
 
 
-@pytest.mark.parametrize("room", [pytest.param("much", marks=pytest.mark.slow), "little"])
+@pytest.mark.parametrize("room", ["much", "little"])
 def test_a_phone_gives_the_outputs_of_this_machine(
     phone: Adb, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,9 @@ def test_files_of_any_name_come_and_go_whole(device, phone, tmp_path):
 def test_a_file_of_any_name_here_is_sent(device, tmp_path):
     for name in ("-n", "two words", "$HOME", "a\nb"):
         (tmp_path / name).write_text(name)
-        device.push(tmp_path / name, f"{device.folder()}/file")
+        remote = f"{device.folder()}/file"
+        device.push(tmp_path / name, remote)
+        assert device.run("cat", remote).stdout == name
 
 
 def test_a_placed_file_is_sent_once_and_stays(connect, phone, tmp_path):

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.report import Report, json_text
 from edgeshrink.runtime import Session
-from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
+from edgeshrink.workspace import Stage, Workspace, digest_of, version_of, write_bytes, write_text
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -182,8 +182,9 @@ class _Compression:
         """Return what each device said of each file, by the file's digest."""
         if not files:
             return {}
-        kept = Kept(self.workspace.folder / "devices", self.judge.folder)
         plan, devices = self.planned.request.bench, self.planned.devices
+        rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
+        kept = Kept(self.workspace.folder / "devices" / rules, self.judge.folder)
         farm = Farm(devices, plan, self.plugins, lambda: self.judge, kept)
         judged = self.sets.judged
         found = farm.observe(files, judged, self.scratch)

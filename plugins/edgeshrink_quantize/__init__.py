@@ -16,6 +16,7 @@ from edgeshrink.api import (
     Need,
     Phase,
     Plan,
+    Precision,
     UsageError,
     hookimpl,
 )
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     import keras
 
 
-# Steps after which there may be fewer weights than the base has.
-FEWER_WEIGHTS = (Phase.DISTILL, Phase.SUBSTITUTE, Phase.SHRINK)
 Granularity = Annotated[
     Literal["auto", "channel", "tensor"],
     Flag(
@@ -33,55 +32,6 @@ Granularity = Annotated[
         "better); `auto` measures both."
     ),
 ]
-
-
-class Precision(Method):
-    """A conversion to .tflite.
-
-    Attributes:
-        kernels: the precision that the device needs kernels for.
-        bits: of a stored weight.
-    """
-
-    phase = Phase.PRECISION
-    slot = "precision"
-    produces = Kind.TFLITE
-    keeps = frozenset({"sparsity"})
-    kernels: str
-    bits = 32
-
-    def check(self, plan: Plan) -> Iterable[str]:
-        """Refuse what the device has no kernels for, and say what is slow there."""
-        yield from self._on_device(plan, self.kernels)
-
-    def _check_room(self, plan: Plan) -> None:
-        """Refuse a device that cannot hold the weights, whatever else is done to them."""
-        if any(step.phase in FEWER_WEIGHTS for step in plan.before):
-            return
-        # An optimizer keeps up to three values beside each weight, in the same file.
-        stored = plan.base.weights_bytes // (4 if plan.base.optimizer else 1)
-        least, device = stored * self.bits // 32, plan.profile
-        room = device.memory_bytes if device.storage_bytes is None else device.storage_bytes
-        if room is not None and least > room:
-            raise UsageError(
-                f"the weights alone take at least {least:,} bytes at {self.bits} bits, and "
-                f"{device.name} has room for {room:,}",
-                hint="choose fewer bits, a smaller model, or another --device",
-            )
-
-    def _on_device(self, plan: Plan, precision: str) -> Iterable[str]:
-        self._check_room(plan)
-        if precision not in plan.profile.precisions:
-            raise UsageError(
-                f"{plan.profile.name} has no kernels for {precision}; "
-                f"it runs {', '.join(plan.profile.precisions)}",
-                hint="choose another precision, or another --device",
-            )
-        if precision in plan.profile.slow_precisions:
-            yield (
-                f"{precision} runs on reference kernels on {plan.profile.name}: smaller, but "
-                "expect it to be many times slower"
-            )
 
 
 class Float(Precision):
@@ -181,7 +131,7 @@ class Int8(Precision):
                     hint="pass --data, or drop --int8-io",
                 )
             yield "no data to calibrate activations with: int8 here is dynamic range"
-            yield from self._on_device(plan, "dynamic")
+            yield from self.on_device(plan, "dynamic")
             return
         if plan.base.recurrent:
             raise ModelError(
@@ -189,7 +139,7 @@ class Int8(Precision):
                 f"the model has {', '.join(plan.base.recurrent)}",
                 hint="--dynamic quantizes the weights of such a model",
             )
-        yield from self._on_device(plan, "int8")
+        yield from self.on_device(plan, "int8")
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""

@@ -41,6 +41,7 @@ from edgeshrink.method import (
     Training,
 )
 from edgeshrink.metric import Metric, Score
+from edgeshrink.precision import Precision
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
 from edgeshrink.report import Report, Reporter, json_text
@@ -79,6 +80,7 @@ __all__ = [
     "Phase",
     "Plan",
     "PluginError",
+    "Precision",
     "ProfileError",
     "Progress",
     "Recipe",

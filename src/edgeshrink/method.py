@@ -139,9 +139,11 @@ class Context:
             answers validation samples, or synthetic inputs where there is no data.
         measure: times .tflite bytes on the device.
         log: the run's log file.
+        inherited: the arrays that came with the step's input model.
         facts: what the step measured of its result; the step fills it.
         notes: plain sentences for the ledger; the step fills it.
-        state: arrays by variable path to travel with the model; the step fills it.
+        state: arrays to travel with the model, by `kind/name` (`ranges/conv1`); the step fills
+            it. A later step hands on the kinds that it `keeps`.
         companions: files in `folder` that belong to the result; the step fills it.
     """
 
@@ -157,6 +159,7 @@ class Context:
     agreement: Callable[[Any], Agreement]
     measure: Callable[[bytes], Measurement]
     log: Path
+    inherited: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     state: dict[str, np.ndarray] = field(default_factory=dict)
@@ -179,7 +182,8 @@ class Method(ABC):
         data: whether it needs data.
         slot: at most one step of a slot is in a recipe (`"precision"`).
         default: it fills its slot when a .tflite is asked for and no other step does.
-        keeps: facts of its input that survive it: `sparsity`, `clusters`, `outputs`.
+        keeps: facts and kinds of state of its input that survive it: `sparsity`, `clusters`,
+            `outputs`, `ranges`.
         training: its defaults; None means that it does not train.
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.

@@ -29,6 +29,7 @@ from edgeshrink.workspace import (
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 Progress = Callable[[Method | None, float, str], None]
 Timer = Callable[[list[Path]], list[Measurement | Failure]]
@@ -117,6 +118,7 @@ class Stages:
             agreement=agreement,
             measure=measure,
             log=self._workspace.log,
+            inherited=read_state(parent),
         )
 
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:
@@ -154,7 +156,7 @@ class Stages:
             str(step),
             parent,
             {**kept, **context.facts},
-            _saved_state(context),
+            _saved_state(context, step),
             tuple(context.companions),
         )
         if parent.kind is not Kind.TFLITE and artifact.kind is Kind.TFLITE:
@@ -189,15 +191,27 @@ def _as_file(model: Any, folder: Path) -> Any:
     return path
 
 
-def _saved_state(context: Context) -> Path | None:
-    """Write the arrays that travel with a model, by variable path, as an .npz."""
-    if not context.state:
+def read_state(artifact: Artifact) -> dict[str, np.ndarray]:
+    """Return the arrays that travel with a model."""
+    import numpy as np
+
+    if artifact.state is None:
+        return {}
+    with np.load(artifact.state, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _saved_state(context: Context, step: Method) -> Path | None:
+    """Write the arrays that travel with a model as an .npz: the step's own, and what it keeps."""
+    kept = {k: v for k, v in context.inherited.items() if k.partition("/")[0] in step.keeps}
+    state = {**kept, **context.state}
+    if not state:
         return None
     import numpy as np
 
     path = context.folder / "state.npz"
     with zipfile.ZipFile(path, "w") as archive:  # the path of a variable is no keyword
-        for name, values in context.state.items():
+        for name, values in state.items():
             with archive.open(f"{name}.npy", "w") as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)
     return path

@@ -1,0 +1,11 @@
+"""TensorFlow Model Optimization's methods, for legacy models and to compare with."""
+
+from __future__ import annotations
+
+from edgeshrink.api import Method, hookimpl
+
+
+@hookimpl
+def edgeshrink_methods() -> list[type[Method]]:
+    """Return the methods of this plugin."""
+    return []

@@ -1,0 +1,97 @@
+"""Training through a function of the weights: one mechanism for all that needs a dense master.
+
+Fake quantization, learned steps, ternary and binary weights and shared values all compute with a
+function of the weights that they learn. Here the model computes with the function's values, while
+gradients reach the weights ("masters") through it, straight through where it rounds (Bengio et
+al., 2013, "Estimating or propagating gradients through stochastic neurons").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Forward(keras.layers.Layer):
+    """A differentiable function of one weight; what it learns itself are its own weights.
+
+    A subclass says in `call(master)` what the model computes with, of the master's shape.
+    """
+
+
+def straight_through(master: Any, value: Any) -> Any:
+    """Return `value`, with the gradient of `master`."""
+    return master + ops.stop_gradient(value - master)
+
+
+class Reparameterized(keras.Model):
+    """A functional model seen through functions of its weights.
+
+    It trains and predicts like the model itself, whose variables it shares.
+
+    Args:
+        model: a functional model.
+        forwards: the functions of a variable, applied in order, by the variable's path.
+    """
+
+    def __init__(
+        self, model: keras.Model, forwards: Mapping[str, Sequence[Forward]], **kwargs: Any
+    ) -> None:
+        super().__init__(name=model.name, **kwargs)
+        self.model = model
+        by_path = {v.path: v for v in model.trainable_variables}
+        self._masters = [by_path[path] for path in forwards]
+        self._chains = [list(chain) for chain in forwards.values()]
+        for master, chain in zip(self._masters, self._chains, strict=True):
+            for forward in chain:
+                if not forward.built:
+                    forward.build(master.shape)
+        self.built = True
+
+    @property
+    def inputs(self) -> Any:
+        """The model's."""
+        return self.model.inputs
+
+    @property
+    def outputs(self) -> Any:
+        """The model's."""
+        return self.model.outputs
+
+    @property
+    def output_names(self) -> list[str]:
+        """The model's."""
+        return list(self.model.output_names)
+
+    @property
+    def _inputs_struct(self) -> Any:
+        return self.model._inputs_struct
+
+    def _values(self) -> list[Any]:
+        found = []
+        for master, chain in zip(self._masters, self._chains, strict=True):
+            value = ops.convert_to_tensor(master)
+            for forward in chain:
+                value = forward(value)
+            found.append(value)
+        return found
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the model's outputs with each master replaced by its function's value."""
+        mapping = list(zip(self._masters, self._values(), strict=True))
+        with keras.StatelessScope(mapping) as scope:
+            outputs = self.model(inputs, training=training)
+        for variable in self.model.non_trainable_variables:  # moving statistics, random states
+            moved = scope.get_current_value(variable)
+            if moved is not None:
+                variable.assign(moved)
+        return outputs
+
+    def settle(self) -> keras.Model:
+        """Write the functions' values into the weights, and return the model."""
+        for master, value in zip(self._masters, self._values(), strict=True):
+            master.assign(value)
+        return self.model

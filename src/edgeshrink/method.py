@@ -56,13 +56,16 @@ class Training:
     loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
     teacher: Annotated[
         str | None,
-        Flag("`original`: also learn the uncompressed model's outputs; `none`: labels alone."),
+        Flag(
+            "`original`: also learn the uncompressed model's outputs; `only`: learn them without "
+            "labels; `none`: labels alone."
+        ),
     ] = None
 
     def __post_init__(self) -> None:
         """Refuse a teacher that does not exist."""
-        if self.teacher not in (None, "none", "original"):
-            raise ValueError(f"teacher must be original or none; received {self.teacher!r}")
+        if self.teacher not in (None, "none", "original", "only"):
+            raise ValueError(f"teacher must be original, only or none; received {self.teacher!r}")
 
     def over(self, defaults: Training) -> Training:
         """Return these settings, with what is None taken from `defaults`."""

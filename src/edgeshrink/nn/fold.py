@@ -1,4 +1,4 @@
-"""A model in the form that is quantized: batch norms folded, activations on their own, one graph."""
+"""A model as it is quantized: batch norms folded, activations on their own, one graph."""
 
 from __future__ import annotations
 
@@ -103,14 +103,11 @@ def functional(model: keras.Model) -> keras.Model:
 
 
 def opened(model: keras.Model, inputs: Any, call: Call) -> Any:
-    """Return the symbolic outputs of a model's layers on `inputs`, each called through `call`."""
-    graph = functional(model)
-    return keras.models.clone_model(
-        graph,
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=call,
-    ).output
+    """Return the symbolic outputs of a model's layers on `inputs`, each called through `call`.
+
+    `keras.models.clone_model` is the public way, but cuts the graph off behind what is no input.
+    """
+    return functional(model)._run_through_graph(inputs, call_fn=call)
 
 
 def _layers(graph: keras.Model) -> list[keras.layers.Layer]:

@@ -1,0 +1,73 @@
+"""Quantization-aware training: a fake-quantized twin that shares the plain model's variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from edgeshrink.api import Context, ModelError, UsageError, near
+from edgeshrink.nn.channels import quantized_weights
+from edgeshrink.nn.fakequant import Grid, LearnedStep
+from edgeshrink.nn.fold import folded
+from edgeshrink.nn.reparam import Forward
+from edgeshrink.nn.sharing import shared
+from edgeshrink.nn.training import finetune
+from edgeshrink.nn.twin import calibrated, twin
+
+if TYPE_CHECKING:
+    from edgeshrink_quantize.training import QatOptions
+
+FIRST_SAMPLES = 512  # training samples that give the ranges their first ends
+
+
+def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.Model:
+    """Return the folded model after training as its twin, its weights on their grids.
+
+    Weights and activations are rounded in the forward pass (Jacob et al., CVPR 2018, section 3),
+    zeros stay zeros and shared values shared. The ends of the activations are left in
+    `context.state`, as `ranges/NAME` with the names of `nn.twin`, for the conversion.
+
+    Raises:
+        ModelError: nothing in the model is quantized.
+    """
+    assert context.data is not None
+    part = context.data.train
+    assert part is not None
+    plain = folded(model)
+    samples = context.data.values(part, np.arange(min(FIRST_SAMPLES, len(part))))
+    ranges = {} if options.activations == 32 else calibrated(plain, samples)
+    seen, placed = twin(
+        plain,
+        {**shared(plain), **_chains(plain, options)},
+        ranges,
+        bits=options.activations,
+        ends=options.ends,
+    )
+    finetune(seen, context)
+    seen.settle()
+    context.state.update({f"ranges/{name}": range_.values for name, range_ in placed.items()})
+    context.facts["trained_quantized"] = f"{options.weights}-bit weights"
+    return plain
+
+
+def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]:
+    """Return what each quantized weight is computed through, by its path."""
+    weights, sharing = quantized_weights(model), shared(model)
+    if not weights:
+        raise ModelError("no layer of the model has weights that are quantized")
+    layers = {path.rsplit("/", 2)[-2] for path in weights}
+    for name in options.keep:
+        if name not in layers:
+            raise UsageError(f"no layer {name!r} has quantized weights", hint=near(name, layers))
+    found: dict[str, list[Forward]] = {}
+    for path, (variable, axes) in weights.items():
+        bits = 8 if path.rsplit("/", 2)[-2] in options.keep else options.weights
+        grain = axes if options.granularity == "channel" and path not in sharing else ()
+        if options.steps == "learned":
+            grid: Forward = LearnedStep(np.asarray(variable), bits, grain)
+        else:
+            grid = Grid(bits, grain)
+        found[path] = [*sharing.get(path, ()), grid]
+    return found

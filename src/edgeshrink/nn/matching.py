@@ -1,0 +1,49 @@
+"""Which tensor of a .tflite is which of the model's: told by values, since names shift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from edgeshrink.nn.ranges import activations
+from edgeshrink.nn.twin import observed
+
+FEW = 4  # samples by whose values tensors are told apart
+CLOSE = 1e-3  # of a tensor's range: float kernels differ in the last bits
+
+
+def matched(
+    calibrated: bytes,
+    model: keras.Model,
+    ends: Mapping[str, np.ndarray],
+    samples: Mapping[str, np.ndarray],
+) -> dict[int, tuple[float, float]]:
+    """Return the range of each tensor of a float .tflite that has the values of a model's tensor.
+
+    Names and order shift in conversion, values do not: both run on the same samples.
+
+    Args:
+        calibrated: a float .tflite of `model`.
+        model: from `nn.fold.folded`.
+        ends: least and greatest value by the name that `nn.twin` gives the tensor.
+        samples: `(samples, ...)` for each input; the first few are used.
+    """
+    few = {name: values[:FEW] for name, values in samples.items()}
+    wanted = {name: v for name, v in observed(model, few).items() if name in ends}
+    count = len(next(iter(few.values())))
+    there: dict[int, list[np.ndarray]] = {}
+    for values in activations(calibrated, few):
+        for index, value in values.items():
+            there.setdefault(index, []).append(value.ravel())
+    found = {}
+    for name, value in wanted.items():
+        flat = value.reshape(count, -1)
+        spread = float(flat.max() - flat.min())
+        for index, parts in there.items():
+            if parts[0].size == flat.shape[1] and spread:
+                apart = np.abs(np.stack(parts) - flat).max()
+                if apart <= CLOSE * spread:
+                    found[index] = float(ends[name][0]), float(ends[name][1])
+    return found

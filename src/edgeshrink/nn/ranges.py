@@ -1,0 +1,66 @@
+"""Ranges of activations in a float .tflite: the values seen, and other ends in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgeshrink.nn.feed import names
+from edgeshrink.nn.flat import read
+from edgeshrink.nn.flatmodel import FLOATS
+
+Ranges = Mapping[int, tuple[float, float]]
+
+
+def activations(model: bytes, samples: Mapping[str, np.ndarray]) -> Iterator[dict[int, np.ndarray]]:
+    """Yield the values of all float tensors between operators, by index, for each sample.
+
+    Args:
+        model: a float .tflite with a batch of one.
+        samples: `(samples, ...)` for each input by its name.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    flat = read(model)
+    interpreter = Interpreter(
+        model_content=model,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    inputs, _ = names(flat)
+    wanted = [
+        t.index
+        for t in flat.tensors
+        if t.subgraph == 0 and not t.constant and not t.variable and t.dtype in FLOATS
+    ]
+    for place in range(len(next(iter(samples.values())))):
+        if flat.stateful:
+            interpreter.reset_all_variables()
+        for name, values in samples.items():
+            interpreter.set_tensor(inputs[name], values[place : place + 1])
+        interpreter.invoke()
+        yield {index: np.array(interpreter.get_tensor(index)) for index in wanted}
+
+
+def replaced(calibrated: bytes, ranges: Ranges) -> bytes:
+    """Return a calibrated .tflite with these ranges instead of those that were seen.
+
+    Args:
+        calibrated: with the least and greatest value at each tensor.
+        ranges: by index of the tensor in the first subgraph.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(calibrated, 0))
+    for index, (low, high) in ranges.items():
+        tensor = tree.subgraphs[0].tensors[index]
+        if tensor.quantization is None:
+            tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.min, tensor.quantization.max = [low], [high]
+    builder = flatbuffers.Builder(len(calibrated))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

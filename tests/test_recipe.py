@@ -206,3 +206,14 @@ def test_training_settings_step_beats_recipe_beats_method() -> None:
     step = Trim(TrimOptions(0.5), Training(lr=0.5))
     recipe = Recipe((step,), Training(lr=0.1, batch_size=8))
     assert recipe.resolved(step) == Training(epochs=2, lr=0.5, batch_size=8)
+
+
+def test_a_written_recipe_asks_for_nothing_twice() -> None:
+    from edgeshrink_quantize import Int8, Qat, Strip
+
+    methods = {m.name: m for m in (Int8, Qat, Strip)}
+    recipe = Recipe.from_flags({"int8": True, "int8_qat": True}, methods)
+    whole = recipe.completed(methods, Kind.TFLITE)
+    assert [s.name for s in whole.steps] == ["qat", "int8", "strip"]
+    again = Recipe.from_toml(whole.to_toml(), methods).completed(methods, Kind.TFLITE)
+    assert [str(s) for s in again.steps] == [str(s) for s in whole.steps]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.api import (
+    Agreement,
     Context,
     DeviceProfile,
     Flag,
     Kind,
     Method,
-    ModelError,
     Need,
     Phase,
     Plan,
     Precision,
+    Sensitivity,
     UsageError,
     hookimpl,
 )
+from edgeshrink_quantize.levels import Binary, Inq, Ternary, TrainLevels
+from edgeshrink_quantize.lowbit import Int2, Int4
+from edgeshrink_quantize.mixed import Mixed
+from edgeshrink_quantize.training import Ends, Qat, Steps
 
 if TYPE_CHECKING:
     import keras
@@ -113,6 +119,9 @@ class Int8Options:
     float_ops: Annotated[
         Literal["allow", "refuse"], Flag("Operators that have no integer kernel.")
     ] = "allow"
+    qat: Annotated[bool, Flag("Train with 8-bit weights and activations first.")] = False
+    qat_steps: Steps = "range"
+    qat_ends: Ends = "moving"
 
 
 class Int8(Precision):
@@ -122,8 +131,17 @@ class Int8(Precision):
     Options = Int8Options
     kernels, bits = "int8", 8
 
+    def before(self) -> tuple[Method, ...]:
+        """Return the training that was asked for."""
+        chosen = self.options
+        if not chosen.qat:
+            return ()
+        grain = "tensor" if chosen.granularity == "tensor" else "channel"
+        options = {"granularity": grain, "steps": chosen.qat_steps, "ends": chosen.qat_ends}
+        return (Qat.of(options),)
+
     def check(self, plan: Plan) -> Iterable[str]:
-        """Say whether it is static or dynamic range; refuse recurrent loops."""
+        """Say whether it is static or dynamic range, and what loops may become."""
         if not calibrates(plan):
             if self.options.io != "float32":
                 raise UsageError(
@@ -133,12 +151,8 @@ class Int8(Precision):
             yield "no data to calibrate activations with: int8 here is dynamic range"
             yield from self.on_device(plan, "dynamic")
             return
-        if plan.base.recurrent:
-            raise ModelError(
-                "int8 of a recurrent loop crashes TensorFlow's converter; "
-                f"the model has {', '.join(plan.base.recurrent)}",
-                hint="--dynamic quantizes the weights of such a model",
-            )
+        fused = {layer.name for layer in plan.base.layers if layer.class_name == "LSTM"}
+        yield from _loops([name for name in plan.base.recurrent if name not in fused])
         yield from self.on_device(plan, "int8")
 
     def apply(self, model: keras.Model, context: Context) -> Any:
@@ -158,15 +172,10 @@ class Int16x8(Precision):
     kernels, bits = "int16x8", 8
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Refuse recurrent loops and a lack of data."""
+        """Refuse a lack of data, and say what loops may become."""
         if not calibrates(plan):
             raise UsageError("int16x8 needs data to calibrate activations with", hint="pass --data")
-        if plan.base.recurrent:
-            raise ModelError(
-                "integer activations of a recurrent loop crash TensorFlow's converter; "
-                f"the model has {', '.join(plan.base.recurrent)}",
-                hint="--dynamic quantizes the weights of such a model",
-            )
+        yield from _loops(plan.base.recurrent)
         yield from super().check(plan)
 
     def apply(self, model: keras.Model, context: Context) -> Any:
@@ -191,6 +200,15 @@ class Strip(Method):
         return strip(model, context)
 
 
+def _loops(names: Sequence[str]) -> Iterable[str]:
+    """Say what becomes of layers that no integer operator computes."""
+    if names:
+        yield (
+            f"no operator of the runtime computes {', '.join(names)} in integers: it is unrolled "
+            "where that is not larger than float, and else dynamic range"
+        )
+
+
 def calibrates(plan: Plan) -> bool:
     """Return whether there are samples to calibrate activations with."""
     return plan.data is not None and plan.data.calibration is not None
@@ -199,4 +217,33 @@ def calibrates(plan: Plan) -> bool:
 @hookimpl
 def edgeshrink_methods() -> list[type[Method]]:
     """Return the methods of this plugin."""
-    return [Float, Fp16, Dynamic, Int8, Int16x8, Strip]
+    return [
+        Float,
+        Fp16,
+        Dynamic,
+        Int8,
+        Int16x8,
+        Int4,
+        Int2,
+        Mixed,
+        Ternary,
+        Binary,
+        TrainLevels,
+        Inq,
+        Qat,
+        Strip,
+    ]
+
+
+@hookimpl
+def edgeshrink_sensitivity(
+    model: keras.Model,
+    inputs: Mapping[str, Path],
+    compare: Callable[[Any, Any], Agreement],
+    score: Callable[[Any], float | None],
+    progress: Callable[[float], None],
+) -> list[Sensitivity]:
+    """Return what each layer's weights lose in 8, 4 and 2 bits."""
+    from edgeshrink_quantize.sensitivity import sensitivity
+
+    return sensitivity(model, inputs, compare, score, progress)

@@ -1,19 +1,23 @@
-"""Each precision: what is asked of the converter, and how its candidates are chosen between."""
+"""Each precision: what is asked of the converter."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.convert import convert
+from edgeshrink.api import Context, ConversionError, VerificationError
+from edgeshrink.nn.convert import convert, loops
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import float_operators, read
+from edgeshrink.nn.matching import matched
+from edgeshrink.nn.ranges import Ranges
+from edgeshrink.nn.recurrent import layers
+from edgeshrink.nn.sharing import shares_tensors
+from edgeshrink_quantize.choosing import chosen
+from edgeshrink_quantize.unrolling import unrolled
 
 if TYPE_CHECKING:
     from edgeshrink_quantize import Int8Options
@@ -36,7 +40,7 @@ def dynamic(model: keras.Model, granularity: str, context: Context) -> bytes:
     context.facts["quantization"] = "int8 weights, dynamic range"
     wants = {
         grain: Conversion(weights="int8", per_channel=grain == "channel")
-        for grain in _grains(granularity)
+        for grain in _grains(granularity, model, context)
     }
     return _made(model, wants, context)
 
@@ -50,12 +54,17 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
     context.facts["quantization"] = "int8, static"
     wants = {
         grain: Conversion("int8", "int8", options.io, per_channel=grain == "channel")
-        for grain in _grains(options.granularity)
+        for grain in _grains(options.granularity, model, context)
     }
     samples = _calibration(context)
     if options.io == "uint8":
         samples = _with_all_bytes(samples, context)
-    made = _made(model, wants, context, samples)
+    try:
+        made = _integer(model, wants, samples, context)
+    except ConversionError as error:
+        if not layers(model) or options.io != "float32" or options.float_ops == "refuse":
+            raise
+        return _dynamic_instead(model, options.granularity, error, context)
     left = [f"{operator.name}: {reason}" for operator, reason in float_operators(read(made))]
     if left and options.float_ops == "refuse":
         raise VerificationError(
@@ -72,12 +81,54 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
 def int16x8(model: keras.Model, context: Context) -> bytes:
     """Return the model with 16-bit activations and 8-bit weights."""
     context.facts["quantization"] = "int8 weights, int16 activations"
-    want = Conversion("int8", "int16", "float32")
-    return _made(model, {"int16x8": want}, context, _calibration(context))
+    by_channel = not shares_tensors(model)
+    wants = {
+        "int16x8": Conversion("int8", "int16", "float32", per_channel=by_channel, fuse=False)
+    }
+    try:
+        return _integer(model, wants, _calibration(context), context)
+    except ConversionError as error:
+        if not layers(model):
+            raise
+        return _dynamic_instead(model, "auto", error, context)
 
 
-def _grains(granularity: str) -> tuple[str, ...]:
-    return ("channel", "tensor") if granularity == "auto" else (granularity,)
+def _integer(
+    model: keras.Model,
+    wants: Mapping[str, Conversion],
+    samples: Mapping[str, np.ndarray],
+    context: Context,
+) -> bytes:
+    """Return the file with integer activations; loops are unrolled where that is worth it."""
+    left = loops(model, fuse=all(want.fuse for want in wants.values()))
+    if not left:
+        return _made(model, wants, context, samples)
+    context.facts["calibration_samples"] = len(next(iter(samples.values())))
+    return unrolled(model, wants, samples, left, context)
+
+
+def _dynamic_instead(
+    model: keras.Model, granularity: str, error: ConversionError, context: Context
+) -> bytes:
+    """Return a recurrent model in dynamic range, where its activations cannot be integers.
+
+    Raises:
+        ConversionError: the device has no kernels for dynamic range either.
+    """
+    if "dynamic" not in context.profile.precisions:
+        raise error
+    context.facts.pop("calibration_samples", None)
+    context.notes.append(f"the activations stayed in float (dynamic range): {error}")
+    return dynamic(model, granularity, context)
+
+
+def _grains(granularity: str, model: keras.Model, context: Context) -> tuple[str, ...]:
+    """Return the granularities to choose between."""
+    if granularity != "auto":
+        return (granularity,)
+    if shares_tensors(model):
+        return ("tensor",)  # with a scale for each channel, shared values are shared no longer
+    return ("channel",) if context.inherited else ("channel", "tensor")  # as it was trained
 
 
 def _made(
@@ -90,11 +141,21 @@ def _made(
     context.progress(0.0, "converting")
     if samples is not None:
         context.facts["calibration_samples"] = len(next(iter(samples.values())))
-    made = convert(model, wants, context.folder, samples, context.log)
-    if len(made) == 1:
-        return next(iter(made.values()))
-    context.progress(0.8, "comparing candidates")
-    return _chosen(made, context)
+    made = convert(
+        model, wants, context.folder, samples, context.log, _trained_ranges(model, samples, context)
+    )
+    return chosen(made, context)
+
+
+def _trained_ranges(
+    model: keras.Model, samples: Mapping[str, np.ndarray] | None, context: Context
+) -> Callable[[bytes], Ranges] | None:
+    """Return what finds the ranges that came with a trained model, if some did."""
+    kind = "ranges/"
+    ends = {k.removeprefix(kind): v for k, v in context.inherited.items() if k.startswith(kind)}
+    if not ends or samples is None:
+        return None
+    return lambda calibrated: matched(calibrated, model, ends, samples)
 
 
 def _calibration(context: Context) -> dict[str, np.ndarray]:
@@ -120,32 +181,3 @@ def _with_all_bytes(samples: dict[str, np.ndarray], context: Context) -> dict[st
             samples[name] = samples[name].copy()
             samples[name][:1] = data.preprocess(stored)
     return samples
-
-
-def _chosen(made: Mapping[str, bytes], context: Context) -> bytes:
-    """Return the smallest candidate among those that agree with float as well as the best does.
-
-    As well means: within one standard error of the best share of agreement.
-    """
-    agreed, wrong = {}, {}
-    for name, data in made.items():
-        try:
-            agreed[name] = context.agreement(data)
-        except VerificationError as error:
-            wrong[name] = error
-    if not agreed:
-        raise next(iter(wrong.values()))
-    context.notes += [f"scales for each {name} were ruled out: {e}" for name, e in wrong.items()]
-    shares = {name: agreement.share for name, agreement in agreed.items()}
-    samples = next(iter(agreed.values())).samples
-    best = max(shares.values())
-    slack = math.sqrt(max(best * (1 - best), 1 / samples) / samples)
-    good = [name for name, share in shares.items() if share >= best - slack]
-    sizes = {name: len(zlib.compress(made[name], 9)) for name in shares}
-    chosen = min(good, key=lambda name: (sizes[name], len(made[name])))
-    told = "; ".join(
-        f"{name}: {shares[name]:.2%} agreement, {sizes[name]:,} bytes compressed" for name in shares
-    )
-    context.facts["granularity"] = chosen
-    context.notes.append(f"scales for each {chosen} were chosen ({told})")
-    return made[chosen]

@@ -16,8 +16,8 @@ Steps = Annotated[
     Flag("The step of weights: from their range, or learned (LSQ)."),
 ]
 Ends = Annotated[
-    Literal["learned", "moving"],
-    Flag("The ends of activations: learned (PACT), or moving averages of batches."),
+    Literal["moving", "learned"],
+    Flag("The ends of activations: moving averages of batches, or learned (PACT)."),
 ]
 
 
@@ -33,7 +33,7 @@ class QatOptions:
         Literal["channel", "tensor"], Flag("A step for each output channel, or for each tensor.")
     ] = "channel"
     steps: Steps = "range"
-    ends: Ends = "learned"
+    ends: Ends = "moving"
     keep: Annotated[tuple[str, ...], Flag("Layers whose weights stay at 8 bits, by name.")] = ()
 
 
@@ -44,7 +44,7 @@ class Qat(Method):
     Options = QatOptions
     data = Need.REQUIRED
     keeps = frozenset({"sparsity", "clusters"})
-    training = Training(teacher="original")
+    training = Training(teacher="only")
     flag = False
 
     def check(self, plan: Plan) -> Iterable[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from edgeshrink import toml
-from edgeshrink.artifact import Kind
+from edgeshrink.artifact import RUNNABLE, Kind
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.method import Method, Training
@@ -54,7 +54,7 @@ class Recipe:
             given = {key: values[key] for key in method.flag_keys() if values.get(key) is not None}
             if not given:
                 continue
-            switch = given.get(method.name, True if method.default_on else None)
+            switch = given.get(method.name, (method.default_on or method.implied) or None)
             if switch is False:
                 without.append(method.name)
             elif switch is None:
@@ -129,10 +129,14 @@ class Recipe:
         Args:
             methods: the registry.
             produces: the kind of file that is asked for; a .tflite gets the default precision
-                where no step sets one, and the steps that are on by default.
+                where no step sets one, and the steps that are on by default; so does a packed one.
         """
-        steps = [s for step in self.steps for s in (*step.before(), step)]
-        if produces is Kind.TFLITE:
+        steps: list[Method] = []
+        for step in self.steps:
+            there = [(s.name, s.options) for s in steps]  # in a recipe that a run has written
+            asked = [s for s in step.before() if (s.name, s.options) not in there]
+            steps += [*asked, step]
+        if produces in RUNNABLE:
             added = [
                 method()
                 for method in methods.values()

@@ -1,0 +1,197 @@
+"""Files of one model whose layers differ in bits: what they would take, and made, what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeshrink.api import Agreement, Context
+from edgeshrink.nn.fold import folded
+from edgeshrink.nn.predict import predict
+from edgeshrink.nn.strip import strip
+from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink_quantize import precisions
+from edgeshrink_quantize.allocation import Choice
+from edgeshrink_quantize.channels import TRANSPOSED, ChannelKernel, channel_kernels
+from edgeshrink_quantize.encoding import DEQUANTIZE_BYTES, OPERATORS
+from edgeshrink_quantize.grids import steps
+from edgeshrink_quantize.keeping import divergence
+from edgeshrink_quantize.narrowing import encoded, round_kernels
+from edgeshrink_quantize.sensitivity import WIDTHS, at_width, by_layer, measured
+
+# Validation samples that layers are measured on.
+SAMPLES = 500
+# Of the whole step: measuring; then each file.
+MEASURED, EACH = 0.4, 0.075
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A file, stripped and run.
+
+    Attributes:
+        bits: of each layer.
+        data: the .tflite.
+        names: what it lost when it was stripped.
+        moved: divergence of the Keras model with all layers rounded.
+        agreed: the file, with the step's input model.
+        lost: points of score, or of agreement where there is none.
+        facts: that the conversion left.
+        notes: that the conversion left.
+    """
+
+    bits: Mapping[str, int]
+    data: bytes
+    names: Mapping[str, Any]
+    moved: float
+    agreed: Agreement
+    lost: float
+    facts: Mapping[str, Any]
+    notes: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+
+class Candidates:
+    """Makes files of one model, and runs them.
+
+    Attributes:
+        choices: what each layer could have, and what it alone would lose, by layer.
+        loses: what `Candidate.lost` counts: `score` or `agreement`.
+        rounding: how weights find their codes.
+    """
+
+    def __init__(
+        self, model: keras.Model, rounding: str, activations: str, context: Context
+    ) -> None:
+        data = context.data
+        calibrates = data is not None and data.calibration is not None
+        self.rounding = rounding
+        if rounding == "auto":
+            self.rounding = "gptq" if calibrates else "mse"
+        self._score = context.evaluate(model)
+        if self._score is not None and not 0 <= self._score <= 1:
+            self._score = None  # an error in units of its own has no points
+        self.loses = "agreement" if self._score is None else "score"
+        self._activations, self._context, self._made = activations, context, 0
+        self._model = folded(model)
+        self._layers = by_layer(channel_kernels(self._model))
+        self._weights = {n: [k.columns() for k in own] for n, own in self._layers.items()}
+        self._inputs = _inputs(self._model, context)
+        self._outputs = predict(self._model, self._inputs)
+        self.choices = self._choices()
+
+    def _choices(self) -> dict[str, list[Choice]]:
+        losses = measured(
+            self._model,
+            self._layers,
+            {bits: partial(at_width, bits=bits) for bits in WIDTHS},
+            self._inputs,
+            divergence,
+            lambda share: self._context.progress(
+                MEASURED * share, "measuring what each layer bears"
+            ),
+        )
+        integer = self._activations == "int8"
+        return {
+            name: [
+                Choice(bits, sum(stored_bytes(k, bits, integer=integer) for k in own), loss)
+                for bits, loss in losses[name].items()
+            ]
+            for name, own in self._layers.items()
+        }
+
+    def make(self, bits: Mapping[str, int]) -> Candidate:
+        """Return the file with so many bits for each layer."""
+        context, told = self._context, sorted(set(bits.values()))
+        share = min(MEASURED + EACH * self._made, 1.0)
+        self._made += 1
+        context.progress(share, f"making and running a file of {listed(told)} bits")
+        quiet = replace(context, facts={}, notes=[], progress=lambda share, note: None)
+        self._restore()
+        for name, own in self._layers.items():
+            if bits[name] < 8:
+                round_kernels(self._model, own, bits[name], self.rounding, quiet)
+            else:
+                for kernel in own:
+                    kernel.assign(at_width(kernel.columns(), 8))
+        moved = divergence(self._outputs, predict(self._model, self._inputs))
+        made = encoded(self._model, min(told, default=8), self._activations, quiet)
+        data, names = strip(made)
+        agreed = context.agreement(data)
+        score = None if self._score is None else context.evaluate(data)
+        lost = 1 - agreed.share if self._score is None or score is None else self._score - score
+        return Candidate(bits, data, names, moved, agreed, 100 * lost, quiet.facts, quiet.notes)
+
+    def float_bytes(self) -> int:
+        """Return what the model takes in float, stripped."""
+        self._restore()
+        quiet = replace(self._context, facts={}, notes=[], progress=lambda share, note: None)
+        return len(strip(precisions.float32(self._model, quiet))[0])
+
+    def _restore(self) -> None:
+        for name, own in self._layers.items():
+            for kernel, columns in zip(own, self._weights[name], strict=True):
+                kernel.assign(columns)
+
+
+def stored_bytes(kernel: ChannelKernel, bits: int, *, integer: bool) -> int:
+    """Return what the file needs for a kernel that is rounded to so many bits.
+
+    Args:
+        kernel: whose weights may lie on a grid of fewer bits already, and are then stored so.
+        bits: 8, 4 or 2; what the runtime cannot run in so few is stored in more.
+        integer: whether activations are 8-bit integers.
+    """
+    columns = kernel.columns()
+    on_grid = (b for b in (2, 4) if not np.isnan(steps(columns, b)).any())
+    bits = min(bits, next(on_grid, 8))
+    whole = columns.size
+    takes = OPERATORS[_operator(kernel)]
+    versions = takes.integer if integer else takes.hybrid
+    if integer:
+        bits = min((held for held in versions if held >= bits), default=8)
+    fewer = -(-whole * bits // 8)
+    if bits == 8 or bits in versions:
+        return fewer
+    return min(whole, fewer + DEQUANTIZE_BYTES)
+
+
+def listed(words: Sequence[Any]) -> str:
+    """Return words as in a sentence.
+
+    Example:
+        >>> listed([2, 4, 8])
+        '2, 4 and 8'
+    """
+    *first, last = map(str, words)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _operator(kernel: ChannelKernel) -> str:
+    if isinstance(kernel.layer, keras.layers.Dense):
+        return "FULLY_CONNECTED"
+    if isinstance(kernel.layer, TRANSPOSED):
+        return "TRANSPOSE_CONV"
+    depthwise = getattr(kernel.layer, "depthwise_kernel", None)
+    if isinstance(kernel.layer, DEPTHWISE) or kernel.variable is depthwise:
+        return "DEPTHWISE_CONV_2D"
+    return "CONV_2D"
+
+
+def _inputs(model: keras.Model, context: Context) -> Mapping[str, Path]:
+    data = context.data
+    if data is None or data.validation is None:
+        return synthetic_inputs(model, context.folder / "synthetic", seed=context.seed)
+    part = data.validation.subset(data.validation.rows[:SAMPLES])
+    return data.write_inputs(part, context.folder / "validation")

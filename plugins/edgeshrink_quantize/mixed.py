@@ -1,0 +1,77 @@
+"""Mixed precision: as many bits for each layer as it needs, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from edgeshrink.api import Context, Flag, Method, Plan, UsageError
+from edgeshrink_quantize.lowbit import LowBit
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class MixedOptions:
+    """The budget, and how weights are rounded."""
+
+    bytes: Annotated[int | None, Flag("The most that the stripped .tflite may take.", min=1)] = None
+    drop: Annotated[
+        float | None,
+        Flag(
+            "The most that may be lost on validation samples: points of accuracy, or of agreement "
+            "with float where there are no labels; the fewest bytes are searched for.",
+            min=0,
+            max=100,
+        ),
+    ] = None
+    activations: Annotated[
+        Literal["auto", "int8", "float32"],
+        Flag("`auto` takes integer activations where there is data to calibrate them with."),
+    ] = "auto"
+    rounding: Annotated[
+        Literal["auto", "nearest", "mse", "octav", "gptq"],
+        Flag("How weights find their codes, as with --int4; `auto` is gptq with data, else mse."),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse no budget, and two."""
+        if (self.bytes is None) == (self.drop is None):
+            given = "none" if self.bytes is None else "both"
+            raise ValueError(f"exactly one of bytes and drop must be given; received {given}")
+
+
+class Mixed(LowBit):
+    """Store each layer in 8, 4 or 2 bits, by what it bears, within a budget of bytes or points."""
+
+    name, title, bits = "mixed", "Precision: mixed", 2
+    Options = MixedOptions
+    implied = True
+    integer = True
+
+    def before(self) -> tuple[Method, ...]:
+        """Return no steps: widths are known only when layers are measured."""
+        return ()
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse a budget that the weights cannot meet, and what `--int4` would refuse."""
+        least, budget = self.least_bytes(plan), self.options.bytes
+        if budget is not None and budget < least:
+            raise UsageError(
+                f"--mixed-bytes {budget}: the weights alone take {least:,} bytes at 2 bits",
+                hint=f"give more than {least:,}; at 8 bits they take {4 * least:,}",
+            )
+        yield from super().check(plan)
+        yield (
+            "bits are chosen by the divergence that each layer alone causes, and the file that "
+            "comes of it is run"
+        )
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_quantize.mixing import mixed
+
+        data = context.data is not None and context.data.calibration is not None
+        return mixed(model, self.options, self.activations(data=data), context)

@@ -1,0 +1,131 @@
+"""How far a model's answers move when the weights of one layer alone are rounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import keras
+import numpy as np
+
+from edgeshrink.api import Agreement, Sensitivity, Width
+from edgeshrink.nn.fold import folded
+from edgeshrink.nn.predict import predict
+from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
+from edgeshrink_quantize.grids import steps
+from edgeshrink_quantize.keeping import divergence
+from edgeshrink_quantize.rounding import rounded
+
+WIDTHS = (8, 4, 2)
+LARGEST_OF_8_BITS = 127
+
+T = TypeVar("T")
+Outputs = Mapping[str, np.ndarray]
+
+
+def by_layer(kernels: Sequence[ChannelKernel]) -> dict[str, list[ChannelKernel]]:
+    """Return kernels by the name of their layer, in order."""
+    found: dict[str, list[ChannelKernel]] = {}
+    for kernel in kernels:
+        found.setdefault(kernel.layer.name, []).append(kernel)
+    return found
+
+
+def at_width(columns: np.ndarray, bits: int) -> np.ndarray:
+    """Return columns as so many bits hold them: with least squared error, or nearest for 8 bits.
+
+    Args:
+        columns: float32 `(weights, channels)`.
+        bits: 8, 4 or 2.
+
+    Returns:
+        Columns of the same shape; those that lie on a grid of fewer bits already are unchanged.
+    """
+    if bits < 8:
+        return rounded(columns, bits, "mse")
+    if not np.isnan(steps(columns, 4)).any():
+        return columns  # stored by the codes of that grid
+    largest = np.abs(columns).max(axis=0)
+    step = np.where(largest == 0, 1, largest) / LARGEST_OF_8_BITS
+    return np.asarray(np.round(columns / step) * step, "float32")
+
+
+def measured(
+    model: keras.Model,
+    layers: Mapping[str, Sequence[ChannelKernel]],
+    widths: Mapping[int, Callable[[np.ndarray], np.ndarray]],
+    inputs: Mapping[str, Path],
+    verdict: Callable[[Outputs, Outputs], T],
+    progress: Callable[[float], None],
+) -> dict[str, dict[int, T]]:
+    """Return what the model says with each layer rounded alone, as a verdict on its outputs.
+
+    Args:
+        model: left as it was.
+        layers: kernels of the model, by layer.
+        widths: for each number of bits, what rounds columns.
+        inputs: for each input a .npy file.
+        verdict: is given the outputs of the model, and those with the layer rounded.
+        progress: told the share done.
+
+    Returns:
+        The verdicts by layer, then by bits.
+    """
+    reference = predict(model, inputs)
+    found: dict[str, dict[int, T]] = {}
+    for place, (layer, kernels) in enumerate(layers.items()):
+        before = [kernel.columns() for kernel in kernels]
+        found[layer] = {}
+        for bits, to_grid in widths.items():
+            after = [to_grid(columns) for columns in before]
+            outputs: Outputs = reference
+            if not all(map(np.array_equal, before, after)):
+                _assign(kernels, after)
+                outputs = predict(model, inputs)
+            found[layer][bits] = verdict(reference, outputs)
+        _assign(kernels, before)
+        progress((place + 1) / len(layers))
+    return found
+
+
+def sensitivity(
+    model: keras.Model,
+    inputs: Mapping[str, Path],
+    compare: Callable[[Outputs, Outputs], Agreement],
+    score: Callable[[Outputs], float | None],
+    progress: Callable[[float], None],
+) -> list[Sensitivity]:
+    """Return what each layer bears, in the order of layers.
+
+    Batch norms are folded first, as they are in the file. Layers without kernels, recurrent
+    layers and embeddings are not among them: nothing stores those in fewer than 8 bits.
+
+    Args:
+        model: left as it was.
+        inputs: for each input a .npy file.
+        compare: tells how alike two models' outputs are.
+        score: scores outputs, if there are labels.
+        progress: told the share done.
+    """
+
+    def verdict(reference: Outputs, outputs: Outputs) -> tuple[float, float | None, float | None]:
+        agreed = compare(reference, outputs).top1
+        return divergence(reference, outputs), agreed, score(outputs)
+
+    model = folded(model)
+    layers = by_layer(channel_kernels(model))
+    widths = {bits: partial(at_width, bits=bits) for bits in WIDTHS}
+    found = []
+    for name, verdicts in measured(model, layers, widths, inputs, verdict, progress).items():
+        count = sum(math.prod(kernel.variable.shape) for kernel in layers[name])
+        told = [Width(bits, -(-count * bits // 8), *verdicts[bits]) for bits in WIDTHS]
+        found.append(Sensitivity(name, count, tuple(told)))
+    return found
+
+
+def _assign(kernels: Sequence[ChannelKernel], columns: Sequence[np.ndarray]) -> None:
+    for kernel, values in zip(kernels, columns, strict=True):
+        kernel.assign(values)

@@ -2,10 +2,160 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Method, hookimpl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from edgeshrink.api import (
+    Context,
+    Flag,
+    Method,
+    ModelError,
+    Need,
+    Phase,
+    Plan,
+    Precision,
+    Training,
+    UsageError,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+PACKAGES = ("tensorflow-model-optimization", "tf-keras")
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """How much is pruned, and how fast."""
+
+    sparsity: Annotated[float, Flag("Share of zeros in each kernel.", min=0, below=1)]
+    schedule: Annotated[
+        Literal["polynomial", "constant"],
+        Flag("How sparsity grows: cubic over the first part of training, or all at once."),
+    ] = "polynomial"
+
+
+class TfmotPrune(Method):
+    """Prune with TensorFlow Model Optimization: the same share of zeros in every layer."""
+
+    name, title, phase = "tfmot_prune", "TFMOT: pruning", Phase.PRUNE
+    Options = PruneOptions
+    data, requires = Need.REQUIRED, PACKAGES
+    training = Training()
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse a lack of training samples."""
+        _check_trains(self, plan)
+        return ()
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the model with the wanted share of zeros in each kernel that TFMOT prunes."""
+        from edgeshrink_tfmot.weights import prune
+
+        return prune(model, self.options, context)
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How many values, and which to start from."""
+
+    # TFMOT refuses 2 where zeros are kept
+    clusters: Annotated[int, Flag("Most distinct values in each kernel, zero included.", min=3)]
+    init: Annotated[
+        Literal["linear", "density", "kmeans++", "random"], Flag("Centroids to start from.")
+    ] = "kmeans++"
+
+
+class TfmotCluster(Method):
+    """Cluster with TensorFlow Model Optimization: few distinct values in every kernel."""
+
+    name, title, phase = "tfmot_cluster", "TFMOT: clustering", Phase.CLUSTER
+    Options = ClusterOptions
+    data, requires = Need.REQUIRED, PACKAGES
+    keeps = frozenset({"sparsity"})
+    training = Training()
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse a lack of training samples."""
+        _check_trains(self, plan)
+        return ()
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the model with few distinct values in each kernel; zeros stay zero."""
+        from edgeshrink_tfmot.weights import cluster
+
+        return cluster(model, self.options, context)
+
+
+class TfmotQat(Precision):
+    """Train for 8-bit integers with TensorFlow Model Optimization, and convert."""
+
+    name, title = "tfmot_qat", "TFMOT: quantization-aware training"
+    data, requires = Need.REQUIRED, PACKAGES
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    training = Training()
+    kernels, bits = "int8", 8
+    scheme: ClassVar[str] = "qat"
+    expects: ClassVar[tuple[Phase, ...]] = ()
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse recurrent layers and a lack of training samples; say what is not there to keep."""
+        _check_trains(self, plan)
+        if plan.base.recurrent:
+            raise ModelError(
+                f"{self.name}: TFMOT has no quantization-aware training of recurrent layers; "
+                f"the model has {', '.join(plan.base.recurrent)}"
+            )
+        for phase in self.expects:
+            if not any(step.phase is phase for step in plan.before):
+                yield (
+                    f"{self.name} keeps what a step like {phase.name.lower()} made, and none runs "
+                    "before it: only what the model itself has is kept"
+                )
+        yield from super().check(plan)
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the .tflite."""
+        from edgeshrink_tfmot.quantization import quantize
+
+        return quantize(model, self.scheme, context)
+
+
+class TfmotPqat(TfmotQat):
+    """Train for 8-bit integers with TensorFlow Model Optimization; zeros stay zero."""
+
+    name = "tfmot_pqat"
+    keeps, scheme, expects = frozenset({"sparsity"}), "pqat", (Phase.PRUNE,)
+
+
+class TfmotCqat(TfmotQat):
+    """Train for 8-bit integers with TensorFlow Model Optimization; shared values stay shared."""
+
+    name = "tfmot_cqat"
+    scheme, expects = "cqat", (Phase.CLUSTER,)
+
+
+class TfmotPcqat(TfmotQat):
+    """Train for 8-bit integers with TensorFlow Model Optimization; zeros and clusters stay."""
+
+    name = "tfmot_pcqat"
+    keeps, scheme = frozenset({"sparsity"}), "pcqat"
+    expects = (Phase.PRUNE, Phase.CLUSTER)
+
+
+def _check_trains(step: Method, plan: Plan) -> None:
+    if plan.data is None or plan.data.train is None:
+        raise UsageError(
+            f"{step.name} works while it trains, and the data has no training samples",
+            hint="pass --data with a train part",
+        )
+    if step.tuning.epochs == 0:
+        raise UsageError(f"{step.name} works while it trains: epochs must be at least 1")
 
 
 @hookimpl
 def edgeshrink_methods() -> list[type[Method]]:
     """Return the methods of this plugin."""
-    return []
+    return [TfmotPrune, TfmotCluster, TfmotQat, TfmotPqat, TfmotCqat, TfmotPcqat]

@@ -25,6 +25,9 @@ NO_PROGRAM = (126, 127)
 class Conversation:
     """The runner, put on a device, and the jobs that it is given.
 
+    Attributes:
+        unpacks: whether Python there has the numpy that unpacking needs.
+
     Args:
         target: the device.
         workdir: a folder there that nothing else uses.
@@ -40,6 +43,7 @@ class Conversation:
         self.launch = launch(target, profile)
         self.always = {"launch": list(self.launch), **always}
         self.left: list[str] = []
+        self.unpacks = True
         self.folder = tempfile.TemporaryDirectory(prefix="edgeshrink-")
         try:
             file = Path(self.folder.name, NAME)

@@ -25,7 +25,7 @@ class Options:
 class LiteRT(Runtime):
     """Google's LiteRT, once TensorFlow Lite, by the Python that the device has."""
 
-    name, Options = "litert", Options
+    name, Options, unpacks = "litert", Options, True
 
     def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
         """Install LiteRT for the device's Python, from this machine; return what, pinned."""

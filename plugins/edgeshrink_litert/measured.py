@@ -14,6 +14,7 @@ from edgeshrink.api import (
     Failure,
     Measurement,
 )
+from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink_litert import disturbance
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.failures import explain
@@ -78,7 +79,7 @@ def measurement(
     """
     if "error" in answer:
         return Failure(str(path), device.name, explain(answer.text("error")))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(tflite_bytes(path)).hexdigest()
     if answer.text("sha256") != digest:
         return Failure(str(path), device.name, "the device timed another file than was sent")
     told = answer.member("conditions")

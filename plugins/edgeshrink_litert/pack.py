@@ -1,4 +1,4 @@
-"""The runner as one file for the device: its modules in an archive that Python can run."""
+"""The runner as one file for the device: its modules, and those that unpack, in an archive."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import io
 import zipfile
 from pathlib import Path
+
+from edgeshrink.nn import esz
 
 RUNNER = Path(__file__).parent / "runner"
 PACKAGE = "edgeshrink_runner"
@@ -21,6 +23,8 @@ def packed() -> bytes:
     entries = {"__main__.py": MAIN.encode()}
     for path in RUNNER.glob("*.py"):
         entries[f"{PACKAGE}/{path.name}"] = path.read_bytes()
+    for path in Path(esz.__file__).parent.glob("*.py"):
+        entries[f"{PACKAGE}/esz/{path.name}"] = path.read_bytes()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(entries):

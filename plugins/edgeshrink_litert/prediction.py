@@ -51,7 +51,7 @@ def run(
     patches, why = batching.patches(data, flat)
     job: dict[str, Any] = {
         "kind": "predict",
-        "model": runner.target.place(model),
+        "models": [tensors.placed(runner, model)],
         "inputs": [
             {**tensor, "path": runner.target.place(chosen[tensor["name"]])}
             for tensor in tensors.described(flat, input_names)

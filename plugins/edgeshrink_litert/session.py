@@ -58,6 +58,7 @@ class LiteRTSession(Session):
         self.runner = Conversation(target, workdir, profile, always)
         try:
             self._facts = self._ask_facts()
+            self.runner.unpacks = bool(self._facts.numpy)
         except BaseException:
             self.runner.close()
             raise
@@ -169,7 +170,7 @@ class LiteRTSession(Session):
         _, flat = tensors.read_model(path)
         inputs, results = feed.names(flat)
         return {
-            "path": self.target.place(path),
+            **tensors.placed(self.runner, path),
             "stateful": flat.stateful,
             "inputs": tensors.described(flat, inputs),
             "outputs": tensors.described(flat, results),

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import ModelError
+from edgeshrink.nn.packed import is_packed, tflite_bytes
 
 if TYPE_CHECKING:
     from edgeshrink.nn.flat import FlatModel
+    from edgeshrink_litert.conversation import Conversation
 
 
 def read_model(path: Path) -> tuple[bytes, FlatModel]:
-    """Return a file's bytes and what they say.
+    """Return the bytes of a .tflite file, packed or not, and what they say.
 
     Raises:
         ModelError: the file cannot be read, or is no .tflite file.
     """
     from edgeshrink.nn import flat
 
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    data = tflite_bytes(path)
     return data, flat.read(data)
+
+
+def placed(runner: Conversation, path: Path) -> dict[str, Any]:
+    """Put a model on the device; return its path there, and whether the runner must unpack it.
+
+    A Python without numpy cannot unpack, so there the file is put unpacked.
+    """
+    packed = is_packed(path.read_bytes(), path)
+    if packed and not runner.unpacks:
+        data = tflite_bytes(path)
+        path = Path(runner.folder.name, f"{hashlib.sha256(data).hexdigest()[:16]}.tflite")
+        path.write_bytes(data)
+        packed = False
+    return {"path": runner.target.place(path), "packed": packed}
 
 
 def described(flat: FlatModel, tensors: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -22,6 +22,15 @@ class Kind(enum.StrEnum):
     TFLITE = "tflite"
     PACKED = "packed"
 
+    @property
+    def suffix(self) -> str:
+        """How the names of such files end."""
+        return ".esz" if self is Kind.PACKED else f".{self}"
+
+
+# Files that LiteRT runs, a packed one once it is unpacked.
+RUNNABLE = (Kind.TFLITE, Kind.PACKED)
+
 
 @dataclass(frozen=True)
 class Artifact:

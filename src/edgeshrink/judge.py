@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink.artifact import RUNNABLE
 from edgeshrink.errors import UsageError, near
 from edgeshrink.measure import mcnemar
 from edgeshrink.metric import Metric, Score
@@ -82,7 +83,7 @@ class Judge:
         """Return what a model file says of samples; kept on disk, so asked only once.
 
         Args:
-            artifact: a Keras or .tflite file.
+            artifact: a Keras, .tflite or packed file.
             samples: what to run it on.
             load: gives the Keras model, where the file is one.
         """
@@ -93,7 +94,7 @@ class Judge:
         if store.is_file():
             with np.load(store, allow_pickle=False) as kept:
                 return {str(n): kept[f"arr_{p}"] for p, n in enumerate(kept["arr_0"], 1)}
-        found = self.run(artifact.path if artifact.kind == "tflite" else load(), samples)
+        found = self.run(artifact.path if artifact.kind in RUNNABLE else load(), samples)
         self.folder.mkdir(parents=True, exist_ok=True)
         part = store.with_suffix(".part.npz")
         np.savez(part, np.array(list(found)), *found.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import Kind
+from edgeshrink.artifact import RUNNABLE, Kind
 from edgeshrink.errors import ModelError
 from edgeshrink.modelkind import (
     archive_json,
@@ -133,7 +133,7 @@ def facts(path: Path) -> ModelFacts:
             return ModelFacts(kind, weights_bytes=weights)
         config, version = keras_config(metadata), "2"
         compiled = config.pop("training_config", None) or {}
-    elif kind is Kind.TFLITE:
+    elif kind in RUNNABLE:
         return ModelFacts(kind, weights_bytes=path.stat().st_size)
     elif zipfile.is_zipfile(path):
         config = archive_json(path, "config.json")

@@ -15,6 +15,8 @@ from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError, near
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# A packed file begins so, or as a zlib stream; docs/reference/esz.md tells the format.
+PACKED_MAGIC, ZLIB = b"\xe5SZ", 0x78
 ARCHIVE_MEMBERS = ("config.json", "metadata.json")
 
 # What no honest model needs: deflate cannot do better than 1:1032, so only a file of one repeated
@@ -55,7 +57,7 @@ def identify(path: Path) -> Kind:
     """Return what the model at `path` is, by its content; its name does not matter.
 
     Args:
-        path: a .keras archive, an .h5 file, a .tflite file or the folder of a SavedModel.
+        path: a .keras archive, an .h5, .tflite or .esz file or the folder of a SavedModel.
 
     Raises:
         UsageError: there is nothing at `path`.
@@ -78,6 +80,8 @@ def identify(path: Path) -> Kind:
         )
     if head[4:8] == b"TFL3":
         return Kind.TFLITE
+    if head[:3] == PACKED_MAGIC or (head[0] == ZLIB and path.suffix == Kind.PACKED.suffix):
+        return Kind.PACKED
     if head.startswith(HDF5_MAGIC):
         return keras_kind(hdf5_version(path), path)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):

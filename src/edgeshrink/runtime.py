@@ -66,10 +66,12 @@ class Runtime(ABC):
         name: the name in device profiles.
         Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[options]` of
             a device profile may say.
+        unpacks: its sessions take packed files as they are; others get them unpacked.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
+    unpacks: ClassVar[bool] = False
 
     def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
         """Install what the runtime needs on the target; return what was installed, pinned.

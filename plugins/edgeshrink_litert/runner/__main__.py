@@ -9,6 +9,7 @@ import os
 import sys
 
 from .result import JobError, first_line, print_result
+from .unpacking import plain
 
 # What a job may be, with the module and the function that do it. The first four are asked for by
 # the host, the others by a process of the runner.
@@ -41,7 +42,8 @@ def main():
         job = json.load(stream)
     try:
         module, function = KINDS[job["kind"]]
-        result = getattr(importlib.import_module("." + module, __package__), function)(job)
+        with plain(job) as unpacked:
+            result = getattr(importlib.import_module("." + module, __package__), function)(unpacked)
     except FAILURES as error:
         result = {"error": first_line(error)}
     print_result(job, result)

@@ -161,7 +161,7 @@ def batch_size(activation_bytes):
 def predict(job, backend):
     """Run all samples: in batches if that gives the same outputs, on as many cores as allowed."""
     started = time.perf_counter()
-    with open(job["model"], "rb") as stream:
+    with open(job["models"][0]["path"], "rb") as stream:
         work = Work(backend, job, stream.read())
     # Threads do as well as processes: the runtime lets go of Python's lock while it runs.
     workers = max(1, min(job["workers"] or cores(), cores(), work.samples // 8))

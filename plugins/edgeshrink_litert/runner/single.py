@@ -41,7 +41,8 @@ class Samples:
 def predict(job, backend):
     """Run all samples and write their outputs as float32."""
     started = time.perf_counter()
-    model = dict(job, path=job["model"])
+    path = job["models"][0]["path"]
+    model = dict(job, path=path)
     loaded = backend.load(dict(job, threads=job["workers"] or 1), model)
     inputs = [Samples(tensor["path"], tensor) for tensor in job["inputs"]]
     outputs = [open(tensor["path"], "wb") for tensor in job["outputs"]]
@@ -70,6 +71,6 @@ def predict(job, backend):
         "checked": 0,
         "workers": 1,
         "adapter": loaded.adapter,
-        "model_sha256": sha256(job["model"]),
+        "model_sha256": sha256(path),
         "outputs": [sha256(tensor["path"]) for tensor in job["outputs"]],
     }

@@ -56,7 +56,9 @@ def app() -> typer.Typer:
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(metavar="MODELS...", help=".tflite files.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODELS...", help=".tflite and .esz files.")
+    ],
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single
 
 
@@ -18,7 +18,7 @@ def app() -> typer.Typer:
 
 def inspect(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A .keras, .h5, SavedModel or .tflite.")
+        str, typer.Argument(metavar="MODEL", help="A .keras, .h5, SavedModel, .tflite or .esz.")
     ],
     custom: Annotated[
         list[str] | None,
@@ -39,7 +39,7 @@ def inspect(
 
     path = Path(model)
     kind = identify(path)
-    if kind is Kind.TFLITE:
+    if kind in RUNNABLE:
         found = inspection.tflite(path)
     else:
         found = inspection.keras(path, registry(), tuple(custom or ()), unsafe=unsafe)

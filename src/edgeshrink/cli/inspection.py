@@ -45,10 +45,11 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
 
 
 def tflite(path: Path) -> dict[str, Any]:
-    """Return the operators of a .tflite file, their totals, and where it would not run."""
+    """Return a .tflite file's operators, packed or not, totals, and where it would not run."""
     from edgeshrink.nn import flat
+    from edgeshrink.nn.packed import tflite_bytes
 
-    model = flat.read(path.read_bytes())
+    model = flat.read(tflite_bytes(path))
     weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
     operators = []
     for operator in model.operators:

@@ -5,12 +5,15 @@ What runs a plan is imported when it runs: mistakes are told before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeshrink.engine.planning import Planned, PlannedStep, Request, plan
 from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeshrink.engine.sensing import SensitivityReport, SensitivityRequest
     from edgeshrink.plugins import Plugins
     from edgeshrink.report import Report
 
@@ -23,7 +26,9 @@ __all__ = [
     "Request",
     "bench",
     "compress",
+    "pack",
     "plan",
+    "sensitivity",
 ]
 
 
@@ -50,3 +55,28 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
     from edgeshrink.engine import benching
 
     return benching.bench(request, plugins)
+
+
+def pack(model: Path, plugins: Plugins) -> tuple[bytes, dict[str, Any]]:
+    """Return a .tflite file packed, and how it was coded.
+
+    Raises:
+        UsageError: no plugin packs.
+        ModelError: the file is no .tflite file.
+    """
+    from edgeshrink.engine import packing
+
+    return packing.pack(model, plugins)
+
+
+def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityReport:
+    """Measure what fewer bits in each layer alone do to a model's answers.
+
+    Raises:
+        UsageError: what the request says is wrong, or no plugin measures.
+        ModelError: the model cannot be worked with.
+        DataError: the data cannot be used, or does not fit the model.
+    """
+    from edgeshrink.engine import sensing
+
+    return sensing.sensitivity(request, plugins)

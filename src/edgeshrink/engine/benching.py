@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeshrink import data as datasets
 from edgeshrink import modelfile
-from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.artifact import RUNNABLE, Artifact
 from edgeshrink.data import Dataset
 from edgeshrink.engine.compressing import VERSIONED
 from edgeshrink.engine.farm import Farm, Observed
@@ -37,13 +37,13 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
     """
     for model in request.models:
         kind = modelfile.identify(model)
-        if kind is not Kind.TFLITE:
+        if kind not in RUNNABLE:
             raise ModelError(
-                f"bench takes .tflite files; {model} is a {kind} file",
+                f"bench takes .tflite and .esz files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
     devices = chosen(request.devices, request.at, request.connection, plugins)
-    models = [Artifact(path, Kind.TFLITE) for path in request.models]
+    models = [Artifact(path, modelfile.identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
     kept = Kept.of(
         {

@@ -220,9 +220,10 @@ class Farm:
 
     def _refused(self, device: DeviceProfile, model: Artifact) -> list[str]:
         from edgeshrink.nn.flat import read
+        from edgeshrink.nn.packed import tflite_bytes
 
         try:
-            return list(fits.problems(read(model.path.read_bytes()), device))
+            return list(fits.problems(read(tflite_bytes(model.path)), device))
         except EdgeshrinkError as error:
             return [str(error)]
 

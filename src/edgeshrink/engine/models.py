@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.artifact import Artifact, Kind
-from edgeshrink.engine.planning import Planned
+from edgeshrink.artifact import RUNNABLE, Artifact, Kind
+from edgeshrink.engine.planning import Planned, Request
 from edgeshrink.part import labels_by_output, task_of
 from edgeshrink.plugins import Plugins
 
@@ -49,25 +49,16 @@ class Models:
 
     def fresh_base(self) -> keras.Model:
         """Return a new copy of the uncompressed model."""
-        from edgeshrink.nn.load import load_model
-
-        request = self._request
-        answer = self._plugins.hook.edgeshrink_load_model(path=request.model)
-        if answer is not None:
-            return answer
-        return load_model(
-            request.model,
-            custom=request.custom,
-            unsafe=request.unsafe,
-            input_shapes=request.input_shapes,
-        )
+        return load_base(self._request, self._plugins)
 
     def load(self, artifact: Artifact) -> Any:
         """Return a new model of an artifact: a Keras model, or the bytes of a .tflite."""
         if artifact is self._base:
             return self.fresh_base()
-        if artifact.kind is Kind.TFLITE:
-            return artifact.path.read_bytes()
+        if artifact.kind in RUNNABLE:
+            from edgeshrink.nn.packed import tflite_bytes
+
+            return tflite_bytes(artifact.path)
         from edgeshrink.nn.load import load_model
 
         return load_model(artifact.path, custom=self._request.custom, unsafe=self._request.unsafe)
@@ -89,3 +80,18 @@ class Models:
             for labels in labels_by_output(part, self.output_names).values():
                 return task_of(labels) != "regression"
         return activation_of(self.base, 0) in ("softmax", "sigmoid")
+
+
+def load_base(request: Request, plugins: Plugins) -> keras.Model:
+    """Return a new copy of the model that a request compresses."""
+    from edgeshrink.nn.load import load_model
+
+    answer = plugins.hook.edgeshrink_load_model(path=request.model)
+    if answer is not None:
+        return answer
+    return load_model(
+        request.model,
+        custom=request.custom,
+        unsafe=request.unsafe,
+        input_shapes=request.input_shapes,
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink import profile
+from edgeshrink.engine.unpacking import Unpacking
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
@@ -46,7 +47,11 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
         kind.connect(device.address, options) as target,
         runtime.open(target, target.folder(), device) as session,
     ):
-        yield session
+        if runtime.unpacks:
+            yield session
+        else:
+            with Unpacking(session) as unpacking:
+                yield unpacking
 
 
 @contextlib.contextmanager

@@ -23,11 +23,12 @@ class Signature:
         """Return the first signature of a file, or its inputs and outputs if it has none.
 
         Raises:
-            ModelError: the file is no whole .tflite.
+            ModelError: the file is no whole .tflite, packed or not.
         """
         from edgeshrink.nn.flat import read
+        from edgeshrink.nn.packed import tflite_bytes
 
-        flat = read(path.read_bytes())
+        flat = read(tflite_bytes(path))
         by_index = {t.index: t for t in flat.tensors if t.subgraph == 0}
         if flat.signatures:
             signature = flat.signatures[0]

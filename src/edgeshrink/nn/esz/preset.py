@@ -1,0 +1,22 @@
+"""What files usually look like: small packed models that are read before each file."""
+
+PRESET = (
+    "I1X<VVSegXDGB*=rY1iGUP0x#Fw$|FDak&1F?}SvHu_A>HUVE(WhQ9pK04spoEo*210u-FRAOP7)qz=D3rkDFWr!Bv"
+    "*+J1dv6VjyxGcVlIqo9Ndp}d-h_$Lx#Z*ICOhAJ6h<-K~z7knJYt=?*+E1UNm@|z)!#UPJcf|GoICkOd<1ZWcTx@NE"
+    "LIO6WM~eR33Bx-GQy$4gV$m|#=`tBEvRf@)c`aH@Xafy_gS1Ko0(Ocw$%iPcdmqt6mq;l-A+~7E?1fSK)1ZGM_yKEc"
+    "Ge32qAE4?Ol{N{)noUDl7+B?by??Xvyk<R`(^$cvGEMql*ygDIX@SJy2T6aQwLlZ<UJQDtS=!p1m|7}F?6G~z)lD_O"
+    "81P63@lKpE8r|eP@&;kqC{bS>u7WxdadI^);R(4lH9Dc`Znmibze3Fr6HYrhC@Zf!G$;8`z$aQ=s;NbChqh@V+-G9?"
+    "biU@H<n7)>-;dFT9K}>QV;Dk#zS`=W{oo=aaQmMZLy=K|UH00?Ab_dGxmF>F09z#Q2$}tP;@kqYJ2CUS>e`qdPrZ(8"
+    "mV;itnoB`N(k&kR&XVS->%Ls5dF`$Uj)G;phWT|JGiPfGP0FDf$q;uE2)LRxm@Py7_e1CROy$@$us9WiY(#eXtj=Bv"
+    "MoW<dV?f^xL&)qS3<x(Ft#>Ja<c$n+sUNT5|5OKpza)H5bD=>l<dgtYqA_>T8}kJRgG=;_qeugQRT&diUuFp_v5_0D"
+    "6qB4kQL>I?yAtgJ*I|INxe>N#U)uYc^KnxB@rh(){MO}QeyqHnd9d58__I<aVOhczf0xAZ4UzI(c|#U{kh#UC3Jl$9"
+    "l68@uwvn|>Qy8JMCo|uM6}l#`%fr~4Tq|Y;6I6hGtO^a2H;_yfC<b$#{8z5P{mix9H_k(Qo|C!m$|p|M14q5J{HBnc"
+    "NlC_Hh%W8c<^9AW@HeMLjgY3cCnTY6!E3?@e3n7Y?TDP97$G6Bg8hA-vOi`=av<-y!+n~kStBK8%DBg*c~7=rL8bz6"
+    "+jnPz@$bHRmU*R$FCmr}r+x#YW$-=RZlDh@9M`_b?azf5OM2otyI6>Q_ah+4O=W%;t=B=Fj~@DuhR2uyZF>!*50#0$"
+    "mW;dyBAta!_1fdY9)G}A3faX2bduEkBVmxkW-<|~RU)P?A_6xm7I5PSpGuD2quK@*FH=RQh~7_>0K8XlaFHfbv$eOD"
+    "H>sM_=yRi%R2jyn;bs#8F*`zU7pn-#J-zBg;I3-chCP<(50V1nFxEO&2IU*r_(ag@+l5G*YBr?f5QxyfYuI@sT@;=*"
+    "jojj$gmL)$lJnYYDv9?sz$T+)9SjH{Ta#rOU4p5e{@2+~B&VMXx{2C{&65QMc139_4fn)SgVQ+v+Bq6EB87X{w_=-H"
+    "MFc;z%BZ>SMCq4=lDf_)Dbv(sa6te?dL<Nh%M@*8x|wQz@Sh1B)s@=EBSy${#YRHS7_GS=IO83UMGLhd$Xd~>9uG`t"
+    "^37PGo`4VkI>Z=RT)Y#-a6RZslf%;80fjIB;WBXHAF70x4yM*~X5O)yRA5AP3|PH$o6e>BhrvNdqkX)e?@E*!ybP=&"
+    "(pJAmHBekM*64?bl^3sdAq}5k6)GUIEv`y;ef}V52i9vWLN5}OuqA&"
+)

@@ -1,0 +1,142 @@
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.tiny_models import converted
+from typer.testing import CliRunner
+
+from edgeshrink.artifact import Kind
+from edgeshrink.cli.app import app
+from edgeshrink.engine.unpacking import Unpacking
+from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.modelfile import identify
+from edgeshrink.nn.packed import tflite_bytes
+from edgeshrink.plugins import installed
+from edgeshrink.recipe import Recipe
+from edgeshrink_litert.pack import PACKAGE, packed
+from edgeshrink_pack import Pack
+
+
+def run(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    source = converted() / "int8.tflite"
+    (folder / "small.tflite").write_bytes(source.read_bytes())
+    made = run("pack", folder / "small.tflite", "-o", folder / "small.esz", "--json")
+    assert made.exit_code == 0, made.output
+    return folder, json.loads(made.output)
+
+
+def test_pack_and_unpack_give_back_the_same_bytes(files, tmp_path):
+    folder, told = files
+    assert told["coding"] == "modelled"
+    size = (folder / "small.esz").stat().st_size
+    assert size < min(told["zlib_bytes"], told["xz_bytes"])
+    made = run("unpack", folder / "small.esz", "-o", tmp_path / "again.tflite")
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "again.tflite").read_bytes() == (folder / "small.tflite").read_bytes()
+
+
+def test_a_packed_file_is_known_by_its_content(files):
+    folder, _ = files
+    assert identify(folder / "small.esz") is Kind.PACKED
+    assert tflite_bytes(folder / "small.esz") == (folder / "small.tflite").read_bytes()
+
+
+def test_inspect_tells_of_a_packed_file(files):
+    folder, _ = files
+    seen = [
+        json.loads(run("inspect", folder / n, "--json").output)
+        for n in ("small.esz", "small.tflite")
+    ]
+    assert seen[0]["kind"] == "packed"
+    assert seen[0]["operators"] == seen[1]["operators"]
+    assert seen[0]["size_bytes"] == (folder / "small.esz").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pack", "small.esz"], "takes a .tflite file"),
+        (["unpack", "small.tflite"], "takes an .esz file"),
+        (["pack", "small.tflite"], "exists"),
+        (["pack", "small.tflite", "-o", "x.zip"], "must end in .esz"),
+        (["unpack", "cut.esz", "-o", "cut.tflite"], "packed file is damaged"),
+    ],
+)
+def test_mistakes_are_told(files, monkeypatch, words, said):
+    folder, _ = files
+    monkeypatch.chdir(folder)
+    Path("cut.esz").write_bytes(Path("small.esz").read_bytes()[:-9])
+    made = run(*words)
+    assert made.exit_code != 0
+    assert said in str(made.exception)
+    assert isinstance(made.exception, ModelError | UsageError)
+    assert not Path("cut.tflite").exists()
+
+
+def test_a_recipe_that_packs_gets_a_precision_and_is_stripped_first():
+    methods = installed().methods
+    recipe = Recipe.from_steps(["pack"], methods).completed(methods, Kind.PACKED)
+    names = [step.name for step in recipe.steps]
+    assert names[-2:] == ["strip", "pack"]
+    assert len(names) == 3
+    assert Pack.keeps >= {"outputs", "sparsity", "clusters", "quantization"}
+
+
+class Recorder:
+    def __init__(self):
+        self.seen = []
+
+    def predict(self, model, inputs, progress=None):
+        self.seen.append((model.suffix, model.read_bytes()))
+        return {}
+
+
+def test_runtimes_that_cannot_unpack_get_the_file_unpacked(files):
+    folder, _ = files
+    recorder = Recorder()
+    with Unpacking(recorder) as session:
+        session.predict(folder / "small.esz", {})
+        session.predict(folder / "small.tflite", {})
+    whole = (folder / "small.tflite").read_bytes()
+    assert recorder.seen == [(".tflite", whole), (".tflite", whole)]
+
+
+def test_the_runner_carries_what_unpacks_and_needs_nothing_else(files, tmp_path):
+    folder, _ = files
+    archive = tmp_path / "runner.pyz"
+    archive.write_bytes(packed())
+    names = zipfile.ZipFile(archive).namelist()
+    assert f"{PACKAGE}/esz/whole.py" in names
+    code = (
+        f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+        f"from {PACKAGE} import esz\n"
+        f"data = esz.unpack(open({str(folder / 'small.esz')!r}, 'rb').read())\n"
+        "assert not {n.partition('.')[0] for n in sys.modules} & {'edgeshrink', 'keras'}\n"
+        f"open({str(tmp_path / 'out')!r}, 'wb').write(data)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__import__("numpy").__file__).parents[1])},
+    )
+    assert (tmp_path / "out").read_bytes() == (folder / "small.tflite").read_bytes()
+
+
+def test_bench_runs_a_packed_file(files, tmp_path):
+    folder, _ = files
+    made = run("bench", folder / "small.esz", folder / "small.tflite", "--rules", "smoke", "--json")
+    assert made.exit_code == 0, made.output
+    results = json.loads(made.stdout)["results"]
+    assert [r["failure"] for r in results] == [None, None]
+    assert results[0]["size_bytes"] == (folder / "small.esz").stat().st_size
+    assert results[0]["size_bytes"] < results[1]["size_bytes"]

@@ -35,6 +35,7 @@ def test_the_public_surface_is_what_it_declares() -> None:
         "edgeshrink.errors",
         "edgeshrink.measure",
         "edgeshrink.preprocess",
+        "edgeshrink_cluster.kmeans",
         "edgeshrink_litert.failures",
         "edgeshrink_prune.magnitude",
     ],

@@ -83,7 +83,7 @@ def test_dynamic_dimensions_are_refused_with_the_flag_that_fixes_them(tmp_path: 
 
 def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
     # int8 of a recurrent loop kills TensorFlow's converter: a real crash, no stand-in
-    recurrent = keras.Sequential([keras.Input((5, 4)), layers.LSTM(3), layers.Dense(2)])
+    recurrent = keras.Sequential([keras.Input((5, 4)), layers.GRU(3), layers.Dense(2)])
     want = {"int8": Conversion("int8", "int8")}
     with pytest.raises(ConversionError, match="killed by signal"):
         convert(recurrent, want, tmp_path / "first", samples(recurrent))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.training import Masks
 from edgeshrink_prune import Options
-from edgeshrink_prune.magnitude import KEPT_AT_LEAST, Gradual, global_masks, in_scope, mask_of
+from edgeshrink_prune.magnitude import Gradual, global_masks, in_scope, least_kept, mask_of
 
 layers = keras.layers
 
@@ -35,7 +35,7 @@ def test_mask_has_exactly_the_zeros_and_they_are_the_smallest(
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=5),
-    st.floats(0, 0.97),
+    st.floats(0, 0.995),
     st.integers(0, 99),
 )
 def test_global_masks_have_the_share_and_keep_some_of_each_kernel(
@@ -45,11 +45,19 @@ def test_global_masks_have_the_share_and_keep_some_of_each_kernel(
     kernels = [np.abs(rng.normal(scale=10.0**-place, size=s)) for place, s in enumerate(shapes)]
     masks = global_masks(kernels, sparsity)
     sizes = [k.size for k in kernels]
-    possible = sum(size - int(np.ceil(KEPT_AT_LEAST * size)) for size in sizes)
+    least = least_kept(sparsity)
+    possible = sum(size - int(np.ceil(least * size)) for size in sizes)
     zeros = sum(int((m == 0).sum()) for m in masks)
     assert zeros == min(round(sparsity * sum(sizes)), possible)
     for mask in masks:
-        assert mask.sum() >= np.ceil(KEPT_AT_LEAST * mask.size)
+        assert mask.sum() >= np.ceil(least * mask.size)
+
+
+def test_a_high_global_share_is_reached() -> None:
+    kernels = [np.random.default_rng(0).random(size) for size in (500, 25_000, 400_000)]
+    masks = global_masks(kernels, 0.99)
+    assert sum(mask.sum() for mask in masks) == round(0.01 * 425_500)
+    assert min(mask.mean() for mask in masks) >= 0.002
 
 
 def test_scope_leaves_dense_what_should_stay_dense() -> None:

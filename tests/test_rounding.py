@@ -13,8 +13,9 @@ from edgeshrink.errors import UsageError
 from edgeshrink_quantize.channels import channel_kernels
 from edgeshrink_quantize.grids import LARGEST, codes, steps
 from edgeshrink_quantize.hessians import hessian
-from edgeshrink_quantize.keeping import divergence, most_hurt, named
+from edgeshrink_quantize.keeping import most_hurt, named
 from edgeshrink_quantize.rounding import STEPS, gptq, octav_step, rounded
+from edgeshrink_quantize.sensitivity import divergence
 
 layers = keras.layers
 COLUMNS = arrays.arrays(

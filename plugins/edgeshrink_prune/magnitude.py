@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError, UsageError, near
+from edgeshrink.api import Context, ModelError
+from edgeshrink.nn.scope import CONVOLUTIONS, KINDS, final_tensors, kernels_of, layers_in
 from edgeshrink.nn.training import Masks, finetune
 
 if TYPE_CHECKING:
     from edgeshrink_prune import Options
 
-KEPT_AT_LEAST = 0.02  # of a layer, under the global scope: an empty layer cuts the network in two
+# Of each layer, under the global scope: an empty layer cuts the network in two. Where less is kept
+# of all, it is a fifth of that.
+KEPT_AT_LEAST = 0.02
 RAMP = 0.6  # of training, over which the polynomial schedule reaches the final sparsity
 
-CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-)
 STAY_DENSE = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
@@ -79,71 +72,23 @@ def in_scope(model: keras.Model, layers: Sequence[str]) -> list[keras.Variable]:
         UsageError: a name that no layer has.
         ModelError: nothing is in scope.
     """
-    leaves = {id(layer): layer for layer in _leaves(model)}.values()
-    if set(layers) <= {"all", "dense", "conv"}:
-        outputs = {id(t._keras_history.operation) for t in _final_tensors(model)}
-        first = next((layer for layer in leaves if isinstance(layer, CONVOLUTIONS)), None)
+    chosen = layers_in(model, layers, "prune")
+    if KINDS.issuperset(layers):
+        outputs = {id(tensor._keras_history.operation) for tensor in final_tensors(model)}
+        everything = layers_in(model, ("all",), "prune")
+        first = next((layer for layer in everything if isinstance(layer, CONVOLUTIONS)), None)
         chosen = [
             layer
-            for layer in leaves
-            if not isinstance(layer, STAY_DENSE)
-            and layer is not first
-            and id(layer) not in outputs
-            and _is_kind(layer, layers)
+            for layer in chosen
+            if not isinstance(layer, STAY_DENSE) and layer is not first and id(layer) not in outputs
         ]
-    else:
-        named = {layer.name: layer for layer in leaves}
-        for name in layers:
-            if name not in named:
-                raise UsageError(f"prune: no layer is named {name!r}", hint=near(name, named))
-        chosen = [named[name] for name in layers]
-    found = {
-        id(v): v
-        for layer in chosen
-        for v in layer.trainable_weights
-        if len(v.shape) >= 2 and "kernel" in v.path.rsplit("/", 1)[-1]
-    }
+    found = {id(v): v for layer in chosen for v in kernels_of(layer)}
     if not found:
         raise ModelError(
             "prune found no kernels in scope: every layer is of a kind that stays dense",
             hint="name layers with --prune-layers NAME",
         )
     return list(found.values())
-
-
-def _is_kind(layer: keras.layers.Layer, layers: Sequence[str]) -> bool:
-    return (
-        "all" in layers
-        or ("dense" in layers and isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense)))
-        or ("conv" in layers and isinstance(layer, CONVOLUTIONS))
-    )
-
-
-def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers that hold weights themselves, wrappers and nested models opened."""
-    return [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if layer.trainable_weights and not any(s.weights for s in layer._layers)
-    ] or [layer for layer in model.layers if layer.trainable_weights]
-
-
-def _final_tensors(model: keras.Model) -> list[Any]:
-    """Return the output tensors, those of nested models at the end included."""
-    found = []
-    for tensor in model.outputs:
-        source = tensor._keras_history.operation
-        while isinstance(source, keras.Model):
-            tensor = source.outputs[tensor._keras_history.tensor_index]
-            source = tensor._keras_history.operation
-        # an activation layer at the end: what it acts on is the output layer
-        while not getattr(source, "weights", True) and isinstance(
-            source, (keras.layers.Activation, keras.layers.Softmax)
-        ):
-            tensor = source.input
-            source = tensor._keras_history.operation
-        found.append(tensor)
-    return found
 
 
 class Gradual:
@@ -177,18 +122,24 @@ def mask_of(magnitudes: np.ndarray, zeros: int) -> np.ndarray:
     return mask.reshape(magnitudes.shape)
 
 
+def least_kept(sparsity: float) -> float:
+    """Return the share of each kernel that is kept where `sparsity` of all is not."""
+    return min(KEPT_AT_LEAST, (1 - sparsity) / 5)
+
+
 def global_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
     """Return masks of the smallest magnitudes over all kernels together.
 
     The share of zeros over all kernels is exact; each kernel keeps at least
-    `KEPT_AT_LEAST` of its weights, for which the others give more, as far as all can.
+    `KEPT_AT_LEAST` of its weights, or a fifth of the share that all keep, for which the others
+    give more, as far as all can.
 
     Args:
         kernels: magnitudes, of any shapes.
         sparsity: share of zeros, 0..1.
     """
     sizes = np.array([k.size for k in kernels])
-    most = sizes - np.ceil(KEPT_AT_LEAST * sizes).astype(int)
+    most = sizes - np.ceil(least_kept(sparsity) * sizes).astype(int)
     wanted = min(round(sparsity * sizes.sum()), int(most.sum()))
     protected = []
     for kernel, limit in zip(kernels, most, strict=True):

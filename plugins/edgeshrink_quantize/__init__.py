@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +25,18 @@ from edgeshrink.api import (
 from edgeshrink_quantize.levels import Binary, Inq, Ternary, TrainLevels
 from edgeshrink_quantize.lowbit import Int2, Int4
 from edgeshrink_quantize.mixed import Mixed
+from edgeshrink_quantize.posttraining import (
+    AdaptiveRounding,
+    BatchNormReestimation,
+    BiasCorrection,
+    Corrected,
+    Equalize,
+    Equalized,
+    Estimator,
+    Rounding,
+    improvements,
+    refuse,
+)
 from edgeshrink_quantize.training import Ends, Qat, Steps
 
 if TYPE_CHECKING:
@@ -122,6 +134,10 @@ class Int8Options:
     qat: Annotated[bool, Flag("Train with 8-bit weights and activations first.")] = False
     qat_steps: Steps = "range"
     qat_ends: Ends = "moving"
+    ranges: Estimator = "minmax"
+    equalize: Equalized = False
+    rounding: Rounding = "nearest"
+    correct_bias: Corrected = False
 
 
 class Int8(Precision):
@@ -132,16 +148,23 @@ class Int8(Precision):
     kernels, bits = "int8", 8
 
     def before(self) -> tuple[Method, ...]:
-        """Return the training that was asked for."""
+        """Return the training, or what does without, that was asked for."""
         chosen = self.options
-        if not chosen.qat:
-            return ()
         grain = "tensor" if chosen.granularity == "tensor" else "channel"
+        steps = improvements(
+            grain,
+            equalize=chosen.equalize,
+            rounding=chosen.rounding,
+            correct_bias=chosen.correct_bias,
+        )
+        if not chosen.qat:
+            return steps
         options = {"granularity": grain, "steps": chosen.qat_steps, "ends": chosen.qat_ends}
-        return (Qat.of(options),)
+        return (*steps, Qat.of(options))
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say whether it is static or dynamic range, and what loops may become."""
+        refuse(self.options, calibrates=calibrates(plan))
         if not calibrates(plan):
             if self.options.io != "float32":
                 raise UsageError(
@@ -161,7 +184,10 @@ class Int8(Precision):
 
         if context.data is None or context.data.calibration is None:
             return precisions.dynamic(model, self.options.granularity, context)
-        return precisions.int8(model, self.options, context)
+        options = self.options
+        if options.rounding == "adaptive" and options.granularity == "auto":
+            options = replace(options, granularity="channel")  # as the weights were rounded
+        return precisions.int8(model, options, context)
 
 
 class Int16x8(Precision):
@@ -231,6 +257,10 @@ def edgeshrink_methods() -> list[type[Method]]:
         TrainLevels,
         Inq,
         Qat,
+        Equalize,
+        AdaptiveRounding,
+        BiasCorrection,
+        BatchNormReestimation,
         Strip,
     ]
 

@@ -21,9 +21,17 @@ from edgeshrink_quantize.allocation import Choice
 from edgeshrink_quantize.channels import TRANSPOSED, ChannelKernel, channel_kernels
 from edgeshrink_quantize.encoding import DEQUANTIZE_BYTES, OPERATORS
 from edgeshrink_quantize.grids import steps
-from edgeshrink_quantize.keeping import divergence
-from edgeshrink_quantize.narrowing import encoded, round_kernels
-from edgeshrink_quantize.sensitivity import WIDTHS, at_width, by_layer, measured
+from edgeshrink_quantize.hessians import hessian
+from edgeshrink_quantize.narrowing import encoded
+from edgeshrink_quantize.rounding import gptq, rounded
+from edgeshrink_quantize.sensitivity import (
+    WIDTHS,
+    assign,
+    at_width,
+    by_layer,
+    divergence,
+    measured,
+)
 
 # Validation samples that layers are measured on.
 SAMPLES = 500
@@ -74,11 +82,13 @@ class Candidates:
     def __init__(
         self, model: keras.Model, rounding: str, activations: str, context: Context
     ) -> None:
-        data = context.data
-        calibrates = data is not None and data.calibration is not None
+        data, self._samples = context.data, {}
+        if data is not None and data.calibration is not None:
+            self._samples = data.values(data.calibration, np.arange(len(data.calibration)))
         self.rounding = rounding
         if rounding == "auto":
-            self.rounding = "gptq" if calibrates else "mse"
+            self.rounding = "gptq" if self._samples else "mse"
+        self._errors: tuple[ChannelKernel | None, np.ndarray | None] = None, None
         self._score = context.evaluate(model)
         if self._score is not None and not 0 <= self._score <= 1:
             self._score = None  # an error in units of its own has no points
@@ -95,7 +105,7 @@ class Candidates:
         losses = measured(
             self._model,
             self._layers,
-            {bits: partial(at_width, bits=bits) for bits in WIDTHS},
+            {bits: partial(self._rounded, bits=bits) for bits in WIDTHS},
             self._inputs,
             divergence,
             lambda share: self._context.progress(
@@ -120,11 +130,9 @@ class Candidates:
         quiet = replace(context, facts={}, notes=[], progress=lambda share, note: None)
         self._restore()
         for name, own in self._layers.items():
-            if bits[name] < 8:
-                round_kernels(self._model, own, bits[name], self.rounding, quiet)
-            else:
-                for kernel in own:
-                    kernel.assign(at_width(kernel.columns(), 8))
+            for kernel in own:
+                kernel.assign(self._rounded(kernel, bits[name]))
+            self._errors = None, None  # those after see what was done to these
         moved = divergence(self._outputs, predict(self._model, self._inputs))
         made = encoded(self._model, min(told, default=8), self._activations, quiet)
         data, names = strip(made)
@@ -139,10 +147,22 @@ class Candidates:
         quiet = replace(self._context, facts={}, notes=[], progress=lambda share, note: None)
         return len(strip(precisions.float32(self._model, quiet))[0])
 
+    def _rounded(self, kernel: ChannelKernel, bits: int) -> np.ndarray:
+        """Return a kernel's columns as the file will hold them."""
+        columns = kernel.columns()
+        if bits == 8:
+            return at_width(columns, bits)
+        if self.rounding == "gptq":
+            if self._errors[0] is not kernel:
+                self._errors = kernel, hessian(self._model, kernel, self._samples)
+            if self._errors[1] is not None:
+                return gptq(columns, bits, self._errors[1])
+        return rounded(columns, bits, self.rounding)
+
     def _restore(self) -> None:
+        self._errors = None, None
         for name, own in self._layers.items():
-            for kernel, columns in zip(own, self._weights[name], strict=True):
-                kernel.assign(columns)
+            assign(own, self._weights[name])
 
 
 def stored_bytes(kernel: ChannelKernel, bits: int, *, integer: bool) -> int:

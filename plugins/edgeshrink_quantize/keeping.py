@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from edgeshrink.api import Context, UsageError, near
-from edgeshrink.nn.predict import predict
 from edgeshrink.nn.synthetic import synthetic_inputs
 from edgeshrink_quantize.channels import ChannelKernel
 from edgeshrink_quantize.rounding import rounded
+from edgeshrink_quantize.sensitivity import by_layer, divergence, measured
 
 # What kept layers may add, as a share of what all kernels take in few bits.
 BUDGET = 0.1
@@ -50,13 +49,15 @@ def kept(
         return set()
     if tuple(keep) != ("auto",):
         return named(kernels, keep, f"--int{bits}-keep")
-    found = harms(
+    verdicts = measured(
         model,
-        kernels,
-        partial(rounded, bits=bits, method=method),
+        by_layer(kernels),
+        {bits: lambda kernel: rounded(kernel.columns(), bits, method)},
         _inputs(model, context),
+        divergence,
         progress,
     )
+    found = {name: widths[bits] for name, widths in verdicts.items()}
     sizes: Counter[str] = Counter()
     for kernel in kernels:
         sizes[kernel.layer.name] += int(np.prod(kernel.variable.shape))
@@ -104,56 +105,3 @@ def most_hurt(harms: Mapping[str, float], sizes: Mapping[str, int], bits: int) -
             kept.add(name)
             left -= extra
     return kept
-
-
-def harms(
-    model: keras.Model,
-    kernels: Sequence[ChannelKernel],
-    to_grid: Callable[[np.ndarray], np.ndarray],
-    inputs: Mapping[str, Path],
-    progress: Callable[[float], None],
-) -> dict[str, float]:
-    """Return how far the outputs move when the kernels of one layer alone are rounded.
-
-    Args:
-        model: left as it was.
-        kernels: of the model.
-        to_grid: gives columns on their grid.
-        inputs: for each input a .npy file.
-        progress: told the share done.
-
-    Returns:
-        The divergence by layer, at least 0.
-    """
-    reference = predict(model, inputs)
-    layers: dict[str, list[ChannelKernel]] = {}
-    for kernel in kernels:
-        layers.setdefault(kernel.layer.name, []).append(kernel)
-    found = {}
-    for place, (name, own) in enumerate(layers.items()):
-        before = [kernel.columns() for kernel in own]
-        for kernel, columns in zip(own, before, strict=True):
-            kernel.assign(to_grid(columns))
-        found[name] = divergence(reference, predict(model, inputs))
-        for kernel, columns in zip(own, before, strict=True):
-            kernel.assign(columns)
-        progress((place + 1) / len(layers))
-    return found
-
-
-def divergence(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> float:
-    """Return how far outputs are from a reference, the worst over outputs.
-
-    Kullback-Leibler divergence (nats, the mean over samples) where the reference's rows are
-    probabilities, else the squared distance in shares of the reference's variance.
-    """
-    worst = 0.0
-    for name, wanted in reference.items():
-        left, right = wanted.astype("float64"), outputs[name].astype("float64")
-        if left.ndim == 2 and left.min() >= 0 and np.allclose(left.sum(axis=1), 1, atol=1e-3):
-            logs = np.log(np.maximum(left, 1e-12)) - np.log(np.maximum(right, 1e-12))
-            far = float((left * logs).sum(axis=1).mean())
-        else:
-            far = float(np.square(left - right).mean() / (left.var() or 1.0))
-        worst = max(worst, far)
-    return worst

@@ -54,6 +54,7 @@ class LowBit(Precision):
     """Store weights on a grid of few bits."""
 
     Options = LowBitOptions
+    keeps = frozenset({"sparsity"})  # a grid for each channel parts values that were shared
     kernels = "dynamic"
 
     @property

@@ -92,7 +92,7 @@ def within(candidates: Candidates, budget: int) -> Candidate:
         made = candidates.make(_bits(chosen))
         if made.size <= budget:
             return made
-        beside += made.size - budget
+        beside = made.size - _total(chosen)
     least = candidates.make(_bits(_least(choices)))
     if least.size > budget:
         raise UsageError(

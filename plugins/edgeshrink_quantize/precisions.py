@@ -17,6 +17,7 @@ from edgeshrink.nn.ranges import Ranges
 from edgeshrink.nn.recurrent import layers
 from edgeshrink.nn.sharing import shares_tensors
 from edgeshrink_quantize.choosing import chosen
+from edgeshrink_quantize.estimators import estimated
 from edgeshrink_quantize.unrolling import unrolled
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
         grain: Conversion("int8", "int8", options.io, per_channel=grain == "channel")
         for grain in _grains(options.granularity, model, context)
     }
-    samples = _calibration(context)
+    samples = calibration(context)
     if options.io == "uint8":
         samples = _with_all_bytes(samples, context)
     try:
-        made = _integer(model, wants, samples, context)
+        made = _integer(model, wants, samples, context, options.ranges)
     except ConversionError as error:
         if not layers(model) or options.io != "float32" or options.float_ops == "refuse":
             raise
@@ -82,11 +83,9 @@ def int16x8(model: keras.Model, context: Context) -> bytes:
     """Return the model with 16-bit activations and 8-bit weights."""
     context.facts["quantization"] = "int8 weights, int16 activations"
     by_channel = not shares_tensors(model)
-    wants = {
-        "int16x8": Conversion("int8", "int16", "float32", per_channel=by_channel, fuse=False)
-    }
+    wants = {"int16x8": Conversion("int8", "int16", "float32", per_channel=by_channel, fuse=False)}
     try:
-        return _integer(model, wants, _calibration(context), context)
+        return _integer(model, wants, calibration(context), context)
     except ConversionError as error:
         if not layers(model):
             raise
@@ -98,11 +97,14 @@ def _integer(
     wants: Mapping[str, Conversion],
     samples: Mapping[str, np.ndarray],
     context: Context,
+    estimator: str = "minmax",
 ) -> bytes:
     """Return the file with integer activations; loops are unrolled where that is worth it."""
     left = loops(model, fuse=all(want.fuse for want in wants.values()))
     if not left:
-        return _made(model, wants, context, samples)
+        return _made(model, wants, context, samples, estimator)
+    if estimator != "minmax":
+        context.notes.append(f"ranges of unrolled layers are the ends seen, not {estimator}")
     context.facts["calibration_samples"] = len(next(iter(samples.values())))
     return unrolled(model, wants, samples, left, context)
 
@@ -136,29 +138,38 @@ def _made(
     wants: Mapping[str, Conversion],
     context: Context,
     samples: Mapping[str, np.ndarray] | None = None,
+    estimator: str = "minmax",
 ) -> bytes:
     """Return the chosen one of the files that the converter makes."""
     context.progress(0.0, "converting")
     if samples is not None:
         context.facts["calibration_samples"] = len(next(iter(samples.values())))
-    made = convert(
-        model, wants, context.folder, samples, context.log, _trained_ranges(model, samples, context)
-    )
+    ranges = _ranges(model, samples, estimator, context)
+    made = convert(model, wants, context.folder, samples, context.log, ranges)
     return chosen(made, context)
 
 
-def _trained_ranges(
-    model: keras.Model, samples: Mapping[str, np.ndarray] | None, context: Context
+def _ranges(
+    model: keras.Model,
+    samples: Mapping[str, np.ndarray] | None,
+    estimator: str,
+    context: Context,
 ) -> Callable[[bytes], Ranges] | None:
-    """Return what finds the ranges that came with a trained model, if some did."""
+    """Return what finds the ranges: those that came with a trained model go before estimates."""
     kind = "ranges/"
     ends = {k.removeprefix(kind): v for k, v in context.inherited.items() if k.startswith(kind)}
-    if not ends or samples is None:
+    if samples is None:
         return None
-    return lambda calibrated: matched(calibrated, model, ends, samples)
+    if ends:
+        return lambda calibrated: matched(calibrated, model, ends, samples)
+    if estimator == "minmax":
+        return None
+    context.facts["ranges"] = estimator
+    return lambda calibrated: estimated(calibrated, samples, estimator, context.progress)
 
 
-def _calibration(context: Context) -> dict[str, np.ndarray]:
+def calibration(context: Context) -> dict[str, np.ndarray]:
+    """Return the calibration samples as the model sees them, by input name."""
     data = context.data
     assert data is not None
     assert data.calibration is not None

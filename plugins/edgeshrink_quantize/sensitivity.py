@@ -16,7 +16,6 @@ from edgeshrink.nn.fold import folded
 from edgeshrink.nn.predict import predict
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.grids import steps
-from edgeshrink_quantize.keeping import divergence
 from edgeshrink_quantize.rounding import rounded
 
 WIDTHS = (8, 4, 2)
@@ -56,7 +55,7 @@ def at_width(columns: np.ndarray, bits: int) -> np.ndarray:
 def measured(
     model: keras.Model,
     layers: Mapping[str, Sequence[ChannelKernel]],
-    widths: Mapping[int, Callable[[np.ndarray], np.ndarray]],
+    widths: Mapping[int, Callable[[ChannelKernel], np.ndarray]],
     inputs: Mapping[str, Path],
     verdict: Callable[[Outputs, Outputs], T],
     progress: Callable[[float], None],
@@ -66,7 +65,7 @@ def measured(
     Args:
         model: left as it was.
         layers: kernels of the model, by layer.
-        widths: for each number of bits, what rounds columns.
+        widths: for each number of bits, what gives a kernel's columns rounded.
         inputs: for each input a .npy file.
         verdict: is given the outputs of the model, and those with the layer rounded.
         progress: told the share done.
@@ -79,16 +78,34 @@ def measured(
     for place, (layer, kernels) in enumerate(layers.items()):
         before = [kernel.columns() for kernel in kernels]
         found[layer] = {}
-        for bits, to_grid in widths.items():
-            after = [to_grid(columns) for columns in before]
+        for bits, rounded_columns in widths.items():
+            after = [rounded_columns(kernel) for kernel in kernels]
             outputs: Outputs = reference
             if not all(map(np.array_equal, before, after)):
-                _assign(kernels, after)
+                assign(kernels, after)
                 outputs = predict(model, inputs)
+                assign(kernels, before)
             found[layer][bits] = verdict(reference, outputs)
-        _assign(kernels, before)
         progress((place + 1) / len(layers))
     return found
+
+
+def divergence(reference: Outputs, outputs: Outputs) -> float:
+    """Return how far outputs are from a reference, the worst over outputs.
+
+    Kullback-Leibler divergence (nats, the mean over samples) where the reference's rows are
+    probabilities, else the squared distance in shares of the reference's variance.
+    """
+    worst = 0.0
+    for name, wanted in reference.items():
+        left, right = wanted.astype("float64"), outputs[name].astype("float64")
+        if left.ndim == 2 and left.min() >= 0 and np.allclose(left.sum(axis=1), 1, atol=1e-3):
+            logs = np.log(np.maximum(left, 1e-12)) - np.log(np.maximum(right, 1e-12))
+            far = float((left * logs).sum(axis=1).mean())
+        else:
+            far = float(np.square(left - right).mean() / (left.var() or 1.0))
+        worst = max(worst, far)
+    return worst
 
 
 def sensitivity(
@@ -117,7 +134,7 @@ def sensitivity(
 
     model = folded(model)
     layers = by_layer(channel_kernels(model))
-    widths = {bits: partial(at_width, bits=bits) for bits in WIDTHS}
+    widths = {bits: partial(_at_width, bits=bits) for bits in WIDTHS}
     found = []
     for name, verdicts in measured(model, layers, widths, inputs, verdict, progress).items():
         count = sum(math.prod(kernel.variable.shape) for kernel in layers[name])
@@ -126,6 +143,11 @@ def sensitivity(
     return found
 
 
-def _assign(kernels: Sequence[ChannelKernel], columns: Sequence[np.ndarray]) -> None:
+def assign(kernels: Sequence[ChannelKernel], columns: Sequence[np.ndarray]) -> None:
+    """Set the weights of kernels from their columns."""
     for kernel, values in zip(kernels, columns, strict=True):
         kernel.assign(values)
+
+
+def _at_width(kernel: ChannelKernel, bits: int) -> np.ndarray:
+    return at_width(kernel.columns(), bits)

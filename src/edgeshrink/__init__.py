@@ -31,6 +31,7 @@ def compress(
     training: dict[str, Any] | None = None,
     seed: int = 0,
     data: str = "",
+    data_free: bool = False,
     preprocess: str = "none",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
@@ -54,6 +55,7 @@ def compress(
         training: settings for all steps: `{"epochs": 5, "lr": 1e-3}`.
         seed: of everything random.
         data: a data set, as `--data` takes it.
+        data_free: synthesise inputs from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
@@ -100,6 +102,7 @@ def compress(
         recipe=wanted,
         out=Path(out) if out else Path(f"{Path(model).stem}.tflite"),
         data=data,
+        data_free=data_free,
         preprocess=preprocess,
         calibration=calibration,
         devices=tuple(devices),

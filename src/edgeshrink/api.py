@@ -46,6 +46,7 @@ from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
 from edgeshrink.report import Report, Reporter, json_text
 from edgeshrink.runtime import Runtime, Session
+from edgeshrink.sensitivity import Sensitivity, Width
 from edgeshrink.target import Completed, Progress, Target
 
 hookimpl = pluggy.HookimplMarker("edgeshrink")
@@ -90,6 +91,7 @@ __all__ = [
     "Row",
     "Runtime",
     "Score",
+    "Sensitivity",
     "Session",
     "Summary",
     "Target",
@@ -97,6 +99,7 @@ __all__ = [
     "Training",
     "UsageError",
     "VerificationError",
+    "Width",
     "build",
     "hookimpl",
     "json_text",

@@ -5,7 +5,7 @@ An implementation may take any subset of the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from edgeshrink.artifact import Artifact
     from edgeshrink.data import Dataset
     from edgeshrink.measure import Failure, Measurement
-    from edgeshrink.method import Method
+    from edgeshrink.method import Agreement, Method
     from edgeshrink.metric import Metric
     from edgeshrink.report import Reporter
     from edgeshrink.runtime import Runtime
+    from edgeshrink.sensitivity import Sensitivity
     from edgeshrink.target import Target
 
 hookspec = pluggy.HookspecMarker("edgeshrink")
@@ -69,6 +70,21 @@ def edgeshrink_load_data(spec: str) -> Dataset | None:
 @hookspec(firstresult=True)
 def edgeshrink_load_model(path: Path) -> keras.Model | None:
     """Return the model in a file that the built-in readers do not know, or None."""
+
+
+@hookspec(firstresult=True)
+def edgeshrink_sensitivity(
+    model: keras.Model,
+    inputs: Mapping[str, Path],
+    compare: Callable[[Any, Any], Agreement],
+    score: Callable[[Any], float | None],
+    progress: Callable[[float], None],
+) -> Sequence[Sensitivity] | None:
+    """Return what each layer's weights lose in fewer bits, or None.
+
+    `inputs` are .npy files by input name; `compare` is given the outputs by name of the model
+    and of a changed one, `score` those of one.
+    """
 
 
 # --- What watches: called while a run goes on. Return values are ignored. ---

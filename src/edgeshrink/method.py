@@ -61,6 +61,10 @@ class Training:
             "labels; `none`: labels alone."
         ),
     ] = None
+    shift: Annotated[
+        int | None,
+        Flag("Move training images at random by up to so many pixels each way.", min=0),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse a teacher that does not exist."""
@@ -136,8 +140,8 @@ class Context:
         progress: told the share done (0..1) and a note.
         original: gives a fresh copy of the uncompressed model.
         base_loss: the loss that the model was compiled with, by name, or None.
-        evaluate: the score of a model on the *validation* samples (greater is better), or None
-            without labels.
+        evaluate: the score of a model (Keras model or .tflite bytes) on the *validation* samples
+            (greater is better), or None without labels.
         agreement: how like the step's input model a candidate (Keras model or .tflite bytes)
             answers validation samples, or synthetic inputs where there is no data.
         measure: times .tflite bytes on the device.
@@ -158,7 +162,7 @@ class Context:
     progress: Callable[[float, str], None]
     original: Callable[[], keras.Model]
     base_loss: str | None
-    evaluate: Callable[[keras.Model], float | None]
+    evaluate: Callable[[Any], float | None]
     agreement: Callable[[Any], Agreement]
     measure: Callable[[bytes], Measurement]
     log: Path
@@ -190,6 +194,7 @@ class Method(ABC):
         training: its defaults; None means that it does not train.
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.
+        implied: any of its options switches it on, since it means nothing without one.
         requires: distributions it needs beyond the core.
     """
 
@@ -206,6 +211,7 @@ class Method(ABC):
     training: ClassVar[Training | None] = None
     flag: ClassVar[bool] = True
     default_on: ClassVar[bool] = False
+    implied: ClassVar[bool] = False
     requires: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:

@@ -35,7 +35,18 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # list against the command.
 CORE_KEYS = frozenset(
     (
-        *("at", "custom", "data", "debug", "device", "dry_run", "force", "help", "input_shape"),
+        *(
+            "at",
+            "custom",
+            "data",
+            "data_free",
+            "debug",
+            "device",
+            "dry_run",
+            "force",
+            "help",
+            "input_shape",
+        ),
         *(
             "json",
             "metric",
@@ -49,7 +60,7 @@ CORE_KEYS = frozenset(
             "step",
             "unsafe",
         ),
-        *("batch_size", "calibration", "epochs", "loss", "lr", "rules", "seed", "teacher"),
+        *("batch_size", "calibration", "epochs", "loss", "lr", "rules", "seed", "shift", "teacher"),
     )
 )
 

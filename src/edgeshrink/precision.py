@@ -23,7 +23,7 @@ class Precision(Method):
     phase = Phase.PRECISION
     slot = "precision"
     produces = Kind.TFLITE
-    keeps = frozenset({"sparsity"})
+    keeps = frozenset({"sparsity", "clusters"})
     kernels: str
     bits = 32
 
@@ -50,13 +50,17 @@ class Precision(Method):
                 "expect it to be many times slower"
             )
 
-    def _check_room(self, plan: Plan) -> None:
-        """Refuse a device that cannot hold the weights, whatever else is done to them."""
+    def least_bytes(self, plan: Plan) -> int:
+        """Return the fewest bytes that the weights take, 0 where steps before may drop some."""
         if any(step.phase in FEWER_WEIGHTS for step in plan.before):
-            return
+            return 0
         # An optimizer keeps up to three values beside each weight, in the same file.
         stored = plan.base.weights_bytes // (4 if plan.base.optimizer else 1)
-        least, device = stored * self.bits // 32, plan.profile
+        return stored * self.bits // 32
+
+    def _check_room(self, plan: Plan) -> None:
+        """Refuse a device that cannot hold the weights, whatever else is done to them."""
+        least, device = self.least_bytes(plan), plan.profile
         room = device.memory_bytes if device.storage_bytes is None else device.storage_bytes
         if room is not None and least > room:
             raise UsageError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgeshrink.artifact import Kind
 from edgeshrink.cli.base import (
     At,
     Debug,
@@ -63,6 +64,12 @@ def compress(
             "keras:mnist.",
         ),
     ] = "",
+    data_free: Annotated[
+        bool,
+        typer.Option(
+            "--data-free", help="Without data: synthesise inputs from the model's batch norms."
+        ),
+    ] = False,
     preprocess: Annotated[
         str,
         typer.Option(
@@ -89,7 +96,7 @@ def compress(
             "--output",
             "-o",
             metavar="FILE",
-            help="The result (default: MODEL's name, .tflite, here).",
+            help="The result (default: MODEL's name, .tflite or .esz, here).",
         ),
     ] = "",
     run: Annotated[
@@ -148,8 +155,9 @@ def compress(
     request = Request(
         model=source,
         recipe=wanted,
-        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}{suffix(wanted)}"),
         data=data,
+        data_free=data_free,
         preprocess=preprocess,
         calibration=settings.calibration,
         devices=tuple(device or ("desktop",)),
@@ -203,6 +211,12 @@ def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Met
     if steps:
         return Recipe.from_steps(steps, methods)
     return Recipe.from_flags(chosen, methods)
+
+
+def suffix(recipe: Recipe) -> str:
+    """Return how the name of a recipe's result ends where no name was given."""
+    packed = any(step.produces is Kind.PACKED for step in recipe.steps)
+    return (Kind.PACKED if packed else Kind.TFLITE).suffix
 
 
 def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeshrink import snippet
-from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.engine import fits
 from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
@@ -31,6 +31,7 @@ from edgeshrink.ledger import Latency, Ledger, OnDevice, Row, observations
 from edgeshrink.measure import DeviceInfo, Failure, Measurement
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
+from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.report import Report, json_text
@@ -53,7 +54,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     with workspace.locked(), contextlib.ExitStack() as stack:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
-        if planned.request.out.suffix == ".tflite":
+        if planned.recipe.steps[-1].produces in RUNNABLE:
             converter.shared.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
@@ -152,7 +153,7 @@ class _Compression:
     def reference(self) -> Stage | None:
         """Return the base as a plain float .tflite, which latency is compared with."""
         method = next((m for m in self.plugins.methods.values() if m.default), None)
-        if self.planned.request.out.suffix != ".tflite" or method is None:
+        if self.planned.recipe.steps[-1].produces not in RUNNABLE or method is None:
             return None
         self.progress(None, 0.0, "converting the base, to compare with")
         return self.stages.make(PlannedStep(method(), None, ()), self.planned.base)
@@ -224,7 +225,7 @@ class _Compression:
         followed = [*self.planned.steps[1:], None]
         for stage, after in zip(chain[1:], followed, strict=True):
             alike = after is not None and "outputs" in after.step.keeps
-            if stage.artifact.kind is Kind.TFLITE and not alike:
+            if stage.artifact.kind in RUNNABLE and not alike:
                 files.append(stage.artifact)
         return files
 
@@ -271,11 +272,11 @@ class _Compression:
 
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
-        if artifact.kind is Kind.TFLITE:
+        if artifact.kind in RUNNABLE:
             from edgeshrink.nn.flat import read
 
-            flat = read(artifact.path.read_bytes())
-            source = next(a for a in _lineage(artifact) if a.kind is not Kind.TFLITE)
+            flat = read(tflite_bytes(artifact.path))
+            source = next(a for a in _lineage(artifact) if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]
         if artifact.digest not in self.counts:
             from edgeshrink.nn.count import count
@@ -340,11 +341,11 @@ def doubts(final: Row) -> str:
 
 def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     """Return why a device cannot run the result, or nothing."""
-    if final.kind is not Kind.TFLITE:
+    if final.kind not in RUNNABLE:
         return ""
     from edgeshrink.nn.flat import read
 
-    flat = read(final.path.read_bytes())
+    flat = read(tflite_bytes(final.path))
     return "; ".join(reason for device in devices for reason in fits.problems(flat, device))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink import data as datasets
 from edgeshrink import modelfile
 from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.engine.datafree import synthesised
 from edgeshrink.engine.sessions import chosen
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.measure import RULES, BenchPlan
@@ -34,8 +37,9 @@ class Request:
     Attributes:
         model: a Keras file or SavedModel folder.
         recipe: the steps that were asked for; what is on by default is added by `plan`.
-        out: the file to write; its suffix says .tflite or .keras.
+        out: the file to write; its suffix says .tflite, .esz or .keras.
         data: a data set, as `edgeshrink.data.load` reads it; empty for none.
+        data_free: inputs are synthesised from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
@@ -56,6 +60,7 @@ class Request:
     recipe: Recipe
     out: Path
     data: str = ""
+    data_free: bool = False
     preprocess: str = "none"
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)
@@ -119,7 +124,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if found.kind not in KERAS_KINDS:
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
-            hint="`edgeshrink bench` and `edgeshrink inspect` take .tflite files",
+            hint="`edgeshrink bench`, `inspect` and `pack` take .tflite files",
         )
     warnings = list(
         modelfile.refuse(
@@ -136,21 +141,15 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     recipe.check_order(Kind.KERAS)
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
-    if recipe.steps[-1].produces is not produces:
+    made = recipe.steps[-1].produces
+    if made is not produces:
+        hint = f"-o {request.out.with_suffix(made.suffix)}"
         raise UsageError(
-            f"the recipe ends in a .{recipe.steps[-1].produces} file; -o asks for {request.out}",
-            hint=f"-o {request.out.with_suffix('.' + recipe.steps[-1].produces)}",
+            f"the recipe ends in a {made.suffix} file; -o asks for {request.out}",
+            hint=f"--pack makes one, or {hint}" if produces is Kind.PACKED else hint,
         )
     _check_output(request)
     shapes = _fixed(found, request.input_shapes)
-    data = _load_data(request, recipe, shapes, found, plugins) if request.data else None
-    if data is not None:
-        warnings += data.notes
-        double = datasets.warn_double_scaling(found, data.preprocess)
-        warnings += [double] if double else []
-    steps = tuple(
-        _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
-    )
     base = Artifact(
         request.model,
         Kind.KERAS,
@@ -159,13 +158,28 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             "input_shapes": {k: list(v) for k, v in request.input_shapes.items()},
         },
     )
+    if request.data and request.data_free:
+        raise UsageError(
+            f"--data-free is for when there is no data; received --data {request.data} too",
+            hint="drop one of them",
+        )
+    data = _load_data(request, recipe, shapes, found, plugins) if request.data else None
+    if request.data_free:
+        data = _synthesised(request, recipe, shapes, found, base, plugins)
+    if data is not None:
+        warnings += data.notes
+        double = datasets.warn_double_scaling(found, data.preprocess)
+        warnings += [double] if double else []
+    steps = tuple(
+        _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
+    )
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings))
 
 
 def _produced(out: Path) -> Kind:
-    suffixes = {".tflite": Kind.TFLITE, ".keras": Kind.KERAS}
+    suffixes = {kind.suffix: kind for kind in (Kind.TFLITE, Kind.KERAS, Kind.PACKED)}
     if out.suffix not in suffixes:
-        raise UsageError(f"the output must end in .tflite or .keras; received {str(out)!r}")
+        raise UsageError(f"the output must end in .tflite, .esz or .keras; received {str(out)!r}")
     return suffixes[out.suffix]
 
 
@@ -226,6 +240,35 @@ def _load_data(
     return data.for_model(shapes, outputs if known else None, types)
 
 
+def _synthesised(
+    request: Request,
+    recipe: Recipe,
+    shapes: Mapping[str, tuple[int | None, ...]],
+    found: modelfile.ModelFacts,
+    base: Artifact,
+    plugins: Plugins,
+) -> Dataset:
+    def load() -> Any:
+        from edgeshrink.engine.models import load_base
+
+        return load_base(request, plugins)
+
+    def progress(share: float, note: str) -> None:
+        plugins.hook.edgeshrink_step_progress(step=None, fraction=share, note=note)
+
+    return synthesised(
+        found,
+        shapes,
+        load,
+        lambda: base.digest,
+        progress,
+        preprocess=request.preprocess,
+        calibration=request.calibration,
+        trains=any(step.training is not None for step in recipe.steps),
+        seed=recipe.seed,
+    )
+
+
 def _planned_step(
     place: int,
     recipe: Recipe,
@@ -237,7 +280,7 @@ def _planned_step(
     missing = [name for name in step.requires if not version_of(name)]
     if missing:
         raise UsageError(
-            f"{step.name} needs {', '.join(missing)}", hint=f"pip install {' '.join(missing)}"
+            f"{step.name} needs {', '.join(missing)}", hint=f"pip install {_to_install(missing)}"
         )
     if step.data is Need.REQUIRED and data is None:
         raise UsageError(f"{step.name} needs data", hint="pass --data")
@@ -249,6 +292,18 @@ def _planned_step(
         around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
         notes |= dict.fromkeys(step.check(around))
     return PlannedStep(step, training, tuple(notes))
+
+
+def _to_install(missing: Sequence[str]) -> str:
+    """Return what to install for these distributions: the smallest extra that has them, if any."""
+    extras: dict[str, set[str]] = {}
+    for line in importlib.metadata.requires("edgeshrink") or ():
+        if found := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)", line):
+            extras.setdefault(found[2], set()).add(found[1])
+    fitting = [extra for extra, names in extras.items() if names.issuperset(missing)]
+    if not fitting:
+        return " ".join(missing)
+    return f'"edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
 
 
 def _settled(wanted: Training, found: modelfile.ModelFacts, data: Dataset) -> Training:

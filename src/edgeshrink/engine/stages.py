@@ -28,7 +28,6 @@ from edgeshrink.workspace import (
 )
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 
 Progress = Callable[[Method | None, float, str], None]
@@ -99,6 +98,9 @@ class Stages:
         def agreement(model: Any) -> Agreement:
             return self._agreement(parent, _as_file(model, folder))
 
+        def evaluate(model: Any) -> float | None:
+            return self._evaluate(_as_file(model, folder))
+
         def measure(model: bytes) -> Measurement:
             (result,) = self._timer([_as_file(model, folder)])
             if isinstance(result, Failure):
@@ -114,7 +116,7 @@ class Stages:
             progress=partial(self._progress, planned.step),
             original=self._models.fresh_base,
             base_loss=self._planned.facts.loss,
-            evaluate=self._evaluate,
+            evaluate=evaluate,
             agreement=agreement,
             measure=measure,
             log=self._workspace.log,
@@ -132,8 +134,8 @@ class Stages:
             answers = self._judge.run(model, samples)
         return self._judge.agreement(reference, answers, samples)
 
-    def _evaluate(self, model: keras.Model) -> float | None:
-        """Return a Keras model's score on the validation samples, greater being better."""
+    def _evaluate(self, model: Any) -> float | None:
+        """Return a model's score on the validation samples, greater being better."""
         samples = self._sets.chosen
         return (
             None if samples is None else self._judge.value(self._judge.run(model, samples), samples)
@@ -141,7 +143,7 @@ class Stages:
 
     def _saved(self, made: Any, step: Method, parent: Artifact, context: Context) -> Artifact:
         """Write what a step made, check it, and return it as an artifact."""
-        path = context.folder / f"{step.name}.{step.produces}"
+        path = context.folder / f"{step.name}{step.produces.suffix}"
         if isinstance(made, bytes):
             write_bytes(path, made)
         else:
@@ -167,18 +169,21 @@ class Stages:
         """Run a converted file, and check that it holds what it should.
 
         Raises:
-            VerificationError: it needs operators that LiteRT lacks, lost zeros, or does not
-                answer as its parent does in number and shape.
+            VerificationError: it needs operators that LiteRT lacks, lost zeros or shared values,
+                or does not answer as its parent does in number and shape.
         """
         from edgeshrink.nn.flat import read, runtime_requirements
-        from edgeshrink.nn.verify import check_zeros
+        from edgeshrink.nn.verify import check_clusters, check_zeros
 
-        flat = read(artifact.path.read_bytes())
+        data = artifact.path.read_bytes()
+        flat = read(data)
         lacking = runtime_requirements(flat)
         if lacking:
             raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")
         if "sparsity" in step.keeps:
             check_zeros(self._models.shown(parent), flat)
+        if "clusters" in step.keeps and "clusters" in parent.facts:
+            check_clusters(self._models.shown(parent), data)
         self._agreement(parent, artifact.path)
 
 

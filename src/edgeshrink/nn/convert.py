@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,67 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.nn import converter
+from edgeshrink.nn import converter, recurrent
 from edgeshrink.nn.converter import Conversion
+from edgeshrink.nn.ranges import Ranges, replaced
 
 
-def export(model: keras.Model, folder: Path) -> Path:
+def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool = False) -> Path:
     """Write a SavedModel with a static batch of one, its inputs' and outputs' names kept.
 
     A dynamic batch leaves shape arithmetic in the graph that splits the XNNPACK delegate, and
     recurrent layers do not convert with one.
 
+    Args:
+        model: what is written.
+        folder: where.
+        fuse: write layers that fit the fused LSTM operator so that they become it.
+        unroll: write the other recurrent layers step by step.
+
     Raises:
         ConversionError: a dimension beside the batch is dynamic.
     """
+    import tensorflow as tf
+
+    serve, specs = _served(model)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    try:
+        with (
+            contextlib.redirect_stdout(None),
+            recurrent.written(model, fuse=fuse, unroll=unroll),
+        ):
+            archive.add_endpoint("serving_default", serve, input_signature=specs)
+            archive.write_out(str(folder), verbose=False)
+    except tf.errors.ResourceExhaustedError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
+    return folder
+
+
+def loops(model: keras.Model, *, fuse: bool = True) -> list[recurrent.Loop]:
+    """Return the loops that the converter makes of a model's recurrent layers.
+
+    Args:
+        model: what would be exported.
+        fuse: whether the layers that fit the fused LSTM operator become it.
+
+    Raises:
+        ConversionError: a dimension beside the batch is dynamic.
+    """
+    import tensorflow as tf
+
+    if not recurrent.layers(model):
+        return []
+    serve, specs = _served(model)
+    with recurrent.written(model, fuse=fuse, unroll=False) as found:
+        tf.function(serve, autograph=False).get_concrete_function(*specs)
+    return found
+
+
+def _served(model: keras.Model) -> tuple[Callable[..., dict[str, Any]], list[Any]]:
+    """Return the function that is exported, and the specifications of its arguments."""
     import tensorflow as tf
 
     specs = []
@@ -43,17 +91,7 @@ def export(model: keras.Model, folder: Path) -> Path:
         outputs = keras.tree.flatten(model(packed(model, given), training=False))
         return dict(zip(names, outputs, strict=True))
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serving_default", serve, input_signature=specs)
-    try:
-        with contextlib.redirect_stdout(None):
-            archive.write_out(str(folder), verbose=False)
-    except tf.errors.ResourceExhaustedError as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
-        raise
-    return folder
+    return serve, specs
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -77,29 +115,44 @@ def convert(
     folder: Path,
     samples: Mapping[str, np.ndarray] | None = None,
     log: Path | None = None,
+    ranges: Callable[[bytes], Ranges] | None = None,
 ) -> dict[str, bytes]:
     """Return the .tflite files that `wants` describes, by its keys.
 
     Args:
-        model: exported once for all conversions.
+        model: exported once for all conversions that write its recurrent layers alike.
         wants: by a name for each.
         folder: for files on the way.
         samples: calibration samples `(samples, ...)` for each input; needed where activations
             are integers.
         log: file that gets what the converter prints.
+        ranges: of 8-bit activations, given the float file that the samples were run through;
+            tensors that it leaves out keep the least and greatest value seen.
 
     Raises:
         ConversionError: with the converter's first sentence.
     """
-    saved = export(model, folder / "saved_model")
+    folder.mkdir(parents=True, exist_ok=True)
+    saved: dict[tuple[bool, bool], Path] = {}
     files = {}
     for place, (name, values) in enumerate((samples or {}).items()):
         files[name] = folder / f"calibration-{place}.npy"
         np.save(files[name], values, allow_pickle=False)
     made = {}
     for name, want in wants.items():
+        form = want.fuse, want.unroll
+        if form not in saved:
+            out = folder / f"saved_model-{len(saved)}"
+            saved[form] = export(model, out, fuse=want.fuse, unroll=want.unroll)
         needed = files if want.activations != "float32" else {}
-        out = converter.shared.convert(saved, want, needed, folder / f"{name}.part.tflite", log)
+        out = folder / f"{name}.part.tflite"
+        if ranges is not None and want.activations == "int8":
+            seen = converter.shared.calibrate(saved[form], want, needed, out, log)
+            calibrated = seen.read_bytes()
+            seen.write_bytes(replaced(calibrated, ranges(calibrated)))
+            converter.shared.quantize(seen, want, out, log)
+        else:
+            converter.shared.convert(saved[form], want, needed, out, log)
         made[name] = out.read_bytes()
         out.unlink()
     return made

@@ -26,6 +26,9 @@ class Conversion:
         io: type of the model's inputs and outputs; float32 wherever activations are float.
         per_channel: one scale for each output channel of a weight, rather than one a tensor.
         float_operators: operators without an integer kernel may stay in float.
+        fuse: LSTM layers that fit the runtime's own operator become it.
+        unroll: other recurrent layers are written step by step, not as a loop; integer
+            activations of a loop crash the converter.
     """
 
     weights: Literal["float32", "float16", "int8"] = "float32"
@@ -33,6 +36,8 @@ class Conversion:
     io: Literal["float32", "int8", "uint8", "int16"] = "float32"
     per_channel: bool = True
     float_operators: bool = True
+    fuse: bool = True
+    unroll: bool = False
 
 
 class Converter:
@@ -62,18 +67,41 @@ class Converter:
         Raises:
             ConversionError: the converter refused the model, or its process was killed.
         """
-        job = {
-            "saved_model": str(saved_model),
-            "out": str(out),
-            "samples": {name: str(path) for name, path in samples.items()},
-            **asdict(want),
-        }
+        return self._done(_job("convert", saved_model, want, samples, out), log)
+
+    def calibrate(
+        self,
+        saved_model: Path,
+        want: Conversion,
+        samples: Mapping[str, Path],
+        out: Path,
+        log: Path | None = None,
+    ) -> Path:
+        """Write the file in float, with the least and greatest value of each tensor seen.
+
+        Takes and raises what `convert` does.
+        """
+        return self._done(_job("calibrate", saved_model, want, samples, out), log)
+
+    def quantize(
+        self, calibrated: Path, want: Conversion, out: Path, log: Path | None = None
+    ) -> Path:
+        """Write a file from `calibrate` in 8-bit integers, by the ranges that stand in it.
+
+        Raises:
+            ConversionError: the converter refused it, or its process was killed.
+        """
+        job = {"do": "quantize", "calibrated": str(calibrated), "out": str(out), **asdict(want)}
+        return self._done(job, log)
+
+    def _done(self, job: dict[str, Any], log: Path | None) -> Path:
+        """Return where the job's file was written."""
         answer = self._ask(job, log)
         if answer.get("errno"):
-            raise OSError(answer["errno"], os.strerror(answer["errno"]), str(out))
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), job["out"])
         if not answer["ok"]:
             raise ConversionError(f"the converter refused the model: {_reason(answer['error'])}")
-        return out
+        return Path(job["out"])
 
     def warm_up(self, log: Path | None = None) -> None:
         """Start the process, so that it imports TensorFlow while other things are done."""
@@ -126,6 +154,18 @@ class Converter:
 
 shared = Converter()
 atexit.register(shared.close)
+
+
+def _job(
+    do: str, saved_model: Path, want: Conversion, samples: Mapping[str, Path], out: Path
+) -> dict[str, Any]:
+    return {
+        "do": do,
+        "saved_model": str(saved_model),
+        "out": str(out),
+        "samples": {name: str(path) for name, path in samples.items()},
+        **asdict(want),
+    }
 
 
 def _reason(error: str) -> str:

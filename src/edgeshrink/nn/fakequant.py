@@ -92,7 +92,7 @@ class Range(keras.layers.Layer):
         low: float,
         high: float,
         bits: int = 8,
-        ends: Literal["learned", "moving", "fixed"] = "fixed",
+        ends: Literal["learned", "moving", "fixed"] = "moving",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from edgeshrink.errors import ModelError
+
 
 class Forward(keras.layers.Layer):
     """A differentiable function of one weight; what it learns itself are its own weights.
@@ -35,6 +37,9 @@ class Reparameterized(keras.Model):
     Args:
         model: a functional model.
         forwards: the functions of a variable, applied in order, by the variable's path.
+
+    Raises:
+        ModelError: a path is that of two variables.
     """
 
     def __init__(
@@ -42,7 +47,14 @@ class Reparameterized(keras.Model):
     ) -> None:
         super().__init__(name=model.name, **kwargs)
         self.model = model
-        by_path = {v.path: v for v in model.trainable_variables}
+        by_path: dict[str, keras.Variable] = {}
+        for variable in model.trainable_variables:
+            if variable.path in by_path and variable.path in forwards:
+                raise ModelError(
+                    f"two weights of the model are called {variable.path}",
+                    hint="give the layers of nested models names of their own, and save it again",
+                )
+            by_path[variable.path] = variable
         self._masters = [by_path[path] for path in forwards]
         self._chains = [list(chain) for chain in forwards.values()]
         for master, chain in zip(self._masters, self._chains, strict=True):

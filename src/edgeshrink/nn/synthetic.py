@@ -12,6 +12,8 @@ import numpy as np
 from edgeshrink.nn.agree import top_class
 from edgeshrink.nn.convert import packed
 
+COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.0, 3.0))
+
 
 def synthetic_inputs(
     model: keras.Model, folder: Path, *, count: int = 256, seed: int = 0
@@ -34,9 +36,9 @@ def synthetic_inputs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     best: tuple[float, dict[str, np.ndarray]] | None = None
-    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.0, 3.0)):
+    for low, high in COMMON_RANGES:
         rng = np.random.default_rng(seed)
-        made = {t.name: _made_up(model, t, low, high, count, rng) for t in model.inputs}
+        made = {t.name: made_up(model, t, low, high, count, rng) for t in model.inputs}
         spread = _spread(model, made)
         if best is None or spread > best[0] + 1e-9:
             best = spread, made
@@ -48,9 +50,19 @@ def synthetic_inputs(
     return files
 
 
-def _made_up(
-    model: keras.Model, tensor: Any, low: float, high: float, count: int, rng: np.random.Generator
+def made_up(
+    model: keras.Model, tensor: Any, low: Any, high: Any, count: int, rng: np.random.Generator
 ) -> np.ndarray:
+    """Return noise, blobs and gradients for one input of a model.
+
+    Args:
+        model: says how many integers its embeddings know.
+        tensor: the input.
+        low: the least value, one or for each channel.
+        high: the greatest.
+        count: of samples.
+        rng: what is drawn from.
+    """
     shape = tuple(d or 1 for d in tensor.shape[1:])
     kind = np.dtype(tensor.dtype)
     if kind.kind in "iu":

@@ -1,19 +1,22 @@
-"""The one fine-tuning loop, which keeps what earlier steps made: zeros stay zero."""
+"""The one fine-tuning loop, which keeps what earlier steps made: zeros, and shared values."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
 
-from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
+from edgeshrink.nn.augment import shifted
 from edgeshrink.nn.convert import output_names, packed
-from edgeshrink.nn.objective import Trainee, activation_of, output_loss
+from edgeshrink.nn.objective import OutputLoss, Trainee, activation_of, output_loss
+from edgeshrink.nn.reparam import Reparameterized
+from edgeshrink.nn.sharing import shared
 from edgeshrink.part import labels_by_output
 
 if TYPE_CHECKING:
@@ -105,10 +108,11 @@ def finetune(
 
     Adam with cosine decay; the weights kept are those of the epoch that scores best on the
     validation samples, among epochs after the schedule has settled; batch-norm statistics are
-    estimated anew at the end where that does not score worse.
+    estimated anew at the end where that does not score worse. Kernels with shared values are
+    trained as codebooks (`nn.sharing`): zeros and the number of distinct values are kept.
 
     Args:
-        model: trained in place.
+        model: trained in place; a `Reparameterized` one is trained as it is.
         context: data, settings, seed, teacher and validation score.
         masks: zero patterns to hold; None holds whatever zeros the kernels have.
         schedule: changes the masks while training goes on.
@@ -120,16 +124,60 @@ def finetune(
         DataError: there is nothing to learn from.
         EdgeshrinkError: the loss is no longer a number.
     """
+    if not isinstance(model, Reparameterized) and (sharing := shared(model)):
+        seen = Reparameterized(model, sharing)
+        finetune(seen, context, masks=masks, schedule=schedule)
+        return seen.settle()
+    losses, labels = objectives(model, context)
+    data, settings = context.data, context.training
+    assert data is not None
+    assert data.train is not None
+    masks = Masks(v for v in kernels(model) if not np.asarray(v).all()) if masks is None else masks
+    keras.utils.set_random_seed(context.seed)
+    taught = any(loss.soft is not None for loss in losses.values())
+    trainee = Trainee(model, losses, context.original() if taught else None)
+    assert settings.epochs is not None
+    assert settings.batch_size is not None
+    assert settings.lr is not None
+    batch_size = min(settings.batch_size, len(data.train))
+    steps = len(data.train) // batch_size
+    rate = keras.optimizers.schedules.CosineDecay(settings.lr, steps * settings.epochs)
+    trainee.compile(keras.optimizers.Adam(rate), jit_compile=False)
+    watch = _Watch(context, masks, schedule, steps, settings.epochs)
+    with masks.held():
+        trainee.fit(
+            batches(model, data, labels, batch_size, context.seed, settings.shift or 0),
+            epochs=settings.epochs,
+            verbose=0,
+            shuffle=False,  # the pipeline shuffles
+            callbacks=[watch],
+        )
+    watch.restore(model)
+    masks.enforce()
+    reestimate_batchnorm(model, context)
+    return model
+
+
+def objectives(
+    model: keras.Model, context: Context
+) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray]]:
+    """Return what a model is trained towards: the loss of each output, and its labels.
+
+    Returns:
+        By output name the loss, and `(samples, ...)` labels where there are any; a teacher is
+        needed where a loss has a soft part.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
     data, settings = context.data, context.training
     if data is None or data.train is None:
         raise DataError(
             "training needs training samples", hint="pass --data with a train part, or --epochs 0"
         )
-    masks = Masks(v for v in kernels(model) if not np.asarray(v).all()) if masks is None else masks
-    keras.utils.set_random_seed(context.seed)
-    taught = settings.teacher == "original" or data.train.labels is None
+    taught = settings.teacher in ("original", "only") or data.train.labels is None
     names = output_names(model)
-    labels = labels_by_output(data.train, names)
+    labels = {} if settings.teacher == "only" else labels_by_output(data.train, names)
     for name, tensor in zip(names, model.outputs, strict=True):
         if name in labels and labels[name].ndim == 1 and tensor.shape[-1] == 1:
             labels[name] = labels[name].reshape(-1, 1)
@@ -142,36 +190,25 @@ def finetune(
         )
         for place, name in enumerate(names)
     }
-    trainee = Trainee(model, losses, context.original() if taught else None)
-    assert settings.epochs is not None
-    assert settings.batch_size is not None
-    assert settings.lr is not None
-    batch_size = min(settings.batch_size, len(data.train))
-    steps = len(data.train) // batch_size
-    rate = keras.optimizers.schedules.CosineDecay(settings.lr, steps * settings.epochs)
-    trainee.compile(keras.optimizers.Adam(rate), jit_compile=False)
-    watch = _Watch(context, masks, schedule, steps, settings.epochs)
-    with masks.held():
-        trainee.fit(
-            _batches(model, data, labels, batch_size, context.seed),
-            epochs=settings.epochs,
-            verbose=0,
-            shuffle=False,  # the pipeline shuffles
-            callbacks=[watch],
-        )
-    watch.restore(model)
-    masks.enforce()
-    reestimate_batchnorm(model, context)
-    return model
+    return losses, labels
 
 
-def _batches(
-    model: keras.Model, data: Dataset, labels: dict[str, np.ndarray], size: int, seed: int
+def batches(
+    model: keras.Model,
+    data: Dataset,
+    labels: Mapping[str, np.ndarray],
+    size: int,
+    seed: int,
+    shift: int = 0,
 ) -> Any:
     """Return a tf.data pipeline of preprocessed batches, shuffled anew in each epoch.
 
     Python is called for many batches at once: it would else wait for the training step, and the
     step for it. Each epoch leaves out the few samples that fill no batch, others each time.
+    Images, which are inputs of height, width and channels, are shifted by up to `shift` pixels.
+
+    Raises:
+        UsageError: there are no images to shift.
     """
     import tensorflow as tf
 
@@ -179,13 +216,21 @@ def _batches(
     assert part is not None
     epoch = itertools.count()
     kinds = {t.name: np.dtype(t.dtype) for t in model.inputs}
+    images = [t.name for t in model.inputs if len(t.shape) == 4]
+    if shift and not images:
+        raise UsageError(
+            "only images can be shifted; no input of the model has height, width and channels"
+        )
 
     def generate() -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-        order = np.random.default_rng([seed, next(epoch)]).permutation(len(part))
+        rng = np.random.default_rng([seed, next(epoch)])
+        order = rng.permutation(len(part))
         batches = order[: len(part) // size * size].reshape(-1, size)
         for start in range(0, len(batches), BATCHES_TOGETHER):
             places = batches[start : start + BATCHES_TOGETHER]
             taken = data.values(part, places.reshape(-1))
+            if shift:
+                taken |= {name: shifted(taken[name], shift, rng) for name in images}
             inputs = {
                 name: taken[name]
                 .astype(kind, copy=False)
@@ -243,7 +288,8 @@ class _Watch(keras.callbacks.Callback):
             )
         self.masks.enforce()
         inner = self.model.model
-        score = self.context.evaluate(inner)
+        alone = self.context.training.teacher == "only"
+        score = None if alone else self.context.evaluate(inner)
         score = -loss if score is None else score
         self.context.progress(
             (epoch + 1) / self.epochs, f"epoch {epoch + 1}: loss {loss:.4f}, validation {score:.4f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -44,16 +44,16 @@ WITH_RELU = (*LINEAR, _layers.Add, _layers.Subtract, _layers.Multiply)
 # Outputs with a scale that the runtime's kernels prescribe, 8 bits.
 PRESCRIBED = {"softmax": (0.0, 255 / 256), "sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 
-Ends = Mapping[str, np.ndarray]
+Ends = Literal["learned", "moving", "fixed"]
 
 
 def twin(
     model: keras.Model,
     weights: Mapping[str, Sequence[Forward]],
-    ranges: Ends,
+    ranges: Mapping[str, np.ndarray],
     *,
     bits: int = 8,
-    ends: str = "learned",
+    ends: Ends = "moving",
 ) -> tuple[Reparameterized, dict[str, Range]]:
     """Return the twin of a folded model, whose variables it shares, and its ranges by name.
 
@@ -99,7 +99,8 @@ def twin(
     for tensor in keras.tree.flatten(inputs):
         name = f"input:{tensor.name}"
         if name in ranges:
-            placed[name] = Range(*map(float, ranges[name]), bits, ends, name=f"range_{len(placed)}")
+            low, high = (float(end) for end in ranges[name])
+            placed[name] = Range(low, high, bits, ends, name=f"range_{len(placed)}")
             tensor = placed[name](tensor)
             own[id(tensor)] = placed[name]
         rounded.append(tensor)

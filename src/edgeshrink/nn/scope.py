@@ -1,0 +1,88 @@
+"""Which layers of a model a method works on: all, those of a kind, or those that are named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from edgeshrink.errors import UsageError, near
+
+KINDS = frozenset({"all", "dense", "conv"})
+DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
+CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
+
+
+def layers_in(model: keras.Model, wanted: Sequence[str], who: str) -> list[keras.layers.Layer]:
+    """Return the layers with weights that are wanted, each once.
+
+    Args:
+        model: any Keras model; nested models and wrappers are opened.
+        wanted: kinds (`all`, `dense`, `conv`), or names of layers.
+        who: the method that asks, for the error.
+
+    Raises:
+        UsageError: a name that no layer has.
+    """
+    leaves = list({id(layer): layer for layer in _leaves(model)}.values())
+    if KINDS.issuperset(wanted):
+        return [layer for layer in leaves if _is_kind(layer, wanted)]
+    named = {layer.name: layer for layer in leaves}
+    for name in wanted:
+        if name not in named:
+            raise UsageError(f"{who}: no layer is named {name!r}", hint=near(name, named))
+    return [named[name] for name in wanted]
+
+
+def kernels_of(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Return a layer's trainable kernels, recurrent and separable ones included."""
+    return [
+        v
+        for v in layer.trainable_weights
+        if len(v.shape) >= 2 and "kernel" in v.path.rsplit("/", 1)[-1]
+    ]
+
+
+def final_tensors(model: keras.Model) -> list[Any]:
+    """Return what the last layers with weights put out: nested models and activations opened."""
+    found = []
+    for tensor in model.outputs:
+        source = tensor._keras_history.operation
+        while isinstance(source, keras.Model):
+            tensor = source.outputs[tensor._keras_history.tensor_index]
+            source = tensor._keras_history.operation
+        # an activation layer at the end: what it acts on is the output layer
+        while not getattr(source, "weights", True) and isinstance(
+            source, (keras.layers.Activation, keras.layers.Softmax)
+        ):
+            tensor = source.input
+            source = tensor._keras_history.operation
+        found.append(tensor)
+    return found
+
+
+def _is_kind(layer: keras.layers.Layer, wanted: Sequence[str]) -> bool:
+    return (
+        "all" in wanted
+        or ("dense" in wanted and isinstance(layer, DENSE))
+        or ("conv" in wanted and isinstance(layer, CONVOLUTIONS))
+    )
+
+
+def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers that hold weights themselves, wrappers and nested models opened."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if layer.trainable_weights and not any(s.weights for s in layer._layers)
+    ] or [layer for layer in model.layers if layer.trainable_weights]

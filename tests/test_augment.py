@@ -1,0 +1,57 @@
+"""Shifted training images: whole pixels, each way, nothing else; refused where there are none."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeshrink.errors import UsageError
+from edgeshrink.nn.augment import shifted
+from edgeshrink.nn.training import batches
+from edgeshrink.testing import tiny_data, tiny_model
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), st.integers(0, 4))
+def test_each_image_is_a_crop_of_the_padded_one(
+    count: int, height: int, width: int, most: int
+) -> None:
+    images = np.random.default_rng(0).random((count, height, width, 2))
+    moved = shifted(images, most, np.random.default_rng(1))
+    border = ((0, 0), (most, most), (most, most), (0, 0))
+    padded = np.pad(images, border, mode="edge")
+    for one, whole in zip(moved, padded, strict=True):
+        crops = (
+            whole[y : y + height, x : x + width]
+            for y in range(2 * most + 1)
+            for x in range(2 * most + 1)
+        )
+        assert any((one == crop).all() for crop in crops)
+
+
+def test_images_of_a_batch_move_each_by_themselves_and_anew() -> None:
+    images = np.zeros((200, 5, 5, 1))
+    images[:, 2, 2] = 1
+    rng = np.random.default_rng(0)
+    places = [shifted(images, 1, rng).reshape(200, -1).argmax(axis=1) for _ in range(2)]
+    assert len(set(places[0])) == 9
+    assert (places[0] != places[1]).any()
+
+
+def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
+    model, data = tiny_model(), tiny_data()
+    assert data.train is not None
+    labels = {"classes": np.asarray(data.train.labels)}
+    still, moved = (next(iter(batches(model, data, labels, 60, 0, shift))) for shift in (0, 2))
+    np.testing.assert_array_equal(still[1]["classes"], moved[1]["classes"])
+    differ = (still[0].numpy() != moved[0].numpy()).any(axis=(1, 2, 3))
+    assert 0.8 < differ.mean() < 1  # one in 25 is moved by nothing
+
+
+def test_a_model_without_images_is_refused() -> None:
+    model = keras.Sequential([keras.Input((8,), name="row"), keras.layers.Dense(3)])
+    with pytest.raises(UsageError, match="only images can be shifted"):
+        batches(model, tiny_data(), {}, 10, 0, 1)

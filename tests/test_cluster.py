@@ -1,0 +1,181 @@
+"""Clustering: k-means of numbers, few values a kernel, and as few codes in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+import edgeshrink as package
+from edgeshrink.errors import ModelError, UsageError, VerificationError
+from edgeshrink.nn.convert import convert
+from edgeshrink.nn.converter import Conversion
+from edgeshrink.nn.flat import constant_values, read
+from edgeshrink.nn.sharing import channel_rows
+from edgeshrink.nn.verify import check_clusters
+from edgeshrink.testing import check_method, tiny_data, tiny_model
+from edgeshrink.testing.running import context
+from edgeshrink_cluster import Cluster
+from edgeshrink_cluster.kmeans import STARTS, kmeans
+
+layers = keras.layers
+FLOATS = st.floats(-100, 100, width=32)
+
+
+def kernels(model: keras.Model) -> dict[str, np.ndarray]:
+    return {v.path: np.asarray(v) for v in model.trainable_variables if len(v.shape) > 1}
+
+
+def clustered(model: keras.Model, folder: Path, *, data: bool = False, **options: object) -> tuple:
+    step = Cluster.of(options)
+    lent = context(step, model, model, tiny_data() if data else None, folder)
+    return step.apply(model, lent), lent
+
+
+@settings(deadline=None)
+@given(
+    arrays.arrays("float32", st.integers(1, 200), elements=FLOATS),
+    st.integers(1, 12),
+    st.sampled_from(sorted(STARTS)),
+)
+def test_kmeans_gives_each_value_the_nearest_of_few(
+    values: np.ndarray, count: int, init: str
+) -> None:
+    found = kmeans(values, count, init, np.random.default_rng(0))
+    assert found.shape == values.shape
+    assert found.dtype == values.dtype
+    book = np.unique(found)
+    assert len(book) <= count
+    nearest = np.abs(values[:, None] - book).min(axis=1)
+    np.testing.assert_allclose(np.abs(values - found), nearest, atol=1e-4)
+    order = np.argsort(values)
+    assert (np.diff(found[order]) >= 0).all()
+    one = values.astype("float64").mean()  # no worse than one value for all
+    assert np.square(values - found).sum() <= np.square(values - one).sum() * 1.001 + 1e-3
+
+
+@pytest.mark.parametrize("init", ["linear", "density", "kmeans++"])
+def test_kmeans_finds_clusters_that_are_there(init: str) -> None:
+    rng = np.random.default_rng(3)
+    middles = np.array([-4.0, -1, 2, 7])
+    values = (middles[:, None] + rng.normal(0, 0.01, (4, 300))).ravel()
+    found = np.unique(kmeans(values, 4, init, np.random.default_rng(5)))
+    np.testing.assert_allclose(found, middles, atol=0.01)
+
+
+def test_starts_are_what_they_are_called() -> None:
+    ordered = np.array([0.0, 0, 0, 0, 1, 1, 1, 9])
+    rng = np.random.default_rng(0)
+    np.testing.assert_allclose(STARTS["linear"](ordered, 4, rng), [0, 3, 6, 9])
+    np.testing.assert_allclose(
+        STARTS["density"](ordered, 4, rng), np.quantile(ordered, [1 / 8, 3 / 8, 5 / 8, 7 / 8])
+    )
+    assert set(STARTS["kmeans++"](ordered, 3, rng)) == {0, 1, 9}
+    assert set(STARTS["random"](ordered, 5, rng)) <= {0, 1, 9}
+
+
+def test_values_are_shared_and_zeros_kept(tmp_path: Path) -> None:
+    before = kernels(tiny_model(zeros=True))
+    made, lent = clustered(tiny_model(zeros=True), tmp_path, clusters=4)
+    after = kernels(made)
+    assert [len(np.unique(v)) for v in after.values()] == [4, 4, 4]
+    for old, new in zip(before.values(), after.values(), strict=True):
+        assert ((old == 0) == (new == 0)).all()
+    assert lent.facts["clusters"] == 4
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in made.layers)
+
+
+def test_shared_values_are_trained(tmp_path: Path) -> None:
+    model = tiny_model(zeros=True)
+    once, _ = clustered(model, tmp_path, clusters=3)
+    made, lent = clustered(model, tmp_path, data=True, clusters=3)
+    assert [len(np.unique(v)) for v in kernels(made).values()] == [3, 3, 3]
+    for first, trained in zip(kernels(once).values(), kernels(made).values(), strict=True):
+        assert ((first == 0) == (trained == 0)).all()
+        assert not np.allclose(first, trained)
+    assert lent.evaluate(made) >= lent.evaluate(once)
+
+
+def test_a_codebook_for_each_channel(tmp_path: Path) -> None:
+    made, _ = clustered(tiny_model(), tmp_path, data=True, clusters=2, scope="channel")
+    for path, values in kernels(made).items():
+        assert [len(np.unique(row)) for row in channel_rows(values, (-1,))] == [2] * values.shape[
+            -1
+        ]
+        assert len(np.unique(values)) > 2, path
+
+
+def test_small_kernels_are_left_and_said(tmp_path: Path) -> None:
+    made, lent = clustered(tiny_model(), tmp_path, clusters=16)
+    assert len(np.unique(made.get_layer("conv").kernel)) == 36
+    assert len(np.unique(made.get_layer("hidden").kernel)) == 16
+    assert "conv/kernel" in lent.notes[-1]
+    with pytest.raises(ModelError, match="no kernel has 1024 weights"):
+        clustered(tiny_model(), tmp_path, clusters=256, layers=("conv",))
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1, 257, 2.5])
+def test_a_count_that_means_nothing_is_refused(count: float) -> None:
+    with pytest.raises(UsageError, match="clusters"):
+        Cluster.of({"clusters": count})
+
+
+def test_layers_are_named_or_of_a_kind(tmp_path: Path) -> None:
+    made, _ = clustered(tiny_model(), tmp_path, clusters=4, layers=("dense",))
+    few = {path.split("/")[0] for path, v in kernels(made).items() if len(np.unique(v)) <= 4}
+    assert few == {"hidden", "classes_linear"}
+    with pytest.raises(UsageError, match="no layer is named 'hiden'"):
+        clustered(tiny_model(), tmp_path, clusters=4, layers=("hiden",))
+
+
+def test_the_method_is_one() -> None:
+    check_method(Cluster, {"clusters": 4})
+
+
+def test_int8_has_as_few_codes_as_there_are_clusters(
+    tmp_path: Path, digits: Path, digits_model: Path
+) -> None:
+    """A batch norm behind a convolution, zeros from pruning, and the file that users get."""
+    out = tmp_path / "small.tflite"
+    report = package.compress(
+        digits_model,
+        out=out,
+        prune=0.6,
+        prune_epochs=2,
+        cluster=6,
+        cluster_epochs=2,
+        int8=True,
+        data=str(digits),
+        preprocess="scale=1/16",
+        rules="smoke",
+    )
+    data = out.read_bytes()
+    weights = [
+        t
+        for t in read(data).tensors
+        if t.constant and t.dtype == "int8" and len(t.shape) > 1 and t.elements >= 24
+    ]
+    assert len(weights) == 4
+    for tensor in weights:
+        assert len(tensor.scales) == 1
+        assert len(np.unique(constant_values(data, tensor))) <= 6, tensor.name
+    final = report.ledger.rows[-1]
+    assert final.facts["clusters"] == 6
+    assert final.scores[0].value > 0.8
+
+
+def test_codes_that_parted_are_found(tmp_path: Path) -> None:
+    model, _ = clustered(tiny_model(), tmp_path, clusters=16)
+    wants = {
+        grain: Conversion(weights="int8", per_channel=grain == "channel")
+        for grain in ("tensor", "channel")
+    }
+    made = convert(model, wants, tmp_path)
+    check_clusters(model, made["tensor"])
+    with pytest.raises(VerificationError, match="shared values must stay shared"):
+        check_clusters(model, made["channel"])

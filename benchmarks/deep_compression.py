@@ -37,18 +37,11 @@ def main() -> int:
     parser.add_argument("--shared", default="../shared")
     parser.add_argument("models", nargs="*", metavar="MODEL")
     given = parser.parse_args()
-    kept = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
-    rows = {row["model"]: row for row in kept}
     for model in given.models or MODELS:
-        rows[model] = compressed(model, given.shared)
-        document = {
-            "command": "python benchmarks/deep_compression.py",
-            "machine": described(),
-            "results": [rows[name] for name in sorted(rows)],
-        }
-        RESULTS.write_text(json.dumps(document, indent=1) + "\n")
-    print(table(list(rows.values())))
-    return 0 if all(row["met"] for row in rows.values()) else 1
+        written(compressed(model, given.shared))
+    rows = json.loads(RESULTS.read_text())["results"]
+    print(table(rows))
+    return 0 if all(row["met"] for row in rows) else 1
 
 
 def compressed(model: str, shared: str) -> dict[str, Any]:
@@ -101,6 +94,18 @@ def compressed(model: str, shared: str) -> dict[str, Any]:
         "met": float_bytes / size >= least_ratio
         and round(float_accuracy - accuracy, 6) <= MOST_LOST,
     }
+
+
+def written(row: dict[str, Any]) -> None:
+    """Put a row among the results."""
+    kept = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
+    rows = {other["model"]: other for other in kept} | {row["model"]: row}
+    document = {
+        "command": "python benchmarks/deep_compression.py",
+        "machine": described(),
+        "results": [rows[name] for name in sorted(rows)],
+    }
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def measured(file: Path, data: str) -> float:

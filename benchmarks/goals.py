@@ -94,7 +94,8 @@ def compressed(
     ledger = report["ledger"]
     final = ledger["rows"][-1]
     score = final["scores"][0] if final["scores"] else None
-    reference = ledger["rows"][1]["latency"]
+    reference = ledger["rows"][1]["on"][0]["latency"]
+    latency = final["on"][0]["latency"]
     return {
         **row,
         "exit": done.returncode,
@@ -106,7 +107,7 @@ def compressed(
         "base_accuracy": score and ledger["rows"][0]["scores"][0]["value"],
         "p_value": final["p_value"],
         "agreement": final["agreement"],
-        "median_ms": final["latency"] and final["latency"]["median_ms"],
+        "median_ms": latency and latency["median_ms"],
         "base_median_ms": reference and reference["median_ms"],
         "goal": {"accuracy": least_accuracy, "ratio": least_ratio},
         "met": done.returncode == 0

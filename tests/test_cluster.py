@@ -12,12 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import edgeshrink as package
+from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError, VerificationError
+from edgeshrink.method import Plan
+from edgeshrink.modelfile import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import constant_values, read
 from edgeshrink.nn.sharing import channel_rows
 from edgeshrink.nn.verify import check_clusters
+from edgeshrink.plugins import installed
+from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink_cluster import Cluster
@@ -110,12 +115,23 @@ def test_a_codebook_for_each_channel(tmp_path: Path) -> None:
         assert len(np.unique(values)) > 2, path
 
 
+def test_a_kernel_that_is_almost_empty_is_left(tmp_path: Path) -> None:
+    """Its few weights would have a value each, and train freely."""
+    model = tiny_model()
+    kernel = model.get_layer("hidden").kernel
+    kernel.assign(np.where(np.arange(1024).reshape(kernel.shape) < 40, kernel, 0))
+    made, lent = clustered(model, tmp_path, data=True, clusters=15)
+    assert lent.facts["clusters"] <= 15
+    assert "hidden/kernel" in lent.notes[-1]
+    assert np.count_nonzero(made.get_layer("hidden").kernel) == 40
+
+
 def test_small_kernels_are_left_and_said(tmp_path: Path) -> None:
     made, lent = clustered(tiny_model(), tmp_path, clusters=16)
     assert len(np.unique(made.get_layer("conv").kernel)) == 36
     assert len(np.unique(made.get_layer("hidden").kernel)) == 16
     assert "conv/kernel" in lent.notes[-1]
-    with pytest.raises(ModelError, match="no kernel has 1024 weights"):
+    with pytest.raises(ModelError, match="no kernel has 768 weights"):
         clustered(tiny_model(), tmp_path, clusters=256, layers=("conv",))
 
 
@@ -123,6 +139,14 @@ def test_small_kernels_are_left_and_said(tmp_path: Path) -> None:
 def test_a_count_that_means_nothing_is_refused(count: float) -> None:
     with pytest.raises(UsageError, match="clusters"):
         Cluster.of({"clusters": count})
+
+
+def test_more_values_than_there_are_weights_for_are_refused_before_the_work() -> None:
+    base = ModelFacts(Kind.KERAS, weights_bytes=4 * 100)
+    plan = Plan(base, (), (), None, DeviceProfile("test"))
+    with pytest.raises(UsageError, match="100 weights, too few to share 34 values"):
+        list(Cluster.of({"clusters": 34}).check(plan))
+    assert "no training data" in next(iter(Cluster.of({"clusters": 33}).check(plan)))
 
 
 def test_layers_are_named_or_of_a_kind(tmp_path: Path) -> None:
@@ -137,10 +161,34 @@ def test_the_method_is_one() -> None:
     check_method(Cluster, {"clusters": 4})
 
 
-def test_int8_has_as_few_codes_as_there_are_clusters(
+def codes(data: bytes, least: int) -> list[int]:
+    """Return how many codes each 8-bit weight has, and check that it has one scale."""
+    found = []
+    for tensor in read(data).tensors:
+        weight = tensor.constant and tensor.dtype == "int8" and len(tensor.shape) > 1
+        if weight and tensor.elements >= least:
+            assert len(tensor.scales) == 1
+            found.append(len(np.unique(constant_values(data, tensor))))
+    return found
+
+
+@pytest.mark.parametrize("precision", ["int8", "int16x8"])
+def test_integers_have_as_few_codes_as_there_are_clusters(tmp_path: Path, precision: str) -> None:
+    """The granularity is left to the step; a batch norm was behind the convolution."""
+    model, _ = clustered(tiny_model(zeros=True), tmp_path, clusters=4)
+    step = installed().methods[precision].of({})
+    assert "clusters" in step.keeps
+    data = step.apply(model, context(step, model, model, tiny_data(), tmp_path))
+    found = codes(data, 36)
+    assert len(found) == 3
+    assert max(found) <= 4
+    check_clusters(model, data)
+
+
+@pytest.mark.slow
+def test_the_whole_chain_ends_in_few_codes(
     tmp_path: Path, digits: Path, digits_model: Path
 ) -> None:
-    """A batch norm behind a convolution, zeros from pruning, and the file that users get."""
     out = tmp_path / "small.tflite"
     report = package.compress(
         digits_model,
@@ -154,16 +202,9 @@ def test_int8_has_as_few_codes_as_there_are_clusters(
         preprocess="scale=1/16",
         rules="smoke",
     )
-    data = out.read_bytes()
-    weights = [
-        t
-        for t in read(data).tensors
-        if t.constant and t.dtype == "int8" and len(t.shape) > 1 and t.elements >= 24
-    ]
-    assert len(weights) == 4
-    for tensor in weights:
-        assert len(tensor.scales) == 1
-        assert len(np.unique(constant_values(data, tensor))) <= 6, tensor.name
+    found = codes(out.read_bytes(), 24)
+    assert len(found) == 4
+    assert max(found) <= 6
     final = report.ledger.rows[-1]
     assert final.facts["clusters"] == 6
     assert final.scores[0].value > 0.8

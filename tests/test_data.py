@@ -482,7 +482,7 @@ def test_load_of_a_function_takes_a_dict_or_a_pair(
         textwrap.dedent(
             """
             import numpy as np
-            x, y = np.ones((12, 3)), np.arange(12) % 3
+            x, y = np.arange(36.0).reshape(12, 3), np.arange(12) % 3
 
             def pair():
                 return (x, y), (x[:6], y[:6])

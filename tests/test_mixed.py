@@ -41,7 +41,7 @@ from edgeshrink_quantize.mixing import smallest, within
 from edgeshrink_quantize.sensitivity import at_width, sensitivity
 
 layers = keras.layers
-BUDGET = 3700
+BUDGET = 2960  # 3,392 in 8 bits, 2,896 in 4
 losses = st.floats(0, 10, allow_subnormal=False) | st.sampled_from([0.0, 1e-9, 0.5])
 choices = st.lists(
     st.lists(
@@ -286,7 +286,7 @@ def test_as_many_bytes_are_saved_as_the_drop_allows() -> None:
         if (file := files.make(dict(zip(files.choices, bits, strict=True)))).lost <= 4.0
     ]
     assert made.size == min(fitting)
-    with pytest.raises(VerificationError, match=r"8 bits everywhere lose 0\.50 points of score"):
+    with pytest.raises(VerificationError, match=r"of most bits loses 0\.50 points of score"):
         smallest(files, 0.4)
     assert smallest(files, 100).bits == {"first": 2, "middle": 2, "last": 2}
 
@@ -319,7 +319,7 @@ def test_the_budget_alone_switches_it_on() -> None:
 def test_a_budget_below_the_weights_is_told_before_any_work() -> None:
     base = ModelFacts(Kind.KERAS, weights_bytes=40_000)
     plan = Plan(base, (), (), None, DeviceProfile("test"))
-    with pytest.raises(UsageError, match="the weights alone take 2,500 bytes at 2 bits"):
+    with pytest.raises(UsageError, match="the weights alone take about 2,500 bytes at 2 bits"):
         list(Mixed.of({"bytes": 2499}).check(plan))
     assert list(Mixed.of({"bytes": 2500}).check(plan))
 
@@ -330,7 +330,7 @@ def test_the_method_declares_what_a_method_must() -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Context]:
-    """A tiny model's file within 3,700 bytes, 8 bits being more; and what is told of it."""
+    """A tiny model's file within the budget, and what is told of it."""
     folder = tmp_path_factory.mktemp("mixed")
     step, model = Mixed.of({"bytes": BUDGET}), tiny_model()
     context = running.context(step, model, model, tiny_data(), folder)
@@ -444,12 +444,9 @@ def test_the_table_is_shown_with_what_to_do(table: dict, capsys: pytest.CaptureF
     ],
 )
 def test_mistakes_are_told_before_any_work(
-    argv: list[str], said: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    argv: list[str], said: str, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["edgeshrink", *argv])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
+    assert cli.run(argv) == 2
     assert f"error: {said}" in capsys.readouterr().err
 
 
@@ -467,8 +464,8 @@ def test_a_trained_net_uses_all_widths_within_a_budget(
         rules="smoke",
     )
     assert out.stat().st_size <= 6500
-    base, *_, final = report.ledger.rows
-    assert set(final.facts["bits"].values()) == {2, 4, 8}
+    base, *_, mixed, final = report.ledger.rows
+    assert set(mixed.facts["bits"].values()) == {2, 4, 8}
     assert final.score.value >= base.score.value - 0.03
 
 
@@ -476,19 +473,15 @@ def test_a_trained_net_uses_all_widths_within_a_budget(
 def test_a_drop_in_points_is_kept_on_validation_samples(
     tmp_path: Path, digits: Path, digits_model: Path
 ) -> None:
-    sizes = []
-    for drop in (1.0, 20.0):
-        out = tmp_path / f"{drop}.tflite"
-        report = package.compress(
-            digits_model,
-            out=out,
-            mixed_drop=drop,
-            data=str(digits),
-            preprocess="scale=1/16",
-            rules="smoke",
-        )
-        (told,) = [n for n in report.ledger.rows[-2].notes if "points of score" in n]
-        lost = float(told.partition("loses ")[2].partition(" ")[0])
-        assert lost <= drop
-        sizes.append(out.stat().st_size)
-    assert sizes[1] < sizes[0]
+    report = package.compress(
+        digits_model,
+        out=tmp_path / "mixed.tflite",
+        mixed_drop=3.0,
+        data=str(digits),
+        preprocess="scale=1/16",
+        rules="smoke",
+    )
+    mixed = report.ledger.rows[-2]
+    (told,) = [note for note in mixed.notes if "points of score" in note]
+    assert float(told.partition("loses ")[2].partition(" ")[0]) <= 3.0
+    assert min(mixed.facts["bits"].values()) == 2

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, hookimpl
+from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, UsageError, hookimpl
 
 if TYPE_CHECKING:
     import keras
+
+# Weights other than zero for each value: with fewer, a codebook saves nothing.
+LEAST_MEMBERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,18 @@ class Cluster(Method):
     training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Say what sharing does not change."""
+        """Refuse more values than there are weights for, and say what sharing does not change.
+
+        Raises:
+            UsageError: the model is too small for so many values.
+        """
+        stored = plan.base.weights_bytes // 4
+        if 0 < stored < LEAST_MEMBERS * self.options.clusters:
+            raise UsageError(
+                f"the model has {stored} weights, too few to share {self.options.clusters} values: "
+                f"each needs at least {LEAST_MEMBERS}",
+                hint="ask for fewer clusters",
+            )
         if plan.data is None or plan.data.train is None:
             yield "no training data: clustered in one shot, the shared values are not trained"
         yield (

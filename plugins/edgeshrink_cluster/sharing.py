@@ -13,12 +13,11 @@ from edgeshrink.nn.fold import folded
 from edgeshrink.nn.scope import kernels_of, layers_in
 from edgeshrink.nn.sharing import channel_rows, from_rows
 from edgeshrink.nn.training import finetune
+from edgeshrink_cluster import LEAST_MEMBERS
 from edgeshrink_cluster.kmeans import kmeans
 
 if TYPE_CHECKING:
     from edgeshrink_cluster import Options
-
-LEAST_MEMBERS = 4  # weights for each value: with fewer, a codebook saves nothing
 
 
 def cluster(model: keras.Model, options: Options, context: Context) -> keras.Model:
@@ -40,27 +39,30 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
     for variable in {id(v): v for layer in layers for v in kernels_of(layer)}.values():
         axes = channels.get(id(variable), (-1,)) if options.scope == "channel" else ()
         rows = channel_rows(np.asarray(variable), axes)
-        if rows.shape[1] < LEAST_MEMBERS * options.clusters:
+        if np.count_nonzero(rows) < LEAST_MEMBERS * options.clusters * len(rows):
             left.append(variable.path)
             continue
         rows = np.stack([_clustered(row, options, rng) for row in rows])
         variable.assign(from_rows(rows, tuple(variable.shape), axes))
-        done.append(variable)
+        done.append((variable, axes))
     if not done:
         raise ModelError(
-            f"no kernel has {LEAST_MEMBERS * options.clusters} weights "
+            f"no kernel has {LEAST_MEMBERS * options.clusters} weights other than zero "
             f"{'in a channel ' if options.scope == 'channel' else ''}to share "
             f"{options.clusters} values",
             hint="ask for fewer clusters, or other layers with --cluster-layers",
         )
     if context.data is not None and context.data.train is not None and context.training.epochs:
         finetune(made, context)
-    counts = [len(np.unique(variable)) for variable in done]
-    context.facts["clusters"] = max(counts)
-    context.notes.append(f"{len(counts)} kernels have at most {max(counts)} distinct values")
+    most = max(len(np.unique(row)) for v, axes in done for row in channel_rows(np.asarray(v), axes))
+    context.facts["clusters"] = most
+    context.notes.append(
+        f"{len(done)} kernels have at most {most} distinct values"
+        f"{' in a channel' if options.scope == 'channel' else ''}"
+    )
     if left:
         context.notes.append(
-            f"left alone, with fewer than {LEAST_MEMBERS} weights for each of "
+            f"left alone, with fewer than {LEAST_MEMBERS} weights other than zero for each of "
             f"{options.clusters} values: {', '.join(left)}"
         )
     return made

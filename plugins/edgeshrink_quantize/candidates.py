@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.api import Agreement, Context
+from edgeshrink.api import Agreement, Context, ModelError
 from edgeshrink.nn.fold import folded
 from edgeshrink.nn.predict import predict
 from edgeshrink.nn.strip import strip
@@ -73,6 +73,8 @@ class Candidate:
 class Candidates:
     """Makes files of one model, and runs them.
 
+    Raises `ModelError` for a model without kernels that fewer than 8 bits could store.
+
     Attributes:
         choices: what each layer could have, and what it alone would lose, by layer.
         loses: what `Candidate.lost` counts: `score` or `agreement`.
@@ -96,22 +98,23 @@ class Candidates:
         self._activations, self._context, self._made = activations, context, 0
         self._model = folded(model)
         self._layers = by_layer(channel_kernels(self._model))
+        if not self._layers:
+            raise ModelError(
+                "no layer has weights that could be stored in fewer than 8 bits",
+                hint="choose --int8 or --dynamic",
+            )
         self._weights = {n: [k.columns() for k in own] for n, own in self._layers.items()}
         self._inputs = _inputs(self._model, context)
         self._outputs = predict(self._model, self._inputs)
         self.choices = self._choices()
 
     def _choices(self) -> dict[str, list[Choice]]:
-        losses = measured(
-            self._model,
-            self._layers,
-            {bits: partial(self._rounded, bits=bits) for bits in WIDTHS},
-            self._inputs,
-            divergence,
-            lambda share: self._context.progress(
-                MEASURED * share, "measuring what each layer bears"
-            ),
-        )
+        def tell(share: float) -> None:
+            self._context.progress(MEASURED * share, "measuring what each layer bears")
+
+        tell(0.0)
+        widths = {bits: partial(self._rounded, bits=bits) for bits in WIDTHS}
+        losses = measured(self._model, self._layers, widths, self._inputs, divergence, tell)
         integer = self._activations == "int8"
         return {
             name: [
@@ -134,7 +137,7 @@ class Candidates:
                 kernel.assign(self._rounded(kernel, bits[name]))
             self._errors = None, None  # those after see what was done to these
         moved = divergence(self._outputs, predict(self._model, self._inputs))
-        made = encoded(self._model, min(told, default=8), self._activations, quiet)
+        made = encoded(self._model, told[0], self._activations, quiet)
         data, names = strip(made)
         agreed = context.agreement(data)
         score = None if self._score is None else context.evaluate(data)
@@ -211,7 +214,7 @@ def _operator(kernel: ChannelKernel) -> str:
 
 def _inputs(model: keras.Model, context: Context) -> Mapping[str, Path]:
     data = context.data
-    if data is None or data.validation is None:
+    part = None if data is None else data.validation or data.calibration
+    if data is None or part is None:
         return synthetic_inputs(model, context.folder / "synthetic", seed=context.seed)
-    part = data.validation.subset(data.validation.rows[:SAMPLES])
-    return data.write_inputs(part, context.folder / "validation")
+    return data.write_inputs(part.subset(part.rows[:SAMPLES]), context.folder / "measured")

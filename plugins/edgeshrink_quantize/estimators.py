@@ -97,9 +97,11 @@ def entropy(counts: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """Return the ends that lose least information: both the same share of what was seen.
 
     The divergence of the rounded distribution from that of the clipped values (Migacz, "8-bit
-    Inference with TensorRT", GTC 2017, slides 31-38), for asymmetric ranges.
+    Inference with TensorRT", GTC 2017, slides 31-38), for asymmetric ranges; zeros are left out.
     """
     centres, best = _centres(low, high), (np.inf, 1.0)
+    # the spike of zeros behind a ReLU is exact in every range, and would outweigh all the rest
+    counts = np.where(np.abs(centres) * BINS > high - low, counts, 0)
     filled = counts > 0
     for share in SHARES[SHARES >= LEVELS / BINS]:
         inside = (centres >= share * low) & (centres <= share * high)

@@ -60,8 +60,8 @@ class Mixed(LowBit):
         least, budget = self.least_bytes(plan), self.options.bytes
         if budget is not None and budget < least:
             raise UsageError(
-                f"--mixed-bytes {budget}: the weights alone take {least:,} bytes at 2 bits",
-                hint=f"give more than {least:,}; at 8 bits they take {4 * least:,}",
+                f"--mixed-bytes {budget}: the weights alone take about {least:,} bytes at 2 bits",
+                hint=f"give more than that; at 8 bits they take about {4 * least:,}",
             )
         yield from super().check(plan)
         yield (

@@ -16,7 +16,7 @@ from edgeshrink_quantize.stripping import SIDE_TABLE
 if TYPE_CHECKING:
     from edgeshrink_quantize.mixed import MixedOptions
 
-# Files that are made at most, beside those of 8 bits and of the fewest.
+# Files that are made at most, beside those of most and of fewest bits.
 ROUNDS = 6
 
 
@@ -31,7 +31,8 @@ def mixed(model: keras.Model, options: MixedOptions, activations: str, context: 
 
     Raises:
         UsageError: no widths meet the budget of bytes, or float does.
-        VerificationError: 8 bits everywhere lose more than the budget of points.
+        VerificationError: even the file of most bits loses more than the budget of points.
+        ModelError: no layer has weights that fewer than 8 bits could store.
     """
     candidates = Candidates(model, options.rounding, activations, context)
     if options.bytes is not None:
@@ -56,9 +57,10 @@ def mixed(model: keras.Model, options: MixedOptions, activations: str, context: 
     }
     told = (f"{bits} bits: {', '.join(layers[bits])}" for bits in sorted(layers))
     context.notes += [*made.notes, "; ".join(told)]
+    where = "made-up inputs" if made.agreed.synthetic else "validation samples"
     context.notes.append(
         f"divergence by rounding: {predicted:.4f} predicted, the sum over layers; "
-        f"{made.moved:.4f} measured with all rounded. On validation samples the file loses "
+        f"{made.moved:.4f} measured with all rounded. On {where} the file loses "
         f"{made.lost:.2f} points of {candidates.loses} and agrees on {made.agreed.share:.2%}"
     )
     return made.data
@@ -67,14 +69,15 @@ def mixed(model: keras.Model, options: MixedOptions, activations: str, context: 
 def within(candidates: Candidates, budget: int) -> Candidate:
     """Return the file of least predicted divergence within a budget of bytes.
 
-    What a file takes beside its kernels is known from the file of 8 bits, and corrected where a
-    file turns out larger than was thought.
+    What a file takes beside its kernels is known from the file of least divergence (mostly of 8
+    bits), and corrected where a file turns out larger than was thought.
 
     Raises:
         UsageError: the file of fewest bits takes more, or that of float no more.
     """
     choices = candidates.choices
-    whole = candidates.make(dict.fromkeys(choices, 8))
+    best = _best(choices)
+    whole = candidates.make(_bits(best))
     if whole.size <= budget:
         floats = candidates.float_bytes()
         if floats <= budget:
@@ -84,7 +87,7 @@ def within(candidates: Candidates, budget: int) -> Candidate:
                 hint=f"give from {least.size:,} to {floats - 1:,} bytes",
             )
         return whole
-    beside = whole.size - _widest(choices)
+    beside = whole.size - _total(best)
     for _ in range(ROUNDS):
         chosen = allocated(choices, budget - beside)
         if chosen is None:
@@ -109,23 +112,24 @@ def smallest(candidates: Candidates, drop: float) -> Candidate:
     the file loses is measured by running it.
 
     Raises:
-        VerificationError: 8 bits everywhere lose more.
+        VerificationError: even the file of most bits loses more.
     """
     choices = candidates.choices
-    best = candidates.make(dict.fromkeys(choices, 8))
+    chosen = _best(choices)
+    best = candidates.make(_bits(chosen))
     if best.lost > drop:
         raise VerificationError(
-            f"8 bits everywhere lose {best.lost:.2f} points of {candidates.loses} on validation "
-            f"samples; a drop of {drop:g} is asked for",
+            f"the file of most bits loses {best.lost:.2f} points of {candidates.loses} on "
+            f"validation samples; a drop of {drop:g} is asked for",
             hint="allow a greater drop, or train with --int8 --int8-qat",
         )
-    meets, fails = _widest(choices), _total(_least(choices)) - 1
+    meets, fails = _total(chosen), _total(_least(choices)) - 1
     failed: list[dict[str, Choice]] = []
     rounds = 0
     while rounds < ROUNDS and meets - fails > 1:
         middle = (meets + fails) // 2
         chosen = allocated(choices, middle)
-        assert chosen is not None  # `fails` is from the fewest bytes up
+        assert chosen is not None  # a budget of the fewest bytes can always be met
         if chosen in failed:
             fails = middle
             continue
@@ -144,9 +148,9 @@ def _least(choices: Mapping[str, list[Choice]]) -> dict[str, Choice]:
     return {name: worthwhile(own)[0] for name, own in choices.items()}
 
 
-def _widest(choices: Mapping[str, list[Choice]]) -> int:
-    """Return the bytes of all layers at 8 bits."""
-    return sum(choice.bytes for own in choices.values() for choice in own if choice.bits == 8)
+def _best(choices: Mapping[str, list[Choice]]) -> dict[str, Choice]:
+    """Return each layer's choice of least loss."""
+    return {name: worthwhile(own)[-1] for name, own in choices.items()}
 
 
 def _total(chosen: Mapping[str, Choice]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgeshrink.errors import DataError
-from edgeshrink.part import chunks, task_of
+from edgeshrink.part import Part, chunks, task_of
 from edgeshrink.readers import Stored
 
 
@@ -38,6 +38,21 @@ def check_stored(stored: Stored, spec: str) -> Stored:
                         f"labels must be of two classes or more; {where} is all {first}"
                     )
     return replace(stored, labels=labels[0], class_names=class_names)
+
+
+def check_varied(part: Part, spec: str) -> None:
+    """Raise a DataError if two or more samples are one and the same in every input."""
+    for column in part.inputs.values():
+        if len(column) < 2:
+            return
+        first = column.take([0])
+        for row in range(1, len(column)):  # ends at the first that differs: nearly always row 1
+            if (column.take([row]) != first).any():
+                return
+    raise DataError(
+        f"samples must differ; {len(part):,} training samples of {spec} are all the same",
+        hint="calibration and training need samples like those that the model will meet",
+    )
 
 
 def _integer_classes(

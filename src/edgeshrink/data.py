@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.checks import check_stored
+from edgeshrink.checks import check_stored, check_varied
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.fit import adapt_inputs, check_labels
 from edgeshrink.part import Column, Part
@@ -256,6 +256,7 @@ def _split(
         count = min(calibration, len(train))
         chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train))
         sample = train.subset(np.asarray(chosen))
+        check_varied(sample, spec)
     return Dataset(
         name=spec,
         train=train,

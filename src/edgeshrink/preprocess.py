@@ -121,8 +121,15 @@ class Preprocess:
         """Return the values that a model sees, as float32 of the same number of samples.
 
         Raises:
-            DataError: the channels differ in number, or the function returns what is no batch.
+            DataError: the channels differ in number, the function returns what is no batch, or
+                what is made is not finite.
         """
+        import numpy as np
+
+        with np.errstate(all="ignore"):  # what comes of it is told by name below
+            return _finite(self._map(array), repr(self.spec))
+
+    def _map(self, array: Any) -> np.ndarray[Any, Any]:
         import numpy as np
 
         if self.function:
@@ -182,6 +189,14 @@ def _number(text: str, spec: str) -> float:
     if not math.isfinite(value):
         raise UsageError(f"preprocessing must hold finite numbers; received {text.strip()!r}")
     return value
+
+
+def _finite(values: Any, by: str) -> Any:
+    import numpy as np
+
+    if not np.isfinite(values).all():
+        raise DataError(f"preprocessing must make finite 32-bit numbers; {by} made NaN or infinity")
+    return values
 
 
 def _spread(values: tuple[float, ...], count: int) -> tuple[float, ...]:

@@ -290,8 +290,12 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, recipe, text = request.out, self.planned.recipe.to_toml(), ""
         if final.kind is Kind.TFLITE:
+            from edgeshrink.nn.flat import read
+
             line = data.preprocess.python_snippet() if data else ""
-            text = snippet.inference(out, line, data.class_names if data else ())
+            names = data.class_names if data else ()
+            stateful = read(final.path.read_bytes()).stateful
+            text = snippet.inference(out, line, names, stateful=stateful)
         report = Report(
             model=str(request.model),
             output=str(out),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from edgeshrink.modelfile import ModelFacts
 
 NAME = "data-free"
-TRAINED_ON = 1024  # inputs where a step trains
+CALIBRATED_ON = 64  # at most: 32 were enough for ZeroQ (section 3.1), and each takes time
+TRAINED_ON = 512  # where a step trains
 BYTES = (0.0, 255.0)  # what stored values are taken to be where preprocessing is given
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
@@ -58,7 +59,7 @@ def synthesised(
         digest: of the model.
         progress: told the share done (0..1) and a note.
         preprocess: what the model expects; tells the range of inputs where stored ones are bytes.
-        calibration: how many inputs calibrate.
+        calibration: how many inputs calibrate, if that is less than `CALIBRATED_ON`.
         trains: whether a step learns from the inputs too.
         seed: of everything random.
 
@@ -87,6 +88,7 @@ def synthesised(
             f"received {preprocess!r}",
             hint="--preprocess scale=1/255, or none to try common ranges",
         )
+    calibration = min(calibration, CALIBRATED_ON)
     count = max(calibration, TRAINED_ON) if trains else calibration
     kept: list[Arrays] = []
 

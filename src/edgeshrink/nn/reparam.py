@@ -64,6 +64,11 @@ class Reparameterized(keras.Model):
         self.built = True
 
     @property
+    def input(self) -> Any:
+        """The model's, in its structure."""
+        return self.model.input
+
+    @property
     def inputs(self) -> Any:
         """The model's."""
         return self.model.inputs

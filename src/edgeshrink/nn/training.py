@@ -82,8 +82,9 @@ class Masks:
 
 
 def kernels(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights of two or more dimensions, each once."""
-    return [v for v in model.weights if len(v.shape) >= 2 and "float" in str(v.dtype)]
+    """Return the weights of two or more dimensions, each once; not those of functions of them."""
+    inner = model.model if isinstance(model, Reparameterized) else model
+    return [v for v in inner.weights if len(v.shape) >= 2 and "float" in str(v.dtype)]
 
 
 class Schedule(Protocol):

@@ -126,8 +126,8 @@ class Preprocess:
         """
         import numpy as np
 
-        with np.errstate(all="ignore"):  # what comes of it is told by name below
-            return _finite(self._map(array), repr(self.spec))
+        with np.errstate(all="ignore"):  # `_finite` tells what comes of it
+            return _finite(self._map(array), self.spec)
 
     def _map(self, array: Any) -> np.ndarray[Any, Any]:
         import numpy as np
@@ -191,11 +191,13 @@ def _number(text: str, spec: str) -> float:
     return value
 
 
-def _finite(values: Any, by: str) -> Any:
+def _finite(values: np.ndarray[Any, Any], spec: str) -> np.ndarray[Any, Any]:
     import numpy as np
 
     if not np.isfinite(values).all():
-        raise DataError(f"preprocessing must make finite 32-bit numbers; {by} made NaN or infinity")
+        raise DataError(
+            f"preprocessing must make finite 32-bit numbers; {spec!r} made NaN or infinity"
+        )
     return values
 
 

@@ -17,7 +17,7 @@ from edgeshrink.nn.synthetic import COMMON_RANGES, made_up
 TOGETHER = 64  # inputs whose statistics are matched together
 RATE = 0.05  # of Adam, in shares of the input's range
 NEAR = 0.02  # a distance as that of a batch of the training data itself
-Ends = tuple[np.ndarray, np.ndarray]
+Ends = tuple[Any, Any]  # arrays or numbers
 
 
 def inverted(
@@ -58,14 +58,16 @@ def inverted(
             )
     known = _Distance(model)
     rng = np.random.default_rng(seed)
-    chosen = dict(ends) if ends else _nearest(model, known, seed)
-    limits = [chosen[t.name] for t in model.inputs]
+    if not ends:
+        low, high = (np.float32(end) for end in _nearest(model, known, seed))
+        ends = {t.name: (low, high) for t in model.inputs}
+    limits = [ends[t.name] for t in model.inputs]
     size = min(TOGETHER, count)  # the last batch is cut afterwards, so that none is small
     shapes = [(size, *t.shape[1:]) for t in model.inputs]
     search = _Search(known, limits, shapes, steps)
     parts: list[list[np.ndarray]] = []
     for start in range(0, count, size):
-        begun = [made_up(model, t, *chosen[t.name], size, rng) for t in model.inputs]
+        begun = [made_up(model, t, *ends[t.name], size, rng) for t in model.inputs]
 
         def told(share: float, done: int = start) -> None:
             progress(min(1.0, (done + share * size) / count), "synthesising inputs")
@@ -183,15 +185,29 @@ class _Search:
         return loss
 
 
-def _nearest(model: keras.Model, distance: _Distance, seed: int) -> dict[str, Ends]:
-    """Return the common range whose noise the batch norms know best."""
-    best: tuple[float, Ends] | None = None
+def learned_range(model: keras.Model, seed: int = 0) -> tuple[float, float] | None:
+    """Return the common range whose noise a model's batch norms know best; None without any."""
+    if any("float" not in str(t.dtype) for t in model.inputs):
+        return None
+    try:
+        return _nearest(model, _Distance(model), seed)
+    except ModelError:
+        return None
+
+
+def _nearest(model: keras.Model, known: _Distance, seed: int) -> tuple[float, float]:
+    """Return the common range whose noise is least far from the statistics.
+
+    Raises:
+        ModelError: all are infinitely far.
+    """
+    found: dict[float, tuple[float, float]] = {}
     for low, high in COMMON_RANGES:
         rng = np.random.default_rng(seed)
         noise = [made_up(model, t, low, high, TOGETHER, rng) for t in model.inputs]
-        far = float(distance([ops.convert_to_tensor(v) for v in noise]))
-        if np.isfinite(far) and (best is None or far < best[0]):
-            best = far, (np.float32(low), np.float32(high))
-    if best is None:
+        far = float(known([ops.convert_to_tensor(v) for v in noise]))
+        if np.isfinite(far):
+            found.setdefault(far, (low, high))
+    if not found:
         raise ModelError("the statistics of the model's batch norms are no numbers")
-    return {t.name: best[1] for t in model.inputs}
+    return found[min(found)]

@@ -20,10 +20,11 @@ def synthetic_inputs(
 ) -> dict[str, Path]:
     """Write made-up inputs, of the range at which the model tells most things apart.
 
-    Which values a model was trained on (0..1, -1..1, 0..255) is not in its file. Inputs of a
-    wrong range all look alike to it, and any two models agree on them; so each common range is
-    tried, and the one whose outputs name the most evenly spread classes (or vary most against
-    their size) is taken. Samples differ in grain and contrast: noise, blobs and gradients.
+    Which values a model was trained on (0..1, -1..1, 0..255) is in its file only where it has
+    batch norms, whose statistics then choose. Inputs of a wrong range all look alike to a model,
+    and any two models agree on them; so without batch norms each common range is tried, and the
+    one whose outputs name the most evenly spread classes (or vary most against their size) is
+    taken. Samples differ in grain and contrast: noise, blobs and gradients.
 
     Args:
         model: any Keras model.
@@ -34,9 +35,12 @@ def synthetic_inputs(
     Returns:
         For each input the file.
     """
+    from edgeshrink.nn.invert import learned_range  # which makes up its first inputs here
+
     folder.mkdir(parents=True, exist_ok=True)
     best: tuple[float, dict[str, np.ndarray]] | None = None
-    for low, high in COMMON_RANGES:
+    learned = learned_range(model, seed)
+    for low, high in COMMON_RANGES if learned is None else (learned,):
         rng = np.random.default_rng(seed)
         made = {t.name: made_up(model, t, low, high, count, rng) for t in model.inputs}
         spread = _spread(model, made)
@@ -77,7 +81,7 @@ def made_up(
     contrast = rng.random((count,) + (1,) * len(shape), dtype="float32")
     centre = rng.random((count,) + (1,) * len(shape), dtype="float32")
     values = np.clip(centre + (values - 0.5) * 2 * contrast, 0, 1)
-    return (low + values * (high - low)).astype(kind)
+    return np.asarray(low + values * (high - low), kind)
 
 
 def _vocabulary(model: keras.Model) -> int:

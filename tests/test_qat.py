@@ -127,7 +127,8 @@ def test_the_twin_computes_what_the_file_computes(tmp_path: Path) -> None:
     plain = folded(branched("linear"))
     name = plain.inputs[0].name
     samples = {name: images(64)}
-    ends = calibrated(plain, samples)
+    # ends that clip, so that a file with other ranges than the twin's answers otherwise
+    ends = {name: 0.6 * seen for name, seen in calibrated(plain, samples).items()}
     chains = {path: [Grid(8, axes)] for path, (_, axes) in quantized_weights(plain).items()}
     seen, placed = twin(plain, chains, ends)
     learned = {n: r.values for n, r in placed.items()}
@@ -145,8 +146,7 @@ def test_the_twin_computes_what_the_file_computes(tmp_path: Path) -> None:
     found, by_float = run(made, tests), plain.predict(tests, verbose=0)
     spread = expected.max() - expected.min()
     assert np.abs(found - expected).max() < 0.06 * spread
-    # the rounding of weights is in both of these, that of activations only in the twin
-    assert np.abs(found - expected).mean() < 0.5 * np.abs(found - by_float).mean()
+    assert np.abs(found - expected).mean() < 0.1 * np.abs(found - by_float).mean()
 
 
 def run(model: bytes, samples: np.ndarray) -> np.ndarray:

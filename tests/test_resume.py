@@ -84,8 +84,8 @@ def test_a_failed_step_is_named_with_the_last_good_model(
     # the converter's own process is told to work on a file that is no SavedModel
     real = convert.export
 
-    def spoiled(model: keras.Model, folder: Path) -> Path:
-        saved = real(model, folder)
+    def spoiled(model: keras.Model, folder: Path, **form: bool) -> Path:
+        saved = real(model, folder, **form)
         if np.asarray(model.layers[-2].kernel == 0).any():
             (saved / "saved_model.pb").write_bytes(b"not a model")
         return saved

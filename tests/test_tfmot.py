@@ -42,7 +42,7 @@ def many_layers() -> keras.Model:
     keras.utils.set_random_seed(0)
     image, extra = keras.Input((8, 8, 2), name="image"), keras.Input((6, 3), name="extra")
     x = layers.ZeroPadding2D(1)(image)
-    x = layers.Conv2D(4, 3, kernel_regularizer="l2", kernel_constraint="max_norm")(x)
+    x = layers.Conv2D(4, 3, kernel_regularizer="l2", kernel_constraint="max_norm", name="first")(x)
     x = layers.BatchNormalization(momentum=0.5)(x)
     x = layers.ReLU(max_value=6)(x)
     x = layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
@@ -72,7 +72,7 @@ def test_a_model_is_rebuilt_in_keras_2_and_its_weights_come_back(tmp_path: Path)
     _, tf_keras = load()
     assert isinstance(twin.model, tf_keras.Model)
     assert twin.model.count_params() == model.count_params()
-    first = twin.model.get_layer("conv2d")
+    first = twin.model.get_layer("first")
     assert first.kernel_regularizer.get_config() == pytest.approx({"l2": 0.01})
     assert first.kernel_constraint.get_config() == {"max_value": 2, "axis": 0}
     assert {name for _, name in twin.layers} >= {"twice", "twice_1"}

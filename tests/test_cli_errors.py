@@ -34,7 +34,11 @@ Captured = pytest.CaptureFixture[str]
         (["compress", "m", "--seed", "-1"], 2, "error: compress: seed must be a whole number at"),
         (["compress", "m", "--seed", "x"], 2, "error: compress: seed must be a whole number at"),
         (["compress", "m", "--epochs", "1.5"], 2, "error: training: epochs must be a whole number"),
-        (["compress", "m", "--teacher", "me"], 2, "error: training: teacher must be original, only or"),
+        (
+            ["compress", "m", "--teacher", "me"],
+            2,
+            "error: training: teacher must be original, only or",
+        ),
         (["compress", "m", "--calibration", "0"], 2, "error: compress: calibration must be a"),
         (["compress", "m", "--input-shape", "1,x"], 2, "error: --input-shape must be whole"),
         (["bench"], 2, "error: missing argument 'MODELS...'\n"),

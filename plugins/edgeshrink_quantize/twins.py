@@ -40,7 +40,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
     ranges = {} if options.activations == 32 else calibrated(plain, samples)
     seen, placed = twin(
         plain,
-        {**shared(plain), **_chains(plain, options)},
+        _chains(plain, options),
         ranges,
         bits=options.activations,
         ends=options.ends,
@@ -53,7 +53,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
 
 
 def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]:
-    """Return what each quantized weight is computed through, by its path."""
+    """Return what weights are computed through, by path: sharing, and then a grid."""
     weights, sharing = quantized_weights(model), shared(model)
     if not weights:
         raise ModelError("no layer of the model has weights that are quantized")
@@ -61,7 +61,7 @@ def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]
     for name in options.keep:
         if name not in layers:
             raise UsageError(f"no layer {name!r} has quantized weights", hint=near(name, layers))
-    found: dict[str, list[Forward]] = {}
+    found = dict(sharing)
     for path, (variable, axes) in weights.items():
         bits = 8 if path.rsplit("/", 2)[-2] in options.keep else options.weights
         grain = axes if options.granularity == "channel" and path not in sharing else ()

@@ -44,7 +44,10 @@ ROUTES: dict[str, tuple[tuple[str, ...], str, float, int]] = {
     ),
     "int4": (("--int4",), ".tflite", 0.87, 55_296),
     "packed": (
-        ("--prune", "0.33", "--lr", "2e-4", "--epochs", "2", *TRAINED, "--int4", "--pack"),
+        (
+            *("--prune", "0.33", "--lr", "2e-4", "--epochs", "2", *TRAINED),
+            *("--int4", "--calibration", "1000", "--pack"),
+        ),
         ".esz",
         0.87,
         37_000,

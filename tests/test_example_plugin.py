@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import runpy
@@ -25,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     source = tmp_path_factory.mktemp("source") / "plugin"
     shutil.copytree(EXAMPLE, source)
     target = tmp_path_factory.mktemp("site")
-    if importlib.util.find_spec("setuptools") and importlib.util.find_spec("pip"):
+    if {"setuptools", "pip"} <= {found.name for found in importlib.metadata.distributions()}:
         argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
         argv += ["--no-build-isolation", "--target", str(target), str(source)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)

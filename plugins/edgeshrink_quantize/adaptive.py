@@ -11,7 +11,8 @@ from keras import ops
 
 from edgeshrink.api import Context
 from edgeshrink.nn.fakequant import largest_code
-from edgeshrink.nn.fold import consumers, folded, functional
+from edgeshrink.nn.fold import consumers, folded
+from edgeshrink.nn.rewrite import functional
 from edgeshrink.nn.sharing import shared
 from edgeshrink.nn.twin import is_relu
 from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels, walk

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fold import DEPTHWISE, consumers, folded, functional
+from edgeshrink.nn.fold import DEPTHWISE, consumers, folded
+from edgeshrink.nn.rewrite import functional
 from edgeshrink.nn.sharing import shared
 
 _layers = keras.layers

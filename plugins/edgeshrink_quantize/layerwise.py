@@ -12,7 +12,8 @@ from edgeshrink.api import Context
 from edgeshrink.nn.channels import quantized_weights
 from edgeshrink.nn.convert import packed
 from edgeshrink.nn.fakequant import Grid
-from edgeshrink.nn.fold import LINEAR, functional, opened
+from edgeshrink.nn.fold import LINEAR
+from edgeshrink.nn.rewrite import functional, opened
 from edgeshrink.nn.sharing import shared
 from edgeshrink.nn.twin import calibrated, twin
 

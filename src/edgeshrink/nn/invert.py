@@ -11,7 +11,7 @@ from keras import ops
 
 from edgeshrink.errors import ModelError
 from edgeshrink.nn.convert import packed
-from edgeshrink.nn.fold import functional, opened
+from edgeshrink.nn.rewrite import functional, opened
 from edgeshrink.nn.synthetic import COMMON_RANGES, made_up
 
 TOGETHER = 64  # inputs whose statistics are matched together

@@ -10,8 +10,9 @@ import numpy as np
 
 from edgeshrink.nn.convert import packed
 from edgeshrink.nn.fakequant import Range
-from edgeshrink.nn.fold import LINEAR, consumers, functional, opened
+from edgeshrink.nn.fold import LINEAR, consumers
 from edgeshrink.nn.reparam import Forward, Reparameterized
+from edgeshrink.nn.rewrite import functional, opened
 
 _layers = keras.layers
 # They hand on values as they are, so the runtime gives their output the scale of their input.

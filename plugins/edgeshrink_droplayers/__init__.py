@@ -1,0 +1,1 @@
+"""Dropping layers: a shallower graph."""

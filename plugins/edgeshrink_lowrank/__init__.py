@@ -1,0 +1,1 @@
+"""Low rank and substitution: layers that cost less in the place of layers."""

@@ -1,0 +1,1 @@
+"""Shrinking: fewer channels, in a graph that is really smaller."""

@@ -1,0 +1,119 @@
+"""Write a model anew, layer by layer, with some of its layers changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeshrink.errors import ModelError
+
+Call = Callable[..., Any]
+# Given a layer or operation and the name kept free for it: what is called in its place, or None.
+Change = Callable[[Any, str], Call | None]
+
+
+def rewritten(model: keras.Model, change: Change) -> keras.Model:
+    """Return a copy in which layers are replaced; the others keep their weights.
+
+    Nested models are opened. What nothing leads to any more is left out: a change that returns
+    one of its arguments drops the branch behind the other.
+
+    Args:
+        model: a functional or Sequential model.
+        change: asked once for each layer and operation, with the name that is free for it (new
+            layers are called so, or so with a suffix); returns what is called in its place, each
+            time with the same arguments, or None for a copy as it is.
+
+    Raises:
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
+
+    Example:
+        Without the activations of a model:
+
+        >>> bare = rewritten(model, lambda op, name: plain if is_activation(op) else None)
+    """
+    graph = functional(model)
+    calls: dict[int, Call] = {}
+    names: set[str] = set()
+
+    def call(op: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(op, keras.Model):
+            return opened(op, args[0], call)
+        if id(op) not in calls:
+            name = unused(op.name, names)
+            calls[id(op)] = change(op, name) or copied(op, name)
+        return calls[id(op)](*args, **kwargs)
+
+    inputs = keras.tree.map_structure(
+        lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), graph.input
+    )
+    return keras.Model(inputs, opened(graph, inputs, call), name=graph.name)
+
+
+def copied(
+    op: Any,
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    weights: Sequence[np.ndarray] | None = None,
+) -> Call:
+    """Return what calls a copy of a layer.
+
+    Args:
+        op: a layer; an operation that is no layer holds nothing, and is called itself.
+        name: of the copy.
+        config: fields of its configuration that differ.
+        weights: instead of its own.
+    """
+    if not isinstance(op, keras.layers.Layer):
+        return op  # type: ignore[no-any-return]
+    layer = type(op).from_config({**op.get_config(), **(config or {}), "name": name})
+    return with_weights(layer, op.get_weights() if weights is None else weights)
+
+
+def with_weights(layer: keras.layers.Layer, weights: Sequence[np.ndarray]) -> Call:
+    """Return what calls a layer, and gives it these weights once it is built."""
+    waiting = [list(weights)]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        made = layer(*args, **kwargs)
+        if waiting:
+            layer.set_weights(waiting.pop())
+        return made
+
+    return call
+
+
+def functional(model: keras.Model) -> keras.Model:
+    """Return the graph of a model: itself, or what a Sequential is inside.
+
+    Raises:
+        ModelError: it has no graph of layers.
+    """
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    if not hasattr(model, "_run_through_graph"):
+        raise ModelError(
+            f"{model.name} is a subclassed model: it has no graph of layers to work on",
+            hint="build it with the functional API, and save it again",
+        )
+    return model
+
+
+def opened(model: keras.Model, inputs: Any, call: Call) -> Any:
+    """Return the symbolic outputs of a model's layers on `inputs`, each called through `call`.
+
+    `keras.models.clone_model` is the public way, but cuts the graph off behind what is no input.
+    """
+    return functional(model)._run_through_graph(inputs, call_fn=call)
+
+
+def unused(name: str, names: set[str]) -> str:
+    """Return a name that is not among `names` yet, and add it; nested models may use one twice."""
+    place, chosen = 1, name
+    while chosen in names:
+        chosen, place = f"{name}_{place}", place + 1
+    names.add(chosen)
+    return chosen

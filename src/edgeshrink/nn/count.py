@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class LayerCount:
         output: shape without the batch; None where it is dynamic.
         dtype: of its weights.
         parameters: weights, the frozen ones included.
+        trainable: those of them that training changes; moving statistics are none.
         nonzeros: those that are not zero.
         macs: multiply-accumulates of one sample, over all places where the layer is used.
         bytes: of its weights as stored in Keras.
@@ -33,6 +34,7 @@ class LayerCount:
     output: Shape
     dtype: str
     parameters: int
+    trainable: int
     nonzeros: int
     macs: int
     bytes: int
@@ -50,6 +52,11 @@ class ModelCount:
         return sum(layer.parameters for layer in self.layers)
 
     @property
+    def trainable(self) -> int:
+        """Weights that training changes, as many papers count; each counted once."""
+        return sum(layer.trainable for layer in self.layers)
+
+    @property
     def nonzeros(self) -> int:
         """Weights that are not zero."""
         return sum(layer.nonzeros for layer in self.layers)
@@ -63,7 +70,7 @@ class ModelCount:
 def count(model: keras.Model) -> ModelCount:
     """Return the counts of a model; a shared layer's weights count once, its MACs each time."""
     uses: dict[int, tuple[str, keras.layers.Layer, Shape, int]] = {}
-    for path, layer, inputs, output in _calls(model, ""):
+    for path, layer, inputs, output in calls(model):
         known = uses.get(id(layer))
         macs = macs_of(layer, inputs, output) + (known[3] if known else 0)
         uses[id(layer)] = (known[0] if known else path, layer, output, macs)
@@ -78,16 +85,22 @@ def _counted(path: str, layer: keras.layers.Layer, output: Shape, macs: int) -> 
         tuple(output[1:]),
         str(weights[0].dtype) if weights else str(layer.compute_dtype),
         sum(w.size for w in weights),
+        sum(math.prod(v.shape) for v in layer.trainable_weights),
         sum(int(np.count_nonzero(w)) for w in weights),
         macs,
         sum(w.nbytes for w in weights),
     )
 
 
-def _calls(
-    model: keras.Model, prefix: str
+def calls(
+    model: keras.Model, prefix: str = ""
 ) -> Iterator[tuple[str, keras.layers.Layer, list[Shape], Shape]]:
-    """Yield each call of each layer: its path, itself, the input shapes and the output shape."""
+    """Yield each call of each layer: its path, itself, the input shapes and the output shape.
+
+    Args:
+        model: nested models are opened.
+        prefix: of the paths.
+    """
     if isinstance(model, keras.Sequential) and getattr(model, "_functional", None) is not None:
         model = model._functional
     if not hasattr(model, "_nodes_by_depth"):
@@ -100,7 +113,7 @@ def _calls(
         if isinstance(layer, keras.layers.InputLayer) or not isinstance(layer, keras.layers.Layer):
             continue
         if isinstance(layer, keras.Model):
-            yield from _calls(layer, f"{prefix}{layer.name}/")
+            yield from calls(layer, f"{prefix}{layer.name}/")
         else:
             shapes = [tuple(t.shape) for t in node.input_tensors]
             yield f"{prefix}{layer.name}", layer, shapes, tuple(node.outputs[0].shape)
@@ -111,61 +124,76 @@ def _places(shape: Shape, channels: int = 1) -> int:
     return math.prod(d or 1 for d in shape[1 : len(shape) - channels])
 
 
-def macs_of(layer: Any, inputs: list[Shape], output: Shape) -> int:
+def macs_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> int:
     """Return the multiply-accumulates of one call for one sample.
 
     Counted are the products of weights (and of attention's two matrix products); element-wise
     work, pooling and activations count nothing, as is usual. Dynamic dimensions count as one.
     """
+    used = sum(n * math.prod(v.shape) for v, n in uses_of(layer, inputs, output))
+    return int(used) + _products_of(layer, inputs)
+
+
+def uses_of(
+    layer: Any, inputs: Sequence[Shape], output: Shape
+) -> Iterator[tuple[keras.Variable, int]]:
+    """Yield a layer's kernels, each with how often one call multiplies each of its values.
+
+    However narrow a layer becomes, these numbers stay: they are the layer's places.
+    """
     layers = keras.layers
-    if isinstance(layer, (layers.Bidirectional, layers.TimeDistributed)):
-        return _wrapped_macs(layer, inputs, output)
-    if not inputs:
-        return 0
-    entering = inputs[0]
-    if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
-        places = _places(output)
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return int(places * sum(math.prod(kernel.shape) for kernel in kernels))
-    if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
-        return int(_places(entering) * math.prod(layer.kernel.shape))
-    if hasattr(layer, "kernel_size") and hasattr(layer, "kernel"):  # convolutions, depthwise too
+    if isinstance(layer, layers.Bidirectional):
+        for inner in (layer.forward_layer, layer.backward_layer):
+            yield from uses_of(inner, inputs, output)
+    elif isinstance(layer, layers.TimeDistributed):
+        inner = [(shape[0], *shape[2:]) for shape in inputs]
+        for kernel, times in uses_of(layer.layer, inner, (output[0], *output[2:])):
+            yield kernel, times * (inputs[0][1] or 1)
+    elif not inputs:
+        return
+    elif isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
+        yield layer.depthwise_kernel, _places(output)
+        yield layer.pointwise_kernel, _places(output)
+    elif isinstance(
+        layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+    ):
+        yield layer.kernel, _places(inputs[0])
+    elif hasattr(layer, "kernel_size") and hasattr(layer, "kernel"):  # depthwise too
         channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
-        places = math.prod(d or 1 for d in (output[2:] if channels_first else output[1:-1]))
-        return int(places * math.prod(layer.kernel.shape))
-    if isinstance(layer, layers.Dense):
-        return int(_places(output) * math.prod(layer.kernel.shape))
-    if isinstance(layer, layers.EinsumDense):
-        return int(_places(output, len(output) - 2) * math.prod(layer.kernel.shape))
-    if isinstance(layer, layers.MultiHeadAttention):
-        return _attention_macs(layer, inputs)
-    cell = getattr(layer, "cell", None)
-    if cell is not None and hasattr(cell, "recurrent_kernel"):
-        steps = entering[1] or 1
-        return int(steps * (math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape)))
-    return 0
+        yield (
+            layer.kernel,
+            math.prod(d or 1 for d in (output[2:] if channels_first else output[1:-1])),
+        )
+    elif isinstance(layer, layers.Dense):
+        yield layer.kernel, _places(output)
+    elif isinstance(layer, layers.EinsumDense):
+        yield layer.kernel, _places(output, len(output) - 2)
+    elif isinstance(layer, layers.MultiHeadAttention):
+        queries, keys = _sequences(inputs)
+        for dense, times in [
+            (layer._query_dense, queries),
+            (layer._key_dense, keys),
+            (layer._value_dense, keys),
+            (layer._output_dense, queries),
+        ]:
+            yield dense.kernel, times
+    elif hasattr(getattr(layer, "cell", None), "recurrent_kernel"):
+        yield layer.cell.kernel, inputs[0][1] or 1
+        yield layer.cell.recurrent_kernel, inputs[0][1] or 1
 
 
-def _wrapped_macs(layer: Any, inputs: list[Shape], output: Shape) -> int:
-    if isinstance(layer, keras.layers.Bidirectional):
-        both = (layer.forward_layer, layer.backward_layer)
-        return sum(macs_of(inner, inputs, output) for inner in both)
-    steps = inputs[0][1] or 1
-    inner = [(shape[0], *shape[2:]) for shape in inputs]
-    return steps * macs_of(layer.layer, inner, (output[0], *output[2:]))
-
-
-def _attention_macs(layer: Any, inputs: list[Shape]) -> int:
+def _sequences(inputs: Sequence[Shape]) -> tuple[int, int]:
+    """Return how many queries and keys an attention layer is given."""
     queries, keys = (
         math.prod(d or 1 for d in s[1:-1]) for s in (inputs[0], inputs[1 % len(inputs)])
     )
-    weights = {
-        v.path.rsplit("/", 2)[-2]: math.prod(v.shape) for v in layer.weights if "kernel" in v.path
-    }
-    projected = sum(
-        size * (queries if name in ("query", "attention_output") else keys)
-        for name, size in weights.items()
-    )
-    heads = layer.num_heads
-    value = layer._value_dim or layer._key_dim
-    return int(projected + queries * keys * heads * (layer._key_dim + value))
+    return queries, keys
+
+
+def _products_of(layer: Any, inputs: Sequence[Shape]) -> int:
+    """Return the multiply-accumulates between activations: queries by keys, and by values."""
+    if not isinstance(layer, keras.layers.MultiHeadAttention) or not inputs:
+        return 0
+    queries, keys = _sequences(inputs)
+    width = layer._key_dim + (layer._value_dim or layer._key_dim)
+    return int(queries * keys * layer.num_heads * width)

@@ -75,8 +75,9 @@ def take(
     """
     ids, rest = trace.channels(call, value)
     trace.axis(call, kernel, axis, Role.INPUTS, ids)
-    known = trace.leftovers.setdefault(id(kernel), rest)
-    bad = (known != rest) | ((rest != 0) & (not exact))
+    added = rest if exact else np.zeros_like(rest)
+    known = trace.leftovers.setdefault(id(kernel), added)
+    bad = (known != rest) | (rest != added)
     if bad.any():
         trace.fence(ids[bad], f"what they would leave is no constant behind {call.path}")
 

@@ -179,7 +179,8 @@ class _Walk:
             Axis(a.path, a.variable, a.axis, a.role, labels[a.ids]) for a in trace.axes.values()
         )
         fences: dict[int, str] = {}
-        for ids, reason in trace.fences:
+        # that it meets the model's inputs or outputs says more of a channel than the layer there
+        for ids, reason in sorted(trace.fences, key=lambda fence: "of the model" not in fence[1]):
             for label in np.unique(labels[ids]):
                 fences.setdefault(int(label), reason)
         steps = [(path, role, np.unique(labels[ids])) for path, role, ids in trace.steps]

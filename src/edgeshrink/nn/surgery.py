@@ -148,6 +148,7 @@ def _inner(wrapper: Any, key: str, layer: Any, shape: Callable[[Any], Shape]) ->
     """Return the configuration of a wrapped layer, as it stands in the wrapper's."""
     found: dict[str, Any] = copy.deepcopy(wrapper.get_config()[key])
     found["config"].update(_config(layer, shape))
+    found.pop("build_config", None)  # it would be built for the old inputs
     return found
 
 

@@ -1,0 +1,110 @@
+"""Merge neurons that compute nearly alike: one stays, and what takes it in makes good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from edgeshrink.api import Context
+from edgeshrink.nn.count import count
+from edgeshrink.nn.graph import Group
+from edgeshrink.nn.surgery import narrowed
+from edgeshrink.nn.trace import Axis, Role
+from edgeshrink_shrink.shrinking import followed, told
+
+if TYPE_CHECKING:
+    from edgeshrink_shrink import MergeOptions
+
+
+def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.Model:
+    """Return a narrower model (Srinivas and Babu, BMVC 2015, sections 3.1 and 3.2).
+
+    Of two neurons with equal weights one can go without any change, if what takes it in is added
+    to what takes in the other. Pairs go by their saliency ⟨a_j²⟩ ‖W_i − W_j‖² (equation 5), with
+    everything that makes a channel for W, batch norms folded in, and all that takes it in for a.
+
+    Raises:
+        ModelError: nothing can go.
+    """
+    graph, before = followed(model), count(model)
+    removed = np.zeros(graph.numbers, bool)
+    for place, group in enumerate(graph.free):
+        context.progress(place / len(graph.free), f"pairs of {group}")
+        gone = min(round(options.ratio * len(group)), len(group) - options.min_width)
+        for kept, merged in pairs(group, max(0, gone)):
+            removed[group.channels[merged]] = True
+            _moved(group, kept, merged)
+    small = narrowed(graph, removed)
+    told(context, graph, before, small, f"{int(removed.sum())} channels, merged into others")
+    return small
+
+
+def pairs(group: Group, number: int) -> list[tuple[int, int]]:
+    """Return the pairs (kept, merged) of a group, by their places in it, least saliency first."""
+    made, taken = _incoming(group), _outgoing(group)
+    square = (made**2).sum(1)
+    apart = np.maximum(square[:, None] + square[None] - 2 * made @ made.T, 0)
+    energy = (taken**2).sum(1)
+    alive = np.ones(len(group), bool)
+    np.fill_diagonal(apart, np.inf)
+    found = []
+    for _ in range(number):
+        saliency = np.where(alive[:, None] & alive[None], apart * energy[None], np.inf)
+        kept, merged = np.unravel_index(int(saliency.argmin()), saliency.shape)
+        found.append((int(kept), int(merged)))
+        alive[merged] = False
+        taken[kept] += taken[merged]
+        energy[kept] = (taken[kept] ** 2).sum()
+    return found
+
+
+def _places(axis: Axis, group: Group) -> np.ndarray:
+    """Return where along an axis each channel of a group lies, `(channels, places)`."""
+    order = np.argsort(axis.ids, kind="stable")
+    first = np.searchsorted(axis.ids[order], group.channels)
+    width = int((axis.ids == group.channels[0]).sum())
+    return order[first[:, None] + np.arange(width)]
+
+
+def _along(axis: Axis, group: Group) -> np.ndarray:
+    values = np.moveaxis(np.asarray(axis.variable, "float64"), axis.axis, 0)
+    return values[_places(axis, group)].reshape(len(group), -1)
+
+
+def _incoming(group: Group) -> np.ndarray:
+    """Return all that makes each channel, `(channels, weights)`, batch norms folded in."""
+    norms: dict[str, dict[str, np.ndarray]] = {}
+    makers, shifts = [], []
+    for axis in group.axes:
+        if axis.role is Role.INPUTS:
+            continue
+        path, _, name = axis.variable.path.rpartition("/")
+        if name in ("gamma", "beta", "moving_mean", "moving_variance"):
+            norms.setdefault(path, {})[name] = _along(axis, group)
+        else:
+            makers.append(_along(axis, group))
+    scale = np.ones((len(group), 1))
+    for norm in norms.values():
+        own = norm.get("gamma", 1.0) / np.sqrt(norm["moving_variance"] + 1e-3)
+        shifts.append(norm.get("beta", 0.0) - norm["moving_mean"] * own)
+        scale = scale * own
+    return np.concatenate([*(scale * made for made in makers), *shifts], axis=1)
+
+
+def _outgoing(group: Group) -> np.ndarray:
+    """Return all that takes each channel in, `(channels, weights)`."""
+    taking = [_along(axis, group) for axis in group.axes if axis.role is Role.INPUTS]
+    return np.concatenate(taking, axis=1) if taking else np.zeros((len(group), 1))
+
+
+def _moved(group: Group, kept: int, merged: int) -> None:
+    """Add what takes one channel in to what takes in another, and leave zero behind."""
+    for axis in group.axes:
+        if axis.role is Role.INPUTS:
+            values, places = np.array(axis.variable), _places(axis, group)
+            along = np.moveaxis(values, axis.axis, 0)
+            along[places[kept]] += along[places[merged]]
+            along[places[merged]] = 0
+            axis.variable.assign(values)

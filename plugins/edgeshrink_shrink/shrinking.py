@@ -1,0 +1,127 @@
+"""Remove channels in rounds, prove each removal, and train what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import keras
+
+from edgeshrink.api import Context, ModelError
+from edgeshrink.nn.count import ModelCount, count
+from edgeshrink.nn.graph import Graph, traced
+from edgeshrink.nn.training import finetune, reestimate_batchnorm
+from edgeshrink_shrink.cost import share_left
+from edgeshrink_shrink.importance import importance
+from edgeshrink_shrink.proof import rebuilt
+from edgeshrink_shrink.selecting import Limits, Selection
+from edgeshrink_shrink.slimming import slimmed
+
+if TYPE_CHECKING:
+    from edgeshrink_shrink import ShrinkOptions
+
+NAMED = 12  # groups in a sentence
+MEASURED = 64  # removals between which a measured target is searched for, in six steps
+
+
+def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> keras.Model:
+    """Return a narrower model.
+
+    Raises:
+        ModelError: nothing can go.
+        VerificationError: the rebuilt model does not compute what it should.
+    """
+    criterion = options.criterion
+    if criterion == "auto":
+        criterion = "taylor" if trainable(context) else "l2"
+    before, first = count(model), followed(model)
+    left = share_left(options.target, first, context)
+    limits = Limits(options.min_width, options.round)
+    if options.slimming:
+        slimmed(model, options.slimming, context)
+    share = 1.0
+    for turn in range(1, options.rounds + 1):
+        graph = followed(model)
+        worth = importance(graph, criterion, context)
+        selection = Selection(graph, worth, options.scope, limits)
+        if options.target in ("bytes", "ms"):
+            selection.thin(MEASURED)
+        goal = 1 - options.ratio * turn / options.rounds
+        removed = selection.least(lambda gone, g=graph, most=goal: left(g, gone) <= most)
+        share = left(graph, removed)
+        model = rebuilt(graph, removed, context)
+        made_good(model, context, turn, options.rounds)
+    context.facts["criterion"], context.facts["share_removed"] = criterion, 1 - share
+    if 1 - share < options.ratio:
+        context.facts["unmet"] = (
+            f"shrink: of {options.target}, {options.ratio:.1%} could not be removed, only "
+            f"{1 - share:.1%}: groups keep what --shrink-min-width and --shrink-round say"
+        )
+    told(context, first, before, model, f"{1 - share:.1%} of {options.target}, by {criterion}")
+    context.notes.append(
+        "rebuilt without these channels, the model answered as it did with them at zero"
+    )
+    return model
+
+
+def followed(model: keras.Model) -> Graph:
+    """Return the graph of a model in which channels can go.
+
+    Raises:
+        ModelError: in this one none can.
+    """
+    graph = traced(model)
+    if any(len(group) > 1 for group in graph.free):
+        return graph
+    said = "; ".join(f"{n} channels: {why}" for why, n in fences(graph).most_common(5))
+    raise ModelError(
+        f"nothing can shrink in {model.name}: {said}",
+        hint="--prune, --lowrank and the precisions work on such a model",
+    )
+
+
+def trainable(context: Context) -> bool:
+    """Return whether there is something to train on."""
+    return context.data is not None and context.data.train is not None
+
+
+def made_good(model: keras.Model, context: Context, turn: int, rounds: int) -> None:
+    """Train after a removal with this round's share of the epochs, or estimate batch norms anew."""
+    whole = context.training.epochs or 0
+    epochs = whole * turn // rounds - whole * (turn - 1) // rounds
+    if trainable(context) and epochs:
+        finetune(model, replace(context, training=replace(context.training, epochs=epochs)))
+    elif reestimate_batchnorm(model, context):
+        context.notes.append("batch-norm statistics were estimated anew on training samples")
+
+
+def told(context: Context, graph: Graph, before: ModelCount, model: keras.Model, what: str) -> None:
+    """Note what went, group by group, and what had to stay."""
+    after, now = count(model), {str(g): len(g) for g in traced(model).groups}
+    context.notes.append(
+        f"removed {what}: parameters {before.parameters:,} → {after.parameters:,}, "
+        f"MACs {before.macs:,} → {after.macs:,}"
+    )
+    changed = [
+        f"{str(g).split(' ', 1)[0]} {len(g)} → {now[str(g)]}"
+        for g in graph.free
+        if now.get(str(g), len(g)) != len(g)
+    ]
+    more = f" and {len(changed) - NAMED} groups more" if len(changed) > NAMED else ""
+    if changed:
+        context.notes.append(f"widths: {', '.join(changed[:NAMED])}{more}")
+    inner = {why: n for why, n in fences(graph).items() if "of the model" not in why}
+    more = f" and {len(inner) - 3} reasons more" if len(inner) > 3 else ""
+    if inner:
+        said = "; ".join(f"{n} channels ({why})" for why, n in Counter(inner).most_common(3))
+        context.notes.append(f"had to stay: {said}{more}")
+
+
+def fences(graph: Graph) -> Counter[str]:
+    """Return how many channels must stay for each reason."""
+    found: Counter[str] = Counter()
+    for group in graph.groups:
+        if group.fence:
+            found[group.fence] += len(group)
+    return found

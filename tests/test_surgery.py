@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of
 
-from edgeshrink.errors import ModelError
 from edgeshrink.nn.graph import Graph, traced
 from edgeshrink.nn.surgery import narrowed, zeroed
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.objective import Trainee
 from edgeshrink.nn.trace import Axis, Role
-from edgeshrink.nn.training import batches, objectives
-
-SAMPLES, BATCH = 2048, 64
+from edgeshrink_shrink.gates import changes_of_loss
 
 Criterion = Callable[[Graph, Context], np.ndarray]
 
@@ -22,14 +17,15 @@ Criterion = Callable[[Graph, Context], np.ndarray]
 def importance(graph: Graph, criterion: str, context: Context) -> np.ndarray:
     """Return what each channel is worth, `(numbers,)`, not negative; comparable across groups.
 
-    Where weights are measured, groups are brought to the same mean square (Molchanov et al., ICLR
-    2017, section 2.2); what the loss would change is comparable as it is.
+    Where norms are measured, or magnitudes of changes, groups are brought to the same mean square
+    (Molchanov et al., ICLR 2017, section 2.2); scales of batch norms and the Fisher criterion are
+    comparable as they are.
 
     Raises:
         ModelError: the criterion finds nothing to measure in the model.
     """
     found = CRITERIA[criterion](graph, context)
-    if criterion in ("taylor", "fisher", "bn", "random"):
+    if criterion in ("fisher", "bn", "random"):
         return found
     for group in graph.groups:
         size = np.sqrt(np.mean(found[group.channels] ** 2))
@@ -102,75 +98,20 @@ def _random(graph: Graph, context: Context) -> np.ndarray:
 
 
 def _taylor(graph: Graph, context: Context) -> np.ndarray:
-    """Mean square of the first-order change of the loss (Molchanov et al., CVPR 2019, equation 8).
+    """Mean over samples of the first-order change of the loss, its magnitude.
 
-    The gate stands where a channel is taken in: the sum of weight times gradient over all that
-    is multiplied with a channel is the sum of activation times gradient (ICLR 2017, equation 8).
+    Molchanov et al., ICLR 2017, equation 8, summed over all layers that take the channel in.
     """
-    return _by_gradient(graph, context, lambda product: product.sum(1) ** 2)
+    return sum(np.abs(changes).sum(0) for changes in changes_of_loss(graph, context))
 
 
 def _fisher(graph: Graph, context: Context) -> np.ndarray:
-    """Half of w² times the Fisher information's diagonal, over all that takes a channel in.
+    """Half the mean over samples of the squared first-order change of the loss.
 
-    LeCun et al., NIPS 1989 (optimal brain damage, equation 5), with squared gradients of batches
-    for the Hessian's diagonal, as Theis et al., 2018, section 2.
+    That is the second-order change by the Fisher information's diagonal (Theis et al., 2018,
+    section 2): optimal brain damage (LeCun et al., NIPS 1989, equation 5) for whole channels.
     """
-    return _by_gradient(graph, context, lambda product: 0.5 * (product**2).sum(1))
-
-
-def _by_gradient(
-    graph: Graph, context: Context, worth: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Return the mean over batches of what a slice's products of weight and gradient are worth."""
-    taking = _kernels(graph, Role.INPUTS)
-    met = np.zeros(graph.numbers, bool)
-    for axis in taking:
-        met[axis.ids] = True
-    # what nothing takes in with a kernel of its own, grouped convolutions' inputs, by what makes it
-    axes = taking + [a for a in _kernels(graph, Role.OUTPUTS) if not met[a.ids].all()]
-    total = np.zeros(graph.numbers)
-    count = 0
-    for gradients in _gradients(
-        graph.model, list({id(a.variable): a.variable for a in axes}.values()), context
-    ):
-        count += 1
-        for axis in axes:
-            product = np.moveaxis(gradients[id(axis.variable)], axis.axis, 0)
-            value = worth(product.reshape(len(product), -1))
-            if axis.role is Role.OUTPUTS:
-                value = np.where(met[axis.ids], 0.0, value)
-            total += _summed(graph, axis, value)
-    return total / count
-
-
-def _gradients(model: keras.Model, variables: list[Any], context: Context) -> Any:
-    """Yield for each batch the products of weights and gradients by the variable's id."""
-    import tensorflow as tf
-
-    losses, labels = objectives(model, context)
-    taught = any(loss.soft is not None for loss in losses.values())
-    trainee = Trainee(model, losses, context.original() if taught else None)
-
-    @tf.function
-    def products(x: Any, y: Any) -> Any:
-        with tf.GradientTape() as tape:
-            loss = trainee.compute_loss(x, y, trainee(x, training=False))
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        return [
-            tf.zeros_like(v.value) if g is None else v.value * tf.convert_to_tensor(g)
-            for v, g in zip(variables, gradients, strict=True)
-        ]
-
-    data = context.data
-    assert data is not None
-    assert data.train is not None
-    size = min(BATCH, len(data.train))
-    wanted = max(1, min(SAMPLES, len(data.train)) // size)
-    for place, (x, y) in enumerate(batches(model, data, labels, size, context.seed).take(wanted)):
-        context.progress(0.0, f"gradients of batch {place + 1} of {wanted}")
-        found = [np.asarray(product, "float64") for product in products(x, y)]
-        yield {id(v): product for v, product in zip(variables, found, strict=True)}
+    return sum(0.5 * (changes**2).sum(0) for changes in changes_of_loss(graph, context))
 
 
 CRITERIA: dict[str, Criterion] = {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,52 +29,74 @@ class Limits:
         return min(rounded, len(group))
 
 
+def evenly(graph: Graph, worth: np.ndarray, limits: Limits) -> Selection:
+    """Return the channels in an order that takes the same share of each group, the least first."""
+    ranks = np.full(graph.numbers, np.inf)
+    for group in graph.free:
+        order = group.channels[np.argsort(worth[group.channels], kind="stable")]
+        ranks[order] = (np.arange(len(order)) + 0.5) / len(order)
+    ranks[~np.isfinite(worth)] = np.inf
+    return Selection(graph, ranks, [limits] * len(graph.free))
+
+
+def together(graph: Graph, worth: np.ndarray, limits: Limits, even: np.ndarray) -> Selection:
+    """Return the channels in the order of their worth, over all groups.
+
+    Each group keeps at least half of what an even removal would leave it: without that, one layer
+    can be emptied before the others are touched, and no training makes good for it (Tanaka et
+    al., NeurIPS 2020, section 3, "layer-collapse").
+
+    Args:
+        graph: of the model.
+        worth: of each channel, `(numbers,)`; what is infinite stays.
+        limits: what is kept of each group at least.
+        even: an even removal that is enough, `(numbers,)`.
+    """
+    halves = [-(-int((~even[group.channels]).sum()) // 2) for group in graph.free]
+    return Selection(
+        graph, worth, [replace(limits, least=max(limits.least, half)) for half in halves]
+    )
+
+
 class Selection:
     """Channels in the order in which they go.
 
     Args:
         graph: of the model.
-        worth: of each channel, `(numbers,)`; what is infinite stays.
-        scope: `global` takes the least of all, `layer` the same share of each group.
-        limits: what is kept of each group.
+        ranks: of each channel, `(numbers,)`, the smallest first; what is infinite stays.
+        limits: what is kept of each free group.
     """
 
-    def __init__(
-        self, graph: Graph, worth: np.ndarray, scope: Literal["global", "layer"], limits: Limits
-    ) -> None:
-        self.graph, self.limits = graph, limits
-        self.orders = [g.channels[np.argsort(worth[g.channels], kind="stable")] for g in graph.free]
-        self.ranks = np.full(graph.numbers, np.inf)
-        for order in self.orders:
-            if scope == "layer":  # the place within the group, 0..1
-                self.ranks[order] = (np.arange(len(order)) + 0.5) / len(order)
-            else:
-                self.ranks[order] = worth[order]
-        self.ranks[~np.isfinite(worth)] = np.inf
-        self.levels = np.unique(self.ranks[np.isfinite(self.ranks)])
+    def __init__(self, graph: Graph, ranks: np.ndarray, limits: Sequence[Limits]) -> None:
+        self.graph, self.ranks, self.limits = graph, ranks, limits
+        self.orders = [g.channels[np.argsort(ranks[g.channels], kind="stable")] for g in graph.free]
+        self.levels = np.unique(ranks[np.isfinite(ranks)])
 
     def at(self, level: int) -> np.ndarray:
         """Return what goes, `(numbers,)`, where all up to the given level of worth would."""
         removed = np.zeros(self.graph.numbers, bool)
         if level == 0:
             return removed
-        for group, order in zip(self.graph.free, self.orders, strict=True):
+        groups = zip(self.graph.free, self.orders, self.limits, strict=True)
+        for group, order, limits in groups:
             gone = int((self.ranks[order] <= self.levels[level - 1]).sum())
-            removed[order[: len(group) - self.limits.kept(group, len(group) - gone)]] = True
+            removed[order[: len(group) - limits.kept(group, len(group) - gone)]] = True
         return removed
 
-    def thin(self, count: int) -> None:
-        """Leave so many levels, evenly spread, for what is slow to look at."""
-        places = np.linspace(0, len(self.levels) - 1, min(count, len(self.levels))).round()
-        self.levels = self.levels[places.astype(int)]
+    def least(self, enough: Callable[[np.ndarray], bool], most: int | None = None) -> np.ndarray:
+        """Return the smallest removal that is enough; the largest where none is.
 
-    def least(self, enough: Callable[[np.ndarray], bool]) -> np.ndarray:
-        """Return the smallest removal that is enough; the largest where none is."""
-        low, high = 0, len(self.levels)
+        Args:
+            enough: asked of a removal, `(numbers,)`.
+            most: removals to choose among, evenly spread, where asking is slow.
+        """
+        count = len(self.levels)
+        levels = np.linspace(0, count, min(most or count + 1, count + 1)).round().astype(int)
+        low, high = 0, len(levels) - 1
         while low < high:
             middle = (low + high) // 2
-            if enough(self.at(middle)):
+            if enough(self.at(levels[middle])):
                 high = middle
             else:
                 low = middle + 1
-        return self.at(high)
+        return self.at(levels[high])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.count import ModelCount, count
@@ -15,7 +17,7 @@ from edgeshrink.nn.training import finetune, reestimate_batchnorm
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
 from edgeshrink_shrink.proof import rebuilt
-from edgeshrink_shrink.selecting import Limits, Selection
+from edgeshrink_shrink.selecting import Limits, evenly, together
 from edgeshrink_shrink.slimming import slimmed
 
 if TYPE_CHECKING:
@@ -37,18 +39,14 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
         criterion = "taylor" if trainable(context) else "l2"
     before, first = count(model), followed(model)
     left = share_left(options.target, first, context)
-    limits = Limits(options.min_width, options.round)
     if options.slimming:
         slimmed(model, options.slimming, context)
     share = 1.0
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
         worth = importance(graph, criterion, context)
-        selection = Selection(graph, worth, options.scope, limits)
-        if options.target in ("bytes", "ms"):
-            selection.thin(MEASURED)
         goal = 1 - options.ratio * turn / options.rounds
-        removed = selection.least(lambda gone, g=graph, most=goal: left(g, gone) <= most)
+        removed = selected(graph, worth, options, lambda gone, g=graph, m=goal: left(g, gone) <= m)
         share = left(graph, removed)
         model = rebuilt(graph, removed, context)
         made_good(model, context, turn, options.rounds)
@@ -63,6 +61,18 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
         "rebuilt without these channels, the model answered as it did with them at zero"
     )
     return model
+
+
+def selected(
+    graph: Graph, worth: np.ndarray, options: ShrinkOptions, enough: Callable[[np.ndarray], bool]
+) -> np.ndarray:
+    """Return the smallest removal that is enough, `(numbers,)`; the largest where none is."""
+    limits = Limits(options.min_width, options.round)
+    measured = MEASURED if options.target in ("bytes", "ms") else None
+    even = evenly(graph, worth, limits).least(enough, measured)
+    if options.scope == "layer":
+        return even
+    return together(graph, worth, limits, even).least(enough, measured)
 
 
 def followed(model: keras.Model) -> Graph:

@@ -36,6 +36,7 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
         "inputs": [asdict(tensor) for tensor in found.inputs],
         "outputs": [asdict(tensor) for tensor in found.outputs],
         "parameters": counted.parameters,
+        "trainable": counted.trainable,
         "nonzeros": counted.nonzeros,
         "macs": counted.macs,
         "weight_bytes": sum(layer.bytes for layer in counted.layers),
@@ -135,8 +136,10 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
     ]
     show(Column("layer" if keras else "operator", names), columns, to=to)
     to.print()
+    trained = f", {found['trainable']:,} trainable" if "trainable" in found else ""
     write(
-        f"{found['parameters']:,} parameters ({_nonzero(found)} non-zero), {found['macs']:,} MACs, "
+        f"{found['parameters']:,} parameters ({_nonzero(found)} non-zero{trained}), "
+        f"{found['macs']:,} MACs, "
         f"{found['weight_bytes']:,} bytes of weights; the file has {found['size_bytes']:,} bytes, "
         f"{found['compressed_bytes']:,} deflated",
         to=to,

@@ -101,9 +101,9 @@ def traced(model: keras.Model) -> Graph:
     Raises:
         ModelError: it is a subclass of `keras.Model` without a graph of layers.
     """
-    walk = _Walk()
-    inputs = [walk.trace.fixed(tuple(t.shape[1:]), "inputs of the model") for t in model.inputs]
-    for value in walk.run(functional(model), inputs, ""):
+    walk, opened = _Walk(), functional(model)
+    inputs = [walk.trace.fixed(tuple(t.shape[1:]), "inputs of the model") for t in opened.inputs]
+    for value in walk.run(opened, inputs, ""):
         walk.trace.step("the model", "outputs", value.ids)
         walk.trace.fence(value.ids, "outputs of the model")
     return walk.graph(model)

@@ -1,0 +1,233 @@
+"""Shrinking: what goes, how much, and that files of it are narrower."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_models import inputs_for, model_of, randomize
+
+from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.nn.count import count
+from edgeshrink.nn.flat import read
+from edgeshrink.nn.graph import Graph, traced
+from edgeshrink.nn.surgery import narrowed
+from edgeshrink.testing import tiny_data, tiny_model
+from edgeshrink.testing.running import context, outputs
+from edgeshrink_shrink import MergeNeurons, Shrink
+from edgeshrink_shrink.cost import Cost
+from edgeshrink_shrink.importance import CRITERIA, importance
+from edgeshrink_shrink.selecting import Limits, evenly, together
+from edgeshrink_shrink.shrinking import followed
+
+layers = keras.layers
+numbers = st.lists(st.integers(0, 9999), min_size=5, max_size=40)
+
+
+def network() -> keras.Model:
+    """Convolutions with batch norms, a residual sum, and a dense layer behind a flatten."""
+    given = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(8, 3, padding="same", name="first")(given)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+    y = layers.Conv2D(16, 3, padding="same", activation="relu", name="inside")(x)
+    x = layers.Add(name="sum")([x, layers.Conv2D(8, 3, padding="same", name="back")(y)])
+    x = layers.Dense(12, activation="relu", name="hidden")(layers.Flatten()(x))
+    model = keras.Model(given, layers.Dense(4, activation="softmax", name="last")(x))
+    randomize(model, 0)
+    return model
+
+
+def shrunk(model: keras.Model, folder: Path, *, data: bool = False, **options: object) -> tuple:
+    step = Shrink.of(options)
+    lent = context(step, model, model, tiny_data() if data else None, folder)
+    return step.apply(model, lent), lent
+
+
+@settings(max_examples=3, deadline=None)
+@given(numbers=numbers, seed=st.integers(0, 99))
+def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> None:
+    model = model_of(numbers)
+    graph = traced(model)
+    rng, removed = np.random.default_rng(seed), np.zeros(graph.numbers, bool)
+    for group in graph.free:
+        removed[rng.permutation(group.channels)[: len(group) // 2]] = True
+    whole, small = count(model), count(narrowed(graph, removed))
+    none = np.zeros(graph.numbers, bool)
+    cost = Cost(graph)
+    assert cost.of("parameters", none) == whole.parameters
+    extra = small.parameters - cost.of("parameters", removed)
+    biases = sum(len(a.ids) for a in graph.axes if a.role == "outputs")
+    assert 0 <= extra <= biases  # biases that hold what an activation leaves
+    if not any(isinstance(layer, layers.MultiHeadAttention) for layer in model._flatten_layers()):
+        assert cost.of("macs", none) == whole.macs
+        assert cost.of("macs", removed) == small.macs
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    ratio=st.floats(0.05, 0.9),
+    tile=st.integers(1, 8),
+    least=st.integers(1, 6),
+    seed=st.integers(0, 9),
+    scope=st.sampled_from(["global", "layer"]),
+)
+def test_a_selection_is_the_smallest_that_is_enough(
+    ratio: float, tile: int, least: int, seed: int, scope: str
+) -> None:
+    graph = GRAPH
+    worth = np.random.default_rng(seed).random(graph.numbers)
+    cost, limits = Cost(graph), Limits(least, tile)
+    whole = cost.of("parameters", np.zeros(graph.numbers, bool))
+
+    def enough(removed: np.ndarray) -> bool:
+        return cost.of("parameters", removed) <= (1 - ratio) * whole
+
+    selection = evenly(graph, worth, limits)
+    if scope == "global":
+        selection = together(graph, worth, limits, selection.least(enough))
+    removed = selection.least(enough)
+    for group in graph.groups:
+        kept = int((~removed[group.channels]).sum())
+        if group.fence is None:
+            assert kept >= min(least, len(group))
+            assert kept % tile == 0 or kept == len(group)
+            gone = worth[group.channels][removed[group.channels]]
+            stays = worth[group.channels][~removed[group.channels]]
+            assert not len(gone) or gone.max() <= stays.min()
+        else:
+            assert kept == len(group)
+    levels = [selection.at(n) for n in range(len(selection.levels) + 1)]
+    costs = [cost.of("parameters", level) for level in levels]
+    assert costs == sorted(costs, reverse=True)
+    best = [c for c, level in zip(costs, levels, strict=True) if enough(level)]
+    assert cost.of("parameters", removed) == (best[0] if best else costs[-1])
+
+
+GRAPH: Graph = traced(network())
+
+
+@pytest.mark.parametrize("criterion", sorted(set(CRITERIA) - {"random"}))
+def test_a_dead_channel_is_worth_least(criterion: str, tmp_path: Path) -> None:
+    model = tiny_model()
+    step = Shrink.of({"ratio": 0.5})
+    lent = context(step, model, model, tiny_data(), tmp_path)
+    graph = traced(model)
+    group = max(graph.free, key=len)
+    for axis in group.axes:  # neither made nor taken in, and in the median of all others
+        values = np.moveaxis(np.array(axis.variable), axis.axis, 0)
+        values[axis.ids == group.channels[1]] = 0
+        axis.variable.assign(np.moveaxis(values, 0, axis.axis))
+    worth = importance(graph, criterion, lent)[group.channels]
+    if criterion == "bn":
+        assert np.isinf(worth).all()  # no batch norm: they stay
+    elif criterion != "median":  # there, what lies amid the others goes first
+        assert worth.argmin() == 1
+
+
+def test_the_wanted_share_goes_and_the_ledger_says_what(tmp_path: Path) -> None:
+    model = network()
+    before = count(model)
+    made, lent = shrunk(model, tmp_path, ratio=0.5, target="macs", round=2)
+    after = count(made)
+    assert 0.3 * before.macs < after.macs <= 0.5 * before.macs
+    assert lent.facts["share_removed"] >= 0.5
+    assert "unmet" not in lent.facts
+    widths = {layer: made.get_layer(layer).filters for layer in ("first", "inside", "back")}
+    assert widths["first"] == widths["back"]
+    assert all(width % 2 == 0 for width in widths.values())
+    assert any(f"inside 16 → {widths['inside']}" in note for note in lent.notes)
+    assert made.output_names == model.output_names
+
+
+def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> None:
+    made, lent = shrunk(network(), tmp_path, ratio=0.9, target="parameters", min_width=6)
+    assert made.get_layer("first").filters == 6
+    assert made.get_layer("hidden").units == 6
+    assert lent.facts["unmet"].startswith("shrink: of parameters, 90.0% could not be removed")
+
+
+def test_rounds_come_to_the_same_share(tmp_path: Path) -> None:
+    made, lent = shrunk(network(), tmp_path, data=False, ratio=0.6, target="macs", rounds=3)
+    assert count(made).macs <= 0.4 * count(network()).macs
+    assert lent.facts["criterion"] == "l2"
+
+
+def test_a_model_in_which_nothing_can_go_is_refused_with_the_reasons() -> None:
+    given = keras.Input((3,))
+    model = keras.Model(given, layers.Dense(2, name="only")(given))
+    with pytest.raises(ModelError, match=r"2 channels: outputs of the model"):
+        followed(model)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, float("nan"), "half"])
+def test_a_ratio_out_of_range_is_refused(ratio: object) -> None:
+    with pytest.raises(UsageError, match="ratio"):
+        Shrink.of({"ratio": ratio})
+
+
+def test_neurons_that_compute_the_same_merge_without_a_change(tmp_path: Path) -> None:
+    model = network()
+    graph = traced(model)
+    for group in graph.free:  # the second half of each group computes what the first does
+        half = len(group) // 2
+        for axis in group.axes:
+            if axis.role == "inputs":
+                continue
+            values = np.moveaxis(np.array(axis.variable), axis.axis, 0)
+            for one, other in zip(group.channels[:half], group.channels[half:], strict=True):
+                values[axis.ids == other] = values[axis.ids == one]
+            axis.variable.assign(np.moveaxis(values, 0, axis.axis))
+    inputs = inputs_for(model, 8)[0]
+    wanted = np.asarray(model(inputs))
+    step = MergeNeurons.of({"ratio": 0.5})
+    made = step.apply(model, context(step, model, model, None, tmp_path))
+    assert made.get_layer("inside").filters == 8
+    assert made.get_layer("hidden").units == 6
+    np.testing.assert_allclose(np.asarray(made(inputs)), wanted, atol=1e-5)
+
+
+def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:
+    inputs = inputs_for(network(), 64)[0]
+    wanted = outputs(network(), inputs)
+    step = MergeNeurons.of({"ratio": 0.25})
+    merged = step.apply(network(), context(step, network(), network(), None, tmp_path))
+    removed, _ = shrunk(network(), tmp_path, ratio=0.25, scope="layer", criterion="random")
+    assert count(merged).parameters <= count(removed).parameters
+    assert (
+        np.abs(outputs(merged, inputs) - wanted).mean()
+        < np.abs(outputs(removed, inputs) - wanted).mean()
+    )
+
+
+@pytest.mark.parametrize("precision", ["--int8", "--fp16"])
+def test_one_command_shrinks_prunes_and_quantizes(
+    edgeshrink, digits: Path, digits_model: Path, tmp_path: Path, precision: str
+) -> None:
+    flags = ["--shrink", "0.4", "--prune", "0.5", precision, "--epochs", "3", "--lr", "1e-3"]
+    data = ["--data", digits, "--preprocess", "scale=1/16", "--json"]
+    done = edgeshrink("compress", digits_model, *flags, *data, "-o", tmp_path / "small.tflite")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["ledger"]["rows"]
+    base, final = rows[0], rows[-1]
+    steps = [row["step"].partition("(")[0] for row in rows]
+    assert steps[2:4] == ["shrink", "prune"]
+    flat = read((tmp_path / "small.tflite").read_bytes())
+    assert flat.parameters < 0.8 * base["parameters"]
+    pruned = rows[3]
+    assert final["nonzeros"] <= pruned["nonzeros"] < 0.7 * pruned["parameters"]
+    if precision == "--int8":
+        assert {t.dtype for t in flat.weights if len(t.shape) > 1} == {"int8"}
+    assert final["scores"][0]["value"] > 0.85
+
+
+def test_criteria_that_need_data_say_so_before_anything_is_loaded(edgeshrink, digits_model) -> None:
+    done = edgeshrink(
+        "compress", digits_model, "--shrink", "0.5", "--shrink-criterion", "taylor", "-o", "x.keras"
+    )
+    assert done.returncode == 2
+    assert "the criterion taylor needs training data" in done.stderr

@@ -124,7 +124,7 @@ def one(shared: str, route: Route, seed: int) -> dict[str, Any]:
             "seed": seed,
             "parameters": [base["parameters"], small["parameters"]],
             "macs": [base["macs"], small["macs"]],
-            "samples": base["scores"][0]["samples"],
+            "samples": base["scores"][0]["count"],
             "accuracy": [base["scores"][0]["value"], small["scores"][0]["value"]],
             "int8_accuracy": final["scores"][0]["value"],
             "int8_bytes": final["size_bytes"],

@@ -37,7 +37,10 @@ def test_the_public_surface_is_what_it_declares() -> None:
         "edgeshrink.preprocess",
         "edgeshrink_cluster.kmeans",
         "edgeshrink_litert.failures",
-        "edgeshrink_prune.magnitude",
+        "edgeshrink_lowrank.budget",
+        "edgeshrink_lowrank.kinds",
+        "edgeshrink_prune.masks",
+        "edgeshrink_prune.pattern",
     ],
 )
 def test_examples_in_docstrings_are_true(name: str) -> None:

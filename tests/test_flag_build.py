@@ -21,6 +21,7 @@ class Options:
     names: Annotated[tuple[str, ...], Flag("Names.")] = ()
     sizes: Annotated[tuple[int, ...], Flag("Sizes.", min=1)] = ()
     text: Annotated[str | None, Flag("A text.")] = None
+    most: Annotated[int | Literal["auto"], Flag("A number, or a word.", min=1)] = "auto"
 
 
 def made(**values: object) -> Options:
@@ -36,10 +37,12 @@ def test_build_reads_every_type_from_text() -> None:
         "names": "a,b",
         "sizes": "1,2",
         "text": "t",
+        "most": "3",
     }
     assert build(Options, texts, "thing") == Options(
-        0.25, 4, "constant", True, ("a", "b"), (1, 2), "t"
+        0.25, 4, "constant", True, ("a", "b"), (1, 2), "t", 3
     )
+    assert made(most="auto").most == "auto"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,8 @@ def test_build_reads_every_type_from_text() -> None:
         ({"names": 7}, "thing: names must be a list; received 7"),
         ({"sizes": [1, 0]}, "thing: sizes must be a whole number at least 1; received 0"),
         ({"text": 7}, "thing: text must be text; received 7"),
+        ({"most": 0}, "thing: most must be a whole number at least 1 or auto; received 0"),
+        ({"most": "all"}, "thing: most must be a whole number at least 1 or auto; received 'all'"),
         ({"shar": 0.5}, "thing has no option 'shar'"),
     ],
 )

@@ -30,7 +30,7 @@ from edgeshrink_quantize.levels import Binary, Inq, Ternary, TrainLevels
     ("method", "options"),
     [
         (TrainLevels, {"levels": "binary", "scales": "learned", "keep": ("none",)}),
-        (Inq, {"bits": 5}),
+        pytest.param(Inq, {"bits": 5}, marks=pytest.mark.slow),
     ],
 )
 def test_each_method_does_what_a_method_must(method: type, options: dict[str, object]) -> None:

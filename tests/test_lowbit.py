@@ -181,7 +181,7 @@ def test_packed_codes_are_read_back(bits: int, values: np.ndarray) -> None:
     )
 
 
-@pytest.mark.parametrize("method", [Int4, Int2])
+@pytest.mark.parametrize("method", [Int4, pytest.param(Int2, marks=pytest.mark.slow)])
 def test_the_method_does_what_a_method_must(method: type) -> None:
     check_method(method)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.artifact import Kind
+from edgeshrink.cli.app import app
 from edgeshrink.cli.sensitivity import show_sensitivity
 from edgeshrink.cli.tables import console
 from edgeshrink.engine.sensing import SensitivityReport
@@ -370,7 +371,7 @@ def test_layers_are_stored_in_the_bits_that_are_told(made: tuple[bytes, Context]
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What the command prints and writes of a tiny model with data, in one process of its own."""
+    """What the command prints and writes of a tiny model with data."""
     folder = tmp_path_factory.mktemp("sensitivity")
     tiny_model().save(folder / "tiny.keras")
     rng = np.random.default_rng(0)
@@ -382,14 +383,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
         y_test=rng.integers(0, 3, 20),
     )
     argv = ("sensitivity", "tiny.keras", "--data", "data.npz", "-o", "table.csv", "--json")
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeshrink.cli", *argv],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=240,
-    )
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, argv)
+    assert done.exit_code == 0, done.output
     lines = (folder / "table.csv").read_text().splitlines()
     return {"json": json.loads(done.stdout), "csv": list(csv.DictReader(lines))}
 

@@ -279,10 +279,10 @@ def test_a_relaxed_kernel_begins_as_it_is_and_ends_up_or_down() -> None:
     ("method", "options"),
     [
         (Equalize, {}),
-        (BiasCorrection, {}),
+        pytest.param(BiasCorrection, {}, marks=pytest.mark.slow),
         (AdaptiveRounding, {"iterations": 5}),
         (BatchNormReestimation, {}),
-        (Int8, {"equalize": True}),
+        pytest.param(Int8, {"equalize": True}, marks=pytest.mark.slow),
     ],
 )
 def test_the_method_keeps_the_rules(method: type[Method], options: dict[str, object]) -> None:

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.nn.training import Masks
 from edgeshrink_prune import Options
-from edgeshrink_prune.magnitude import Gradual, global_masks, in_scope, least_kept, mask_of
+from edgeshrink_prune.kernels import Kernel, in_scope
+from edgeshrink_prune.masks import global_masks, least_kept, mask_of
+from edgeshrink_prune.schedules import Gradual
 
 layers = keras.layers
 
 
-def names(variables: list[keras.Variable]) -> list[str]:
-    return sorted(v.path.split("/")[-2] for v in variables)
+def names(kernels: list[Kernel]) -> list[str]:
+    return sorted(k.variable.path.split("/")[-2] for k in kernels)
 
 
 @given(st.integers(1, 200), st.floats(0, 1), st.integers(0, 99))
@@ -91,7 +92,7 @@ def test_scope_sees_recurrent_nested_and_shared_layers_once() -> None:
     merged = layers.Concatenate()([inner(shared(a)), inner(shared(b))])
     both = layers.Bidirectional(layers.GRU(3, name="gru"))(shared(a))
     model = keras.Model([a, b], [layers.Dense(2, name="out")(layers.Concatenate()([merged, both]))])
-    found = [v.path.split("/")[-1] for v in in_scope(model, ("all",))]
+    found = [k.variable.path.split("/")[-1] for k in in_scope(model, ("all",))]
     # shared once, and kernel and recurrent kernel of one LSTM and two GRUs; never the output
     assert sorted(found) == sorted(["kernel", *["kernel", "recurrent_kernel"] * 3])
 
@@ -105,12 +106,12 @@ def test_scope_refuses_a_model_with_nothing_to_prune() -> None:
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_gradual_rises_as_a_cubic_and_settles(scope: str) -> None:
     model = keras.Sequential([keras.Input((20,)), layers.Dense(50), layers.Dense(50)])
-    masks = Masks([model.layers[0].kernel, model.layers[1].kernel])
-    schedule = Gradual(masks, Options(0.8, scope=scope))
+    kernels = [Kernel(layer.kernel) for layer in model.layers]
+    schedule = Gradual(kernels, Options(0.8, scope=scope))
     shares = []
     for done in (0.0, 0.15, 0.3, 0.6, 1.0):
         schedule.update(done)
-        shares.append(masks.zeros() / 3500)
+        shares.append(schedule.masks.zeros() / 3500)
     assert shares[0] == 0
     assert np.diff(shares[:4]).min() > 0
     assert shares[2] == pytest.approx(0.8 * (1 - 0.5**3), abs=1e-3)
@@ -118,10 +119,17 @@ def test_gradual_rises_as_a_cubic_and_settles(scope: str) -> None:
     assert schedule.settled
 
 
+def test_zeros_have_no_sign_that_would_be_stored() -> None:
+    kernel = keras.Variable(np.random.default_rng(0).normal(size=(20, 20)))
+    Gradual([Kernel(kernel)], Options(0.5)).update(1.0)
+    values = np.asarray(kernel)
+    assert (values < 0).any()
+    assert not np.signbit(values[values == 0]).any()
+
+
 def test_constant_schedule_prunes_at_once() -> None:
     model = keras.Sequential([keras.Input((20,)), layers.Dense(50)])
-    masks = Masks([model.layers[0].kernel])
-    schedule = Gradual(masks, Options(0.5, schedule="constant"))
+    schedule = Gradual([Kernel(model.layers[0].kernel)], Options(0.5, schedule="constant"))
     schedule.update(0.0)
     assert schedule.settled
-    assert masks.zeros() == 500
+    assert schedule.masks.zeros() == 500

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of
 
+from edgeshrink.nn.convert import packed
 from edgeshrink.nn.graph import Graph, traced
 from edgeshrink.nn.surgery import narrowed, zeroed
 
@@ -26,8 +27,9 @@ def some_removed(graph: Graph, share: float, seed: int) -> np.ndarray:
 
 
 def answers(model: keras.Model, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    given = inputs if len(inputs) > 1 else inputs[0]
-    return [np.asarray(v) for v in keras.tree.flatten(model(given, training=False))]
+    given = {t.name: values for t, values in zip(model.inputs, inputs, strict=True)}
+    outputs = model(packed(model, given), training=False)
+    return [np.asarray(v) for v in keras.tree.flatten(outputs)]
 
 
 def assert_same(graph: Graph, removed: np.ndarray) -> keras.Model:

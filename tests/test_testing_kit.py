@@ -182,7 +182,8 @@ def test_methods_that_ship_declare_well(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(installed().methods))
 def test_methods_that_ship_pass(name: str) -> None:
-    check_method(installed().methods[name])
+    # in the tiny model, no layer has an output of the shape of its input
+    check_method(installed().methods[name], apply=name != "drop_layers")
 
 
 def test_a_method_that_needs_data_is_not_run_without() -> None:

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, hookimpl
+from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink_prune.pattern import check_sparsity, parse
 
 if TYPE_CHECKING:
     import keras
+
+SKIPPED_ABOVE = 2 / 3  # the share of zeros over which XNNPACK's sparse kernels are used
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,11 @@ class Options:
 
     sparsity: Annotated[float, Flag("Share of zeros among the kernels in scope.", min=0, below=1)]
     schedule: Annotated[
-        Literal["polynomial", "constant"],
-        Flag("How sparsity grows: cubic over the first part of training, or all at once."),
+        Literal["polynomial", "constant", "regrow"],
+        Flag(
+            "How sparsity grows: cubic over the first part of training, all at once, or as a "
+            "cubic with weights that grow back (dynamic network surgery)."
+        ),
     ] = "polynomial"
     scope: Annotated[
         Literal["global", "layer"],
@@ -29,6 +35,24 @@ class Options:
         tuple[str, ...],
         Flag("`all`, `dense`, `conv`, or names of layers; names may include what is else dense."),
     ] = ("all",)
+    pattern: Annotated[
+        str,
+        Flag(
+            "Which weights go together: `free`; `2:4` keeps two of each four along the inputs; "
+            "`4x1` zeroes blocks of 4 inputs x 1 output."
+        ),
+    ] = "free"
+    for_: Annotated[
+        Literal["any", "xnnpack"],
+        Flag(
+            "`xnnpack`: prune what that runtime can skip, 1x1 convolutions of float graphs, and "
+            "refuse models that it would run densely."
+        ),
+    ] = "any"
+
+    def __post_init__(self) -> None:
+        """Refuse a pattern that does not exist, or has another share of zeros."""
+        check_sparsity(parse(self.pattern), self.sparsity)
 
 
 class Prune(Method):
@@ -39,9 +63,18 @@ class Prune(Method):
     training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Say what zeros cannot do on this device."""
+        """Say what zeros cannot do on this device; refuse what could not work at all."""
         if plan.data is None or plan.data.train is None:
+            if self.options.schedule == "regrow":
+                raise UsageError(
+                    "weights grow back only in training, and there are no training samples",
+                    hint="pass --data, or drop --prune-schedule regrow",
+                )
             yield "no training data: pruned in one shot, nothing makes good for what is lost"
+        precision = next((step for step in plan.after if step.slot == "precision"), None)
+        stored = precision is not None and getattr(precision.options, "sparse", False)
+        if self.options.for_ == "xnnpack":
+            self._check_xnnpack(precision, stored)
         integer = plan.has("int8", among=plan.after) or plan.has("int16x8", among=plan.after)
         if integer:
             yield (
@@ -49,8 +82,29 @@ class Prune(Method):
             )
         elif not plan.profile.sparse:
             yield (
-                f"the kernels of {plan.profile.name} ignore zeros: pruning shrinks the compressed "
-                "file, not the latency, and not the file as it lies on disk"
+                f"the kernels of {plan.profile.name} ignore zeros: pruning shrinks the "
+                + ("file" if stored else "compressed file")
+                + ", not the latency"
+                + ("" if stored else ", and not the file as it lies on disk")
+            )
+
+    def _check_xnnpack(self, precision: Method | None, stored: bool) -> None:
+        """Refuse what XNNPACK would run densely.
+
+        Raises:
+            UsageError: too few zeros, integers, or zeros that the file does not leave out.
+        """
+        if self.options.sparsity <= SKIPPED_ABOVE:
+            raise UsageError(
+                "XNNPACK skips zeros only where they are more than two thirds of the weights; "
+                f"received {self.options.sparsity:g}",
+                hint="--prune 0.7 or more",
+            )
+        if precision is not None and not stored:
+            raise UsageError(
+                "XNNPACK skips zeros only in float files that leave them out, and "
+                f"{precision.name} keeps them",
+                hint="--float-sparse or --fp16-sparse, or drop --prune-for xnnpack",
             )
 
     def apply(self, model: keras.Model, context: Context) -> Any:

@@ -52,31 +52,42 @@ Granularity = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class FloatOptions:
+    """How floats are stored."""
+
+    sparse: Annotated[
+        bool, Flag("Leave zeros out of the file; XNNPACK can skip only those that are.")
+    ] = False
+
+
 class Float(Precision):
     """Convert only: 32-bit floats as they are."""
 
     name, title = "float", "Precision: float"
-    default = True
+    Options = FloatOptions
+    default = implied = True
     kernels = "float32"
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink_quantize.precisions import float32
 
-        return float32(model, context)
+        return float32(model, self.options, context)
 
 
 class Fp16(Precision):
     """Store weights as 16-bit floats: half the size, computed in 32 bits on most processors."""
 
     name, title = "fp16", "Precision: 16-bit floats"
+    Options = FloatOptions
     kernels, bits = "float16", 16
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink_quantize.precisions import float16
 
-        return float16(model, context)
+        return float16(model, self.options, context)
 
 
 @dataclass(frozen=True)

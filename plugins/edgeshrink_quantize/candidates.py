@@ -16,7 +16,7 @@ from edgeshrink.nn.fold import folded
 from edgeshrink.nn.predict import predict
 from edgeshrink.nn.strip import strip
 from edgeshrink.nn.synthetic import synthetic_inputs
-from edgeshrink_quantize import precisions
+from edgeshrink_quantize import FloatOptions, precisions
 from edgeshrink_quantize.allocation import Choice
 from edgeshrink_quantize.channels import TRANSPOSED, ChannelKernel, channel_kernels
 from edgeshrink_quantize.encoding import DEQUANTIZE_BYTES, OPERATORS
@@ -148,7 +148,7 @@ class Candidates:
         """Return what the model takes in float, stripped."""
         self._restore()
         quiet = replace(self._context, facts={}, notes=[], progress=lambda share, note: None)
-        return len(strip(precisions.float32(self._model, quiet))[0])
+        return len(strip(precisions.float32(self._model, FloatOptions(), quiet))[0])
 
     def _rounded(self, kernel: ChannelKernel, bits: int) -> np.ndarray:
         """Return a kernel's columns as the file will hold them."""

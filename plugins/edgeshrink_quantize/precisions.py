@@ -18,22 +18,29 @@ from edgeshrink.nn.recurrent import layers
 from edgeshrink.nn.sharing import shares_tensors
 from edgeshrink_quantize.choosing import chosen
 from edgeshrink_quantize.estimators import estimated
+from edgeshrink_quantize.sparsity import without_zeros
 from edgeshrink_quantize.unrolling import unrolled
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize import Int8Options
+    from edgeshrink_quantize import FloatOptions, Int8Options
 
 
-def float32(model: keras.Model, context: Context) -> bytes:
+def float32(model: keras.Model, options: FloatOptions, context: Context) -> bytes:
     """Return the model as it is, converted."""
     context.facts["quantization"] = "float32"
-    return _made(model, {"float32": Conversion()}, context)
+    return _floats(model, Conversion(), options, context)
 
 
-def float16(model: keras.Model, context: Context) -> bytes:
+def float16(model: keras.Model, options: FloatOptions, context: Context) -> bytes:
     """Return the model with its weights as 16-bit floats."""
     context.facts["quantization"] = "float16 weights"
-    return _made(model, {"float16": Conversion(weights="float16")}, context)
+    return _floats(model, Conversion(weights="float16"), options, context)
+
+
+def _floats(model: keras.Model, want: Conversion, options: FloatOptions, context: Context) -> bytes:
+    if options.sparse:
+        return without_zeros(model, want, context)
+    return _made(model, {want.weights: want}, context)
 
 
 def dynamic(model: keras.Model, granularity: str, context: Context) -> bytes:

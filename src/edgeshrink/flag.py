@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -67,12 +67,22 @@ class NoOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One field of an options class, as all its readers see it."""
+    """One field of an options class, as all its readers see it.
+
+    Attributes:
+        name: the field's, without the underscore behind one that is a word of Python's (`for_`).
+        field: the field's own name, where it differs.
+    """
 
     name: str
     type: Any
     flag: Flag
     default: Any
+    field: str = ""
+
+    def of(self, options: Any) -> Any:
+        """Return the option's value in an instance of the options class."""
+        return getattr(options, self.field or self.name)
 
     @property
     def required(self) -> bool:
@@ -97,7 +107,8 @@ def options_of(cls: Any) -> tuple[Option, ...]:
                 f"{cls.__module__}.{cls.__qualname__}.{field.name} must be "
                 "Annotated[type, Flag(...)]"
             )
-        found.append(Option(field.name, get_args(hint)[0], flag, field.default))
+        name = field.name.removesuffix("_")
+        found.append(Option(name, get_args(hint)[0], flag, field.default, field.name))
     return tuple(found)
 
 
@@ -106,7 +117,7 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
 
     Args:
         cls: a dataclass whose fields are `Annotated[T, Flag(...)]`.
-        values: by field name; strings are read as the field's type (for `--step` and flags).
+        values: by name; strings are read as the field's type (for `--step` and flags).
         owner: who the options belong to, for errors: `"prune"`.
 
     Raises:
@@ -126,7 +137,7 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
                 hint=f"give {option.name}",
             )
     coerced = {
-        key: _coerce(value, options[key].type, options[key].flag, f"{owner}: {key}")
+        options[key].field: _coerce(value, options[key].type, options[key].flag, f"{owner}: {key}")
         for key, value in values.items()
     }
     try:
@@ -140,8 +151,11 @@ def _coerce(value: Any, kind: Any, flag: Flag, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None:
             return None
-        (inner,) = (k for k in get_args(kind) if k is not type(None))
-        return _coerce(value, inner, flag, where)
+        first, *more = (k for k in get_args(kind) if k is not type(None))
+        words = [word for one in more for word in get_args(one)]  # as in int | Literal["auto"]
+        if not words:
+            return _coerce(value, first, flag, where)
+        return value if value in words else _number(value, first, flag, where, words)
     if origin is tuple:
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, (list, tuple)):
@@ -173,9 +187,11 @@ def _boolean(value: Any, where: str) -> bool:
     return value
 
 
-def _number(value: Any, kind: type, flag: Flag, where: str) -> int | float:
+def _number(
+    value: Any, kind: type, flag: Flag, where: str, words: Sequence[str] = ()
+) -> int | float:
     word = "a whole number" if kind is int else "a number"
-    rule = f"{word} {flag.bounds}" if flag.bounds else word
+    rule = " or ".join([f"{word} {flag.bounds}" if flag.bounds else word, *words])
     try:
         if isinstance(value, bool):
             raise ValueError

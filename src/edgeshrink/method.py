@@ -141,13 +141,16 @@ class Context:
         original: gives a fresh copy of the uncompressed model.
         base_loss: the loss that the model was compiled with, by name, or None.
         evaluate: the score of a model (Keras model or .tflite bytes) on the *validation* samples
-            (greater is better), or None without labels.
+            (greater is better), or None without labels; given a number too, on at most so many
+            of them, always the same, for choices among many models.
         agreement: how like the step's input model a candidate (Keras model or .tflite bytes)
             answers validation samples, or synthetic inputs where there is no data.
-        measure: times .tflite bytes on the device.
+        measure: times .tflite bytes on the device; with `profile=True` by operator too, where
+            its runtime tells that.
         log: the run's log file.
         inherited: the arrays that came with the step's input model.
-        facts: what the step measured of its result; the step fills it.
+        facts: what the step measured of its result; the step fills it. `unmet` is a sentence on
+            what it could not reach: the run goes on, and ends in exit code 4.
         notes: plain sentences for the ledger; the step fills it.
         state: arrays to travel with the model, by `kind/name` (`ranges/conv1`); the step fills
             it. A later step hands on the kinds that it `keeps`.
@@ -162,9 +165,9 @@ class Context:
     progress: Callable[[float, str], None]
     original: Callable[[], keras.Model]
     base_loss: str | None
-    evaluate: Callable[[Any], float | None]
+    evaluate: Callable[..., float | None]
     agreement: Callable[[Any], Agreement]
-    measure: Callable[[bytes], Measurement]
+    measure: Callable[..., Measurement]
     log: Path
     inherited: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -195,7 +198,10 @@ class Method(ABC):
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.
         implied: any of its options switches it on, since it means nothing without one.
+        leading: the option that is the value of the flag though it has a default, since another
+            option may stand for it.
         requires: distributions it needs beyond the core.
+        timed: what it does depends on what the device measures.
     """
 
     name: ClassVar[str]
@@ -212,7 +218,9 @@ class Method(ABC):
     flag: ClassVar[bool] = True
     default_on: ClassVar[bool] = False
     implied: ClassVar[bool] = False
+    leading: ClassVar[str | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
+    timed = False
 
     def __init_subclass__(cls) -> None:
         """Refuse a concrete method that lacks what every method declares."""
@@ -247,7 +255,8 @@ class Method(ABC):
     @classmethod
     def value(cls) -> Option | None:
         """Return the option that is the flag's value, or None for a switch."""
-        return next((o for o in options_of(cls.Options) if o.required), None)
+        options = options_of(cls.Options)
+        return next((o for o in options if o.required or o.name == cls.leading), None)
 
     @classmethod
     def flag_keys(cls) -> dict[str, tuple[str, str]]:
@@ -271,7 +280,7 @@ class Method(ABC):
         return {
             option.name: value
             for option in options_of(self.Options)
-            if (value := getattr(self.options, option.name)) != option.default
+            if (value := option.of(self.options)) != option.default
         }
 
     def __str__(self) -> str:

@@ -98,10 +98,11 @@ class _Compression:
         """Tell whoever watches."""
         self.plugins.hook.edgeshrink_step_progress(step=step, fraction=fraction, note=note)
 
-    def timed(self, models: list[Path]) -> list[Measurement | Failure]:
+    def timed(self, models: list[Path], profile: bool) -> list[Measurement | Failure]:
         """Return a measurement or failure on the device for each .tflite, interleaved."""
         with open_session(self.planned.profile, self.plugins) as session:
-            plan = replace(self.planned.request.bench, threads=self.planned.profile.threads)
+            threads = self.planned.profile.threads
+            plan = replace(self.planned.request.bench, threads=threads, profile=profile)
             results = session.time(models, plan)
         for result in results:
             self.plugins.hook.edgeshrink_measured(result=result)
@@ -307,7 +308,7 @@ class _Compression:
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
             versions={name: version_of(name) for name in VERSIONED},
-            failed=doubts(rows[-1]) or unfit(final, self.planned.devices),
+            failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
         )
         write_bytes(out, final.path.read_bytes())
         for artifact in reversed([*_lineage(final)]):
@@ -341,6 +342,12 @@ def doubts(final: Row) -> str:
         f"the result agrees with the original on {agreed.share:.1%} of {agreed.samples} synthetic "
         f"inputs, under {LEAST_AGREEMENT:.0%}"
     )
+
+
+def unmet(final: Artifact) -> str:
+    """Return what steps could not reach of what was asked of them, or nothing."""
+    chain = reversed([*_lineage(final)])
+    return "; ".join(stage.facts["unmet"] for stage in chain if "unmet" in stage.facts)
 
 
 def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:

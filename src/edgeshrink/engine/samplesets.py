@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned
 from edgeshrink.judge import Samples, samples_of
+from edgeshrink.split import split_rows, strata_of
 from edgeshrink.workspace import digest_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class SampleSets:
     ) -> None:
         self._planned, self._data, self._models = planned, planned.data, models
         self._folder, self._progress = folder, progress
+        self._chosen: dict[int, Samples] = {}
 
     @cached_property
     def judged(self) -> Samples:
@@ -42,25 +44,32 @@ class SampleSets:
             return self._synthetic
         return self._stored(self._data.test, "test")
 
-    @cached_property
-    def chosen(self) -> Samples | None:
-        """What choices are made on: the validation samples; None without."""
+    def chosen(self, most: int | None = None) -> Samples | None:
+        """What choices are made on: the validation samples; None without.
+
+        Args:
+            most: where there are more, this many of them, of each class in proportion.
+        """
         if self._data is None or self._data.validation is None:
             return None
-        return self._stored(self._data.validation, "validation")
+        part = self._data.validation
+        count = len(part) if most is None else min(most, len(part))
+        if count not in self._chosen:
+            seed = self._planned.recipe.seed
+            rows, _ = split_rows(part.rows, count, seed, strata_of(part))
+            self._chosen[count] = self._stored(part.subset(rows), "validation")
+        return self._chosen[count]
 
     @cached_property
     def compared(self) -> Samples:
         """What candidates are compared on: validation samples, else made-up inputs."""
-        if self._data is None or self._data.validation is None:
-            return self._synthetic
-        part = self._data.validation
-        return self._stored(part.subset(part.rows[:COMPARED]), "compared")
+        return self.chosen(COMPARED) or self._synthetic
 
     def _stored(self, part: Part, name: str) -> Samples:
         assert self._data is not None
         self._progress(0.0, f"preparing {len(part):,} {name} samples")
-        return samples_of(self._data, part, name, self._folder, self._models.output_names)
+        kept = f"{name}-{len(part)}"
+        return samples_of(self._data, part, kept, self._folder, self._models.output_names)
 
     @cached_property
     def _synthetic(self) -> Samples:

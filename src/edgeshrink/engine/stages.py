@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Progress = Callable[[Method | None, float, str], None]
-Timer = Callable[[list[Path]], list[Measurement | Failure]]
+Timer = Callable[[list[Path], bool], list[Measurement | Failure]]
 
 
 class Stages:
@@ -89,6 +89,7 @@ class Stages:
                 "training": asdict(planned.training) if planned.training else None,
                 "data": data.digest if data and step.data is not Need.NONE else None,
                 "seed": self._planned.recipe.seed,
+                "device": self._planned.profile.name if step.timed else None,
                 "versions": versions,
                 "source": [source_digest("edgeshrink"), source_digest(plugin)],
             }
@@ -98,11 +99,11 @@ class Stages:
         def agreement(model: Any) -> Agreement:
             return self._agreement(parent, _as_file(model, folder))
 
-        def evaluate(model: Any) -> float | None:
-            return self._evaluate(_as_file(model, folder))
+        def evaluate(model: Any, most: int | None = None) -> float | None:
+            return self._evaluate(_as_file(model, folder), most)
 
-        def measure(model: bytes) -> Measurement:
-            (result,) = self._timer([_as_file(model, folder)])
+        def measure(model: bytes, *, profile: bool = False) -> Measurement:
+            (result,) = self._timer([_as_file(model, folder)], profile)
             if isinstance(result, Failure):
                 raise EdgeshrinkError(f"a candidate could not be timed: {result.reason}")
             return result
@@ -134,9 +135,9 @@ class Stages:
             answers = self._judge.run(model, samples)
         return self._judge.agreement(reference, answers, samples)
 
-    def _evaluate(self, model: Any) -> float | None:
+    def _evaluate(self, model: Any, most: int | None) -> float | None:
         """Return a model's score on the validation samples, greater being better."""
-        samples = self._sets.chosen
+        samples = self._sets.chosen(most)
         return (
             None if samples is None else self._judge.value(self._judge.run(model, samples), samples)
         )

@@ -32,7 +32,9 @@ def converted(job: dict[str, Any]) -> bytes:
     ops = tf.lite.OpsSet
     integer = job["activations"] in ("int8", "int16")
     if job["weights"] != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.optimizations |= {tf.lite.Optimize.DEFAULT}
+    if job["sparse"]:
+        converter.optimizations |= {tf.lite.Optimize.EXPERIMENTAL_SPARSITY}
     if job["weights"] == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if integer:

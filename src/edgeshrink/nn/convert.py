@@ -106,7 +106,8 @@ def packed(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
     if isinstance(structure, dict):
         return {key: inputs[tensor.name] for key, tensor in structure.items()}
     values = [inputs[tensor.name] for tensor in model.inputs]
-    return values[0] if len(values) == 1 else values
+    # a single input may still be a list of one
+    return values if len(values) > 1 or isinstance(structure, (list, tuple)) else values[0]
 
 
 def convert(

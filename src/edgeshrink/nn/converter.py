@@ -27,6 +27,8 @@ class Conversion:
         per_channel: one scale for each output channel of a weight, rather than one a tensor.
         float_operators: operators without an integer kernel may stay in float.
         fuse: LSTM layers that fit the runtime's own operator become it.
+        sparse: weights with many zeros are stored without them, and unpacked where the file is
+            loaded; for floats only, since the runtime fails on integers that are stored so.
         unroll: other recurrent layers are written step by step, not as a loop; integer
             activations of a loop crash the converter.
     """
@@ -37,6 +39,7 @@ class Conversion:
     per_channel: bool = True
     float_operators: bool = True
     fuse: bool = True
+    sparse: bool = False
     unroll: bool = False
 
 

@@ -81,7 +81,8 @@ class Reparameterized(keras.Model):
     @property
     def output_names(self) -> list[str]:
         """The model's."""
-        return list(self.model.output_names)
+        graph = getattr(self.model, "_functional", self.model)  # a Sequential has no names
+        return list(graph.output_names)
 
     @property
     def _inputs_struct(self) -> Any:

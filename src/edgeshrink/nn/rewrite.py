@@ -81,6 +81,8 @@ def with_weights(layer: keras.layers.Layer, weights: Sequence[np.ndarray]) -> Ca
         made = layer(*args, **kwargs)
         if waiting:
             layer.set_weights(waiting.pop())
+            if not any(keras.utils.is_keras_tensor(t) for t in keras.tree.flatten(made)):
+                made = layer(*args, **kwargs)  # values, not symbols: of the weights it came with
         return made
 
     return call

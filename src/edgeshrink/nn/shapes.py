@@ -1,4 +1,4 @@
-"""Operations of `keras.ops` that move, cut or sum up what a tensor holds; see `nn.couplings`."""
+"""Operations of `keras.ops` that move, cut or sum up what a tensor holds; see `nn.passing`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeshrink.nn.couplings import Rule, concatenated, flattened, merged
+from edgeshrink.nn.passing import Rule, concatenated, flattened, merged
 from edgeshrink.nn.trace import Call, Trace, Value
 
 

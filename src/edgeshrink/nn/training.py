@@ -60,9 +60,12 @@ class Masks:
         self.enforce()
 
     def enforce(self) -> None:
-        """Set to zero what the patterns say."""
+        """Set to zero what the patterns say.
+
+        Masked products leave -0.0 behind where weights were negative, at random to a compressor.
+        """
         for variable, held in zip(self.variables, self._masks, strict=True):
-            variable.assign(variable * held.mask)
+            variable.assign(keras.ops.where(held.mask != 0, variable, 0.0))
 
     def zeros(self) -> int:
         """Return how many values the patterns hold at zero."""

@@ -7,7 +7,8 @@ import inspect
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from edgeshrink.artifact import Kind
 from edgeshrink.errors import EdgeshrinkError, UsageError
@@ -46,7 +47,7 @@ def check_method(
         AssertionError: a rule is broken; the message says which.
     """
     check_declaration(cls)
-    values = {**_guesses(cls), **(options or {})}
+    values = {**_guesses(cls, options or {}), **(options or {})}
     step = check_options(cls, values)
     if not apply:
         return
@@ -106,21 +107,23 @@ def check_options(cls: type[Method], values: Mapping[str, Any]) -> Method:
     raise AssertionError(f"{cls.name} takes an option that it does not have")
 
 
-def _guesses(cls: type[Method]) -> dict[str, Any]:
+def _guesses(cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
     option = cls.value()
-    return {option.name: _guess(option)} if option else {}
+    return {option.name: _guess(option)} if option and option.name not in given else {}
 
 
 def _guess(option: Option) -> Any:
-    flag = option.flag
-    if get_origin(option.type) is Literal:
-        return get_args(option.type)[0]
+    flag, kind = option.flag, option.type
+    if get_origin(kind) is Literal:
+        return get_args(kind)[0]
+    if get_origin(kind) in (Union, UnionType):  # as in int | Literal["auto"]
+        kind = get_args(kind)[0]
     low = flag.min if flag.min is not None else flag.above
     high = flag.max if flag.max is not None else flag.below
-    if option.type is float:
+    if kind is float:
         low = 0.0 if low is None else low
         return (low + (low + 1 if high is None else high)) / 2
-    if option.type is int:
+    if kind is int:
         low = 1 if low is None else low + (flag.min is None)
         return int(low if high is None else (low + high) // 2)
     raise AssertionError(f"pass a value for {option.name} in options")

@@ -40,7 +40,7 @@ def context(
         progress=lambda share, note: None,
         original=lambda: keras.models.clone_model(model),
         base_loss=None,
-        evaluate=lambda candidate: _accuracy(candidate, data),
+        evaluate=lambda candidate, most=None: _accuracy(candidate, data, most),
         agreement=lambda candidate: _agreement(reference, outputs(candidate)),
         measure=_timed,
         log=folder / "run.log",
@@ -136,14 +136,14 @@ def check_kept(
             raise AssertionError(f"{step.name} says that it keeps clusters; {path} has more values")
 
 
-def _accuracy(model: Any, data: Dataset | None) -> float | None:
+def _accuracy(model: Any, data: Dataset | None, most: int | None) -> float | None:
     if data is None or data.validation is None or data.validation.labels is None:
         return None
     import numpy as np
 
-    inputs = data.values(data.validation, np.arange(len(data.validation)))["image"]
-    answers = outputs(model, inputs).argmax(axis=-1)
-    return float((answers == data.validation.labels).mean())
+    rows = np.arange(len(data.validation))[:most]
+    answers = outputs(model, data.values(data.validation, rows)["image"]).argmax(axis=-1)
+    return float((answers == data.validation.labels[rows]).mean())
 
 
 def _agreement(reference: np.ndarray, found: np.ndarray) -> Agreement:
@@ -157,7 +157,7 @@ def _agreement(reference: np.ndarray, found: np.ndarray) -> Agreement:
     return Agreement(len(reference), True, same, cosine, worst, CLASSES)
 
 
-def _timed(model: bytes) -> Measurement:
+def _timed(model: bytes, *, profile: bool = False) -> Measurement:
     """Return a measurement whose latency is the file's size in microseconds: smaller is faster."""
     return Measurement(
         model="candidate",

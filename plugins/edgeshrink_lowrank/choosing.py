@@ -1,0 +1,166 @@
+"""Which decomposition each layer gets, and of which rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeshrink_lowrank.budget import allocated
+from edgeshrink_lowrank.chains import chain, walked
+from edgeshrink_lowrank.kinds import Factored, Kind
+from edgeshrink_lowrank.matrices import Spatial, Svd
+from edgeshrink_lowrank.sites import Site
+from edgeshrink_lowrank.tensors import Cp, Tucker
+
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Svd, Spatial, Tucker, Cp)}
+DEARER = 1.1  # steps of a budget at which a layer keeps less than is wanted
+
+Ways = Mapping[Site, Sequence[Kind]]
+
+
+@dataclass
+class Choice:
+    """What becomes of the layers of a model.
+
+    Attributes:
+        candidates: by layer the products that it may become, for the same multiply-accumulates.
+        left: why other layers stay as they are, by path.
+    """
+
+    candidates: dict[Site, list[Factored]] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def ways(found: Sequence[Site], names: Sequence[str], choice: Choice) -> dict[Site, list[Kind]]:
+    """Return the decompositions that make a layer cheaper at some rank, by layer."""
+    made = {}
+    for site in found:
+        fitting = [KINDS[name](site) for name in names if KINDS[name].fits(site)]
+        cheaper = [kind for kind in fitting if kind.costs[0] < site.macs]
+        if cheaper:
+            made[site] = cheaper
+        else:
+            choice.left[site.path] = (
+                "even of rank 1 it would compute no less" if fitting else "none of these fits it"
+            )
+    return made
+
+
+def foretold(kinds: Sequence[Kind]) -> Sequence[Kind]:
+    """Return the decompositions by which budgets are set: those whose losses are known before."""
+    return [kind for kind in kinds if kind.foretold] or kinds
+
+
+def for_ratio(
+    kinds: Ways, most: float, choice: Choice, progress: Callable[[float, str], None]
+) -> None:
+    """Choose so that the layers together compute at most `most`, and lose little in all.
+
+    What is compared across layers is the share of a kernel's squares that is lost.
+
+    Args:
+        kinds: decompositions by layer.
+        most: multiply-accumulates of these layers.
+        choice: what is found is put there.
+        progress: told the share done and a note.
+    """
+    costs, losses = [], []
+    for site, those in kinds.items():
+        rungs = [(kind.costs, kind.losses) for kind in foretold(those)]
+        cost = np.concatenate([[site.macs], *(cost for cost, _ in rungs)])
+        loss = np.concatenate([[0.0], *(loss for _, loss in rungs)])
+        cheaper = np.append(0, 1 + np.flatnonzero(cost[1:] < site.macs))
+        costs.append(cost[cheaper])
+        losses.append(loss[cheaper])
+    chosen = allocated(costs, losses, most)
+    for done, (site, cost, place) in enumerate(zip(kinds, costs, chosen, strict=True)):
+        progress(done / len(chosen), f"factoring {site.path}")
+        if place:
+            choice.candidates[site] = within(kinds[site], int(cost[place]))
+        else:
+            choice.left[site.path] = "others give more for what is lost"
+
+
+def for_energy(
+    kinds: Ways, energy: float, choice: Choice, progress: Callable[[float, str], None]
+) -> None:
+    """Choose the cheapest that keeps a share of the squares of each kernel.
+
+    Args:
+        kinds: decompositions by layer.
+        energy: the share, 0..1.
+        choice: what is found is put there.
+        progress: told the share done and a note.
+    """
+    for done, (site, those) in enumerate(kinds.items()):
+        progress(done / len(kinds), f"factoring {site.path}")
+        enough = [(kind.costs, kind.losses <= 1 - energy + 1e-9) for kind in foretold(those)]
+        budget = min((float(cost[kept][0]) for cost, kept in enough if kept.any()), default=np.inf)
+        keeping: list[Factored] = []
+        while budget < site.macs and not keeping:
+            made = within(those, int(budget))
+            keeping = [one for one in made if one.loss <= 1 - energy + 1e-9]
+            budget *= DEARER
+        if keeping:
+            choice.candidates[site] = keeping
+        else:
+            choice.left[site.path] = f"to keep {energy:.0%} of its kernel it would compute no less"
+
+
+def for_noise(kinds: Ways, choice: Choice, progress: Callable[[float, str], None]) -> None:
+    """Choose the ranks that are above the noise.
+
+    Args:
+        kinds: decompositions by layer.
+        choice: what is found is put there.
+        progress: told the share done and a note.
+    """
+    for done, (site, those) in enumerate(kinds.items()):
+        progress(done / len(kinds), f"factoring {site.path}")
+        costs = [kind.macs(kind.above_noise()) for kind in foretold(those)]
+        budget = max((cost for cost in costs if cost < site.macs), default=0)
+        if budget:
+            choice.candidates[site] = within(those, budget)
+        else:
+            choice.left[site.path] = "so many of its ranks are above the noise"
+
+
+def within(kinds: Sequence[Kind], macs: int) -> list[Factored]:
+    """Return the best product of each kind for at most so many multiply-accumulates."""
+    ranks = [(kind, kind.within(macs)) for kind in kinds]
+    return [kind.factored(those) for kind, those in ranks if those is not None]
+
+
+def by_weights(choice: Choice) -> dict[Site, Factored]:
+    """Return for each layer the product that is most like its kernel."""
+    return {s: min(those, key=lambda one: one.loss) for s, those in choice.candidates.items()}
+
+
+def by_outputs(model: keras.Model, choice: Choice, inputs: Any) -> dict[Site, Factored]:
+    """Return for each layer the product with which it answers most like before.
+
+    Args:
+        model: with the layers.
+        choice: the candidates of each.
+        inputs: samples in the structure of the model's inputs.
+    """
+    sites = {id(s.layer): s for s, those in choice.candidates.items() if len(those) > 1}
+    found: dict[Site, Factored] = {}
+
+    def call(op: Any, *args: Any, **kwargs: Any) -> Any:
+        wanted = op(*args, **kwargs)
+        site = sites.get(id(op))
+        if site is not None and site not in found:
+            errors = {
+                one: np.square(np.asarray(chain(op, "trial", one)(args[0]) - wanted)).mean()
+                for one in choice.candidates[site]
+            }
+            found[site] = min(errors, key=lambda one: errors[one])
+        return wanted
+
+    walked(model, inputs, call)
+    return {**by_weights(choice), **found}

@@ -1,0 +1,117 @@
+"""Which kernels are pruned, and which of their axes are inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from edgeshrink.api import ModelError
+from edgeshrink.nn.scope import CONVOLUTIONS, KINDS, final_tensors, kernels_of, layers_in
+
+STAY_DENSE = (
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Embedding,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+)
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel to prune.
+
+    Attributes:
+        axes: of its inputs and outputs; the other axes number places.
+    """
+
+    variable: keras.Variable
+    axes: tuple[int, int] = (-2, -1)
+
+    def values(self) -> np.ndarray:
+        """Return the weights as `(..., inputs, outputs)`."""
+        return np.moveaxis(np.asarray(self.variable), self.axes, (-2, -1))
+
+    def laid(self, mask: np.ndarray) -> np.ndarray:
+        """Return what is `(..., inputs, outputs)` in the order of the variable's axes."""
+        return np.moveaxis(mask, (-2, -1), self.axes)
+
+
+def in_scope(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
+    """Return the kernels to prune.
+
+    Without names, the first convolution, depthwise convolutions, embeddings, norms, biases and
+    the output layers stay dense: they hold few weights, and each of them is used often.
+
+    Args:
+        model: any Keras model; nested and shared layers count once.
+        layers: `("all",)`, `("dense",)`, `("conv",)`, or names of layers.
+
+    Raises:
+        UsageError: a name that no layer has.
+        ModelError: nothing is in scope.
+    """
+    chosen = layers_in(model, layers, "prune")
+    if KINDS.issuperset(layers):
+        outputs = {id(tensor._keras_history.operation) for tensor in final_tensors(model)}
+        everything = layers_in(model, ("all",), "prune")
+        first = next((layer for layer in everything if isinstance(layer, CONVOLUTIONS)), None)
+        chosen = [
+            layer
+            for layer in chosen
+            if not isinstance(layer, STAY_DENSE) and layer is not first and id(layer) not in outputs
+        ]
+    found = {id(v): Kernel(v, _axes(layer)) for layer in chosen for v in kernels_of(layer)}
+    if not found:
+        raise ModelError(
+            "prune found no kernels in scope: every layer is of a kind that stays dense",
+            hint="name layers with --prune-layers NAME",
+        )
+    return list(found.values())
+
+
+def pointwise(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
+    """Return the kernels in scope that are 1 x 1 convolutions with a stride of 1.
+
+    Raises:
+        ModelError: there are none.
+    """
+    convolutions = (keras.layers.Conv2D, keras.layers.SeparableConv2D)
+    wanted = {
+        id(layer.pointwise_kernel if isinstance(layer, convolutions[1]) else layer.kernel)
+        for layer in layers_in(model, ("conv",), "prune")
+        if isinstance(layer, convolutions) and set(layer.strides) == {1}
+    }
+    found = [
+        kernel
+        for kernel in in_scope(model, layers)
+        if id(kernel.variable) in wanted and set(kernel.variable.shape[:2]) == {1}
+    ]
+    if not found:
+        raise ModelError(
+            "XNNPACK skips zeros in 1x1 convolutions with a stride of 1, and none is in scope",
+            hint="drop --prune-for xnnpack: zeros then make only the file smaller",
+        )
+    return found
+
+
+def _axes(layer: keras.layers.Layer) -> tuple[int, int]:
+    """Return the axes of a layer's kernels along which inputs and outputs follow each other."""
+    if isinstance(layer, TRANSPOSED):
+        return -1, -2
+    if isinstance(layer, keras.layers.EinsumDense):
+        kernel, out = layer.equation.split(",")[1].split("->")
+        inputs = [place for place, label in enumerate(kernel) if label not in out]
+        outputs = [place for place, label in enumerate(kernel) if label in out]
+        if inputs and outputs:
+            return inputs[-1] - len(kernel), outputs[-1] - len(kernel)
+    return -2, -1

@@ -204,11 +204,13 @@ def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("precision", ["--int8", "--fp16"])
+@pytest.mark.parametrize(
+    "precision", ["--int8", pytest.param("--fp16", marks=pytest.mark.slow)]
+)
 def test_one_command_shrinks_prunes_and_quantizes(
     edgeshrink, digits: Path, digits_model: Path, tmp_path: Path, precision: str
 ) -> None:
-    flags = ["--shrink", "0.4", "--prune", "0.5", precision, "--epochs", "3", "--lr", "1e-3"]
+    flags = ["--shrink", "0.4", "--prune", "0.5", precision, "--epochs", "2", "--lr", "2e-3"]
     data = ["--data", digits, "--preprocess", "scale=1/16", "--json"]
     done = edgeshrink("compress", digits_model, *flags, *data, "-o", tmp_path / "small.tflite")
     assert done.returncode == 0, done.stderr

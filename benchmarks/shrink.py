@@ -60,7 +60,10 @@ ROUTES: dict[str, Route] = {
     ),
     "lenet300": Route(
         "mnist_lenet300",
-        ("--shrink", "0.82", "--shrink-target", "parameters", *DISTILLED, "--int8", *MNIST),
+        (
+            *("--shrink", "0.82", "--shrink-target", "parameters", "--shift", "1"),
+            *("--epochs", "16", "--lr", "3e-3", "--teacher", "original", "--int8", *MNIST),
+        ),
         parameters=48_530,
         accuracy=0.98,
     ),

@@ -161,6 +161,7 @@ def test_a_compression_without_data_is_calibrated_and_judged_on_other_inputs(
     assert kept["data"]["split"] == {"seed": 0, "calibration": 16, "count": 16}
 
 
+@pytest.mark.slow
 def test_training_without_data_learns_the_original_s_answers(
     digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,7 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
     assert context.facts["clusters"] == count
 
 
+@pytest.mark.slow
 def test_pcqat_makes_a_file_of_int8_that_keeps_zeros_and_clusters(tmp_path: Path) -> None:
     model = tiny_model(zeros=True, clusters=True)
     values = max(len(np.unique(v)) for v in kernels(model))

@@ -32,10 +32,12 @@ for word; do case $word in file,id=console,path=*) console=${{word#*path=}};; es
 echo '{image.NO_DISK}' > "$console"; exec sleep 600
 """
 OWNER = """
+import signal
 import sys
 from pathlib import Path
 from edgeshrink_targets.image import Image
 from edgeshrink_targets.machine import Machine
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder = Path(sys.argv[1])
 hardware = {"memory_mb": 256, "cores": 1, "qemu": str(folder / "qemu"), "timeout": 600}
 Machine(Image(folder), "cortex-a53", **hardware)

@@ -27,6 +27,7 @@ SIZES = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SIZES)
 def test_a_third_of_the_channels_goes(name: str, tmp_path: Path) -> None:
     shape = (SIZES[name], SIZES[name], 3)

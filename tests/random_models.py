@@ -253,7 +253,7 @@ def randomize(model: keras.Model, seed: int) -> None:
         if "seed" in name:
             continue
         values = rng.normal(size=weight.shape)
-        if name == "moving_variance":
+        if "variance" in name:
             values = rng.uniform(0.5, 2, weight.shape)
         elif len(weight.shape) > 1:
             values /= np.sqrt(np.prod(weight.shape[:-1]))

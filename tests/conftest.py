@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,18 @@ def edgeshrink(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         )
 
     return run
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Any:
+    """Three classes that a small network tells apart."""
+    import numpy as np
+
+    from edgeshrink import data as datasets
+
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 600)
+    x = (rng.normal(size=(600, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
+    path = tmp_path / "blobs.npz"
+    np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
+    return datasets.load(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})

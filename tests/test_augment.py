@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeshrink.data import Dataset
 from edgeshrink.errors import UsageError
+from edgeshrink.method import Context, Training
 from edgeshrink.nn.augment import shifted
-from edgeshrink.nn.training import batches
+from edgeshrink.nn.lesson import batches
 from edgeshrink.testing import tiny_data, tiny_model
+
+
+def lent(data: Dataset, training: Training) -> Context:
+    """Return what a pipeline of batches is lent."""
+    return cast("Context", SimpleNamespace(data=data, training=training, seed=0))
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,8 +55,16 @@ def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
     model, data = tiny_model(), tiny_data()
     assert data.train is not None
     labels = {"classes": np.asarray(data.train.labels)}
-    still, moved = (next(iter(batches(model, data, labels, 60, 0, shift))) for shift in (0, 2))
-    np.testing.assert_array_equal(still[1]["classes"], moved[1]["classes"])
+    still, moved, turned = (
+        next(iter(batches(model, lent(data, training), labels, 60)))
+        for training in (Training(), Training(shift=2), Training(flip=True))
+    )
+    for varied in (moved, turned):
+        np.testing.assert_array_equal(still[1]["labels"]["classes"], varied[1]["labels"]["classes"])
+    same = (still[0].numpy() == turned[0].numpy()).all(axis=(1, 2, 3))
+    back = (still[0].numpy() == turned[0].numpy()[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same | back).all()
+    assert 0.2 < back.mean() < 0.8
     differ = (still[0].numpy() != moved[0].numpy()).any(axis=(1, 2, 3))
     assert 0.8 < differ.mean() < 1  # one in 25 is moved by nothing
 
@@ -54,4 +72,4 @@ def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
 def test_a_model_without_images_is_refused() -> None:
     model = keras.Sequential([keras.Input((8,), name="row"), keras.layers.Dense(3)])
     with pytest.raises(UsageError, match="only images can be shifted"):
-        batches(model, tiny_data(), {}, 10, 0, 1)
+        batches(model, lent(tiny_data(), Training(shift=1)), {}, 10)

@@ -190,6 +190,18 @@ def test_the_least_harm_goes_first(tmp_path: Path, place: str, count: int | str)
     assert any(f"dropped {lent.facts['dropped'][0]}" in note for note in lent.notes)
 
 
+def test_what_is_named_goes_though_it_harms_more(tmp_path: Path) -> None:
+    model, (_, one, _, other) = telling("residual", "residual")
+    one.set_weights([np.zeros(v.shape) for v in one.weights])
+    first, second = [s.passed[0][0] for s in sections(rewritten(model, lambda op, name: None))]
+    for name, gone in ((first, one), (second, other)):
+        _, lent = dropped(model, tmp_path, count=1, of=[name])
+        assert lent.facts["dropped"][0].endswith(gone.name)
+        assert len(lent.facts["harms"]) == 1
+    with pytest.raises(ModelError, match="nothing_like_it cannot be dropped"):
+        dropped(model, tmp_path, count=1, of=["nothing_like_it"])
+
+
 def test_auto_that_may_lose_nothing_leaves_the_model_as_it_is(tmp_path: Path) -> None:
     model, (only, *_) = telling("residual")
     only.set_weights([only.kernel * 90])

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from keras import ops
 
 from edgeshrink.errors import ModelError
+from edgeshrink.nn.masks import Masks
 from edgeshrink.nn.reparam import Forward, Reparameterized, straight_through
 from edgeshrink.nn.sharing import Shared, channel_rows, from_rows, is_shared, shared, shares_tensors
-from edgeshrink.nn.training import Masks, finetune
+from edgeshrink.nn.training import finetune
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context
 

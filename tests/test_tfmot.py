@@ -21,7 +21,7 @@ from edgeshrink.engine import planning
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.method import Plan, Training
 from edgeshrink.nn.flat import constant_values, float_operators, read
-from edgeshrink.nn.training import kernels
+from edgeshrink.nn.masks import kernels
 from edgeshrink.nn.verify import check_zeros
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import running, tiny_data, tiny_model

@@ -13,8 +13,9 @@ import pytest
 from edgeshrink import data as datasets
 from edgeshrink.errors import DataError, EdgeshrinkError
 from edgeshrink.method import Context, Training
+from edgeshrink.nn.masks import Masks, kernels
 from edgeshrink.nn.objective import output_loss
-from edgeshrink.nn.training import Masks, finetune, kernels, reestimate_batchnorm
+from edgeshrink.nn.training import finetune, reestimate_batchnorm
 from edgeshrink.profile import DeviceProfile
 
 layers = keras.layers
@@ -31,17 +32,6 @@ def small(norm: bool = False) -> keras.Model:
             layers.Dense(3, activation="softmax"),
         ]
     )
-
-
-@pytest.fixture
-def blobs(tmp_path: Path) -> datasets.Dataset:
-    """Three classes that a small network tells apart."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 600)
-    x = (rng.normal(size=(600, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
-    path = tmp_path / "blobs.npz"
-    np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
-    return datasets.load(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
 
 
 def renamed(data: datasets.Dataset, model: keras.Model) -> datasets.Dataset:

@@ -36,6 +36,11 @@ class Options:
         ),
     ] = TOLERANCE
 
+    of: Annotated[
+        tuple[str, ...],
+        Flag("Drop only among these: sums of residual branches, or layers, by name."),
+    ] = ()
+
     def __post_init__(self) -> None:
         """Refuse a tolerance that nothing asks for."""
         if self.count != "auto" and self.tolerance != TOLERANCE:

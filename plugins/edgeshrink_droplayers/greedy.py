@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import Context, ModelError, near
 from edgeshrink.nn.count import ModelCount, count
 from edgeshrink.nn.rewrite import rewritten
 from edgeshrink.nn.training import finetune, reestimate_batchnorm
@@ -57,7 +57,9 @@ def drop(model: keras.Model, options: Options, context: Context) -> keras.Model:
         ModelError: there is nothing that can be left out.
     """
     rest = rewritten(model, lambda op, name: None)
-    search = Search(rest, context, rounds=1 if options.count == "auto" else options.count)
+    search = Search(
+        rest, context, rounds=1 if options.count == "auto" else options.count, of=options.of
+    )
     before, reason = count(rest), ""
     dropped: list[Trial] = []
     while options.count == "auto" or len(dropped) < options.count:
@@ -99,15 +101,22 @@ class Search:
         alone: the harm of each section when it was first tried, by name.
     """
 
-    def __init__(self, model: keras.Model, context: Context, *, rounds: int) -> None:
+    def __init__(
+        self, model: keras.Model, context: Context, *, rounds: int, of: Sequence[str] = ()
+    ) -> None:
         self.context, self.rounds, self.round = context, rounds, 0
+        known = {name: section for section in sections(model) for name, _ in section.passed}
+        for name in of:
+            if name not in known:
+                raise ModelError(f"{name} cannot be dropped", hint=near(name, known))
+        self.wanted = set(of or known)
         self.score = context.evaluate(model, RANKED_ON)
         self.alone: dict[str, float] = {}
         self._last: dict[Passed, float] = {}
 
     def least(self, model: keras.Model) -> Trial | None:
         """Return the section that does the least harm, the larger of two alike; None without."""
-        found = sections(model)
+        found = [s for s in sections(model) if self.wanted.intersection(dict(s.passed))]
         switched = Switched(model, found)
         best: Trial | None = None
         for place, section in enumerate(sorted(found, key=self._known)):

@@ -11,11 +11,11 @@ import numpy as np
 from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
+from edgeshrink.nn.masks import kernels as all_kernels
 from edgeshrink.nn.reparam import Reparameterized
 from edgeshrink.nn.sharing import shared
 from edgeshrink.nn.sparse import conditions
 from edgeshrink.nn.training import finetune
-from edgeshrink.nn.training import kernels as all_kernels
 from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
 from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth

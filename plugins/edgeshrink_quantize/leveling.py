@@ -10,9 +10,10 @@ import numpy as np
 
 from edgeshrink.api import Context
 from edgeshrink.nn.fold import folded
+from edgeshrink.nn.masks import Masks, kernels
 from edgeshrink.nn.reparam import Forward, Reparameterized
 from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.training import Masks, finetune, kernels
+from edgeshrink.nn.training import finetune
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.forwards import BinaryForward, PerChannel, PowerForward, TernaryForward
 from edgeshrink_quantize.keeping import named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,10 +12,10 @@ import tensorflow as tf
 
 from edgeshrink.api import Context
 from edgeshrink.nn.graph import Graph
+from edgeshrink.nn.lesson import batches, objectives
 from edgeshrink.nn.objective import Trainee
 from edgeshrink.nn.rewrite import functional, opened
 from edgeshrink.nn.trace import Axis, Role
-from edgeshrink.nn.training import batches, objectives
 
 SAMPLES, BATCH = 2048, 64
 
@@ -55,7 +56,8 @@ def changes_of_loss(graph: Graph, context: Context) -> Iterator[np.ndarray]:
     assert data.train is not None
     size = min(BATCH, len(data.train))
     wanted = max(1, min(SAMPLES, len(data.train)) // size)
-    pipeline = batches(graph.model, data, labels, size, context.seed).take(wanted)
+    still = replace(context, training=replace(context.training, shift=None, flip=None))
+    pipeline = batches(graph.model, still, labels, size).take(wanted)
     for place, (x, y) in enumerate(pipeline):
         context.progress(0.0, f"gradients of batch {place + 1} of {wanted}")
         changes = np.zeros((size, graph.numbers))

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from edgeshrink.api import Context, EdgeshrinkError, UsageError
+from edgeshrink.nn.lesson import batches, objectives
 from edgeshrink.nn.objective import OutputLoss
-from edgeshrink.nn.training import batches, objectives
 from edgeshrink_tfmot.toolkit import load
 from edgeshrink_tfmot.translation import Twin
 
@@ -69,7 +69,7 @@ def train(twin: Twin, model: Any, context: Context, callbacks: Sequence[Any] = (
     for callback in callbacks:
         callback.set_model(model)
         callback.on_train_begin()
-    source = batches(twin.original, context.data, labels, batch_size(context), context.seed)
+    source = batches(twin.original, context, labels, batch_size(context))
     for epoch in range(settings.epochs):
         sum_of_losses = 0.0
         for inputs, targets in source:
@@ -98,7 +98,8 @@ def _step(
     optimizer.build(model.trainable_variables)
 
     @tf.function
-    def step(inputs: Any, labels: Mapping[str, Any]) -> Any:
+    def step(inputs: Any, targets: Mapping[str, Any]) -> Any:
+        labels = targets["labels"]
         taught: dict[str, Any] = {}
         if teacher is not None:
             # a tuple stands for the list that a model takes

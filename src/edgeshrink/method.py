@@ -61,10 +61,18 @@ class Training:
             "labels; `none`: labels alone."
         ),
     ] = None
+    temperature: Annotated[
+        float | None,
+        Flag("That a teacher's logits and the model's are divided by.", above=0),
+    ] = None
+    alpha: Annotated[
+        float | None, Flag("Share of labels in the loss beside a teacher's.", min=0, max=1)
+    ] = None
     shift: Annotated[
         int | None,
         Flag("Move training images at random by up to so many pixels each way.", min=0),
     ] = None
+    flip: Annotated[bool | None, Flag("Turn training images left to right at random.")] = None
 
     def __post_init__(self) -> None:
         """Refuse a teacher that does not exist."""

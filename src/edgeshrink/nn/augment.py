@@ -24,3 +24,14 @@ def shifted(images: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarr
         np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]
     ]
     return moved
+
+
+def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return images of which every other one, at random, is turned left to right.
+
+    Args:
+        images: `(samples, height, width, channels)`.
+        rng: chooses.
+    """
+    chosen = rng.random(len(images)) < 0.5
+    return np.where(chosen[:, None, None, None], images[:, :, ::-1], images)

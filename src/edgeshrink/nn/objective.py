@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,7 @@ import keras
 from keras import ops
 
 from edgeshrink.errors import UsageError
-
-SOFT_SHARE = 0.5  # weight of the teacher beside labels, as in Hinton et al. 2015 with T = 1
+from edgeshrink.nn.teaching import SoftLoss, Teaching
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,12 @@ class OutputLoss:
     Attributes:
         hard: against labels; None where there are none.
         soft: against the teacher's outputs; None without a teacher.
+        alpha: the share of labels where there are both, 0..1; a variable may stand for it.
     """
 
     hard: keras.losses.Loss | None
-    soft: keras.losses.Loss | None
+    soft: SoftLoss | None
+    alpha: Any = 0.5
 
     def __call__(self, labels: Any, taught: Any, outputs: Any) -> Any:
         """Return the mean loss of a batch."""
@@ -33,7 +34,26 @@ class OutputLoss:
         if self.hard is None:
             return self.soft(taught, outputs)
         hard, soft = self.hard(labels, outputs), self.soft(taught, outputs)
-        return (1 - SOFT_SHARE) * hard + SOFT_SHARE * soft
+        share = ops.cast(self.alpha, hard.dtype)
+        return share * hard + (1 - share) * soft
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A feature of a model that follows one of its teacher's.
+
+    Attributes:
+        name: of the pair, in words.
+        feature: a tensor of the model's graph.
+        distance: given the teacher's feature and the model's, how far they are apart: a layer,
+            whose own weights are trained beside the model and then thrown away.
+        weight: of the distance in the loss.
+    """
+
+    name: str
+    feature: keras.KerasTensor
+    distance: keras.layers.Layer
+    weight: float
 
 
 def activation_of(model: keras.Model, place: int) -> str:
@@ -47,7 +67,11 @@ def activation_of(model: keras.Model, place: int) -> str:
 
 
 def output_loss(
-    activation: str, labels: Any | None, *, chosen: str | None = None, taught: bool = False
+    activation: str,
+    labels: Any | None,
+    *,
+    chosen: str | None = None,
+    teaching: Teaching | None = None,
 ) -> OutputLoss:
     """Return the loss of one output.
 
@@ -55,15 +79,16 @@ def output_loss(
         activation: that makes the output.
         labels: integer `(samples,)`, or `(samples, ...)` like the output; None without labels.
         chosen: a Keras loss by name; None for what fits activation and labels.
-        taught: whether there is a teacher.
+        teaching: how a teacher's answers are followed; None without one.
 
     Raises:
         UsageError: Keras knows no loss of the chosen name.
     """
-    soft = _soft(activation, labels) if taught else None
+    soft = _soft(activation, labels, teaching) if teaching else None
     if labels is None:
         return OutputLoss(None, soft)
-    return OutputLoss(_fitted(chosen, activation, labels), soft)
+    alpha = teaching.alpha if teaching else 1.0
+    return OutputLoss(_fitted(chosen, activation, labels), soft, alpha)
 
 
 def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Loss:
@@ -101,21 +126,11 @@ def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Lo
     return loss(from_logits=logits) if name.endswith("Crossentropy") else loss()
 
 
-def _soft(activation: str, labels: Any | None) -> keras.losses.Loss:
-    if activation == "softmax":
-        return keras.losses.CategoricalCrossentropy()
-    if activation == "sigmoid":
-        return keras.losses.BinaryCrossentropy()
-    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
-        return _LogitsCrossentropy()
-    return keras.losses.MeanSquaredError()
-
-
-class _LogitsCrossentropy(keras.losses.Loss):
-    """Cross-entropy of a student's logits against the softmax of a teacher's."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return ops.categorical_crossentropy(ops.softmax(y_true), y_pred, from_logits=True)
+def _soft(activation: str, labels: Any | None, teaching: Teaching) -> SoftLoss:
+    classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub"
+    if activation not in ("softmax", "sigmoid"):
+        activation = "logits" if classes else "values"
+    return SoftLoss(activation, teaching)
 
 
 def _listed(inputs: Any) -> Any:
@@ -126,8 +141,14 @@ def _listed(inputs: Any) -> Any:
 class Trainee(keras.Model):
     """A model together with what it is trained towards; its weights are the model's own.
 
-    Targets of a batch are `{"labels": {output: ...}, "taught": ...}` by output name, where an
-    output without labels is absent.
+    Targets of a batch are `{"labels": {output: ...}, "taught": {place: ...}}`, where an output
+    without labels is absent, and the teacher is asked where its answers are.
+
+    Args:
+        model: that is trained.
+        losses: of its outputs by name, in their order.
+        teacher: gives an answer for each output, then a feature for each hint.
+        hints: features that follow the teacher's.
     """
 
     def __init__(
@@ -135,16 +156,25 @@ class Trainee(keras.Model):
         model: keras.Model,
         losses: Mapping[str, OutputLoss],
         teacher: keras.Model | None,
+        hints: Sequence[Hint] = (),
     ) -> None:
         super().__init__()
         self.model = model
         self.losses_by_output = dict(losses)
-        # behind a function, since Keras would take a model (in a list, too) for a part of this one
-        self._answers = None if teacher is None else lambda x: teacher(_listed(x), training=False)
+        self.distances = [hint.distance for hint in hints]
+        self.hints = tuple(hints)
+        # behind functions, since Keras would take a model (in a list, too) for a part of this one
+        seen = model
+        if hints:
+            seen = keras.Model(model.inputs, [*model.outputs, *(h.feature for h in hints)])
+        self._seen: Callable[[Any, Any], Any] = lambda x, training: seen(x, training=training)
+        self._answers: Callable[[Any], Any] | None = None
+        if teacher is not None:
+            self._answers = lambda x: teacher(_listed(x), training=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return the model's outputs."""
-        return self.model(_listed(inputs), training=training)
+        """Return the model's outputs, and the features that follow a teacher's."""
+        return self._seen(_listed(inputs), training)
 
     def compute_loss(
         self,
@@ -154,17 +184,22 @@ class Trainee(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the sum over outputs, and the layers' own regularisation."""
-        outputs = dict(zip(self.losses_by_output, keras.tree.flatten(y_pred), strict=True))
-        taught: Mapping[str, Any] = {}
-        if self._answers is not None:
-            answers = keras.tree.flatten(self._answers(x))
-            taught = dict(zip(outputs, map(ops.stop_gradient, answers), strict=True))
+        """Return the sum over outputs and hints, and the layers' own regularisation."""
+        given = keras.tree.flatten(y_pred)
+        taught: list[Any] = [y["taught"][str(place)] for place in range(len(y["taught"]))]
+        if not taught and self._answers is not None:
+            taught = [ops.stop_gradient(answer) for answer in keras.tree.flatten(self._answers(x))]
+        taught = taught or [None] * len(given)
         total = sum(
-            loss(y.get(name), taught.get(name), outputs[name])
-            for name, loss in self.losses_by_output.items()
+            loss(y["labels"].get(name), theirs, ours)
+            for (name, loss), theirs, ours in zip(
+                self.losses_by_output.items(), taught, given, strict=False
+            )
             if loss.hard is not None or loss.soft is not None
         )
+        count = len(self.losses_by_output)
+        for hint, theirs, ours in zip(self.hints, taught[count:], given[count:], strict=True):
+            total = total + hint.weight * hint.distance((theirs, ours))
         for extra in self.model.losses:
             total = total + ops.cast(extra, total.dtype)
         return total

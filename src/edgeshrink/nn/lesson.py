@@ -1,0 +1,209 @@
+"""What a model is to learn: from labels, from a teacher's answers, and from its inner features."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from edgeshrink.errors import DataError, UsageError
+from edgeshrink.nn.augment import mirrored, shifted
+from edgeshrink.nn.convert import output_names, packed
+from edgeshrink.nn.objective import Hint, OutputLoss, activation_of, output_loss
+from edgeshrink.nn.teaching import Teaching
+from edgeshrink.part import labels_by_output
+
+if TYPE_CHECKING:
+    from edgeshrink.method import Context
+
+BATCHES_TOGETHER = 16
+BATCH = 256  # that a teacher answers at once
+STORED_BYTES = 1 << 30  # of a teacher's answers; more are computed anew in each epoch
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model learns.
+
+    Attributes:
+        teacher: gives an answer for each output of the model, in order, then a feature for each
+            hint; None without a teacher.
+        teaching: how its answers are followed.
+        labelled: whether labels are learned too, where there are some.
+        hints: features of the model that follow the teacher's.
+    """
+
+    teacher: keras.Model | None = None
+    teaching: Teaching = field(default_factory=Teaching)
+    labelled: bool = True
+    hints: tuple[Hint, ...] = ()
+
+
+def lesson(context: Context) -> Lesson:
+    """Return what a step's settings say: labels, the uncompressed model's answers, or both."""
+    settings, data = context.training, context.data
+    unlabelled = data is not None and data.train is not None and data.train.labels is None
+    if settings.teacher not in ("original", "only") and not unlabelled:
+        return Lesson()
+    chosen = {
+        name: value
+        for name in ("temperature", "alpha")
+        if (value := getattr(settings, name)) is not None
+    }
+    return Lesson(context.original(), Teaching(**chosen), labelled=settings.teacher != "only")
+
+
+def objectives(
+    model: keras.Model, context: Context, taught: Lesson | None = None
+) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray]]:
+    """Return what a model is trained towards: the loss of each output, and its labels.
+
+    Args:
+        model: has the outputs.
+        context: its data and settings.
+        taught: what is learned; None for what the settings say.
+
+    Returns:
+        By output name the loss, and `(samples, ...)` labels where there are any; a teacher is
+        needed where a loss has a soft part.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    data, settings = context.data, context.training
+    if data is None or data.train is None:
+        raise DataError(
+            "training needs training samples", hint="pass --data with a train part, or --epochs 0"
+        )
+    taught = lesson(context) if taught is None else taught
+    names = output_names(model)
+    labels = labels_by_output(data.train, names) if taught.labelled else {}
+    for name, tensor in zip(names, model.outputs, strict=True):
+        if name in labels and labels[name].ndim == 1 and tensor.shape[-1] == 1:
+            labels[name] = labels[name].reshape(-1, 1)
+    losses = {
+        name: output_loss(
+            activation_of(model, place),
+            labels.get(name),
+            chosen=settings.loss or context.base_loss,
+            teaching=taught.teaching if taught.teacher is not None else None,
+        )
+        for place, name in enumerate(names)
+    }
+    return losses, labels
+
+
+def answers(teacher: keras.Model, model: keras.Model, context: Context) -> list[np.ndarray] | None:
+    """Return a teacher's answers to all training samples, each output `(samples, ...)`.
+
+    They are worth keeping where every epoch shows the same samples: a student is often a small
+    part of its teacher's work. None where samples are varied, or answers are too many to keep.
+
+    Args:
+        teacher: takes what the model takes, in the same order.
+        model: that is taught.
+        context: its data and settings.
+    """
+    data, settings = context.data, context.training
+    assert data is not None
+    assert data.train is not None
+    part = data.train
+    sizes = [t.shape[1:] for t in keras.tree.flatten(teacher.outputs)]
+    if settings.shift or settings.flip or any(None in shape for shape in sizes):
+        return None
+    if 4 * len(part) * sum(int(np.prod(shape)) for shape in sizes) > STORED_BYTES:
+        return None
+    found: list[list[np.ndarray]] = [[] for _ in sizes]
+    for start in range(0, len(part), BATCH):
+        context.progress(0.0, "the teacher answers the training samples")
+        places = np.arange(start, min(start + BATCH, len(part)))
+        given = teacher.predict_on_batch(packed(model, data.values(part, places)))
+        for parts, values in zip(found, keras.tree.flatten(given), strict=True):
+            parts.append(np.asarray(values, "float32"))
+    return [np.concatenate(parts) for parts in found]
+
+
+def batches(
+    model: keras.Model,
+    context: Context,
+    labels: Mapping[str, np.ndarray],
+    size: int,
+    taught: Sequence[np.ndarray] = (),
+) -> Any:
+    """Return a tf.data pipeline of preprocessed batches, shuffled anew in each epoch.
+
+    A batch is `(inputs, {"labels": {output: ...}, "taught": {place: ...}})`. Python is called for
+    many batches at once: it would else wait for the training step, and the step for it. Each epoch
+    leaves out the few samples that fill no batch, others each time. Images, which are inputs of
+    height, width and channels, are varied as the settings say.
+
+    Args:
+        model: takes the inputs.
+        context: its data, settings and seed.
+        labels: by output name, `(samples, ...)`.
+        size: samples in a batch.
+        taught: a teacher's answers to all training samples.
+
+    Raises:
+        UsageError: there are no images to vary.
+    """
+    import tensorflow as tf
+
+    data, settings, seed = context.data, context.training, context.seed
+    assert data is not None
+    part = data.train
+    assert part is not None
+    epoch = itertools.count()
+    kinds = {t.name: np.dtype(t.dtype) for t in model.inputs}
+    images = [t.name for t in model.inputs if len(t.shape) == 4]
+    if (settings.shift or settings.flip) and not images:
+        raise UsageError(
+            "only images can be shifted and flipped; no input of the model has height, width and "
+            "channels"
+        )
+
+    def targets(places: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        return {
+            "labels": {n: v[places].astype("float32") for n, v in labels.items()},
+            "taught": {str(n): v[places] for n, v in enumerate(taught)},
+        }
+
+    def generate() -> Iterator[tuple[Any, dict[str, dict[str, np.ndarray]]]]:
+        rng = np.random.default_rng([seed, next(epoch)])
+        order = rng.permutation(len(part))
+        batches = order[: len(part) // size * size].reshape(-1, size)
+        for start in range(0, len(batches), BATCHES_TOGETHER):
+            places = batches[start : start + BATCHES_TOGETHER]
+            taken = data.values(part, places.reshape(-1))
+            if settings.shift:
+                taken |= {name: shifted(taken[name], settings.shift, rng) for name in images}
+            if settings.flip:
+                taken |= {name: mirrored(taken[name], rng) for name in images}
+            inputs = {
+                name: taken[name]
+                .astype(kind, copy=False)
+                .reshape(*places.shape, *taken[name].shape[1:])
+                for name, kind in kinds.items()
+            }
+            yield together(inputs), targets(places)
+
+    def together(inputs: dict[str, Any]) -> Any:
+        x = packed(model, inputs)
+        return tuple(x) if isinstance(x, list) else x  # tf.data would stack a list into one tensor
+
+    signature = (
+        together(
+            {t.name: tf.TensorSpec((None, size, *t.shape[1:]), t.dtype) for t in model.inputs}
+        ),
+        keras.tree.map_structure(
+            lambda v: tf.TensorSpec((None, size, *v.shape[1:]), tf.float32),
+            {"labels": dict(labels), "taught": {str(n): v for n, v in enumerate(taught)}},
+        ),
+    )
+    many = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    steps = tf.data.experimental.assert_cardinality(len(part) // size)
+    return many.prefetch(1).unbatch().apply(steps).prefetch(4)

@@ -23,8 +23,8 @@ from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import check_method, tiny_data
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_droplayers import DropLayers
-from edgeshrink_droplayers.bypass import Switched, without
-from edgeshrink_droplayers.sections import Section, sections
+from edgeshrink.nn.bypass import Switched, without
+from edgeshrink.nn.sections import Section, sections
 
 layers = keras.layers
 Part = Callable[[Any], Any]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context, ModelError, near
+from edgeshrink.nn.bypass import Switched, without
 from edgeshrink.nn.count import ModelCount, count
 from edgeshrink.nn.rewrite import rewritten
+from edgeshrink.nn.sections import Passed, Section, sections
 from edgeshrink.nn.training import finetune, reestimate_batchnorm
-from edgeshrink_droplayers.bypass import Switched, without
-from edgeshrink_droplayers.sections import Passed, Section, sections
 
 if TYPE_CHECKING:
     from edgeshrink_droplayers import Options

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.trace import Axis, Role
+from edgeshrink.nn.strength import makers, norms, slices, summed
 from edgeshrink_shrink.gates import changes_of_loss
 
 Criterion = Callable[[Graph, Context], np.ndarray]
@@ -34,44 +34,27 @@ def importance(graph: Graph, criterion: str, context: Context) -> np.ndarray:
     return found
 
 
-def _slices(axis: Axis) -> np.ndarray:
-    """Return the weights of each place along an axis, `(places, weights)` float64."""
-    values = np.moveaxis(np.asarray(axis.variable, "float64"), axis.axis, 0)
-    return values.reshape(len(values), -1)
-
-
-def _kernels(graph: Graph, role: Role) -> list[Axis]:
-    return [a for a in graph.axes if a.role is role and len(a.variable.shape) > 1]
-
-
-def _summed(graph: Graph, axis: Axis, worth: np.ndarray) -> np.ndarray:
-    return np.bincount(axis.ids, weights=worth, minlength=graph.numbers)
-
-
 def _l1(graph: Graph, _: Context) -> np.ndarray:
     """Sum of magnitudes of what makes a channel (Li et al., ICLR 2017, section 3.1)."""
     total = np.zeros(graph.numbers)
-    for axis in _kernels(graph, Role.OUTPUTS):
-        total += _summed(graph, axis, np.abs(_slices(axis)).sum(1))
+    for axis in makers(graph):
+        total += summed(graph, axis, np.abs(slices(axis)).sum(1))
     return total
 
 
 def _l2(graph: Graph, _: Context) -> np.ndarray:
     """Euclidean norm of what makes a channel (He et al., IJCAI 2018, equation 2)."""
-    total = np.zeros(graph.numbers)
-    for axis in _kernels(graph, Role.OUTPUTS):
-        total += _summed(graph, axis, (_slices(axis) ** 2).sum(1))
-    return np.sqrt(total)
+    return norms(graph)
 
 
 def _median(graph: Graph, _: Context) -> np.ndarray:
     """Sum of distances from all filters of the layer (He et al., CVPR 2019, equation 5)."""
     total = np.zeros(graph.numbers)
-    for axis in _kernels(graph, Role.OUTPUTS):
-        filters = _slices(axis)
+    for axis in makers(graph):
+        filters = slices(axis)
         square = (filters**2).sum(1)
         apart = np.maximum(square[:, None] + square[None] - 2 * filters @ filters.T, 0)
-        total += _summed(graph, axis, np.sqrt(apart).sum(1))
+        total += summed(graph, axis, np.sqrt(apart).sum(1))
     return total
 
 

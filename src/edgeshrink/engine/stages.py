@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.artifact import Artifact, Kind, content_digest
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned, PlannedStep
 from edgeshrink.engine.samplesets import SampleSets
@@ -90,6 +90,7 @@ class Stages:
                 "data": data.digest if data and step.data is not Need.NONE else None,
                 "seed": self._planned.recipe.seed,
                 "device": self._planned.profile.name if step.timed else None,
+                "files": [content_digest(path) for path in step.files],
                 "versions": versions,
                 "source": [source_digest("edgeshrink"), source_digest(plugin)],
             }

@@ -166,7 +166,7 @@ class Trainee(keras.Model):
         # behind functions, since Keras would take a model (in a list, too) for a part of this one
         seen = model
         if hints:
-            seen = keras.Model(model.inputs, [*model.outputs, *(h.feature for h in hints)])
+            seen = keras.Model(model.input, [*model.outputs, *(h.feature for h in hints)])
         self._seen: Callable[[Any, Any], Any] = lambda x, training: seen(x, training=training)
         self._answers: Callable[[Any], Any] | None = None
         if teacher is not None:

@@ -28,9 +28,8 @@ def context(
     import keras
 
     reference = outputs(given)
-    settings = Training(epochs=1, lr=1e-3, batch_size=32, teacher="none").over(
-        step.training or Training()
-    )
+    chosen = Training(epochs=1, lr=1e-3, batch_size=32).over(step.training or Training())
+    settings = chosen.over(Training(teacher="none"))
     return Context(
         data=data,
         profile=PROFILE,

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from edgeshrink.nn.rewrite import Call, copied, rewritten
-from edgeshrink_droplayers.sections import Section
+from edgeshrink.nn.sections import Section
 
 
 def without(model: keras.Model, section: Section) -> keras.Model:

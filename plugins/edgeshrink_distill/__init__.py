@@ -1,0 +1,173 @@
+"""Distillation: a small student learns what a large teacher answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from edgeshrink.api import Context, Flag, Method, Need, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink_distill.spec import Assistant, Spec
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Options:
+    """Who is taught, by whom, and what is followed."""
+
+    student: Annotated[
+        str,
+        Flag(
+            "The student: a .keras file, module:function, or made from the teacher by "
+            "`width=0.5`, `depth=0.5` or `width=0.5,depth=0.5` (the share that is kept).",
+            metavar="STUDENT",
+        ),
+    ]
+    init: Annotated[
+        Literal["strongest", "random"],
+        Flag(
+            "Where a student made from the teacher starts: its strongest channels and blocks, or "
+            "random weights."
+        ),
+    ] = "strongest"
+    temperature: Annotated[
+        tuple[float, ...],
+        Flag("That logits are divided by (default: 4); of several the best is kept.", above=0),
+    ] = ()
+    alpha: Annotated[
+        tuple[float, ...],
+        Flag(
+            "Share of labels in the loss (default: 0.1); of several the best is kept.",
+            min=0,
+            max=1,
+        ),
+    ] = ()
+    match: Annotated[
+        Literal["kl", "mse"],
+        Flag("Follow the teacher's softened probabilities, or its logits as they are."),
+    ] = "kl"
+    noise: Annotated[
+        float, Flag("Standard deviation of a random factor on the teacher's logits.", min=0)
+    ] = 0.0
+    hints: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Inner layers that follow the teacher's too: `auto`, or STUDENT:TEACHER by name; "
+            "repeatable, or with commas."
+        ),
+    ] = ()
+    hint_kind: Annotated[
+        Literal["features", "attention"],
+        Flag("Follow features through a regressor (FitNets), or where they are strong."),
+    ] = "features"
+    hint_weight: Annotated[float, Flag("Of hints in the loss.", above=0)] = 1.0
+    assistant: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Taught before the student and teaching it, the largest first: `auto`, or as STUDENT; "
+            "repeatable, or several with commas."
+        ),
+    ] = ()
+    teachers: Annotated[
+        tuple[str, ...],
+        Flag("More teachers, .keras files; what they answer is averaged with the model's own."),
+    ] = ()
+    weights: Annotated[
+        tuple[float, ...],
+        Flag("Of the model itself and of each of --distill-teachers (default: equal).", above=0),
+    ] = ()
+    preprocess: Annotated[
+        str,
+        Flag(
+            "What the student's file wants done with what the model is given, as `scale=1/255`; "
+            "it becomes a layer."
+        ),
+    ] = "none"
+    teachers_preprocess: Annotated[
+        tuple[str, ...],
+        Flag("The same for --distill-teachers: one for all, or one for each; repeatable."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        spec = Spec.parse(self.student)
+        for assistant in self.assistant:
+            Assistant.parse(assistant)
+        if self.weights and not self.teachers:
+            raise ValueError("weights are of several teachers; received no --distill-teachers")
+        if self.weights and len(self.weights) != 1 + len(self.teachers):
+            raise ValueError(
+                f"weights must be {1 + len(self.teachers)}, of the model and of each teacher; "
+                f"received {len(self.weights)}"
+            )
+        if len(self.teachers_preprocess) not in (0, 1, len(self.teachers)):
+            raise ValueError(
+                f"teachers_preprocess must be one for all or {len(self.teachers)}; "
+                f"received {len(self.teachers_preprocess)}"
+            )
+        for hint in self.hints:
+            if hint != "auto" and len([part for part in hint.split(":") if part]) != 2:
+                raise ValueError(f"a hint must be auto or STUDENT:TEACHER; received {hint!r}")
+        if spec.file is None and self.preprocess != "none":
+            raise ValueError("preprocess is of a student's file; this one is made otherwise")
+
+
+class Distill(Method):
+    """Teach a smaller model, the student, what this one answers, and go on with the student."""
+
+    name, title, phase = "distill", "Distillation", Phase.DISTILL
+    Options = Options
+    data = Need.REQUIRED
+    training = Training(epochs=10, lr=1e-3, teacher="original", temperature=4.0, alpha=0.1)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of students and teachers."""
+        specs = [Assistant.parse(text) for text in (self.options.student, *self.options.assistant)]
+        found = [path for spec in specs if spec is not None for path in spec.files]
+        return (*found, *map(Path, self.options.teachers))
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse what cannot be learned from, and files that are not there.
+
+        Raises:
+            UsageError: there are no training samples, or no labels where these alone are learned;
+                or a file is missing.
+        """
+        if plan.data is None or plan.data.train is None:
+            raise UsageError("distillation needs training samples", hint="pass --data")
+        options = self.options
+        for text in (options.student, *options.assistant):
+            if text != "auto":
+                Spec.parse(text).check()
+        for text in options.teachers:
+            Spec(file=text).check()
+        if plan.data.train.labels is None:
+            if self.tuning.teacher == "none":
+                raise UsageError(
+                    "without a teacher the student learns labels, and the data has none",
+                    hint="drop --distill-teacher none",
+                )
+            if any(options.alpha) or self.tuning.alpha:
+                raise UsageError(
+                    "alpha is the share of labels in the loss, and the data has none",
+                    hint="--distill-alpha 0, or data with labels",
+                )
+            yield "the data has no labels: the student learns the teacher's answers alone"
+        if options.student.startswith(("width", "depth")) and options.init == "random":
+            yield "the student starts from random weights: give it epochs enough"
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the student."""
+        from edgeshrink_distill.distilling import distill
+
+        return distill(model, self.options, context)
+
+
+@hookimpl
+def edgeshrink_methods() -> list[type[Method]]:
+    """Return the methods of this plugin."""
+    return [Distill]

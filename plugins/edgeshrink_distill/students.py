@@ -1,0 +1,147 @@
+"""Students: read, built, or made of what is strongest in their teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edgeshrink.api import Context, ModelError, Preprocess, import_object
+from edgeshrink.nn.bypass import Switched, without
+from edgeshrink.nn.graph import traced
+from edgeshrink.nn.load import load_model
+from edgeshrink.nn.rewrite import functional, opened, rewritten
+from edgeshrink.nn.sections import sections
+from edgeshrink.nn.strength import norms, strongest
+from edgeshrink.nn.surgery import narrowed
+from edgeshrink_distill.spec import Spec
+
+RANKED_ON = 1000  # validation samples, at most
+
+
+def student(
+    spec: Spec, teacher: keras.Model, context: Context, *, init: str, preprocess: str
+) -> keras.Model:
+    """Return a student that takes what its teacher takes, and answers in the same shapes.
+
+    Args:
+        spec: where it comes from.
+        teacher: that it will learn from.
+        context: ranks blocks, and seeds random weights.
+        init: `strongest` or `random`, of a student made from the teacher.
+        preprocess: what a student's file wants done with the teacher's inputs.
+
+    Raises:
+        ModelError: it cannot be made, or does not fit.
+        UsageError: there is no such file or function.
+    """
+    keras.utils.set_random_seed(context.seed)
+    if spec.file is not None:
+        return fitted(load_model(Path(spec.file)), teacher, preprocess)
+    if spec.function is not None:
+        built = import_object(spec.function, what="student")()
+        if not isinstance(built, keras.Model):
+            raise ModelError(
+                f"{spec.function} must return a Keras model; received {type(built).__name__}"
+            )
+        return fitted(built, teacher, "none")
+    made = rewritten(teacher, lambda op, name: None)
+    if spec.depth < 1:
+        made = shallower(made, spec.depth, context)
+    if spec.width < 1:
+        graph = traced(made)
+        if not any(len(group) > 1 for group in graph.free):
+            raise ModelError(
+                f"no narrower student can be made from {teacher.name}: all its channels must stay",
+                hint="name a student's file, or --distill depth=0.5",
+            )
+        made = narrowed(graph, strongest(graph, spec.width, norms(graph)))
+    return keras.models.clone_model(made) if init == "random" else made
+
+
+def shallower(model: keras.Model, share: float, context: Context) -> keras.Model:
+    """Return a model that keeps a share of what can be left out of it: what matters most.
+
+    Each residual branch, and each layer that keeps a shape, is left out alone, and the score, or
+    where there are no labels the agreement with the whole model, tells what it matters.
+
+    Raises:
+        ModelError: nothing can be left out.
+    """
+    found = sections(model)
+    if not found:
+        raise ModelError(
+            f"no shallower student can be made from {model.name}: it has no residual branch, "
+            "and no layer whose output has the shape of its input",
+            hint="name a student's file, or --distill width=0.5",
+        )
+    switched, worth = Switched(model, found), {}
+    for place, section in enumerate(found):
+        context.progress(0.0, f"without {section.name} ({place + 1} of {len(found)})")
+        with switched.left_out(section) as rest:
+            score = context.evaluate(rest, RANKED_ON)
+            left = context.agreement(rest).share if score is None else score
+        worth[section.passed] = left
+    gone = round((1 - share) * len(found))
+    for passed in sorted(worth, key=lambda key: -worth[key])[:gone]:
+        left_out = next((s for s in sections(model) if s.passed == passed), None)
+        if left_out is not None:  # it may have gone with another
+            model = without(model, left_out)
+    return model
+
+
+def fitted(model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.Model:
+    """Return a model with the input names of its teacher, and what it wants done as a layer.
+
+    Raises:
+        ModelError: inputs or outputs differ in number or shape.
+    """
+    theirs, own = functional(teacher), functional(model)
+    check_alike(own.inputs, theirs.inputs, "inputs")
+    inputs = keras.tree.map_structure(
+        lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), theirs.input
+    )
+    given = [_preprocessed(tensor, preprocess) for tensor in keras.tree.flatten(inputs)]
+    outputs = opened(
+        own,
+        keras.tree.pack_sequence_as(own.input, given),
+        lambda op, *args, **kwargs: op(*args, **kwargs),
+    )
+    made = keras.Model(inputs, outputs, name=model.name)
+    check_alike(made.outputs, theirs.outputs, "outputs")
+    return made
+
+
+def check_alike(own: list[Any], theirs: list[Any], what: str) -> None:
+    """Check that a student's inputs or outputs are as its teacher's.
+
+    Raises:
+        ModelError: they differ in number or shape.
+    """
+    shapes, wanted = [tuple(t.shape[1:]) for t in own], [tuple(t.shape[1:]) for t in theirs]
+    same = len(shapes) == len(wanted) and all(
+        len(one) == len(other)
+        and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
+        for one, other in zip(shapes, wanted, strict=True)
+    )
+    if not same:
+        said = ", ".join(map(str, shapes)), ", ".join(map(str, wanted))
+        raise ModelError(
+            f"student and teacher differ in their {what}: {said[0]} and {said[1]}",
+            hint="they must take and give the same; only what is between may differ",
+        )
+
+
+def _preprocessed(tensor: Any, text: str) -> Any:
+    wanted = Preprocess.from_spec(text)
+    if not wanted.scales:
+        return tensor
+    if wanted.affine is None:
+        raise ModelError(
+            f"the preprocessing {text!r} cannot become a layer",
+            hint="write it as scale=… offset=… or mean=… std=…",
+        )
+    scale, offset = wanted.affine
+    values = [v[0] if len(v) == 1 else list(v) for v in (scale, offset)]
+    return keras.layers.Rescaling(*values)(tensor)

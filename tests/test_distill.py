@@ -1,0 +1,456 @@
+"""Distillation: students made, fitted and taught; hints, assistants, ensembles, sweeps."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import edgeshrink as package
+from edgeshrink.artifact import Kind
+from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.method import Plan, Training
+from edgeshrink.modelfile import ModelFacts
+from edgeshrink.nn.graph import traced
+from edgeshrink.nn.strength import norms, strongest
+from edgeshrink.profile import DeviceProfile
+from edgeshrink.testing import check_method, tiny_data, tiny_model
+from edgeshrink.testing.running import context, opened_again, outputs
+from edgeshrink_distill import Distill
+from edgeshrink_distill.distilling import _averaged, _sizes
+from edgeshrink_distill.hints import AttentionDistance, FeatureDistance, pairs
+from edgeshrink_distill.spec import Spec
+from edgeshrink_distill.students import fitted, student
+
+layers = keras.layers
+
+
+def taught(
+    model: keras.Model,
+    folder: Path,
+    training: dict[str, Any] | None = None,
+    *,
+    labels: bool = True,
+    **options: Any,
+) -> tuple[keras.Model, Any]:
+    step = Distill.of({"student": "width=0.5", **options}, training)
+    lent = context(step, model, model, tiny_data(labels=labels), folder)
+    lent.training = Training(**(training or {"epochs": 1})).over(lent.training)
+    return step.apply(model, lent), lent
+
+
+def residual() -> keras.Model:
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    for _ in range(4):
+        x = layers.Add()([x, layers.Conv2D(4, 3, padding="same", activation="relu")(x)])
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax", name="classes")(x))
+
+
+def shallow(name: str = "picture", side: int = 8, classes: int = 3) -> keras.Model:
+    inputs = keras.Input((side, side, 1), name=name)
+    x = layers.Dense(6, activation="relu")(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="said")(x))
+
+
+SHARES = st.floats(0.01, 0.99).map(lambda v: round(v, 3))
+
+
+@given(SHARES, SHARES, st.sampled_from(",+;"))
+def test_a_student_is_spelled(width: float, depth: float, between: str) -> None:
+    assert Spec.parse(f"width={width}") == Spec(width=width)
+    assert Spec.parse(f"depth={depth}{between} width={width}") == Spec(width=width, depth=depth)
+    assert Spec.parse("a/b.keras") == Spec(file="a/b.keras")
+    assert Spec.parse("nets.small:student") == Spec(function="nets.small:student")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("width=0", "above 0 and at most 1; received '0'"),
+        ("width=1.5", "above 0 and at most 1"),
+        ("depth=-1", "above 0 and at most 1"),
+        ("width=1e", "above 0 and at most 1"),
+        ("width=1", "a student of all of the teacher is no student"),
+        ("width=0.5,height=0.5", "cannot be read at 'height=0.5'"),
+        ("width=0.5,width=0.4", "cannot be read at 'width=0.4'"),
+        ("half", "cannot be read: write it as in student.keras"),
+        ("os:abort", "not in Python's own module 'os'"),
+        ("model.h5", "cannot be read"),
+    ],
+)
+def test_what_spells_no_student_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Distill.of({"student": text})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": [0]},
+        {"temperature": [1, -2]},
+        {"alpha": [1.5]},
+        {"alpha": [-0.1]},
+        {"hints": ["conv"]},
+        {"weights": [1.0]},
+        {"teachers": ["a.keras", "b.keras"], "weights": [1, 2]},
+        {"preprocess": "scale=2"},
+        {"assistant": ["third"]},
+        {"hint_weight": 0},
+        {"noise": -1},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Distill.of({"student": "width=0.5", **values})
+
+
+def plan(data: Any) -> Plan:
+    return Plan(ModelFacts(Kind.KERAS), (), (), data, DeviceProfile("test"))
+
+
+def test_what_is_missing_is_told_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs training samples"):
+        list(Distill.of({"student": "width=0.5"}).check(plan(None)))
+    gone = str(tmp_path / "gone.keras")
+    for values in ({"student": gone}, {"student": "width=0.5", "teachers": [gone]}):
+        with pytest.raises(UsageError, match="no model file"):
+            list(Distill.of(values).check(plan(tiny_data())))
+    unlabelled = tiny_data(labels=False)
+    (said,) = Distill.of({"student": "width=0.5"}).check(plan(unlabelled))
+    assert "teacher's answers alone" in said
+    for values, tuning in (({"alpha": [0.5]}, {}), ({}, {"alpha": 0.5}), ({}, {"teacher": "none"})):
+        with pytest.raises(UsageError, match="the data has none"):
+            list(Distill.of({"student": "width=0.5", **values}, tuning).check(plan(unlabelled)))
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
+def test_a_narrow_student_begins_with_the_strongest_channels(tmp_path: Path, share: float) -> None:
+    model = tiny_model()
+    lent = context(Distill.of({"student": "width=0.5"}), model, model, tiny_data(), tmp_path)
+    made = student(Spec(width=share), model, lent, init="strongest", preprocess="none")
+    kernel, whole = made.get_layer("hidden").kernel, model.get_layer("hidden").kernel
+    kept = round(16 * share)
+    assert kernel.shape[1] == kept
+    strength = np.linalg.norm(np.asarray(whole), axis=0)
+    chosen = np.sort(np.argsort(strength)[-kept:])
+    np.testing.assert_array_equal(
+        made.get_layer("hidden").bias, np.asarray(model.get_layer("hidden").bias)[chosen]
+    )
+    drawn = student(Spec(width=share), model, lent, init="random", preprocess="none")
+    assert [w.shape for w in drawn.weights] == [w.shape for w in made.weights]
+    assert (np.asarray(drawn.get_layer("hidden").kernel) != np.asarray(kernel)).all()
+
+
+@given(st.floats(0.05, 1))
+@settings(deadline=None, max_examples=20)
+def test_what_is_kept_is_stronger_than_what_goes(share: float) -> None:
+    graph = traced(tiny_model())
+    strength = norms(graph)
+    gone = strongest(graph, share, strength)
+    for group in graph.free:
+        away, kept = (strength[group.channels[gone[group.channels] == which]] for which in (1, 0))
+        assert len(kept) == max(1, int(share * len(group) + 0.5))
+        assert not len(away) or away.max() <= kept.min()
+    fenced = [group for group in graph.groups if group.fence]
+    assert not any(gone[group.channels].any() for group in fenced)
+
+
+def test_a_shallow_student_is_without_what_matters_least(tmp_path: Path) -> None:
+    model = residual()
+    names = [layer.name for layer in model.layers if isinstance(layer, layers.Conv2D)][1:]
+    for name in (names[0], names[2]):  # these two do nothing
+        model.get_layer(name).set_weights([np.zeros((3, 3, 4, 4)), np.zeros(4)])
+    lent = context(Distill.of({"student": "depth=0.5"}), model, model, tiny_data(), tmp_path)
+    lent.evaluate = lambda candidate, most=None: None  # by agreement alone
+    made = student(Spec(depth=0.5), model, lent, init="strongest", preprocess="none")
+    convolutions = [layer for layer in made.layers if isinstance(layer, layers.Conv2D)]
+    assert len(convolutions) < 5
+    inputs = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
+    narrow = student(Spec(depth=0.5, width=0.5), model, lent, init="strongest", preprocess="none")
+    assert narrow.count_params() < made.count_params() < model.count_params()
+    assert narrow(inputs).shape == (4, 3)
+
+
+def test_nothing_to_leave_out_or_to_narrow_is_told(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1), name="image")
+    flat = layers.Flatten()(inputs)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(flat))
+    with pytest.raises(ModelError, match="no narrower student can be made"):
+        taught(model, tmp_path)
+    with pytest.raises(ModelError, match="no shallower student can be made"):
+        taught(model, tmp_path, student="depth=0.5")
+
+
+def test_a_file_is_fitted_to_what_its_teacher_takes() -> None:
+    teacher, own = tiny_model(), shallow()
+    made = fitted(own, teacher, "scale=1/2 offset=-1")
+    assert made.inputs[0].name == "image"
+    x = np.random.default_rng(0).random((5, 8, 8, 1), dtype="float32")
+    np.testing.assert_allclose(made(x), own(x / 2 - 1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda: shallow(side=9), r"differ in their inputs: \(9, 9, 1\) and \(8, 8, 1\)"),
+        (lambda: shallow(classes=4), r"differ in their outputs: \(4,\) and \(3,\)"),
+    ],
+)
+def test_a_student_that_does_not_fit_is_refused(model: Any, said: str, tmp_path: Path) -> None:
+    model().save(tmp_path / "other.keras")
+    with pytest.raises(ModelError, match=said):
+        taught(tiny_model(), tmp_path, student=str(tmp_path / "other.keras"))
+
+
+def test_a_student_may_be_built_by_a_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets_of_mine.py").write_text(
+        "import keras\n"
+        "def small():\n"
+        "    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(),\n"
+        "                             keras.layers.Dense(3, activation='softmax')])\n"
+        "def wrong():\n"
+        "    return 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made, _ = taught(tiny_model(), tmp_path, student="nets_of_mine:small")
+    assert made.count_params() == 195
+    assert Distill.of({"student": "nets_of_mine:small"}).files == (Path("nets_of_mine.py"),)
+    with pytest.raises(ModelError, match="must return a Keras model; received int"):
+        taught(tiny_model(), tmp_path, student="nets_of_mine:wrong")
+    sys.modules.pop("nets_of_mine")
+
+
+def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path) -> None:
+    teacher = tiny_model()
+    x = np.random.default_rng(3).random((64, 8, 8, 1), dtype="float32")
+
+    def apart(model: keras.Model) -> float:
+        return float(np.abs(np.asarray(model(x)) - np.asarray(teacher(x))).mean())
+
+    options = {"student": "width=0.75", "init": "random"}
+    training = {"epochs": 12, "lr": 2e-2, "teacher": "only", "temperature": 2.0}
+    first, _ = taught(teacher, tmp_path, {"epochs": 1, "lr": 1e-7}, **options)
+    for match in ("kl", "mse"):
+        made, lent = taught(teacher, tmp_path, training, match=match, labels=False, **options)
+        assert apart(made) < apart(first) / 2
+        assert lent.facts["temperature"] == 2
+    opened_again(made, tmp_path, "distill")
+
+
+def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> None:
+    scores = iter([0.1, 0.2, 0.9, 0.3, 0.9, 0.5])
+    model = tiny_model()
+    step = Distill.of({"student": "width=0.5", "temperature": [1, 5, 20], "alpha": [0.0, 1.0]})
+    lent = context(step, model, model, tiny_data(), tmp_path)
+    seen = []
+
+    def evaluate(candidate: keras.Model, most: int | None = None) -> float:
+        seen.append([np.array(w) for w in candidate.get_weights()])
+        return next(scores, 0.0)
+
+    lent.evaluate = evaluate
+    lent.training = Training(epochs=1).over(lent.training)
+    made = step.apply(model, lent)
+    trials = lent.facts["trials"]
+    assert [(t["temperature"], t["alpha"]) for t in trials] == [
+        *((1.0, 0.0), (1.0, 1.0), (5.0, 0.0), (5.0, 1.0), (20.0, 0.0), (20.0, 1.0))
+    ]
+    best = max(trials, key=lambda t: t["score"])
+    assert (lent.facts["temperature"], lent.facts["alpha"]) == (best["temperature"], best["alpha"])
+    assert any("kept T=" in note for note in lent.notes)
+    assert any(
+        all((a == b).all() for a, b in zip(made.get_weights(), weights, strict=True))
+        for weights in seen
+        if len(weights) == len(made.weights)
+    )
+
+
+def test_hints_are_paired_by_size_and_by_name() -> None:
+    teacher, small = tiny_model(), tiny_model()
+    found = pairs(small, teacher, ["auto"])
+    assert list(map(str, found)) == ["relu → relu", "pool → pool", "hidden → hidden"]
+    (named,) = pairs(small, teacher, ["conv:norm"])
+    assert str(named) == "conv → norm"
+    with pytest.raises(ModelError, match="has no layer 'cnov'"):
+        pairs(small, teacher, ["cnov:norm"])
+    with pytest.raises(ModelError, match="cannot be a hint by attention"):
+        pairs(small, teacher, ["hidden:hidden"])[0].hint("attention", 1.0)
+    with pytest.raises(ModelError, match="cannot be a hint by features"):
+        pairs(small, teacher, ["hidden:conv"])[0].hint("features", 1.0)
+
+
+def test_no_two_features_of_one_size_is_told() -> None:
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(2, 3, strides=3)(inputs)
+    other = keras.Model(inputs, layers.Dense(3)(layers.Flatten(name="outer")(layers.Flatten()(x))))
+    assert [str(p).split()[0] for p in pairs(other, tiny_model(), ["auto"])] == ["outer"]
+    plain = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(x)))
+    with pytest.raises(ModelError, match="no inner features"):
+        pairs(plain, tiny_model(), ["auto"])
+
+
+def test_distances_of_features() -> None:
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(size=(3, 4, 4, 5)).astype("float32")
+    attention = AttentionDistance()
+    np.testing.assert_allclose(attention((theirs, 7 * theirs)), 0, atol=1e-6)
+    apart = float(attention((theirs, rng.normal(size=(3, 4, 4, 2)).astype("float32"))))
+    maps = [(f**2).sum(-1).reshape(3, -1) for f in (theirs, theirs[::-1])]
+    unit = [m / np.linalg.norm(m, axis=1, keepdims=True) for m in maps]
+    wanted = ((unit[0] - unit[1]) ** 2).sum(1).mean()
+    np.testing.assert_allclose(attention((theirs, theirs[::-1])), wanted, rtol=1e-5)
+    assert 0 < apart < 2
+    features = FeatureDistance(2, 5)
+    ours = rng.normal(size=(3, 4, 4, 2)).astype("float32")
+    seen = ours @ np.asarray(features.regressor.kernel) + np.asarray(features.regressor.bias)
+    wanted = ((theirs - seen) ** 2).mean() / (theirs**2).mean()
+    np.testing.assert_allclose(features((theirs, ours)), wanted, rtol=1e-5)
+    larger = rng.normal(size=(3, 8, 8, 5)).astype("float32")
+    assert np.isfinite(float(features((larger, ours))))
+
+
+@pytest.mark.parametrize("kind", ["features", "attention"])
+def test_hints_bring_features_nearer_and_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
+    teacher = tiny_model()
+    hints = ["auto"] if kind == "features" else ["relu:relu"]
+    training = {"epochs": 20, "lr": 1e-2, "teacher": "only"}
+    x = np.random.default_rng(3).random((64, 8, 8, 1), dtype="float32")
+    theirs = keras.Model(teacher.input, teacher.get_layer("relu").output)(x)
+
+    def apart(model: keras.Model) -> float:
+        ours = keras.Model(model.input, model.get_layer("relu").output)(x)
+        return float(AttentionDistance()((theirs, ours)))
+
+    alone, _ = taught(teacher, tmp_path, training, init="random")
+    made, lent = taught(
+        teacher, tmp_path, training, init="random", hints=hints, hint_kind=kind, hint_weight=3
+    )
+    assert [w.path for w in made.weights] == [w.path for w in alone.weights]
+    assert any(f"hints by {kind}" in note for note in lent.notes)
+    if kind == "attention":
+        assert apart(made) < apart(alone)
+    np.testing.assert_array_equal(outputs(opened_again(made, tmp_path, "distill")), outputs(made))
+
+
+def test_an_ensemble_answers_with_the_weighted_mean(tmp_path: Path) -> None:
+    other = shallow()
+    other.save(tmp_path / "other.keras")
+    options = Distill.of(
+        {
+            **{"student": "width=0.5", "weights": [1, 3], "teachers_preprocess": ["scale=2"]},
+            "teachers": [str(tmp_path / "other.keras")],
+        }
+    ).options
+    x = np.random.default_rng(0).random((5, 8, 8, 1), dtype="float32")
+    model = tiny_model()
+    wanted = 0.25 * np.asarray(model(x)) + 0.75 * np.asarray(other(2 * x))
+    np.testing.assert_allclose(_averaged(model, options)(x), wanted, rtol=1e-4, atol=1e-6)
+    made, _ = taught(model, tmp_path, teachers=options.teachers, noise=0.2)
+    assert made.count_params() < model.count_params()
+
+
+def test_assistants_stand_between_teacher_and_student(tmp_path: Path) -> None:
+    made, lent = taught(tiny_model(), tmp_path, student="width=0.25", assistant=["auto", "auto"])
+    said = [note for note in lent.notes if note.startswith("an assistant of")]
+    numbers = [int(note.split()[3].replace(",", "")) for note in said]
+    assert tiny_model().count_params() > numbers[0] > numbers[1] > made.count_params()
+    assert lent.training.epochs == 1
+
+
+@given(st.floats(0.01, 0.9), st.integers(1, 4))
+def test_assistants_halve_the_way(ratio: float, count: int) -> None:
+    class Count:
+        def __init__(self, parameters: float) -> None:
+            self.parameters = parameters
+
+    sizes = _sizes(["auto"] * count, Count(1.0), Count(ratio))  # type: ignore[arg-type]
+    widths = [1.0, *(spec.width for spec in sizes), ratio**0.5]
+    assert all(one >= other for one, other in itertools.pairwise(widths))
+
+
+def test_without_its_teacher_the_student_learns_labels_alone(tmp_path: Path) -> None:
+    made, lent = taught(
+        tiny_model(), tmp_path, {"epochs": 12, "lr": 2e-2, "teacher": "none"}, init="random"
+    )
+    assert any("from labels alone" in note for note in lent.notes)
+    assert "temperature" not in lent.facts
+    assert lent.evaluate(made) > 0.9
+
+
+def test_a_student_that_is_no_smaller_is_told(tmp_path: Path) -> None:
+    large = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(200, activation="relu"),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    large.save(tmp_path / "large.keras")
+    _, lent = taught(tiny_model(), tmp_path, student=str(tmp_path / "large.keras"))
+    assert "the student is no smaller than its teacher" in lent.notes
+
+
+def test_values_are_distilled_too(tmp_path: Path) -> None:
+    """A regression, and two outputs of which one is an image of classes."""
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    pixels = layers.Conv2D(3, 1, activation="softmax", name="pixels")(x)
+    value = layers.Dense(2, name="value")(layers.GlobalAveragePooling2D()(x))
+    teacher = keras.Model(inputs, [pixels, value])
+    step = Distill.of({"student": "width=0.5"})
+    lent = context(step, tiny_model(), teacher, tiny_data(labels=False), tmp_path)
+    lent.training = Training(epochs=30, lr=1e-2, teacher="only").over(lent.training)
+    given = np.random.default_rng(0).random((40, 8, 8, 1), dtype="float32")
+
+    def apart(model: keras.Model) -> list[float]:
+        answers = zip(model(given), teacher(given), strict=True)
+        return [float(np.abs(np.asarray(a) - np.asarray(b)).mean()) for a, b in answers]
+
+    start = student(Spec(width=0.5), teacher, lent, init="strongest", preprocess="none")
+    before, after = apart(start), apart(step.apply(teacher, lent))
+    assert after[0] < before[0]
+    assert after[1] < before[1]
+
+
+def test_the_method_is_one() -> None:
+    check_method(Distill, {"student": "width=0.5"})
+
+
+def test_one_command_distils_prunes_and_quantizes(
+    tmp_path: Path, digits_model: Path, digits: Path
+) -> None:
+    def run() -> Any:
+        return package.compress(
+            digits_model,
+            out=tmp_path / "small.tflite",
+            distill="width=0.5",
+            prune=0.5,
+            int8=True,
+            training={"epochs": 4, "lr": 1e-3},
+            preprocess="scale=1/16",
+            data=str(digits),
+            rules="smoke",
+            force=True,
+        )
+
+    report = run()
+    steps = [row.step.partition("(")[0] for row in report.ledger.rows]
+    assert steps == ["base", "base as float", "distill", "prune", "int8", "strip"]
+    base, _, small, pruned, *_, final = report.ledger.rows
+    assert small.parameters < 0.5 * base.parameters
+    assert pruned.sparsity > 0.4
+    assert final.score.value > 0.8
+    assert run().ledger.rows[2].reused

@@ -20,12 +20,14 @@ from edgeshrink.method import Plan, Training
 from edgeshrink.modelfile import ModelFacts
 from edgeshrink.nn.graph import traced
 from edgeshrink.nn.strength import norms, strongest
+from edgeshrink.nn.teaching import SoftLoss, Teaching
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_distill import Distill
 from edgeshrink_distill.distilling import _averaged, _sizes
 from edgeshrink_distill.hints import AttentionDistance, FeatureDistance, pairs
+from edgeshrink_distill.online import Branches, waist
 from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
 
@@ -454,3 +456,39 @@ def test_one_command_distils_prunes_and_quantizes(
     assert pruned.sparsity > 0.4
     assert final.score.value > 0.8
     assert run().ledger.rows[2].reused
+
+
+def test_branches_teach_each_other_and_the_best_is_kept(tmp_path: Path) -> None:
+    training = {"epochs": 6, "lr": 2e-2, "teacher": "none"}
+    made, lent = taught(tiny_model(), tmp_path, training, online=3, init="random")
+    assert [w.shape for w in made.weights] == [
+        w.shape for w in taught(tiny_model(), tmp_path)[0].weights
+    ]
+    assert any("3 branches shared what is before" in note for note in lent.notes)
+    assert lent.evaluate(made) > 0.6
+    opened_again(made, tmp_path, "distill")
+    with pytest.raises(UsageError, match="hints are of one student"):
+        Distill.of({"student": "width=0.5", "online": 2, "hints": ["auto"]})
+
+
+def test_branches_answer_together_by_their_gate(tmp_path: Path) -> None:
+    branches = Branches(tiny_model(), 2)
+    x = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
+    one, other, together = map(np.asarray, branches.model(x))
+    np.testing.assert_allclose(one, tiny_model()(x), rtol=1e-5, atol=1e-6)
+    gate = branches.model.get_layer("gate")
+    gate.set_weights([np.zeros_like(gate.kernel), np.array([0.0, 80.0], "float32")])
+    np.testing.assert_allclose(branches.model(x)[2], other, rtol=1e-4, atol=1e-6)
+    assert (one != other).any()
+    assert together.shape == one.shape
+    one, other, together = map(np.asarray, branches.model(x, training=True))
+    apart = SoftLoss("softmax", Teaching(3.0))
+    np.testing.assert_allclose(
+        sorted(map(float, branches.model.losses)),
+        sorted([float(apart(together, one)), float(apart(together, other))]),
+        rtol=1e-2,
+        atol=1e-4,
+    )
+    assert waist(residual()).shape == (None, 8, 8, 4)
+    with pytest.raises(ModelError, match="only students of one output"):
+        Branches(keras.Sequential([keras.Input((4,)), layers.Dense(3)]), 2)

@@ -71,6 +71,10 @@ class Options:
             "repeatable, or several with commas."
         ),
     ] = ()
+    online: Annotated[
+        int,
+        Flag("Branches of the student that share its first half and teach each other.", min=1),
+    ] = 1
     teachers: Annotated[
         tuple[str, ...],
         Flag("More teachers, .keras files; what they answer is averaged with the model's own."),
@@ -111,6 +115,8 @@ class Options:
         for hint in self.hints:
             if hint != "auto" and len([part for part in hint.split(":") if part]) != 2:
                 raise ValueError(f"a hint must be auto or STUDENT:TEACHER; received {hint!r}")
+        if self.online > 1 and self.hints:
+            raise ValueError("hints are of one student; received hints and online branches")
         if spec.file is None and self.preprocess != "none":
             raise ValueError("preprocess is of a student's file; this one is made otherwise")
 

@@ -18,6 +18,7 @@ from edgeshrink.nn.rewrite import functional, opened
 from edgeshrink.nn.teaching import Teaching
 from edgeshrink.nn.training import Course
 from edgeshrink_distill.hints import pairs
+from edgeshrink_distill.online import Branches
 from edgeshrink_distill.spec import Assistant, Spec
 from edgeshrink_distill.students import fitted, student
 
@@ -33,11 +34,13 @@ class Trial:
         temperature: of the softened answers.
         alpha: the share of labels.
         score: on validation samples, else the negative loss.
+        curve: the same after each epoch.
     """
 
     temperature: float
     alpha: float
     score: float
+    curve: tuple[float, ...]
 
 
 def distill(model: keras.Model, options: Options, context: Context) -> keras.Model:
@@ -65,15 +68,19 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
     ]
     source, taught = model, _averaged(model, options)
     for place, one in enumerate(chain):
-        who = "student" if one is learner else f"assistant {place + 1}"
+        last = one is chain[-1]
+        who = "student" if last else f"assistant {place + 1}"
         part = replace(
             context,
             progress=lambda share, note, place=place, who=who: context.progress(
                 (place + share) / len(chain), f"{who}: {note}"
             ),
         )
-        trials = teach(one, source, taught, options, part)
-        source = taught = one
+        if options.online > 1 and last:
+            one, trials = among_branches(one, source, taught, options, part)
+        else:
+            trials = teach(one, source, taught, options, part)
+        source = taught = learner = one
     _tell_trials(context, trials)
     score = context.evaluate(learner)
     if score is not None:
@@ -108,7 +115,7 @@ def teach(
     settings = context.training
     if settings.teacher == "none":
         course = Course(learner, context, taught=Lesson())
-        return [Trial(1.0, 1.0, course.run())]
+        return [Trial(1.0, 1.0, course.run(), tuple(context.facts["curve"]))]
     labelled = settings.teacher != "only"
     warmth, share = (keras.Variable(1.0, trainable=False) for _ in range(2))
     followed = pairs(learner, source, options.hints)
@@ -134,12 +141,33 @@ def teach(
         learner.set_weights(start)
         for hint, weights in zip(hints, regressors, strict=True):
             hint.distance.set_weights(weights)
-        trial = Trial(temperature, alpha, course.run())
+        trial = Trial(temperature, alpha, course.run(), tuple(context.facts["curve"]))
         if not trials or trial.score > max(t.score for t in trials):
             best = learner.get_weights()
         trials.append(trial)
     learner.set_weights(best)
     return trials
+
+
+def among_branches(
+    learner: keras.Model,
+    source: keras.Model,
+    taught: keras.Model,
+    options: Options,
+    context: Context,
+) -> tuple[keras.Model, list[Trial]]:
+    """Train a student as several branches that teach each other; return the best of them."""
+    branches = Branches(learner, options.online)
+    answers = keras.Model(
+        functional(taught).input, [taught.outputs[0]] * len(branches.model.outputs)
+    )
+    trials = teach(branches.model, source, answers, options, branches.lent(context))
+    place, best = branches.best(context)
+    context.notes.append(
+        f"{options.online} branches shared what is before {branches.split} and taught each other; "
+        f"branch {place + 1} is kept"
+    )
+    return best, trials
 
 
 def _sizes(assistants: Sequence[str], before: ModelCount, after: ModelCount) -> list[Spec]:
@@ -194,6 +222,7 @@ def _tell(context: Context, options: Options, before: ModelCount, after: ModelCo
 
 def _tell_trials(context: Context, trials: Sequence[Trial]) -> None:
     best = max(trials, key=lambda trial: trial.score)
+    context.facts["curve"] = list(best.curve)
     if context.training.teacher != "none":
         context.facts["temperature"], context.facts["alpha"] = best.temperature, best.alpha
     if len(trials) > 1:

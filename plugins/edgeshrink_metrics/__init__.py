@@ -1,10 +1,11 @@
-"""Metrics: how outputs are scored against labels."""
+"""Metrics: how outputs are scored against labels, and what scores are worth for their size."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeshrink.api import Metric, hookimpl
+from edgeshrink.api import Merit, Metric, hookimpl
+from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,3 +81,9 @@ class RootMeanSquaredError(Metric):
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
     return [Top1, Top5, MeanAbsoluteError, RootMeanSquaredError]
+
+
+@hookimpl
+def edgeshrink_merits() -> list[type[Merit]]:
+    """Return the figures of merit of this plugin."""
+    return [Efficacy, EfficacyOnDisk, QualityOfModel]

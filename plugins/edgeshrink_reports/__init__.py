@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeshrink.api import Report, Reporter, hookimpl, json_text
+from edgeshrink.api import Report, Reporter, StudyReport, hookimpl, json_text
 
 
 class Markdown(Reporter):
     """Tables and sentences for a README, a pull request or a wiki."""
 
-    name = "markdown"
+    name, suffix = "markdown", ".md"
 
     def render(self, report: Report) -> str:
         """Return the report as Markdown."""
@@ -24,11 +24,17 @@ class Markdown(Reporter):
 
         return compare(reports)
 
+    def study(self, found: StudyReport) -> str:
+        """Return the tables of a study, ours beside the published values."""
+        from edgeshrink_reports.studies import markdown
+
+        return markdown(found)
+
 
 class Json(Reporter):
     """The whole report, for programs."""
 
-    name = "json"
+    name, suffix = "json", ".json"
 
     def render(self, report: Report) -> str:
         """Return the document that `report.json` holds."""
@@ -38,8 +44,36 @@ class Json(Reporter):
         """Return an object of whole reports by name."""
         return json_text({name: report.as_dict() for name, report in reports.items()})
 
+    def study(self, found: StudyReport) -> str:
+        """Return every figure of a study, with the values of single seeds."""
+        return json_text(found.as_dict()) + "\n"
+
+
+class Html(Reporter):
+    """A page that needs nothing beside it: tables, and a study's figures."""
+
+    name, suffix = "html", ".html"
+
+    def render(self, report: Report) -> str:
+        """Return the report as a page."""
+        from edgeshrink_reports.html import report_page
+
+        return report_page(report)
+
+    def compare(self, reports: Mapping[str, Report]) -> str:
+        """Return a page of one table with a row for each result."""
+        from edgeshrink_reports.html import compare_page
+
+        return compare_page(reports)
+
+    def study(self, found: StudyReport) -> str:
+        """Return the tables of a study with its figures, if matplotlib is installed."""
+        from edgeshrink_reports.html import study_page
+
+        return study_page(found)
+
 
 @hookimpl
 def edgeshrink_reporters() -> list[type[Reporter]]:
     """Return the reporters of this plugin."""
-    return [Markdown, Json]
+    return [Markdown, Json, Html]

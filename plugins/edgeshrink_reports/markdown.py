@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink_reports import further
+
 if TYPE_CHECKING:
-    from edgeshrink.api import Latency, OnDevice, Report, Row, Score
+    from edgeshrink.api import Latency, OnDevice, Report, Robustness, Row, Score
 
 NONE = "–"
 HEADS = (
@@ -32,11 +34,15 @@ def render(report: Report) -> str:
         f"Made from {_code(report.model)} for {', '.join(report.devices)}:",
     ]
     parts.append(_fence("console", f"$ {report.command}"))
-    heads = _heads(rows)
-    parts.append(_table(heads, [_cells(report, row) for row in rows], text_columns=1))
+    heads = heads_of(rows)
+    parts.append(_table(heads, [_shown(cells_of(report, row)) for row in rows], text_columns=1))
     parts.append(_footnote(report))
     if report.failed:
         parts.append(f"**Not met:** {report.failed}")
+    if any(row.merits for row in rows):
+        parts.append("## Figures of merit\n\n" + _merits(rows))
+    if report.robustness:
+        parts.append("## Robustness\n\n" + _robustness(report.robustness))
     notes = [*report.notes, *(note for row in rows for note in row.notes)]
     if notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes))
@@ -51,22 +57,34 @@ def render(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _merits(rows: Sequence[Row]) -> str:
+    cells = [_shown(further.merit_cells(rows, row)) for row in rows]
+    return _table(further.merit_heads(rows), cells, text_columns=1)
+
+
+def _robustness(found: Robustness) -> str:
+    heads, cells = further.robustness_heads(found), map(_shown, further.robustness_cells(found))
+    table = _table(heads, cells, text_columns=1)
+    return f"{table}\n\n{_escape(further.robustness_footnote(found))}"
+
+
 def compare(reports: Mapping[str, Report]) -> str:
     """Return a table with the base and the result of each report."""
-    heads = _heads([row for report in reports.values() for row in report.ledger.rows])
+    heads = heads_of([row for report in reports.values() for row in report.ledger.rows])
     rows = []
     for name, report in reports.items():
         for row in dict.fromkeys((0, len(report.ledger.rows) - 1)):
-            stage, *cells = _cells(report, report.ledger.rows[row])
+            stage, *cells = _shown(cells_of(report, report.ledger.rows[row]))
             rows.append([_escape(name), stage, *cells])
     return _table(["report", *heads], rows, text_columns=2) + "\n"
 
 
-def _cells(report: Report, row: Row) -> list[str]:
+def cells_of(report: Report, row: Row) -> list[str]:
+    """Return a stage as text, in the order of `heads_of`."""
     scored = row.score
     change = " *" if row.significant else ""
     return [
-        _escape(row.step),
+        row.step,
         f"{row.parameters:,}",
         f"{100 * (1 - row.sparsity):.1f} %",
         f"{row.macs:,}",
@@ -80,13 +98,19 @@ def _cells(report: Report, row: Row) -> list[str]:
     ]
 
 
-def _heads(rows: Sequence[Row]) -> list[str]:
+def heads_of(rows: Sequence[Row]) -> list[str]:
+    """Return what stands over the columns of the ledger."""
     metrics = dict.fromkeys(row.score.metric for row in rows if row.score)
     devices = dict.fromkeys(one.device for row in rows for one in row.on)
     return [
         head.format(metric=" or ".join(metrics) or "score", devices=" / ".join(devices)).strip()
         for head in HEADS
     ]
+
+
+def _shown(cells: Sequence[str]) -> list[str]:
+    stage, *rest = cells
+    return [_escape(stage), *rest]
 
 
 def _on_device(one: OnDevice) -> str:

@@ -40,6 +40,8 @@ def compress(
     custom: Sequence[str] = (),
     input_shapes: dict[str, tuple[int, ...]] | None = None,
     metric: str = "",
+    robustness: bool = False,
+    robustness_samples: int = 1000,
     run: str | Path | None = None,
     calibration: int = 200,
     rules: str = "quick",
@@ -65,6 +67,8 @@ def compress(
         custom: `module:object` of classes that are not Keras's.
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included.
         metric: the metric of record.
+        robustness: also score the base and the result on perturbed test images.
+        robustness_samples: test samples that are perturbed, at most.
         run: the run folder; None puts it beside `out`.
         calibration: samples that calibrate activations.
         rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
@@ -113,6 +117,8 @@ def compress(
         custom=tuple(custom),
         input_shapes=input_shapes or {},
         metric=metric,
+        robustness=robustness,
+        robustness_samples=robustness_samples,
         bench=_rules(rules),
         command="edgeshrink.compress(...)",
     )
@@ -128,6 +134,8 @@ def bench(
     threads: int | None = None,
     data: str = "",
     preprocess: str = "none",
+    robustness: bool = False,
+    robustness_samples: int = 1000,
 ) -> BenchReport:
     """Measure .tflite files on devices; the same as `edgeshrink bench`.
 
@@ -140,6 +148,8 @@ def bench(
         threads: of the runtime; None means each profile's default.
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
+        robustness: also score the first model and each other on perturbed test images.
+        robustness_samples: test samples that are perturbed, at most.
 
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
@@ -158,6 +168,8 @@ def bench(
         plan=replace(_rules(rules), threads=threads),
         data=data,
         preprocess=preprocess,
+        robustness=robustness,
+        robustness_samples=robustness_samples,
         command="edgeshrink.bench(...)",
     )
     return measure(request, installed())

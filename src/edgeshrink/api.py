@@ -5,6 +5,7 @@ from __future__ import annotations
 import pluggy
 
 from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.column import MEASURES, Column
 from edgeshrink.errors import (
     CheckFailed,
     CommandFailed,
@@ -15,12 +16,15 @@ from edgeshrink.errors import (
     PluginError,
     ProfileError,
     RecipeError,
+    StudyError,
     TargetError,
     UsageError,
     VerificationError,
     near,
 )
+from edgeshrink.findings import Cell, RowFound, StudyReport, TableFound, Value
 from edgeshrink.flag import Flag, NoOptions, build, options_of
+from edgeshrink.importing import import_object
 from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.measure import (
     BenchPlan,
@@ -31,6 +35,7 @@ from edgeshrink.measure import (
     OperatorTime,
     Summary,
 )
+from edgeshrink.merit import Merit
 from edgeshrink.method import (
     Agreement,
     Context,
@@ -42,9 +47,11 @@ from edgeshrink.method import (
 )
 from edgeshrink.metric import Metric, Score
 from edgeshrink.precision import Precision
+from edgeshrink.preprocess import Preprocess
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
 from edgeshrink.report import Report, Reporter, json_text
+from edgeshrink.robustness import Pair, Robustness
 from edgeshrink.runtime import Runtime, Session
 from edgeshrink.sensitivity import Sensitivity, Width
 from edgeshrink.target import Completed, Progress, Target
@@ -52,10 +59,13 @@ from edgeshrink.target import Completed, Progress, Target
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 
 __all__ = [
+    "MEASURES",
     "Agreement",
     "Artifact",
     "BenchPlan",
+    "Cell",
     "CheckFailed",
+    "Column",
     "CommandFailed",
     "Completed",
     "Context",
@@ -71,6 +81,7 @@ __all__ = [
     "Latency",
     "Ledger",
     "Measurement",
+    "Merit",
     "Method",
     "Metric",
     "ModelError",
@@ -78,30 +89,39 @@ __all__ = [
     "NoOptions",
     "OnDevice",
     "OperatorTime",
+    "Pair",
     "Phase",
     "Plan",
     "PluginError",
     "Precision",
+    "Preprocess",
     "ProfileError",
     "Progress",
     "Recipe",
     "RecipeError",
     "Report",
     "Reporter",
+    "Robustness",
     "Row",
+    "RowFound",
     "Runtime",
     "Score",
     "Sensitivity",
     "Session",
+    "StudyError",
+    "StudyReport",
     "Summary",
+    "TableFound",
     "Target",
     "TargetError",
     "Training",
     "UsageError",
+    "Value",
     "VerificationError",
     "Width",
     "build",
     "hookimpl",
+    "import_object",
     "json_text",
     "near",
     "options_of",

@@ -4,6 +4,7 @@ EdgeshrinkError (1)          the work failed
 ├── ModelError (1)           what is inside a model file is wrong
 ├── DataError (1)            what is inside the data is wrong
 ├── RecipeError (1)          what is inside a recipe file is wrong
+├── StudyError (1)           what is inside a study file is wrong
 ├── ProfileError (1)         what is inside a device profile is wrong
 ├── ConversionError (1)      the converter failed or was killed
 ├── VerificationError (1)    a converted file is not what its precision declares
@@ -45,6 +46,10 @@ class DataError(EdgeshrinkError):
 
 class RecipeError(EdgeshrinkError):
     """What is inside a recipe file is wrong."""
+
+
+class StudyError(EdgeshrinkError):
+    """What is inside a study file is wrong."""
 
 
 class ProfileError(EdgeshrinkError):

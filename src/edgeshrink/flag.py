@@ -108,7 +108,9 @@ def options_of(cls: Any) -> tuple[Option, ...]:
                 "Annotated[type, Flag(...)]"
             )
         name = field.name.removesuffix("_")
-        found.append(Option(name, get_args(hint)[0], flag, field.default, field.name))
+        factory = field.default_factory
+        default = field.default if factory is dataclasses.MISSING else factory()
+        found.append(Option(name, get_args(hint)[0], flag, default, field.name))
     return tuple(found)
 
 
@@ -161,6 +163,11 @@ def _coerce(value: Any, kind: Any, flag: Flag, where: str) -> Any:
         if not isinstance(items, (list, tuple)):
             raise UsageError(f"{where} must be a list; received {value!r}")
         return tuple(_coerce(item, get_args(kind)[0], flag, where) for item in items)
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{where} must be a table; received {value!r}")
+        inner = get_args(kind)[1]
+        return {str(k): _coerce(v, inner, flag, f"{where}.{k}") for k, v in value.items()}
     if origin is Literal:
         choices = [str(c) for c in get_args(kind)]
         if str(value) not in choices:

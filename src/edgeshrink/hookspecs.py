@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgeshrink.artifact import Artifact
     from edgeshrink.data import Dataset
     from edgeshrink.measure import Failure, Measurement
+    from edgeshrink.merit import Merit
     from edgeshrink.method import Agreement, Method
     from edgeshrink.metric import Metric
     from edgeshrink.report import Reporter
@@ -52,6 +53,11 @@ def edgeshrink_reporters() -> Sequence[type[Reporter]]:  # type: ignore[empty-bo
 @hookspec
 def edgeshrink_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
     """Return metrics: ways to score outputs against labels."""
+
+
+@hookspec
+def edgeshrink_merits() -> Sequence[type[Merit]]:  # type: ignore[empty-body]
+    """Return figures of merit: what a stage is worth, reckoned from rows of the ledger."""
 
 
 @hookspec
@@ -115,3 +121,8 @@ def edgeshrink_device_progress(device: str, fraction: float, note: str) -> None:
 @hookspec
 def edgeshrink_measured(result: Measurement | Failure | Any) -> None:
     """A model was measured on a device, or could not be."""
+
+
+@hookspec
+def edgeshrink_run_finished(name: str, done: int, count: int, seconds: float, failure: str) -> None:
+    """A study has ended one of its runs, `done` of `count`; `failure` says why it failed, if so."""

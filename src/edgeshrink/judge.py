@@ -56,6 +56,23 @@ def samples_of(
     )
 
 
+@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
+class Paired:
+    """What a metric says of each of the same samples before and after, `(samples,)`."""
+
+    metric: Metric
+    before: np.ndarray
+    after: np.ndarray
+
+    @property
+    def p_value(self) -> float:
+        """How likely the metric would differ as much by chance."""
+        if self.metric.proportion:
+            lost, gained = (self.before > self.after).sum(), (self.after > self.before).sum()
+            return mcnemar(int(lost), int(gained))
+        return paired_z(self.after - self.before)
+
+
 class Judge:
     """Runs models and compares what they say.
 
@@ -121,6 +138,11 @@ class Judge:
 
         McNemar's exact test for metrics whose single values are 0 or 1, else a paired z-test.
         """
+        paired = self.paired(base, outputs, samples)
+        return paired.p_value if paired else None
+
+    def paired(self, base: Outputs, outputs: Outputs, samples: Samples) -> Paired | None:
+        """Return the values of the metric of record, sample by sample; None without labels."""
         from edgeshrink.nn.agree import matched
 
         scored = self._scored(base, samples)
@@ -128,13 +150,9 @@ class Judge:
             return None
         name, labels, metric = scored[0]
         now = dict(zip(base, matched(base, outputs), strict=True))
-        before, after = metric.per_sample(base[name], labels), metric.per_sample(now[name], labels)
-        if metric.proportion:
-            lost, gained = (before > after).sum(), (after > before).sum()
-            return mcnemar(int(lost), int(gained))
-        change = after - before
-        error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
-        return math.erfc(abs(float(change.mean())) / error / math.sqrt(2)) if error else 1.0
+        return Paired(
+            metric, metric.per_sample(base[name], labels), metric.per_sample(now[name], labels)
+        )
 
     def value(self, outputs: Outputs, samples: Samples) -> float | None:
         """Return the score of record, greater being better; None without labels."""
@@ -175,6 +193,12 @@ class Judge:
                 if metric.applies(values.shape, task) or metric.name == self.record:
                     found.append((name, labels, metric))
         return sorted(found, key=lambda entry: entry[2].name != self.record)
+
+
+def paired_z(change: np.ndarray) -> float:
+    """Return the two-sided p-value that changes `(samples,)` are 0 on average (paired z-test)."""
+    error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
+    return math.erfc(abs(float(change.mean())) / error / math.sqrt(2)) if error else 1.0
 
 
 def near_chance(value: float, chance: float) -> bool:

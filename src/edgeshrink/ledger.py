@@ -79,6 +79,7 @@ class Row:
         reused: the stage was there from an earlier run.
         facts: what the step measured.
         notes: sentences.
+        merits: figures of merit by name, reckoned among the rows of the report.
     """
 
     step: str
@@ -98,6 +99,7 @@ class Row:
     reused: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    merits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> Score | None:

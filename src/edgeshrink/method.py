@@ -210,6 +210,7 @@ class Method(ABC):
             option may stand for it.
         requires: distributions it needs beyond the core.
         timed: what it does depends on what the device measures.
+        files: that its options name; a step is made anew where what is in one has changed.
     """
 
     name: ClassVar[str]
@@ -229,6 +230,7 @@ class Method(ABC):
     leading: ClassVar[str | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
     timed = False
+    files: tuple[Path, ...] = ()
 
     def __init_subclass__(cls) -> None:
         """Refuse a concrete method that lacks what every method declares."""

@@ -19,6 +19,7 @@ import pluggy
 from edgeshrink import hookspecs
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
+from edgeshrink.merit import Merit
 from edgeshrink.method import Method
 from edgeshrink.metric import Metric
 from edgeshrink.profile import user_folder
@@ -50,17 +51,22 @@ CORE_KEYS = frozenset(
         *(
             "json",
             "metric",
+            "no_flip",
+            "no_robustness",
             "o",
             "output",
             "preprocess",
             "recipe",
+            "robustness",
+            "robustness_samples",
             "rules",
             "run",
             "ssh_config",
             "step",
             "unsafe",
         ),
-        *("batch_size", "calibration", "epochs", "loss", "lr", "rules", "seed", "shift", "teacher"),
+        *("alpha", "batch_size", "calibration", "epochs", "flip", "loss", "lr", "rules", "seed"),
+        *("shift", "teacher", "temperature"),
     )
 )
 
@@ -209,6 +215,11 @@ class Plugins:
     def metrics(self) -> Mapping[str, type[Metric]]:
         """Metrics by name, in the order in which plugins give them."""
         return {c.name: c for _, c in self._classes("edgeshrink_metrics", Metric)}
+
+    @functools.cached_property
+    def merits(self) -> Mapping[str, type[Merit]]:
+        """Figures of merit by name, in the order in which plugins give them."""
+        return {c.name: c for _, c in self._classes("edgeshrink_merits", Merit)}
 
     @functools.cached_property
     def profile_folders(self) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from edgeshrink import toml
 from edgeshrink.artifact import RUNNABLE, Kind
 from edgeshrink.errors import RecipeError, UsageError, near
-from edgeshrink.flag import build
+from edgeshrink.flag import build, options_of
 from edgeshrink.method import Method, Training
 
 Methods = Mapping[str, type[Method]]
@@ -97,6 +97,35 @@ class Recipe:
                 parts[group][key.removeprefix("training.")] = value
             steps.append(_method(name, methods).of(parts["options"], parts["training"]))
         return cls(tuple(steps), **rest)
+
+    @classmethod
+    def from_text(cls, text: str, methods: Methods, **rest: Any) -> Recipe:
+        """Return the recipe of flags as they are typed: `--prune 0.8 --int8 --epochs 5`.
+
+        Raises:
+            UsageError: a word is no flag of a method or of training, or a value is missing.
+        """
+        switches, values = _switches(methods), dict[str, Any]()
+        tuned = [option.name for option in options_of(Training)]
+        known = {key for method in methods.values() for key in method.flag_keys()} | set(tuned)
+        words = iter(shlex.split(text))
+        for word in words:
+            spelled, equals, value = word.partition("=")
+            key = spelled.removeprefix("--").replace("-", "_")
+            if not spelled.startswith("--"):
+                raise UsageError(f"flags begin with --; received {word!r} in {text!r}")
+            if key in switches:
+                values[key] = True
+            elif key.removeprefix("no_") in switches:
+                values[key.removeprefix("no_")] = False
+            elif key not in known:
+                raise UsageError(f"no flag {spelled!r}", hint=near(spelled, map(_spelled, known)))
+            else:
+                values[key] = value if equals else next(words, None)
+                if values[key] is None:
+                    raise UsageError(f"{spelled} needs a value")
+        training = build(Training, {k: values.pop(k) for k in tuned if k in values}, "training")
+        return cls.from_flags(values, methods, training=training, **rest)
 
     @classmethod
     def from_toml(cls, text: str, methods: Methods, *, origin: str = "recipe") -> Recipe:
@@ -196,6 +225,17 @@ class Recipe:
             lines += [f"{key} = {toml.value(value)}" for key, value in step.given().items()]
             lines += _table("step.training", step.tuning)
         return "\n".join(lines) + "\n"
+
+
+def _switches(methods: Methods) -> set[str]:
+    """Return the keys of flags that take no value."""
+    found = set()
+    for method in methods.values():
+        kinds = {option.name: option.type for option in options_of(method.Options)}
+        for key, (group, name) in method.flag_keys().items():
+            if group == "on" or (group == "options" and kinds[name] is bool):
+                found.add(key)
+    return found
 
 
 def _spelled(key: str) -> str:

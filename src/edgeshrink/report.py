@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from edgeshrink.errors import EdgeshrinkError, UsageError
+from edgeshrink.findings import StudyReport
 from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.measure import DeviceInfo, Energy
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
+from edgeshrink.robustness import Robustness
 
 SCHEMA = 2
 
@@ -36,6 +38,7 @@ class Report:
         snippet: a short Python program that runs the result.
         versions: of what took part, by distribution.
         failed: why the run ends in exit code 4, or empty.
+        robustness: scores on perturbed test images, where that was asked for.
         schema: of this document.
     """
 
@@ -50,6 +53,7 @@ class Report:
     snippet: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     failed: str = ""
+    robustness: Robustness | None = None
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,6 +93,8 @@ class Report:
                 for name, info in document["devices"].items()
             }
             values["notes"] = tuple(document["notes"])
+            if found := document.get("robustness"):
+                values["robustness"] = Robustness.from_dict(found)
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise EdgeshrinkError(f"this is not a whole report: {error}") from error
@@ -153,9 +159,11 @@ class Reporter(ABC):
 
     Attributes:
         name: as in `--format`.
+        suffix: of files that hold what it writes, such as `.md`.
     """
 
     name: ClassVar[str]
+    suffix: ClassVar[str] = ".txt"
 
     @abstractmethod
     def render(self, report: Report) -> str:
@@ -164,3 +172,7 @@ class Reporter(ABC):
     @abstractmethod
     def compare(self, reports: Mapping[str, Report]) -> str:
         """Return the results of several reports side by side, by name."""
+
+    def study(self, found: StudyReport) -> str:
+        """Return the tables of a study as text; nothing where there is no such form of them."""
+        return ""

@@ -12,6 +12,7 @@ from edgeshrink.cli.plain import Group
 COMMANDS = {
     "compress": "Make a model smaller: prune, quantize, convert, run, measure.",
     "bench": "Time models on devices, and score them there.",
+    "study": "Run a grid of models and recipes, and set it beside published values.",
     "inspect": "Show what is in a model, layer by layer.",
     "sensitivity": "Show which layers bear fewer bits, and which do not.",
     "pack": "Code a .tflite near its entropy, as an .esz file.",

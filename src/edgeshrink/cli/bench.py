@@ -20,6 +20,7 @@ from edgeshrink.cli.base import (
     typed,
 )
 from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.cli.robustness import Robustness, asked
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.measure import RULES, RULES_HELP
@@ -52,7 +53,7 @@ class Timing:
 
 def app() -> typer.Typer:
     """Return the command."""
-    return single(with_method_flags({}, timing=Timing)(bench))
+    return single(with_method_flags({}, timing=Timing, perturbing=Robustness)(bench))
 
 
 def bench(
@@ -82,6 +83,7 @@ def bench(
     *,
     chosen: dict[str, Any],
     timing: dict[str, Any],
+    perturbing: dict[str, Any],
 ) -> None:
     """Time models on devices, and score them there.
 
@@ -99,6 +101,7 @@ def bench(
 
     plugins = registry()
     options = build(Timing, timing, "bench")
+    robust = asked(perturbing, "bench")
     if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
     if output and not Path(output).absolute().parent.is_dir():
@@ -121,6 +124,8 @@ def bench(
         data=data,
         preprocess=preprocess,
         metric=metric,
+        robustness=robust.robustness,
+        robustness_samples=robust.robustness_samples,
         command=typed(),
     )
     with Watcher(plugins):

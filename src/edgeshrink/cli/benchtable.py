@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.cli import words
+from edgeshrink.cli.robustness import show_robustness
 from edgeshrink.cli.tables import Column, left, show, write
 from edgeshrink.cli.words import NONE
 
@@ -39,6 +40,11 @@ def show_bench(report: BenchReport, *, to: Console) -> None:
             said.setdefault(f"{_named(result, True)}: {result.failure.reason}", None)
     for line in (*said, *report.notes):
         write(line, to=to, lead="– ")
+    base = Path(results[0].model).name
+    for path, perturbed in report.robustness.items():
+        to.print()
+        write(f"{base} before, {Path(path).name} after, on perturbed images:", to=to)
+        show_robustness(perturbed, to=to)
     for result in results:
         if result.measurement and result.measurement.operators:
             _operators(_named(result, several), result.measurement, to)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, single
+from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.cli.report import Format, Json, reporter_for
 from edgeshrink.errors import UsageError
+from edgeshrink.ledger import Ledger
+from edgeshrink.merit import reckoned
 from edgeshrink.report import Report
 
 
@@ -34,7 +39,7 @@ def compare(
     if len(paths) < 2:
         raise UsageError("compare needs two reports or more", hint="name another run")
     reporter = reporter_for("json" if json else format)
-    reports = {path: Report.read(Path(path)) for path in paths}
+    reports = together({path: Report.read(Path(path)) for path in paths})
     if reporter is not None:
         typer.echo(reporter.compare(reports).rstrip("\n"))
         return
@@ -42,3 +47,16 @@ def compare(
     from edgeshrink.cli.tables import console
 
     show_comparison(reports, to=console())
+
+
+def together(reports: Mapping[str, Report]) -> dict[str, Report]:
+    """Return the reports with figures of merit that are reckoned among the rows of all."""
+    rows = iter(
+        reckoned(
+            [row for report in reports.values() for row in report.ledger.rows], registry().merits
+        )
+    )
+    return {
+        name: replace(report, ledger=Ledger(tuple(islice(rows, len(report.ledger.rows)))))
+        for name, report in reports.items()
+    }

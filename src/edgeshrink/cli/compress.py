@@ -23,6 +23,7 @@ from edgeshrink.cli.base import (
     warn,
 )
 from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.cli.robustness import Robustness, asked
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.measure import RULES, RULES_HELP
@@ -48,7 +49,9 @@ class Numbers:
 
 def app() -> typer.Typer:
     """Return the command, with the flags of every installed method."""
-    flags = with_method_flags(registry().methods, training=Training, numbers=Numbers)
+    flags = with_method_flags(
+        registry().methods, training=Training, numbers=Numbers, perturbing=Robustness
+    )
     return single(flags(compress))
 
 
@@ -130,6 +133,7 @@ def compress(
     chosen: dict[str, Any],
     training: dict[str, Any],
     numbers: dict[str, Any],
+    perturbing: dict[str, Any],
 ) -> None:
     """Make a model smaller: prune, quantize, convert, run, measure.
 
@@ -140,6 +144,7 @@ def compress(
     """
     plugins = registry()
     settings = build(Numbers, numbers, "compress")
+    robust = asked(perturbing, "compress")
     tuning = build(Training, training, "training")
     if sum(map(bool, (recipe, step, chosen))) > 1:
         raise UsageError(NO_MIX)
@@ -169,6 +174,8 @@ def compress(
         custom=tuple(custom or ()),
         input_shapes=shapes(input_shape or []),
         metric=metric,
+        robustness=robust.robustness,
+        robustness_samples=robust.robustness_samples,
         bench=RULES[settings.rules],
         command=typed(),
     )

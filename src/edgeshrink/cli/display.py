@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.cli import words
+from edgeshrink.cli.robustness import show_robustness
 from edgeshrink.cli.tables import Column, show, write
 from edgeshrink.cli.words import NONE
 
@@ -56,6 +57,9 @@ def show_report(report: Report, *, to: Console, files: Sequence[Path] = ()) -> N
     show_ledger(ledger, to=to)
     to.print()
     write(summary(report), to=to)
+    if report.robustness:
+        to.print()
+        show_robustness(report.robustness, to=to)
     for line in (*report.notes, *(note for row in ledger.rows for note in row.notes)):
         write(line, to=to, lead="– ")
     if files:
@@ -74,6 +78,7 @@ def show_comparison(reports: Mapping[str, Report], *, to: Console) -> None:
     names: list[str] = []
     columns: list[Column] = []
     bases: set[str] = set()
+    merits = dict.fromkeys(m for r in reports.values() for row in r.ledger.rows for m in row.merits)
     for name, report in reports.items():
         rows, base = [report.ledger.final], report.ledger.base
         names.append(name)
@@ -81,9 +86,21 @@ def show_comparison(reports: Mapping[str, Report], *, to: Console) -> None:
             names.insert(-1, f"base of {name}" if bases else "base")
             rows.insert(0, base)
             bases.add(base.digest)
-        found = _columns(report.ledger, rows)
+        found = [*_columns(report.ledger, rows), *_merits(rows, merits)]
         columns = list(map(_joined, columns, found)) if columns else found
     show(Column("report", names), columns, to=to)
+
+
+def _merits(rows: Sequence[Row], names: Iterable[str]) -> list[Column]:
+    """Return a column for each figure of merit, in a table of their own where there is no room."""
+    return [
+        Column(
+            name.replace("_", " "),
+            [words.digits(row.merits[name]) if name in row.merits else NONE for row in rows],
+            2,
+        )
+        for name in names
+    ]
 
 
 def _joined(one: Column, other: Column) -> Column:
@@ -202,6 +219,13 @@ def summary(report: Report) -> str:
             else f"cosine to the base's outputs {final.agreement.cosine:.4f} on "
             f"{final.agreement.samples:,} {made_up}"
         )
+    merits = (
+        f"{name.replace('_', ' ')} {words.digits(base.merits[name])} before, "
+        f"{words.digits(value)} after"
+        for name, value in final.merits.items()
+        if name in base.merits
+    )
+    lines.append("; ".join(merits))
     lines += [_on_one_device(ledger, one) for one in final.on]
     return "\n".join(filter(None, lines))
 

@@ -37,7 +37,7 @@ def tell(error: BaseException, arguments: list[str]) -> int:
 
 def explain(error: BaseException, arguments: list[str]) -> tuple[str, str, int]:
     """Return the message, the hint (empty if there is none) and the exit code of an exception."""
-    resumes = arguments[:1] == ["compress"]
+    resumes = arguments[:1] in (["compress"], ["study"])
     if isinstance(error, EdgeshrinkError):
         return str(error), error.hint, error.exit_code
     if hasattr(error, "format_message"):  # typer's own errors, or click's where typer uses it

@@ -9,7 +9,7 @@ import typer
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single
 from edgeshrink.plugins import Plugins
 
-ADDS = ("methods", "targets", "runtimes", "reporters", "metrics")
+ADDS = ("methods", "targets", "runtimes", "reporters", "metrics", "merits")
 
 
 def app() -> typer.Typer:

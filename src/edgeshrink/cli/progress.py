@@ -103,6 +103,14 @@ class Watcher:
                 f"(median of {result.runs:,} runs)"
             )
 
+    @hookimpl
+    def edgeshrink_run_finished(
+        self, name: str, done: int, count: int, seconds: float, failure: str
+    ) -> None:
+        """Leave a line for a run of a study."""
+        how = f"failed: {failure}" if failure else words.duration(seconds)
+        self._line(f"[{done}/{count}] {name}: {how}")
+
     def _draw(self, what: str, fraction: float, note: str) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=what, completed=fraction, note=note)

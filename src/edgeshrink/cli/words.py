@@ -91,19 +91,38 @@ def percent(share: float, places: int = 1) -> str:
 
 def score(found: Score) -> str:
     """Return a score's value: a share as a percentage, anything else as a number."""
-    return percent(found.value, 2) if is_share(found) else digits(found.value, 4)
+    return value_of(found.metric, found.value)
+
+
+def value_of(metric: str, value: float) -> str:
+    """Return a metric's value: a share as a percentage, anything else as a number."""
+    return percent(value, 2) if is_share(metric) else digits(value, 4)
+
+
+def change_of(metric: str, change: float) -> str:
+    """Return by how much a metric's value changed, with its sign; shares in percentage points.
+
+    Example:
+        >>> change_of("top1", -0.0123), change_of("mae", 0.25), change_of("top1", 0)
+        ('-1.23', '+0.2500', '0')
+    """
+    if not change:
+        return "0"
+    if is_share(metric):
+        return f"{100 * change:+.2f}"
+    return f"{'+' if change > 0 else ''}{digits(change, 4)}"
 
 
 def interval(found: Score) -> str:
     """Return a score's 95 % interval."""
-    if is_share(found):
+    if is_share(found.metric):
         return f"{100 * found.low:.2f}–{100 * found.high:.2f}"
     return f"{digits(found.low, 4)}–{digits(found.high, 4)}"
 
 
-def is_share(found: Score) -> bool:
-    """Return whether a score is a share of samples."""
-    return found.metric.startswith("top") or found.metric == "accuracy"
+def is_share(metric: str) -> bool:
+    """Return whether a metric's values are shares of samples."""
+    return metric.startswith("top") or metric == "accuracy"
 
 
 def duration(seconds: float) -> str:

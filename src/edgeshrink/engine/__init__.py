@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeshrink.engine.sensing import SensitivityReport, SensitivityRequest
+    from edgeshrink.engine.studies.jobs import StudyRequest
+    from edgeshrink.findings import StudyReport
     from edgeshrink.plugins import Plugins
     from edgeshrink.report import Report
 
@@ -29,6 +31,7 @@ __all__ = [
     "pack",
     "plan",
     "sensitivity",
+    "study",
 ]
 
 
@@ -67,6 +70,18 @@ def pack(model: Path, plugins: Plugins) -> tuple[bytes, dict[str, Any]]:
     from edgeshrink.engine import packing
 
     return packing.pack(model, plugins)
+
+
+def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
+    """Run what is not done yet of a study, write its tables, and return them.
+
+    Raises:
+        UsageError: the file cannot be read, no row fits, or another process works on it.
+        StudyError: what is inside the file is wrong.
+    """
+    from edgeshrink.engine.studies import running
+
+    return running.study(request, plugins)
 
 
 def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityReport:

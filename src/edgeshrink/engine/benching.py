@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from edgeshrink import data as datasets
@@ -17,13 +18,18 @@ from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.planning import described
 from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
-from edgeshrink.engine.sessions import chosen, hosting
+from edgeshrink.engine.robustness import Perturbing, sampled
+from edgeshrink.engine.sessions import chosen, hosting, import_tensorflow
 from edgeshrink.engine.signature import Signature
-from edgeshrink.errors import DataError, ModelError
+from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.judge import Judge, Outputs, Samples, samples_of
 from edgeshrink.part import task_of
+from edgeshrink.perturbation import check_images
 from edgeshrink.plugins import Plugins
+from edgeshrink.robustness import Robustness
 from edgeshrink.workspace import version_of
+
+SEED = 0  # of what is drawn
 
 
 def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
@@ -53,6 +59,12 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             "data": data.digest if data else None,
         }
     )
+    if request.robustness:
+        check_images(data.test if data else None)
+        if len(models) < 2:
+            raise UsageError(
+                "--robustness compares with the first model", hint="name another model behind it"
+            )
     if not request.resume:
         kept.forget()
     with contextlib.ExitStack() as stack:
@@ -77,12 +89,14 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         results = tuple(
             result for device in devices for result in _judged(found[device.name], samples, judge)
         )
+        robustness = _robustness(request, data, models, judge, scratch, plugins)
     report = BenchReport(
         results,
         tuple(data.notes) if data else (),
         request.command,
         described(data),
         {name: version_of(name) for name in VERSIONED},
+        robustness,
     )
     if not report.lost:
         kept.forget()
@@ -97,6 +111,35 @@ def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
     )
     return data.for_model(first.inputs, first.outputs, first.types)
+
+
+def _robustness(
+    request: BenchRequest,
+    data: Dataset | None,
+    models: Sequence[Artifact],
+    judge: Judge,
+    folder: Path,
+    plugins: Plugins,
+) -> dict[str, Robustness]:
+    """Return the scores of the first model and each other on perturbed images, by the other."""
+    if not request.robustness or data is None or data.test is None:
+        return {}
+    import_tensorflow(folder / "tensorflow.log")  # it codes JPEG
+    part = sampled(data.test, request.robustness_samples, SEED)
+    names = list(Signature.read(request.models[0]).outputs)
+
+    def run(model: Artifact, samples: Samples) -> Outputs:
+        return judge.outputs(model, samples, lambda: None)
+
+    def progress(share: float, note: str) -> None:
+        plugins.hook.edgeshrink_step_progress(step=None, fraction=share, note=note)
+
+    return {
+        str(model.path): Perturbing(
+            data, part, judge, (partial(run, models[0]), partial(run, model)), names, folder, SEED
+        ).robustness(progress)
+        for model in models[1:]
+    }
 
 
 def _tells_classes(samples: Samples) -> bool:

@@ -17,6 +17,7 @@ from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned, PlannedStep, described
+from edgeshrink.engine.robustness import robustness
 from edgeshrink.engine.samplesets import SampleSets
 from edgeshrink.engine.sessions import (
     host_profile,
@@ -29,6 +30,7 @@ from edgeshrink.errors import DataError
 from edgeshrink.judge import Judge, Outputs, near_chance
 from edgeshrink.ledger import Latency, Ledger, OnDevice, Row, observations
 from edgeshrink.measure import DeviceInfo, Failure, Measurement
+from edgeshrink.merit import reckoned
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
 from edgeshrink.nn.packed import tflite_bytes
@@ -178,7 +180,7 @@ class _Compression:
             row = self.row(stage, stage.artifact.made_by, base, said_there)
             said = observations(row, rows[-1], uncompressed)
             rows.append(replace(row, notes=(*row.notes, *said)))
-        return (rows[0], *beside, *rows[1:])
+        return reckoned((rows[0], *beside, *rows[1:]), self.plugins.merits)
 
     def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
         """Return what each device said of each file, by the file's digest."""
@@ -308,6 +310,14 @@ class _Compression:
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
             versions={name: version_of(name) for name in VERSIONED},
+            robustness=robustness(
+                self.planned,
+                self.models,
+                self.judge,
+                final,
+                self.scratch,
+                partial(self.progress, None),
+            ),
             failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
         )
         write_bytes(out, final.path.read_bytes())

@@ -18,6 +18,7 @@ from edgeshrink.engine.sessions import chosen
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.measure import RULES, BenchPlan
 from edgeshrink.method import Method, Need, Plan, Training
+from edgeshrink.perturbation import check_images
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.recipe import Recipe
@@ -52,6 +53,8 @@ class Request:
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
             of a single input may be empty.
         metric: the metric of record; empty for the task's own.
+        robustness: also score the base and the result on perturbed test images.
+        robustness_samples: how many test samples are perturbed, at most.
         bench: how long files are timed.
         command: what was typed, for the report.
     """
@@ -72,6 +75,8 @@ class Request:
     custom: tuple[str, ...] = ()
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str = ""
+    robustness: bool = False
+    robustness_samples: int = 1000
     bench: BenchPlan = RULES["quick"]
     command: str = ""
 
@@ -170,6 +175,8 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         warnings += data.notes
         double = datasets.warn_double_scaling(found, data.preprocess)
         warnings += [double] if double else []
+    if request.robustness:
+        check_images(data.test if data else None)
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )

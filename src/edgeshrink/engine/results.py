@@ -11,6 +11,7 @@ from edgeshrink.measure import RULES, BenchPlan, Failure, Measurement
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
 from edgeshrink.report import SCHEMA
+from edgeshrink.robustness import Robustness
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class BenchRequest:
         at: address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
         resume: take what an earlier, cut run of the same request has measured.
+        robustness: also score on perturbed test images, run here.
+        robustness_samples: how many test samples are perturbed, at most.
     """
 
     models: tuple[Path, ...]
@@ -32,6 +35,8 @@ class BenchRequest:
     data: str = ""
     preprocess: str = "none"
     metric: str = ""
+    robustness: bool = False
+    robustness_samples: int = 1000
     command: str = ""
 
 
@@ -62,13 +67,19 @@ class BenchResult:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All models on all devices."""
+    """All models on all devices.
+
+    Attributes:
+        robustness: scores of the first model and of another on perturbed test images, by the
+            other's path.
+    """
 
     results: tuple[BenchResult, ...]
     notes: tuple[str, ...]
     command: str
     data: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    robustness: Mapping[str, Robustness] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property

@@ -114,7 +114,7 @@ class Course:
         self._trainee.compile(self._optimizer, jit_compile=False)
 
     def run(self, schedule: Schedule | None = None) -> float:
-        """Train from the weights that the model has now.
+        """Train from the weights that the model has now; the scores of epochs become a fact.
 
         Args:
             schedule: changes the masks while training goes on.
@@ -140,6 +140,7 @@ class Course:
                 shuffle=False,  # the pipeline shuffles
                 callbacks=[watch],
             )
+        context.facts["curve"] = watch.curve
         watch.restore(self.model)
         self.masks.enforce()
         reestimate_batchnorm(self.model, context)
@@ -159,6 +160,7 @@ class _Watch(keras.callbacks.Callback):
         self.total, self.epochs, self.step = steps * epochs, epochs, 0
         self.every = max(1, self.total // self.UPDATES)
         self.best: tuple[float, list[np.ndarray]] | None = None
+        self.curve: list[float] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self.schedule is not None:
@@ -183,6 +185,7 @@ class _Watch(keras.callbacks.Callback):
         alone = self.context.training.teacher == "only"
         score = None if alone else self.context.evaluate(inner)
         score = -loss if score is None else score
+        self.curve.append(score)
         self.context.progress(
             (epoch + 1) / self.epochs, f"epoch {epoch + 1}: loss {loss:.4f}, validation {score:.4f}"
         )

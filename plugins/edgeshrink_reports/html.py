@@ -1,0 +1,92 @@
+"""Reports and studies as pages of HTML that need nothing beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from edgeshrink.api import Report, StudyReport, TableFound
+from edgeshrink_reports import markdown, studies
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
+  color: #1c1c1c; background: #fff; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .8rem; text-align: right; }
+th { font-weight: 600; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }
+svg { max-width: 100%; height: auto; }
+li { margin: .2rem 0; }
+"""
+
+
+def report_page(report: Report) -> str:
+    """Return the page of a run."""
+    rows = report.ledger.rows
+    told = [markdown.cells_of(report, row) for row in rows]
+    notes = [*report.notes, *(note for row in rows for note in row.notes)]
+    parts = [f"<pre>$ {escape(report.command)}</pre>", _table(markdown.heads_of(rows), told)]
+    if report.failed:
+        parts.append(f"<p><strong>Not met:</strong> {escape(report.failed)}</p>")
+    parts += [_list(notes), f"<h2>Recipe</h2><pre>{escape(report.recipe)}</pre>"]
+    return _page(report.output, parts)
+
+
+def compare_page(reports: Mapping[str, Report]) -> str:
+    """Return the page of several runs: base and result of each."""
+    heads = markdown.heads_of([row for report in reports.values() for row in report.ledger.rows])
+    rows = [
+        [name, *markdown.cells_of(report, row)]
+        for name, report in reports.items()
+        for row in dict.fromkeys((report.ledger.base, report.ledger.final))
+    ]
+    return _page("Results side by side", [_table(["report", *heads], rows)])
+
+
+def study_page(found: StudyReport) -> str:
+    """Return the page of a study."""
+    parts = [f"<p>{escape(found.cite)}</p>" if found.cite else ""]
+    parts.append(f"<p>{escape(studies.sentences(found))}</p>")
+    for table in found.tables:
+        parts.append(f"<h2>Table {escape(table.name)}: {escape(table.title)}</h2>")
+        parts.append(_table(studies.heads(table), [studies.cells(table, r) for r in table.rows]))
+        parts += [_figure(table), _list(studies.notes_of(table))]
+        if commands := studies.commands_of(table):
+            parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>")
+    parts += ["<h2>Made with</h2>", _list(studies.made_with(found))]
+    return _page(found.title, parts)
+
+
+def _figure(table: TableFound) -> str:
+    if table.figure is None:
+        return ""
+    try:
+        from edgeshrink_reports.plot import drawn
+    except ImportError:
+        return (
+            "<p>The figure is not drawn: matplotlib is not installed "
+            "(pip install &quot;edgeshrink[study]&quot;).</p>"
+        )
+    return drawn(table) or "<p>The figure is not drawn: none of its points was measured yet.</p>"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(t)}</td>' for t in row)}</tr>\n" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
+
+
+def _list(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>\n" for line in lines)
+    return f"<ul>\n{items}</ul>" if items else ""
+
+
+def _page(title: str, parts: Iterable[str]) -> str:
+    body = "\n".join(part for part in parts if part)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n"
+        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    )

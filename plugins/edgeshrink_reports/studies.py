@@ -1,0 +1,115 @@
+"""The tables of a study: ours, the published value and the difference for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableFound
+
+NONE = "–"
+
+
+def markdown(found: StudyReport) -> str:
+    """Return a study as Markdown."""
+    parts = [f"# {found.title}", *([f"Beside: {found.cite}"] if found.cite else [])]
+    parts += [sentences(found)]
+    for table in found.tables:
+        parts += [f"## Table {table.name}: {table.title}", _table(table)]
+        if notes := list(notes_of(table)):
+            parts.append("\n".join(f"- {_escape(note)}" for note in notes))
+        if commands := commands_of(table):
+            parts.append("```console\n" + "\n".join(commands) + "\n```")
+    parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made_with(found)))
+    return "\n\n".join(parts) + "\n"
+
+
+def sentences(found: StudyReport) -> str:
+    """Return what must be known to read the tables."""
+    said = [
+        "In each column: ours [95 % interval], the published value, the difference.",
+        "The interval is over seeds (Student's t) where there are several, else over test "
+        "samples; that of a latency is of the mean over its runs.",
+    ]
+    if any(row.scaled for table in found.tables for row in table.rows):
+        said.append("A row marked † was scaled down; a note says how.")
+    return " ".join([*said, *(_sentence(note) for note in found.notes)])
+
+
+def heads(table: TableFound) -> list[str]:
+    """Return what stands over the columns."""
+    return ["", *(column.head for column in table.columns)]
+
+
+def cells(table: TableFound, row: RowFound) -> list[str]:
+    """Return a row as text, its label first."""
+    label = row.label + ("†" if row.scaled else "")
+    return [label, *(_cell(*pair) for pair in zip(table.columns, row.cells, strict=True))]
+
+
+def notes_of(table: TableFound) -> Iterator[str]:
+    """Yield sentences on a table: its own, what is missing, what was scaled, what is doubted."""
+    if table.note:
+        yield table.note
+    for row in table.rows:
+        if row.missing:
+            yield f"{row.label}: {row.missing}"
+        yield from (f"{row.label}: {note}" for note in row.notes)
+        doubts = dict.fromkeys(cell.doubt for cell in row.cells if cell.doubt)
+        yield from (f"{row.label}, latency not valid: {doubt}" for doubt in doubts)
+    scaled: dict[str, list[str]] = {}
+    for row in table.rows:
+        for sentence in row.scaled:
+            scaled.setdefault(sentence, []).append(row.label)
+    for sentence, labels in scaled.items():
+        which = "every row" if len(labels) == len(table.rows) else "; ".join(labels)
+        yield f"† {which}: {sentence}"
+
+
+def commands_of(table: TableFound) -> list[str]:
+    """Return the commands of a table, each once."""
+    return list(dict.fromkeys(row.command for row in table.rows if row.command))
+
+
+def made_with(found: StudyReport) -> Iterator[str]:
+    """Yield what the figures come from: the command, machines, versions."""
+    if found.command:
+        yield f"`{found.command}`"
+    for name, machine in found.machines.items():
+        yield f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items())
+    yield ", ".join(f"{name} {version}" for name, version in found.versions.items())
+
+
+def number(column: Column, value: float) -> str:
+    """Return a figure with the decimals of its column."""
+    return f"{value:,.{MEASURES[column.measure].places}f}"
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    if cell.ours is None:
+        ours = "not told" if cell.doubt else NONE
+    else:
+        ours = number(column, cell.ours.mean) + ("?" if cell.doubt else "")
+        low, high = cell.ours.low, cell.ours.high
+        if low is not None and high is not None and number(column, low) != number(column, high):
+            ours += f" [{number(column, low)}–{number(column, high)}]"
+    if cell.published is None:
+        return ours
+    told = f"{ours} / {number(column, cell.published)}"
+    if cell.difference is None:
+        return told
+    sign = "+" if cell.difference >= 0 else "−"
+    return f"{told} / {sign}{number(column, abs(cell.difference))}"
+
+
+def _table(table: TableFound) -> str:
+    lines = [heads(table), ["---"] + ["---:"] * len(table.columns)]
+    lines += [[_escape(text) for text in cells(table, row)] for row in table.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")

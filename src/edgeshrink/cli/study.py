@@ -1,0 +1,104 @@
+"""The command `study`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeshrink.cli.base import Debug, Json, print_json, registry, single
+from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.errors import UsageError
+from edgeshrink.flag import Flag, build
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work."""
+
+    jobs: Annotated[
+        int,
+        Flag("Runs side by side; each gets its share of the cores. Timing comes after.", min=1),
+    ] = 1
+
+
+def app() -> typer.Typer:
+    """Return the command."""
+    return single(with_method_flags({}, work=Work)(study))
+
+
+def study(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A study: models, recipes and tables in TOML.")
+    ],
+    root: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", help="Where its paths begin (default: FILE's folder)."),
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Where the tables go (default: here)."
+        ),
+    ] = "",
+    run: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", help="Where every run is kept (default: beside them)."),
+    ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE/ROW", help="Run what fits this pattern; repeat for more."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs, and which are done; do none.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+    work: dict[str, Any],
+) -> None:
+    """Run a grid of models and recipes, and set it beside published values.
+
+    What is done is not done again: a study that is interrupted goes on where it was. A run that
+    fails is told in its row. Tables are written as Markdown, JSON and HTML.
+
+    Example: edgeshrink study grid.toml --jobs 2 -o results
+    """
+    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.engine import study as engine_study
+    from edgeshrink.engine.studies.jobs import StudyRequest
+    from edgeshrink.engine.studies.running import plan_study
+
+    plugins = registry()
+    if root and not Path(root).is_dir():
+        raise UsageError(f"--root must be a folder; received {root!r}")
+    request = StudyRequest(
+        Path(file),
+        Path(root) if root else None,
+        Path(output),
+        Path(run) if run else None,
+        build(Work, work, "study").jobs,
+        tuple(only or ()),
+    )
+    if dry_run:
+        planned = plan_study(request, plugins)
+        if json:
+            print_json([{**one.run._asdict(), "done": one.done} for one in planned])
+        else:
+            for one in planned:
+                typer.echo(f"{'done' if one.done else 'to do'}  {one.run}")
+            typer.echo(f"{sum(one.done for one in planned)} of {len(planned)} runs are done")
+        return
+    with Watcher(plugins):
+        report = engine_study(request, plugins)
+    if json:
+        print_json(report.as_dict())
+    else:
+        typer.echo(plugins.reporters["markdown"]().study(report).rstrip("\n"))
+    if report.lost:
+        raise typer.Exit(3)
+    if report.failed:
+        raise typer.Exit(1)

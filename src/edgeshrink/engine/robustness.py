@@ -1,0 +1,151 @@
+"""Run the base and the result on test images that were perturbed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from edgeshrink.artifact import Artifact
+from edgeshrink.data import Dataset
+from edgeshrink.engine.models import Models
+from edgeshrink.engine.planning import Planned
+from edgeshrink.errors import UsageError
+from edgeshrink.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of
+from edgeshrink.part import Part
+from edgeshrink.perturbation import PERTURBATIONS, Perturbation, Perturbed, value_range
+from edgeshrink.robustness import Case, Pair, Robustness
+from edgeshrink.split import split_rows, strata_of
+
+Run = Callable[[Samples], Outputs]
+Progress = Callable[[float, str], None]
+
+
+def robustness(
+    planned: Planned,
+    models: Models,
+    judge: Judge,
+    final: Artifact,
+    folder: Path,
+    progress: Progress,
+) -> Robustness | None:
+    """Return the scores of the base and the result of a run; None where they were not asked for.
+
+    Args:
+        planned: the run.
+        models: its models.
+        judge: gives scores.
+        final: the result.
+        folder: for inputs.
+        progress: is told shares of the work.
+    """
+    request, data, seed = planned.request, planned.data, planned.recipe.seed
+    if not request.robustness or data is None or data.test is None:
+        return None
+
+    def run(artifact: Artifact, samples: Samples) -> Outputs:
+        return judge.outputs(artifact, samples, lambda: models.shown(artifact))
+
+    part = sampled(data.test, request.robustness_samples, seed)
+    runs = partial(run, planned.base), partial(run, final)
+    perturbing = Perturbing(data, part, judge, runs, models.output_names, folder, seed)
+    return perturbing.robustness(progress)
+
+
+@dataclass(frozen=True)
+class Perturbing:
+    """Two models, and the test samples that are perturbed for them.
+
+    Attributes:
+        data: as the models take it.
+        part: of its test samples.
+        judge: gives scores.
+        runs: run the base, and the result.
+        names: of the base's outputs.
+        folder: for inputs; each set is removed once both models were run on it.
+        seed: of everything random.
+    """
+
+    data: Dataset
+    part: Part
+    judge: Judge
+    runs: tuple[Run, Run]
+    names: Sequence[str]
+    folder: Path
+    seed: int
+
+    def robustness(self, progress: Progress) -> Robustness:
+        """Return both models' scores under each perturbation and severity.
+
+        Args:
+            progress: is told shares of the work.
+
+        Raises:
+            DataError: the inputs are no images.
+            UsageError: no metric fits the labels.
+        """
+        ranges = {name: value_range(name, column) for name, column in self.part.inputs.items()}
+        side = min(min(column.shape[1:3]) for column in self.part.inputs.values())
+        clean = self._paired(self.part, "clean")
+        cases, all_found = [], []
+        for place, one in enumerate(PERTURBATIONS):
+            progress(place / len(PERTURBATIONS), f"test images: {one.name}")
+            levels = one.at(side)
+            found = [self._perturbed(one, level, ranges) for level in levels]
+            all_found += found
+            pairs = tuple(map(_pair, found))
+            cases.append(Case(one.name, one.unit, levels, pairs, _mean(found)))
+        better = 1 if clean.metric.higher_is_better else -1
+        return Robustness(
+            clean.metric.name,
+            clean.metric.higher_is_better,
+            len(self.part),
+            ranges,
+            _pair(clean),
+            _mean(all_found),
+            tuple(sorted(cases, key=lambda case: better * case.mean.change)),
+        )
+
+    def _perturbed(
+        self, one: Perturbation, level: float, ranges: dict[str, tuple[float, float]]
+    ) -> Paired:
+        sources = {
+            name: Perturbed(source, one, level, *ranges[name], self.seed)
+            for name, source in self.part.sources.items()
+        }
+        return self._paired(replace(self.part, sources=sources), f"{one.name}-{level:g}")
+
+    def _paired(self, part: Part, name: str) -> Paired:
+        name = f"test-{len(part)}-{self.seed}-{name}"
+        samples = samples_of(self.data, part, name, self.folder, self.names)
+        before, after = (run(samples) for run in self.runs)
+        shutil.rmtree(self.folder / name)
+        found = self.judge.paired(before, after, samples)
+        if found is None:
+            raise UsageError("no metric fits the labels of the test samples")
+        return found
+
+
+def sampled(part: Part, most: int, seed: int) -> Part:
+    """Return a part, or this many of its samples, of each class in proportion."""
+    if len(part) <= most:
+        return part
+    rows, _ = split_rows(part.rows, most, seed, strata_of(part))
+    return part.subset(rows)
+
+
+def _pair(found: Paired) -> Pair:
+    value = found.metric.value
+    return Pair(value(float(found.before.mean())), value(float(found.after.mean())), found.p_value)
+
+
+def _mean(found: Sequence[Paired]) -> Pair:
+    """Return scores over severities, paired by sample, since the samples are the same in each."""
+    import numpy as np
+
+    before = np.mean([one.before for one in found], axis=0)
+    after = np.mean([one.after for one in found], axis=0)
+    value = found[0].metric.value
+    return Pair(value(float(before.mean())), value(float(after.mean())), paired_z(after - before))

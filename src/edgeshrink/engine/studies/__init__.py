@@ -1,0 +1,1 @@
+"""Studies: a grid of runs, done by processes of their own, and the tables that come of it."""

@@ -1,0 +1,210 @@
+"""The jobs of a study: what builds a model, what trains a base, and one run of each recipe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgeshrink.artifact import Kind, content_digest
+from edgeshrink.engine.sessions import chosen
+from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
+from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
+from edgeshrink.plugins import Plugins
+from edgeshrink.recipe import Recipe
+from edgeshrink.study import Base, Filled, Row, Study
+from edgeshrink.workspace import digest_of, version_of
+
+VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
+OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
+
+
+class Grid:
+    """The jobs of a study, each where its result lies or will lie."""
+
+    def __init__(self, request: StudyRequest, study: Study, plugins: Plugins) -> None:
+        self.request, self.study, self.plugins = request, study, plugins
+        self.root, self.here = request.root_folder, request.file.parent.resolve()
+        self.versions = {name: version_of(name) for name in VERSIONED}
+        self.digests: dict[Path, str] = {}
+        self.recipes: dict[tuple[str, int], Recipe] = {}
+        for name in study.recipes:
+            self.recipe(name, 0)
+        self._check_places()
+        try:
+            chosen(study.heading.devices, "", {}, plugins)
+        except EdgeshrinkError as error:
+            raise StudyError(f"{request.file.name}: devices: {error}", hint=error.hint) from error
+
+    def recipe(self, name: str, seed: int) -> Recipe:
+        """Return a recipe of the study by its name; none for an empty one.
+
+        Raises:
+            StudyError: it names what does not exist.
+        """
+        if (name, seed) in self.recipes:
+            return self.recipes[name, seed]
+        said = self.study.recipes[name] if name else ""
+        make = Recipe.from_text if isinstance(said, str) else Recipe.from_steps
+        try:
+            made = make(said, self.plugins.methods, seed=seed)  # type: ignore[arg-type]
+        except UsageError as error:
+            where = f"{self.request.file.name}: recipes.{name}"
+            raise StudyError(f"{where}: {error}", hint=error.hint) from error
+        return self.recipes.setdefault((name, seed), made)
+
+    def rows(self) -> Iterator[tuple[Filled, Row]]:
+        """Yield every row with its table."""
+        for filled in self.study.tables:
+            for row in filled.rows:
+                yield filled, row
+
+    @cached_property
+    def wanted(self) -> list[Row]:
+        """The rows that are to be run.
+
+        Raises:
+            UsageError: a pattern fits none.
+        """
+        names = {id(row): f"{filled.table.name}/{row.label}" for filled, row in self.rows()}
+        patterns = [p if "/" in p else f"{p}/*" for p in self.request.only or ("*",)]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names.values()):
+                tables = [filled.table.name for filled in self.study.tables]
+                raise UsageError(f"no row fits --only {pattern!r}", hint=near(pattern, tables))
+        return [
+            row
+            for _, row in self.rows()
+            if not row.left_out and any(fnmatchcase(names[id(row)], p) for p in patterns)
+        ]
+
+    def runs(self, filled: Filled, row: Row) -> list[Run]:
+        """Return the runs of a row: one a seed; a model as it is needs one."""
+        if not row.model:
+            return []
+        seeds = filled.table.seeds or self.study.heading.seeds
+        return [Run(row.model, row.recipe, seed) for seed in seeds[: None if row.recipe else 1]]
+
+    def wanted_runs(self) -> list[Run]:
+        """Return the runs of all rows that are wanted, each once, in the order of the tables."""
+        wanted = {id(row) for row in self.wanted}
+        found = (r for f, row in self.rows() if id(row) in wanted for r in self.runs(f, row))
+        return list(dict.fromkeys(found))
+
+    def building(self, model: str) -> Job | None:
+        """Return the job that builds a model, or None for a file."""
+        base = self.study.models[model]
+        if not base.build:
+            return None
+        spec = {"do": "build", "build": base.build}
+        return self._job(
+            f"build {base.build}", f"{model}-built", spec, spec | self._code(base.build)
+        )
+
+    def training(self, model: str) -> Job | None:
+        """Return the job that makes a built model a base, or None: it has no recipe.
+
+        Raises:
+            StudyError: the model is not built.
+        """
+        base = self.study.models[model]
+        building = self.building(model)
+        if building is None or not base.recipe:
+            return None
+        if not building.done:
+            raise StudyError(_why(building))
+        place = building.folder / "model.keras"
+        return self._compression(Run(model, base.recipe, 0), base, place, Kind.KERAS)
+
+    def job(self, run: Run) -> Job:
+        """Return the job of a run.
+
+        Raises:
+            StudyError: its model is not there yet, or could not be made.
+        """
+        base = self.study.models[run.model]
+        making = self.training(run.model) or self.building(run.model)
+        if making is not None and not making.done:
+            raise StudyError(_why(making))
+        place = making.folder / "model.keras" if making else self.root / base.file
+        packs = any(s.produces is Kind.PACKED for s in self.recipe(run.recipe, 0).steps)
+        return self._compression(run, base, place, Kind.PACKED if packs else Kind.TFLITE)
+
+    def command(self, run: Run, seeds: int) -> str:
+        """Return a run as the command that does it."""
+        base = self.study.models[run.model]
+        source = self.study.data[base.data]
+        said = self.study.recipes[run.recipe] if run.recipe else ""
+        steps = said if isinstance(said, str) else " ".join(f'--step "{step}"' for step in said)
+        words = ["edgeshrink compress", base.file or f"{run.model}.keras", steps]
+        words += ["--data", source.spec, "--preprocess", source.preprocess]
+        words += ["--seed", "SEED" if seeds > 1 else str(run.seed)]
+        return " ".join(word for word in words if word)
+
+    def _compression(self, run: Run, base: Base, model: Path, produces: Kind) -> Job:
+        source, recipe = self.study.data[base.data], self.recipe(run.recipe, run.seed).to_toml()
+        whole = self.root / source.spec
+        spec = {
+            "do": "compress",
+            "model": str(model),
+            "recipe": recipe,
+            "out": f"model{produces.suffix}",
+            "data": str(whole) if whole.exists() else source.spec,
+            "preprocess": source.preprocess,
+            "device": self.study.heading.devices[0],
+            "untrained": base.untrained or produces is Kind.KERAS,
+            "by_layer": any(row.layers for _, row in self.rows()),
+            "command": self.command(run, 1),
+        }
+        placeless = {k: v for k, v in spec.items() if k not in ("model", "data", "command")}
+        decides = {
+            **placeless,
+            **self._code(recipe),
+            "model": self._digest(model),
+            "data": self._digest(whole) if whole.is_file() else source.spec,
+        }
+        lane = digest_of({k: decides[k] for k in ("model", "data", "preprocess")} | {"s": run.seed})
+        share = self.request.run_folder / "stages" / f"{run.model}-{run.seed}-{lane[:12]}"
+        label = "-".join(filter(None, (run.model, run.recipe, str(run.seed))))
+        return self._job(str(run), label, spec | {"run": str(share)}, decides, lane)
+
+    def _job(
+        self,
+        name: str,
+        label: str,
+        spec: Mapping[str, Any],
+        decides: Mapping[str, Any],
+        lane: str = "",
+    ) -> Job:
+        key = digest_of({**decides, "versions": self.versions})
+        folder = self.request.run_folder / "results" / f"{label}-{key[:12]}"
+        return Job(name, folder, {**spec, "key": key}, lane or key)
+
+    def _code(self, text: str) -> dict[str, str]:
+        """Return digests of the modules and files beside the study that a text names."""
+        named = {self.here / f"{m.replace('.', '/')}.py" for m in OBJECT.findall(text)}
+        named |= {self.here / word for word in re.findall(r'"([^"\n]+\.\w+)"', text)}
+        return {path.name: self._digest(path) for path in sorted(named) if path.is_file()}
+
+    def _digest(self, path: Path) -> str:
+        if path not in self.digests:
+            self.digests[path] = content_digest(path)
+        return self.digests[path]
+
+    def _check_places(self) -> None:
+        named = {f"models.{name}": base.file for name, base in self.study.models.items()}
+        named |= {f"data.{name}": source.spec for name, source in self.study.data.items()}
+        for where, path in named.items():
+            if path and ":" not in path and not (self.root / path).exists():
+                raise StudyError(
+                    f"{self.request.file.name}: {where}: no file {path!r} in {self.root}",
+                    hint="--root names the folder where the study's paths begin",
+                )
+
+
+def _why(job: Job) -> str:
+    found = job.result()
+    return f"{job.name}: {found['error']}" if found else f"{job.name}: not done yet"

@@ -1,0 +1,104 @@
+"""What a study is asked, and the jobs that its processes do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgeshrink.engine.studies.worker import JOB, RESULT
+from edgeshrink.report import json_text
+from edgeshrink.workspace import write_text
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study, as it was asked for.
+
+    Attributes:
+        file: the study.
+        root: where its paths begin; None for the file's folder.
+        out: the folder for tables and figures.
+        run: the folder of all runs; None puts it beside the tables.
+        jobs: runs side by side, at least 1; timing is done by one at a time, after them.
+        only: patterns `TABLE` or `TABLE/ROW` of what is run; empty for all.
+    """
+
+    file: Path
+    root: Path | None = None
+    out: Path = Path()
+    run: Path | None = None
+    jobs: int = 1
+    only: tuple[str, ...] = ()
+
+    @property
+    def run_folder(self) -> Path:
+        """Where every run is kept, as a whole path."""
+        return (self.run or self.out / f"{self.file.stem}.run").resolve()
+
+    @property
+    def command(self) -> str:
+        """What does it again, without the places of this machine."""
+        return f"edgeshrink study {self.file.name}{' --root ROOT' if self.root else ''}"
+
+    def placeless(self, text: str) -> str:
+        """Return a text without the places of this machine."""
+        return text.replace(str(self.run_folder), "RUN").replace(str(self.root_folder), "ROOT")
+
+    @property
+    def root_folder(self) -> Path:
+        """Where the study's paths begin, as a whole path."""
+        return (self.root or self.file.parent).resolve()
+
+
+class Run(NamedTuple):
+    """One recipe on one model with one seed; without a recipe the model is only converted."""
+
+    model: str
+    recipe: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.model}, {self.recipe or 'as it is'}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does, in a folder that is named by all that decides the result.
+
+    Attributes:
+        name: in words.
+        lane: jobs of one lane share stages, and are done one after another.
+    """
+
+    name: str
+    folder: Path
+    spec: Mapping[str, Any]
+    lane: str
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what the job found or how it failed; None if it was never ended."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if found.get("key") == self.spec["key"] else None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has gone well before; what failed is tried again."""
+        found = self.result()
+        return found is not None and "error" not in found
+
+    def begin(self) -> None:
+        """Make the folder and write down what is to be done."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / RESULT).unlink(missing_ok=True)
+        write_text(self.folder / JOB, json_text(self.spec) + "\n")
+
+    def fail(self, error: str) -> None:
+        """Write down that its process ended without a word."""
+        document = {"key": self.spec["key"], "error": error, "hint": "", "code": 1, "seconds": 0.0}
+        write_text(self.folder / RESULT, json_text(document) + "\n")

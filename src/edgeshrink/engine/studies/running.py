@@ -1,0 +1,86 @@
+"""Run what is not done yet of a study, time the files, and set what was found in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from edgeshrink.engine.studies.crew import Crew
+from edgeshrink.engine.studies.grid import Grid
+from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
+from edgeshrink.engine.studies.tables import tabled
+from edgeshrink.engine.studies.times import Times
+from edgeshrink.errors import StudyError, UsageError
+from edgeshrink.findings import StudyReport
+from edgeshrink.plugins import Plugins
+from edgeshrink.study import Study
+from edgeshrink.workspace import Workspace, write_text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run, and whether it is done."""
+
+    run: Run
+    done: bool
+
+
+def plan_study(request: StudyRequest, plugins: Plugins) -> tuple[PlannedRun, ...]:
+    """Return the runs that a study asks for, with every mistake told that can be told by now.
+
+    Raises:
+        UsageError: the file cannot be read, or no row fits.
+        StudyError: what is inside it is wrong.
+    """
+    grid = _grid(request, plugins)
+    return tuple(PlannedRun(run, _done(grid, run)) for run in grid.wanted_runs())
+
+
+def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
+    """Run what is not done yet, write the tables, and return them.
+
+    A run that fails is told in its row, and the others go on. Interrupted anywhere, the same
+    request goes on: what is done is not done again.
+
+    Raises:
+        UsageError: the file cannot be read, no row fits, or another process works on it.
+        StudyError: what is inside the file is wrong.
+    """
+    grid = _grid(request, plugins)
+    with Workspace(request.run_folder).locked():
+        models = dict.fromkeys(run.model for run in grid.wanted_runs())
+        crew = Crew(request.jobs, grid.here, plugins)
+        crew.do([job for model in models if (job := grid.building(model))])
+        crew.do([job for model in models if (job := _job(grid.training, model))])
+        crew.do([job for run in grid.wanted_runs() if (job := _job(grid.job, run))])
+        times = Times(grid)
+        times.measure()
+    report = tabled(grid, times)
+    for reporter in plugins.reporters.values():
+        if text := reporter().study(report):
+            write_text(request.out / f"{request.file.stem}{reporter.suffix}", text)
+    return report
+
+
+def _grid(request: StudyRequest, plugins: Plugins) -> Grid:
+    if not request.out.is_dir():
+        raise UsageError(f"no folder {str(request.out)!r} to write the tables to")
+    grid = Grid(request, Study.read(request.file), plugins)
+    _ = grid.wanted  # a pattern that fits no row is told before any work
+    return grid
+
+
+def _job(make: Callable[[T], Job | None], of: T) -> Job | None:
+    """Return the job that is made of something, or None where what it needs has failed."""
+    try:
+        return make(of)
+    except StudyError:
+        return None
+
+
+def _done(grid: Grid, run: Run) -> bool:
+    job = _job(grid.job, run)
+    return job is not None and job.done

@@ -1,0 +1,95 @@
+"""How long a study's files take on each device; timed together, when nothing else of it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeshrink.artifact import RUNNABLE, content_digest
+from edgeshrink.engine.benching import bench
+from edgeshrink.engine.results import BenchRequest, BenchResult
+from edgeshrink.engine.studies.figures import stage_of
+from edgeshrink.engine.studies.grid import Grid
+from edgeshrink.engine.studies.jobs import Run
+from edgeshrink.errors import StudyError
+from edgeshrink.measure import RULES
+from edgeshrink.report import Report, json_text
+from edgeshrink.study import Row
+from edgeshrink.workspace import write_text
+
+
+class Times:
+    """Times by device and digest of file, kept in the study's folder of runs.
+
+    Attributes:
+        lost: a device was unreachable or lost.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid, self.lost = grid, False
+        self.file = grid.request.run_folder / f"times-{grid.study.heading.rules}.json"
+        try:
+            self.known: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
+        except (OSError, ValueError):
+            self.known = {}
+
+    def measure(self) -> None:
+        """Time what the tables ask for and what was not timed yet."""
+        wanted: dict[str, dict[str, Path]] = {}
+        for filled, row in self.grid.rows():
+            for column in filled.columns:
+                if column.measure == "ms" and (found := self.place(row, filled)):
+                    digest, path = found
+                    if digest not in self.known.get(column.device, {}):
+                        wanted.setdefault(column.device, {})[digest] = path
+        for device, files in wanted.items():
+            request = BenchRequest(
+                tuple(files.values()), (device,), plan=RULES[self.grid.study.heading.rules]
+            )
+            results = bench(request, self.grid.plugins).results
+            self.lost |= any(r.failure is not None and r.failure.lost for r in results)
+            said = {d: _told(r) for d, r in zip(files, results, strict=True)}
+            kept = {d: one for d, one in said.items() if not one.get("failure")}
+            self.known.setdefault(device, {}).update(kept)
+            write_text(self.file, json_text(self.known) + "\n")
+            self.known[device].update(said)
+
+    def place(self, row: Row, filled: Any) -> tuple[str, Path] | None:
+        """Return digest and path of the file of a row's first run, if there is one."""
+        for run in self.grid.runs(filled, row)[:1]:
+            return self._file(run, row.at)
+        return None
+
+    def _file(self, run: Run, at: str) -> tuple[str, Path] | None:
+        try:
+            job = self.grid.job(run)
+        except StudyError:
+            return None
+        found = job.result()
+        if found is None or "report" not in found:
+            return None
+        rows = Report.from_dict(found["report"]).ledger.rows
+        place = stage_of(rows, at)
+        if place is None or rows[place].kind not in RUNNABLE:
+            return None
+        last = job.folder / str(job.spec["out"])
+        path = last if at == "file" else Path(job.spec["run"], rows[place].file)
+        return (content_digest(path), path) if path.is_file() else None
+
+
+def _told(result: BenchResult) -> dict[str, Any]:
+    timed = result.measurement
+    if timed is None:
+        return {"failure": result.failure.reason if result.failure else "it was not measured"}
+    return {
+        "ms": None if timed.device.emulated else timed.median_ms,
+        "half_width_ms": 1.96 * timed.standard_error_ms,
+        "runs": timed.runs,
+        "threads": timed.threads,
+        "doubt": timed.device.emulated
+        or "; ".join(timed.disturbed)
+        or ("" if timed.valid else "too few runs, or too short"),
+        "machine": asdict(timed.device),
+    }

@@ -1,0 +1,152 @@
+"""What a study found: every row's figures beside the published ones, with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgeshrink.column import Column
+from edgeshrink.study import Figure
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Value:
+    """A figure with its 95 % interval.
+
+    Attributes:
+        mean: over seeds.
+        low, high: the interval's ends; None where there is none.
+        over: what the interval is over: `seeds` (Student's t) or `samples`.
+        each: the values of single seeds, in the order of the row's runs.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    over: str = ""
+    each: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, each: Sequence[float], of_samples: tuple[float, float] | None = None) -> Value:
+        """Return the mean of some seeds' values; one seed has the interval of its samples.
+
+        Args:
+            each: a value for each seed, one at least.
+            of_samples: the interval over samples of the first.
+
+        Example:
+            >>> value = Value.of([97.0, 98.0, 99.0])
+            >>> round(value.low, 2), round(value.high, 2), value.over
+            (95.52, 100.48, 'seeds')
+        """
+        count, mean = len(each), math.fsum(each) / len(each)
+        if count == 1:
+            low, high = of_samples or (None, None)
+            return cls(mean, low, high, "samples" if of_samples else "", tuple(each))
+        from scipy.special import stdtrit  # scipy.stats takes seconds to import
+
+        variance = math.fsum((value - mean) ** 2 for value in each) / (count - 1)
+        half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
+        return cls(mean, mean - half, mean + half, "seeds", tuple(each))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a row.
+
+    Attributes:
+        ours: None where it was not measured.
+        published: None where the publication does not tell it.
+        doubt: why `ours` is not to be trusted; empty if it is.
+    """
+
+    ours: Value | None
+    published: float | None
+    doubt: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the published."""
+        if self.ours is None or self.published is None:
+            return None
+        return self.ours.mean - self.published
+
+
+@dataclass(frozen=True)
+class RowFound:
+    """A row of a table.
+
+    Attributes:
+        command: what was done, as a command; empty if nothing was.
+        scaled: sentences on what was made smaller than in the publication.
+        missing: why there is no figure: failed with its error, not run, left out; else empty.
+        failed: it was run, and failed.
+        notes: sentences on the runs.
+        runs: seed, digest of the file and seconds of each.
+    """
+
+    label: str
+    command: str
+    cells: tuple[Cell, ...]
+    scaled: tuple[str, ...] = ()
+    missing: str = ""
+    failed: bool = False
+    notes: tuple[str, ...] = ()
+    series: str = ""
+    x: float | None = None
+    runs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class TableFound:
+    """A table with what was found for it."""
+
+    name: str
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    rows: tuple[RowFound, ...]
+    figure: Figure | None = None
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """All tables of a study.
+
+    Attributes:
+        machines: each device in words: processor, cores, system, runtime.
+        versions: of what took part, by distribution.
+        notes: sentences on the whole.
+        lost: a device was unreachable or lost.
+        schema: of this document.
+    """
+
+    title: str
+    cite: str
+    command: str
+    tables: tuple[TableFound, ...]
+    machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    lost: bool = False
+    schema: int = SCHEMA
+
+    @property
+    def failed(self) -> bool:
+        """Whether a row failed."""
+        return any(row.failed for table in self.tables for row in table.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; differences are written out."""
+        document = asdict(self)
+        for written, table in zip(document["tables"], self.tables, strict=True):
+            for line, row in zip(written["rows"], table.rows, strict=True):
+                line["cells"] = {
+                    column.key: {**asdict(cell), "difference": cell.difference}
+                    for column, cell in zip(table.columns, row.cells, strict=True)
+                }
+        return document

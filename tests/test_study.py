@@ -1,0 +1,407 @@
+"""Studies: what is refused, what is run once, resumed, failed, left out, and how it is told."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgeshrink import selftest
+from edgeshrink.cli.progress import Watcher
+from edgeshrink.engine import study as run_study
+from edgeshrink.engine.studies import worker
+from edgeshrink.engine.studies.crew import Crew
+from edgeshrink.engine.studies.figures import stage_of
+from edgeshrink.engine.studies.jobs import StudyRequest
+from edgeshrink.engine.studies.running import plan_study
+from edgeshrink.errors import ModelError, StudyError, UsageError
+from edgeshrink.findings import Value
+from edgeshrink.ledger import Ledger, Row
+from edgeshrink.measure import DeviceInfo
+from edgeshrink.metric import Score
+from edgeshrink.plugins import installed
+from edgeshrink.recipe import Recipe
+from edgeshrink.report import Report
+from edgeshrink.study import Study
+
+GRID = """
+title = "Digits"
+cite = "Nobody (2026)"
+seeds = [0, 1]
+rules = "smoke"
+[data.digits]
+spec = "digits.npz"
+preprocess = "scale=1/16"
+[models.small]
+file = "digits.keras"
+data = "digits"
+[models.shallow]
+build = "nets:shallow"
+recipe = "learnt"
+data = "digits"
+scaled = "two epochs, not two hundred"
+[recipes]
+half = "--shrink 0.5 --shrink-scope layer --epochs 1 --lr 1e-3"
+learnt = "--train --epochs 2 --lr 1e-2"
+steps = ["prune sparsity=0.5 training.epochs=0", "int8"]
+none = "--prune 0.5 --prune-layers nowhere --epochs 0"
+[[tables]]
+name = "1"
+title = "Half"
+columns = ["accuracy", "parameters", "ms"]
+figure = {x = "share", y = "accuracy"}
+rows = [
+ {label = "base", model = "small", published = {accuracy = 97.5, parameters = 10000}, x = 0},
+ {label = "half", model = "small", recipe = "half", published = {accuracy = 90}, x = 50},
+]
+[[tables]]
+name = "2"
+title = "Steps"
+columns = ["sparsity", "size_kib"]
+rows = [
+ {label = "pruned", model = "small", recipe = "steps", at = "prune"},
+ {label = "pruned file", model = "small", recipe = "steps"},
+ {label = "wrong", model = "small", recipe = "none"},
+ {label = "shallow", model = "shallow", published = {size_kib = 1}},
+ {label = "float64", left_out = "no kernels compute in it"},
+]
+[[tables]]
+name = "3"
+title = "Layers"
+columns = ["parameters", "macs"]
+rows = [
+ {label = "first", model = "small", layers = ["first"], published = {parameters = 80}},
+ {label = "hid", model = "small", recipe = "half", at = "shrink", layers = ["hid*", "none"]},
+]
+"""
+NETS = """
+import keras
+
+def shallow():
+    layers = keras.layers
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10, "softmax")])
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A study beside files that only have to be there."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "grid.toml").write_text(GRID)
+    (folder / "nets.py").write_text(NETS)
+    (folder / "digits.npz").write_bytes(b"samples")
+    made(folder / "digits.keras", "digits")
+    return folder
+
+
+def made(path: Path, text: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", text)
+        archive.writestr("model.weights.h5", text)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Do jobs in this process, with made-up results, and tell which were done."""
+    done = []
+
+    def process(self, job):
+        done.append(job.name)
+        return worker.do(job.folder, self.plugins)
+
+    def build(job, folder, plugins):
+        made(folder / "model.keras", job["build"])
+        return {}
+
+    def compress(job, folder, plugins):
+        steps = Recipe.from_toml(job["recipe"], plugins.methods).steps
+        if "nowhere" in job["recipe"]:
+            raise ModelError("no layer is called nowhere", hint="")
+        if job["out"].endswith(".keras"):
+            made(folder / job["out"], "trained")
+        else:
+            shutil.copy(Path(selftest.__file__).parent / "float.tflite", folder / job["out"])
+        return made_up(job, folder, [str(step) for step in steps])
+
+    monkeypatch.setattr(Crew, "_process", process)
+    monkeypatch.setattr(worker, "build", build)
+    monkeypatch.setattr(worker, "compress", compress)
+    return done
+
+
+def made_up(job, folder, steps):
+    """Return a ledger in which each step halves weights, and costs a point and the seed's tenth."""
+    seed = tomllib.loads(job["recipe"])["seed"]
+    rows, names = [], ["base", "base as float", *steps, "float"]
+    for place, name in enumerate(names):
+        halved = max(0, min(place - 1, len(steps)))
+        right = 0.97 - (0.01 + seed / 1000 if halved else 0)
+        rows.append(
+            Row(
+                step=name,
+                kind="tflite" if place in (1, len(names) - 1) else "keras",
+                file=str(folder / job["out"]),
+                digest=f"{place}",
+                parameters=10_000 // 2**halved,
+                nonzeros=10_000 // 4**halved,
+                macs=50_000,
+                size_bytes=40_960 // 2**halved,
+                compressed_bytes=30_720 // 2**halved,
+                scores=(Score("top1", right, right - 0.01, right + 0.01, 400, True),),
+            )
+        )
+    machine = DeviceInfo("desktop", cpu="made up", cores=2)
+    report = Report(
+        job["model"], job["out"], "", job["recipe"], {"desktop": machine}, {}, Ledger(tuple(rows))
+    )
+    layers = [{"first": (80, 2592), "hidden": (row.parameters, row.macs)} for row in rows]
+    return {"report": report.as_dict(), "layers": layers, "source": "of another day"}
+
+
+def request(place, **more):
+    return StudyRequest(place / "grid.toml", out=place, **more)
+
+
+def table(report, name):
+    found = next(t for t in report.tables if t.name == name)
+    return {row.label: row for row in found.rows}
+
+
+def test_a_study_is_run_told_and_resumed(place, here, capsys):
+    plugins = installed()
+    with Watcher(plugins):
+        report = run_study(request(place), plugins)
+    # a base that is built, and trained; two bases as they are; three recipes with two seeds
+    assert len(here) == len(set(here)) == 10
+    assert here.index("build nets:shallow") < here.index("shallow, learnt, seed 0")
+    assert "small, none, seed 1: failed: no layer is called nowhere" in capsys.readouterr().err
+    half, base = table(report, "1")["half"], table(report, "1")["base"]
+    assert half.cells[0].ours.each == pytest.approx([96.0, 95.9])
+    assert half.cells[0].ours.over == "seeds"
+    assert half.cells[1].ours.mean == 5000
+    assert half.cells[2].ours.mean > 0
+    assert half.cells[2].doubt  # smoke is too short to be valid
+    assert base.cells[0].ours.over == "samples"
+    assert (base.cells[0].ours.low, base.cells[0].ours.high) == pytest.approx((96, 98))
+    assert base.cells[0].difference == pytest.approx(97 - 97.5)
+    steps = table(report, "2")
+    assert steps["pruned"].cells[0].ours.mean == 50
+    assert steps["pruned"].cells[1].ours.mean == 20
+    assert steps["pruned file"].cells[1].ours.mean == 10
+    assert steps["wrong"].missing == "failed: no layer is called nowhere"
+    assert steps["shallow"].scaled == ("two epochs, not two hundred",)
+    assert steps["float64"].missing == "left out: no kernels compute in it"
+    layers = table(report, "3")
+    assert [cell.ours.mean for cell in layers["first"].cells] == [80, 2592]
+    assert layers["first"].cells[0].difference == 0
+    assert [cell.ours.mean for cell in layers["hid"].cells] == [5000, 50_000]
+    assert report.failed
+    assert not report.lost
+
+    here.clear()  # what is done is not done again; what failed is tried again
+    again = run_study(request(place), plugins)
+    assert here == ["small, none, seed 0", "small, none, seed 1"]
+    assert again.tables[0].rows == report.tables[0].rows
+
+    here.clear()
+    (lost,) = (place / "grid.run" / "results").glob("small-half-1-*")
+    shutil.rmtree(lost)
+    asked = request(place, only=("1",))
+    assert [one.run.seed for one in plan_study(asked, plugins) if not one.done] == [1]
+    again = run_study(asked, plugins)
+    assert here == ["small, half, seed 1"]
+    assert table(again, "1")["half"].cells[:2] == half.cells[:2]
+    assert table(again, "2")["pruned"].cells == steps["pruned"].cells  # there from before
+
+    text = (place / "grid.md").read_text()
+    assert "| shallow† | 0.0 | 40.0 / 1.0 / +39.0 |" in text
+    assert "† shallow: two epochs, not two hundred" in text
+    assert "float64: left out: no kernels compute in it" in text
+    assert "| half | 95.95 [95.31–96.59] / 90.00 / +5.95 | 5,000 |" in text
+    assert "digits.keras --shrink 0.5 --shrink-scope layer --epochs 1 --lr 1e-3 --data" in text
+    assert "latency not valid" in text
+    assert "made by another state of edgeshrink's source" in text
+    document = json.loads((place / "grid.json").read_text())
+    cell = document["tables"][0]["rows"][1]["cells"]["accuracy"]
+    assert cell["difference"] == pytest.approx(cell["ours"]["mean"] - 90)
+    assert document["machines"]["desktop"]["cores"] > 0
+    for written in ("grid.md", "grid.json", "grid.html"):
+        assert str(place) not in (place / written).read_text()
+    page = (place / "grid.html").read_text()
+    if importlib.util.find_spec("matplotlib"):
+        assert page.count("<svg") == 1
+    else:
+        assert "matplotlib is not installed" in page
+
+
+def test_a_run_that_is_cut_off_is_told_and_tried_again(place, tmp_path, here, monkeypatch):
+    asked = request(place, only=("1/base",), run=tmp_path / "cut.run")
+    with monkeypatch.context() as cut:
+        cut.setattr(Crew, "_process", lambda self, job: -9)
+        report = run_study(asked, installed())
+    assert "its process ended with signal 9" in table(report, "1")["base"].missing
+    assert table(report, "1")["half"].missing == "not run"
+    report = run_study(asked, installed())
+    assert here == ["small, as it is, seed 0"]
+    assert table(report, "1")["base"].missing == ""
+
+
+def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, here, monkeypatch):
+    asked, begun = request(place, only=("1",), run=tmp_path / "stopped.run"), []
+
+    def interrupted(self, job):
+        begun.append(job.name)
+        self.stopped.wait(10)
+        return -15
+
+    def stop(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Crew, "_process", interrupted)
+        cut.setattr("concurrent.futures.Future.result", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(asked, installed())
+    assert len(begun) == 1  # the lane's other run, and the other lane, are not begun any more
+    assert not any(one.done for one in plan_study(asked, installed()))
+    run_study(asked, installed())
+    assert len(here) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said", "hint"),
+    [
+        (
+            'model = "small", recipe = "half"',
+            'model = "smalls", recipe = "half"',
+            "'smalls'",
+            "small",
+        ),
+        ('recipe = "steps", at', 'recipe = "stems", at', "'stems'", "steps"),
+        ('"sparsity", "size_kib"', '"sparsity", "size_kb"', "'size_kb'", "size_kib"),
+        ("published = {size_kib = 1}", "published = {size = 1}", "'size' is no column", "size_kib"),
+        ('label = "pruned",', 'lable = "pruned",', "'lable'", "label"),
+        ("seeds = [0, 1]", "seeds = [0, -1]", "at least 0; received -1", ""),
+        ('data = "digits"\n[models', 'data = "digit"\n[models', "data 'digit'", "digits"),
+        ("--shrink 0.5", "--shrink 1.5", "below 1; received 1.5", ""),
+        ("--shrink-scope", "--shrink-scoop", "--shrink-scoop", "--shrink-scope"),
+        ('"prune sparsity', '"prun sparsity', "'prun'", "prune"),
+        ('file = "digits.keras"', 'file = "digit.keras"', "'digit.keras'", "--root"),
+        ('y = "accuracy"}', 'y = "accuracies"}', "'accuracies' is no column", "accuracy"),
+        ('columns = ["parameters", "macs"]', 'columns = ["parameters", "ms"]', "layers have", ""),
+        ('label = "pruned file"', 'label = "pruned"', "there twice", ""),
+        ('build = "nets:shallow"\n', "", "has a file or is built", ""),
+        ('"ms"]', '"ms@rpi4"]', "only ms is told @device, one of desktop", ""),
+        ('spec = "digits.npz"', 'spec = "digit.npz"', "data.digits: no file", "--root"),
+        ('rules = "smoke"', 'devices = ["desktops"]', "desktops", "desktop"),
+        ('title = "Digits"', "title =", "not TOML", ""),
+    ],
+)
+def test_mistakes_are_told_with_file_key_and_what_was_received(
+    place, tmp_path, old, new, said, hint
+):
+    assert old in GRID
+    (tmp_path / "wrong.toml").write_text(GRID.replace(old, new, 1))
+    asked = StudyRequest(tmp_path / "wrong.toml", root=place, out=tmp_path)
+    with pytest.raises(StudyError) as caught:
+        plan_study(asked, installed())
+    assert str(caught.value).startswith("wrong.toml")
+    assert said in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_a_pattern_that_fits_no_row_is_refused(place):
+    with pytest.raises(UsageError, match="no row fits --only '7"):
+        plan_study(request(place, only=("7",)), installed())
+
+
+def test_two_studies_do_not_share_a_run(place, tmp_path):
+    (tmp_path / "changed.toml").write_text(GRID.replace("--shrink 0.5", "--shrink 0.4"))
+    asked = StudyRequest(tmp_path / "changed.toml", root=place, out=place, run=place / "grid.run")
+    planned = plan_study(asked, installed())
+    assert not any(one.done for one in planned if one.run.recipe == "half")
+
+
+def test_flags_are_read_as_they_are_typed():
+    methods = installed().methods
+    recipe = Recipe.from_text(
+        "--int8 --prune=0.5 --prune-layers a,b --no-strip --epochs 3", methods
+    )
+    assert [step.name for step in recipe.steps] == ["prune", "int8"]
+    assert recipe.steps[0].options.layers == ("a", "b")
+    assert recipe.without == ("strip",)
+    assert recipe.training.epochs == 3
+    for wrong, said in (
+        ("--prune", "--prune needs a value"),
+        ("prune 0.5", "flags begin with --"),
+        ("--int9", "no flag '--int9'"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Recipe.from_text(wrong, methods)
+
+
+def test_the_interval_over_seeds_is_student_s():
+    value = Value.of([1.0, 2.0, 3.0])
+    assert value.mean == 2
+    # the 97.5 % quantile of t with two degrees of freedom is 4.3027
+    assert value.high - value.mean == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
+    assert Value.of([5.0], (4.0, 6.0)).over == "samples"
+    assert Value.of([5.0]).low is None
+
+
+def test_a_stage_is_found_by_its_step():
+    class Row:
+        def __init__(self, step):
+            self.step = step
+
+    rows = [Row(s) for s in ("base", "base as float", "prune(sparsity=0.5)", "int8", "strip")]
+    assert [stage_of(rows, at) for at in ("file", "float", "base", "prune", "int8", "shrink")] == [
+        4,
+        1,
+        0,
+        2,
+        3,
+        None,
+    ]
+
+
+def test_the_papers_studies_can_be_read():
+    folder = Path(__file__).parents[1] / "benchmarks" / "papers"
+    for path in folder.glob("*.toml"):
+        study = Study.read(path)
+        assert study.tables
+        assert all(row.published or row.x is not None for t in study.tables for row in t.rows)
+
+
+@pytest.mark.slow
+def test_the_command_works_in_processes_of_its_own(tmp_path, digits, digits_model, edgeshrink):
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "nets.py").write_text(NETS)
+    shutil.copy(digits, tmp_path / "digits.npz")
+    shutil.copy(digits_model, tmp_path / "digits.keras")
+    done = edgeshrink("study", "grid.toml", "--jobs", "2", "--json")
+    assert done.returncode == 1, done.stderr
+    told = {
+        t["name"]: {r["label"]: r for r in t["rows"]} for t in json.loads(done.stdout)["tables"]
+    }
+
+    def ours(table, row, key):
+        return told[table][row]["cells"][key]["ours"]["mean"]
+
+    assert "nowhere" in told["2"]["wrong"]["missing"]
+    assert [row["missing"] for row in told["1"].values()] == ["", ""]
+    assert ours("1", "base", "accuracy") > 90
+    assert ours("1", "half", "parameters") < ours("1", "base", "parameters") / 1.8
+    assert ours("1", "base", "ms") > 0
+    assert ours("2", "pruned", "sparsity") == pytest.approx(50, abs=3)
+    assert ours("2", "pruned file", "size_kib") < ours("2", "pruned", "size_kib")
+    assert ours("2", "shallow", "size_kib") < 5
+    assert ours("3", "first", "parameters") == 80
+    assert ours("3", "first", "macs") == 72 * 36
+    listed = edgeshrink("study", "grid.toml", "--dry-run")
+    assert listed.stdout.splitlines()[-1] == "6 of 8 runs are done"

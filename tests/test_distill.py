@@ -368,7 +368,9 @@ def test_assistants_stand_between_teacher_and_student(tmp_path: Path) -> None:
     said = [note for note in lent.notes if note.startswith("an assistant of")]
     numbers = [int(note.split()[3].replace(",", "")) for note in said]
     assert tiny_model().count_params() > numbers[0] > numbers[1] > made.count_params()
-    assert lent.training.epochs == 1
+    assert lent.companions == ["assistant_1.keras", "assistant_2.keras"]
+    kept = [keras.models.load_model(tmp_path / name).count_params() for name in lent.companions]
+    assert kept == numbers
 
 
 @given(st.floats(0.01, 0.9), st.integers(1, 4))

@@ -17,14 +17,14 @@ from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.method import Plan
 from edgeshrink.modelfile import ModelFacts
+from edgeshrink.nn.bypass import Switched, without
 from edgeshrink.nn.count import count
 from edgeshrink.nn.rewrite import rewritten
+from edgeshrink.nn.sections import Section, sections
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import check_method, tiny_data
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_droplayers import DropLayers
-from edgeshrink.nn.bypass import Switched, without
-from edgeshrink.nn.sections import Section, sections
 
 layers = keras.layers
 Part = Callable[[Any], Any]

@@ -151,6 +151,15 @@ def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> 
     assert lent.facts["unmet"].startswith("shrink: of parameters, 90.0% could not be removed")
 
 
+def test_only_what_named_layers_make_goes(tmp_path: Path) -> None:
+    model = tiny_model()
+    made, _ = shrunk(model, tmp_path, ratio=0.3, criterion="l2", layers=["hidden"])
+    assert made.get_layer("conv").kernel.shape == model.get_layer("conv").kernel.shape
+    assert made.get_layer("hidden").kernel.shape[1] < 16
+    with pytest.raises(ModelError, match="classes makes no channels that can go"):
+        shrunk(model, tmp_path, ratio=0.3, criterion="l2", layers=["classes"])
+
+
 def test_rounds_come_to_the_same_share(tmp_path: Path) -> None:
     made, lent = shrunk(network(), tmp_path, data=False, ratio=0.6, target="macs", rounds=3)
     assert count(made).macs <= 0.4 * count(network()).macs

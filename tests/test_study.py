@@ -211,6 +211,10 @@ def test_a_study_is_run_told_and_resumed(place, here, capsys):
     here.clear()
     (lost,) = (place / "grid.run" / "results").glob("small-half-1-*")
     shutil.rmtree(lost)
+    told = table(run_study(request(place, only=("2/pruned",)), plugins), "1")["half"]
+    assert told.notes == ("1 of 2 seeds are not run yet",)
+    assert told.cells[0].ours.over == "samples"
+    assert here == []
     asked = request(place, only=("1",))
     assert [one.run.seed for one in plan_study(asked, plugins) if not one.done] == [1]
     again = run_study(asked, plugins)
@@ -225,6 +229,7 @@ def test_a_study_is_run_told_and_resumed(place, here, capsys):
     assert "| half | 95.95 [95.31–96.59] / 90.00 / +5.95 | 5,000 |" in text
     assert "digits.keras --shrink 0.5 --shrink-scope layer --epochs 1 --lr 1e-3 --data" in text
     assert "latency not valid" in text
+    assert "shallow.keras: built by nets:shallow, trained with --train --epochs 2 --lr 1e-2" in text
     assert "made by another state of edgeshrink's source" in text
     document = json.loads((place / "grid.json").read_text())
     cell = document["tables"][0]["rows"][1]["cells"]["accuracy"]
@@ -325,6 +330,18 @@ def test_two_studies_do_not_share_a_run(place, tmp_path):
     asked = StudyRequest(tmp_path / "changed.toml", root=place, out=place, run=place / "grid.run")
     planned = plan_study(asked, installed())
     assert not any(one.done for one in planned if one.run.recipe == "half")
+
+
+def test_a_run_is_a_page_too(tmp_path):
+    job = {"model": "m.keras", "out": "m.tflite", "recipe": "seed = 0 # <a> & b"}
+    report = Report.from_dict(made_up(job, tmp_path, ["prune(sparsity=0.5)"])["report"])
+    page = installed().reporters["html"]
+    text = page().render(report)
+    assert text.count("<tr>") == 1 + len(report.ledger.rows)
+    assert "&lt;a&gt; &amp; b" in text
+    assert "<td>prune(sparsity=0.5)</td>" in text
+    both = page().compare({"one": report, "two": report})
+    assert both.count("<tr>") == 1 + 2 * 2
 
 
 def test_flags_are_read_as_they_are_typed():

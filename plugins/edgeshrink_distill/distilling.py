@@ -13,7 +13,7 @@ import keras
 from edgeshrink.api import Context
 from edgeshrink.nn.count import ModelCount, count
 from edgeshrink.nn.lesson import Lesson
-from edgeshrink.nn.load import load_model
+from edgeshrink.nn.load import load_model, save_model
 from edgeshrink.nn.rewrite import functional, opened
 from edgeshrink.nn.teaching import Teaching
 from edgeshrink.nn.training import Course
@@ -81,6 +81,10 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
         else:
             trials = teach(one, source, taught, options, part)
         source = taught = learner = one
+        if not last:
+            name = f"assistant_{place + 1}.keras"
+            save_model(one, context.folder / name)
+            context.companions.append(name)
     _tell_trials(context, trials)
     score = context.evaluate(learner)
     if score is not None:

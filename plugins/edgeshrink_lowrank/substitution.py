@@ -56,10 +56,10 @@ def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> ke
         least = rest + sum(min(kind.costs[0] for kind in those) for those in kinds.values())
         wanted = before.macs * (1 - float(options.ratio or 0))
         if wanted < least:
-            raise ModelError(
-                f"{options.ratio:.1%} of the multiply-accumulates cannot be removed so: the layers "
-                f"that can be factored leave {least:,} of {before.macs:,} even of rank 1",
-                hint=f"ask for well below {1 - least / before.macs:.0%}, or shrink the others too",
+            context.facts["unmet"] = (
+                f"lowrank: {options.ratio:.1%} of the multiply-accumulates cannot be removed so: "
+                f"the layers that can be factored leave {least:,} of {before.macs:,} even of rank "
+                f"1; ask for well below {1 - least / before.macs:.0%}, or shrink the others too"
             )
         for_ratio(kinds, wanted - rest, choice, context.progress)
     if not choice.candidates:

@@ -37,9 +37,9 @@ def compare_page(reports: Mapping[str, Report]) -> str:
     """Return the page of several runs: base and result of each."""
     heads = markdown.heads_of([row for report in reports.values() for row in report.ledger.rows])
     rows = [
-        [name, *markdown.cells_of(report, row)]
+        [name, *markdown.cells_of(report, report.ledger.rows[place])]
         for name, report in reports.items()
-        for row in dict.fromkeys((report.ledger.base, report.ledger.final))
+        for place in dict.fromkeys((0, len(report.ledger.rows) - 1))
     ]
     return _page("Results side by side", [_table(["report", *heads], rows)])
 

@@ -60,15 +60,16 @@ def _curve(
         [v.mean - (v.mean if v.low is None else v.low) for _, v in points],
         [(v.mean if v.high is None else v.high) - v.mean for _, v in points],
     ]
-    axes.errorbar(
-        [place for place, _ in points],
-        [value.mean for _, value in points],
-        yerr=ends,
-        color=colour,
-        marker=marker,
-        capsize=3,
-        label=label,
-    )
+    if points:
+        axes.errorbar(
+            [place for place, _ in points],
+            [value.mean for _, value in points],
+            yerr=ends,
+            color=colour,
+            marker=marker,
+            capsize=3,
+            label=label,
+        )
     told = [(along(row, published=True), row.cells[y].published) for row in rows]
     there = [(place, value) for place, value in told if place is not None and value is not None]
     if there:

@@ -28,7 +28,7 @@ def sentences(found: StudyReport) -> str:
     said = [
         "In each column: ours [95 % interval], the published value, the difference.",
         "The interval is over seeds (Student's t) where there are several, else over test "
-        "samples; that of a latency is of the mean over its runs.",
+        "samples. A latency is of the first seed's file, its interval of the mean over runs.",
     ]
     if any(row.scaled for table in found.tables for row in table.rows):
         said.append("A row marked † was scaled down; a note says how.")
@@ -74,6 +74,7 @@ def made_with(found: StudyReport) -> Iterator[str]:
     """Yield what the figures come from: the command, machines, versions."""
     if found.command:
         yield f"`{found.command}`"
+    yield from (f"{name}: {how}" for name, how in found.built.items())
     for name, machine in found.machines.items():
         yield f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items())
     yield ", ".join(f"{name} {version}" for name, version in found.versions.items())

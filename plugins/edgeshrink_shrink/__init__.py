@@ -36,6 +36,10 @@ class ShrinkOptions:
         Literal["global", "layer"],
         Flag("Channels compete within the whole model, or each group gives the same share."),
     ] = "global"
+    layers: Annotated[
+        tuple[str, ...],
+        Flag("Remove only what these layers make (default: all that can go)."),
+    ] = ()
     round: Annotated[
         int, Flag("Keep a multiple of so many channels, the tile of a kernel.", min=1, max=1024)
     ] = 1

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import Context, ModelError, near
 from edgeshrink.nn.count import ModelCount, count
 from edgeshrink.nn.graph import Graph, traced
+from edgeshrink.nn.trace import Role
 from edgeshrink.nn.training import finetune, reestimate_batchnorm
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
@@ -45,6 +46,7 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
         worth = importance(graph, criterion, context)
+        worth[~made_by(graph, options.layers)] = np.inf
         goal = 1 - options.ratio * turn / options.rounds
         removed = selected(graph, worth, options, lambda gone, g=graph, m=goal: left(g, gone) <= m)
         share = left(graph, removed)
@@ -73,6 +75,25 @@ def selected(
     if options.scope == "layer":
         return even
     return together(graph, worth, limits, even).least(enough, measured)
+
+
+def made_by(graph: Graph, layers: Sequence[str]) -> np.ndarray:
+    """Return which channels may go and are made by these layers, `(numbers,)`; by any, if none.
+
+    Raises:
+        ModelError: a layer makes no channels that may go.
+    """
+    makers: dict[str, list[np.ndarray]] = {}
+    for group in graph.free:
+        for axis in group.axes:
+            if axis.role is not Role.INPUTS:
+                makers.setdefault(axis.path.rpartition("/")[2], []).append(group.channels)
+    found = np.zeros(graph.numbers, bool)
+    for name in layers or makers:
+        if name not in makers:
+            raise ModelError(f"{name} makes no channels that can go", hint=near(name, makers))
+        found[np.concatenate(makers[name])] = True
+    return found
 
 
 def followed(model: keras.Model) -> Graph:

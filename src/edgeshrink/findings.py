@@ -20,7 +20,7 @@ class Value:
     Attributes:
         mean: over seeds.
         low, high: the interval's ends; None where there is none.
-        over: what the interval is over: `seeds` (Student's t) or `samples`.
+        over: what the interval is over: `seeds` (Student's t), `samples`, or `runs` of a file.
         each: the values of single seeds, in the order of the row's runs.
     """
 
@@ -118,6 +118,7 @@ class StudyReport:
     """All tables of a study.
 
     Attributes:
+        built: how each model that is no file was made, by its name in commands.
         machines: each device in words: processor, cores, system, runtime.
         versions: of what took part, by distribution.
         notes: sentences on the whole.
@@ -129,6 +130,7 @@ class StudyReport:
     cite: str
     command: str
     tables: tuple[TableFound, ...]
+    built: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -22,6 +22,10 @@ VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
 OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 
 
+class Waiting(StudyError):
+    """A model is not there yet."""
+
+
 class Grid:
     """The jobs of a study, each where its result lies or will lie."""
 
@@ -108,14 +112,13 @@ class Grid:
         """Return the job that makes a built model a base, or None: it has no recipe.
 
         Raises:
-            StudyError: the model is not built.
+            StudyError: the model could not be built, or is not yet.
         """
         base = self.study.models[model]
         building = self.building(model)
         if building is None or not base.recipe:
             return None
-        if not building.done:
-            raise StudyError(_why(building))
+        _check_done(building)
         place = building.folder / "model.keras"
         return self._compression(Run(model, base.recipe, 0), base, place, Kind.KERAS)
 
@@ -123,26 +126,34 @@ class Grid:
         """Return the job of a run.
 
         Raises:
-            StudyError: its model is not there yet, or could not be made.
+            StudyError: its model could not be made, or is not yet.
         """
         base = self.study.models[run.model]
         making = self.training(run.model) or self.building(run.model)
-        if making is not None and not making.done:
-            raise StudyError(_why(making))
+        if making is not None:
+            _check_done(making)
         place = making.folder / "model.keras" if making else self.root / base.file
         packs = any(s.produces is Kind.PACKED for s in self.recipe(run.recipe, 0).steps)
         return self._compression(run, base, place, Kind.PACKED if packs else Kind.TFLITE)
+
+    def making(self, model: str) -> str:
+        """Return how a model is built and trained, in words; nothing for a file."""
+        base = self.study.models[model]
+        trained = f", trained with {self._typed(base.recipe)}" if base.recipe else ", not trained"
+        return f"built by {base.build}{trained}" if base.build else ""
 
     def command(self, run: Run, seeds: int) -> str:
         """Return a run as the command that does it."""
         base = self.study.models[run.model]
         source = self.study.data[base.data]
-        said = self.study.recipes[run.recipe] if run.recipe else ""
-        steps = said if isinstance(said, str) else " ".join(f'--step "{step}"' for step in said)
-        words = ["edgeshrink compress", base.file or f"{run.model}.keras", steps]
+        words = ["edgeshrink compress", base.file or f"{run.model}.keras", self._typed(run.recipe)]
         words += ["--data", source.spec, "--preprocess", source.preprocess]
         words += ["--seed", "SEED" if seeds > 1 else str(run.seed)]
         return " ".join(word for word in words if word)
+
+    def _typed(self, recipe: str) -> str:
+        said = self.study.recipes[recipe] if recipe else ""
+        return said if isinstance(said, str) else " ".join(f'--step "{step}"' for step in said)
 
     def _compression(self, run: Run, base: Base, model: Path, produces: Kind) -> Job:
         source, recipe = self.study.data[base.data], self.recipe(run.recipe, run.seed).to_toml()
@@ -205,6 +216,9 @@ class Grid:
                 )
 
 
-def _why(job: Job) -> str:
-    found = job.result()
-    return f"{job.name}: {found['error']}" if found else f"{job.name}: not done yet"
+def _check_done(job: Job) -> None:
+    if not job.done:
+        found = job.result()
+        if found is None:
+            raise Waiting(f"{job.name}: not done yet")
+        raise StudyError(f"{job.name}: {found['error']}")

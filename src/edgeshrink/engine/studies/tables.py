@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeshrink.column import Column
 from edgeshrink.engine.studies.figures import figure_of, stage_of
-from edgeshrink.engine.studies.grid import Grid
+from edgeshrink.engine.studies.grid import Grid, Waiting
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
 from edgeshrink.findings import Cell, RowFound, StudyReport, TableFound, Value
-from edgeshrink.ledger import Row as Stage
+from edgeshrink.ledger import Row as LedgerRow
 from edgeshrink.report import Report
 from edgeshrink.study import Filled, Row
 from edgeshrink.workspace import source_digest
@@ -47,6 +47,7 @@ def tabled(grid: Grid, times: Times) -> StudyReport:
         heading.cite,
         grid.request.command,
         tables,
+        {f"{name}.keras": said for name in grid.study.models if (said := grid.making(name))},
         _machines(found, times),
         grid.versions,
         tuple(notes),
@@ -59,10 +60,13 @@ def _all_runs(grid: Grid) -> list[Run]:
 
 
 def _result(grid: Grid, run: Run) -> dict[str, Any] | None:
+    """Return what a run found or how it, or the making of its model, failed; None if not run."""
     try:
         return grid.job(run).result()
+    except Waiting:
+        return None
     except StudyError as error:
-        return {"error": str(error), "absent": True}
+        return {"error": str(error)}
 
 
 def _machines(found: Sequence[Mapping[str, Any]], times: Times) -> dict[str, dict[str, Any]]:
@@ -78,84 +82,84 @@ def _machines(found: Sequence[Mapping[str, Any]], times: Times) -> dict[str, dic
 
 def _row(grid: Grid, times: Times, filled: Filled, row: Row) -> RowFound:
     runs = grid.runs(filled, row)
-    command = grid.command(runs[0], len(runs)) if runs else ""
-    published = [row.published.get(column.key) for column in filled.columns]
-
-    def missing(why: str, *, failed: bool = False) -> RowFound:
-        cells = tuple(Cell(None, value) for value in published)
-        shown = "" if row.left_out else command
-        return RowFound(
-            row.label, shown, cells, grid.study.scaled(row), why, failed, (), row.series, row.x
-        )
-
-    if row.left_out:
-        return missing(f"left out: {row.left_out}")
-    results = [(run, _result(grid, run)) for run in runs]
-    whole = [(run, found) for run, found in results if found and "report" in found]
-    broken = [(run, f) for run, f in results if f and "error" in f and not f.get("absent")]
-    if not whole:
-        bases = [f["error"] for _, f in results if f and f.get("absent")]
-        waits = all(why.endswith("not done yet") for why in bases)
-        if broken or (bases and not waits):
-            said = broken[0][1]["error"] if broken else bases[0]
-            return missing(f"failed: {grid.request.placeless(said)}", failed=True)
-        return missing("not run")
-    ledgers = [Report.from_dict(found["report"]).ledger.rows for _, found in whole]
-    places = [place for ledger in ledgers if (place := stage_of(ledger, row.at)) is not None]
-    if len(places) < len(ledgers):
-        had = ", ".join(stage.step for stage in ledgers[0])
-        return missing(f"failed: no stage {row.at!r} in the run; it has {had}", failed=True)
-    layers = [
-        _layers(found, place, row.layers) for (_, found), place in zip(whole, places, strict=True)
-    ]
-    if row.layers and not all(layers):
-        return missing(f"failed: no layer fits {', '.join(row.layers)}", failed=True)
-    stages = list(zip(ledgers, places, layers, strict=True))
-    timed = times.place(row, filled)
+    results = {run: found for run in runs if (found := _result(grid, run)) is not None}
+    whole = {run: found for run, found in results.items() if "report" in found}
+    errors = {
+        run: grid.request.placeless(found["error"])
+        for run, found in results.items()
+        if "error" in found
+    }
+    stages = [_stage(found, row) for found in whole.values()]
+    missing, failed = _missing(row, stages, list(errors.values()))
+    digest = times.place(row, filled)
     cells = tuple(
-        _timed(times, column, timed and timed[0], value)
+        Cell(None, row.published.get(column.key))
+        if missing
+        else _timed(times, column, digest and digest[0], row.published.get(column.key))
         if column.measure == "ms"
-        else _cell(column, stages, value)
-        for column, value in zip(filled.columns, published, strict=True)
+        else _cell(column, stages, row.published.get(column.key))
+        for column in filled.columns
     )
-    notes = [f"{run}: failed: {grid.request.placeless(f['error'])}" for run, f in broken]
-    notes += [
-        f"seed {run.seed}: {f['report']['failed']}" for run, f in whole if f["report"]["failed"]
-    ]
+    notes = [f"{run}: failed: {error}" for run, error in errors.items() if not missing]
+    if not missing and len(results) < len(runs):
+        notes.append(f"{len(runs) - len(results)} of {len(runs)} seeds are not run yet")
+    unmet = {run.seed: found["report"]["failed"] for run, found in whole.items()}
+    notes += [f"seed {seed}: {said}" for seed, said in unmet.items() if said]
     return RowFound(
         row.label,
-        command,
+        grid.command(runs[0], len(runs)) if runs and not row.left_out else "",
         cells,
         grid.study.scaled(row),
-        failed=bool(broken),
-        notes=tuple(dict.fromkeys(notes)),
-        series=row.series,
-        x=row.x,
-        runs=tuple(
-            {"seed": run.seed, "digest": ledger[place].digest, "seconds": found["seconds"]}
-            for (run, found), (ledger, place, _) in zip(whole, stages, strict=True)
+        missing,
+        failed or bool(errors),
+        tuple(notes),
+        row.series,
+        row.x,
+        tuple(
+            {"seed": run.seed, "digest": stage.rows[stage.place].digest, "seconds": one["seconds"]}
+            for (run, one), stage in zip(whole.items(), stages, strict=True)
+            if stage.place is not None
         ),
     )
 
 
-def _layers(
-    found: Mapping[str, Any], place: int, patterns: Sequence[str]
-) -> dict[str, Sequence[int]]:
-    if not patterns:
-        return {}
-    return {
-        name: told
-        for name, told in found["layers"][place].items()
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
-    }
+class Stage(NamedTuple):
+    """Where a row's figures come from in a run: a place in its ledger, some of its layers."""
+
+    rows: Sequence[LedgerRow]
+    place: int | None
+    layers: Mapping[str, Sequence[int]]
 
 
-def _cell(
-    column: Column,
-    stages: Sequence[tuple[Sequence[Stage], int, Mapping[str, Sequence[int]]]],
-    published: float | None,
-) -> Cell:
-    each = [figure_of(column.measure, *stage) for stage in stages]
+def _stage(found: Mapping[str, Any], row: Row) -> Stage:
+    rows = Report.from_dict(found["report"]).ledger.rows
+    place = stage_of(rows, row.at)
+    told = found["layers"][place] if row.layers and place is not None else {}
+    chosen = {n: one for n, one in told.items() if any(fnmatchcase(n, p) for p in row.layers)}
+    return Stage(rows, place, chosen)
+
+
+def _missing(row: Row, stages: Sequence[Stage], errors: Sequence[str]) -> tuple[str, bool]:
+    """Return why a row has no figures, empty if it has, and whether that is a failure."""
+    if row.left_out:
+        return f"left out: {row.left_out}", False
+    if not stages:
+        return (f"failed: {errors[0]}", True) if errors else ("not run", False)
+    for stage in stages:
+        if stage.place is None:
+            had = ", ".join(one.step for one in stage.rows)
+            return f"failed: no stage {row.at!r} in the run; it has {had}", True
+        if row.layers and not stage.layers:
+            return f"failed: no layer fits {', '.join(row.layers)}", True
+    return "", False
+
+
+def _cell(column: Column, stages: Sequence[Stage], published: float | None) -> Cell:
+    each = [
+        figure_of(column.measure, stage.rows, stage.place, stage.layers)
+        for stage in stages
+        if stage.place is not None
+    ]
     there = [one for one in each if one is not None]
     if not there:
         return Cell(None, published)

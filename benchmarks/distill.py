@@ -55,7 +55,17 @@ def _shah(temperature: int) -> Route:
     return Route(
         "mnist_lenet5",
         ("--distill-temperature", str(temperature)),
-        ("--distill", "models:student_shah", "--epochs", "10", "--batch-size", "256", *MNIST),
+        (
+            "--distill",
+            "models:student_shah",
+            "--epochs",
+            "10",
+            "--lr",
+            "5e-3",
+            "--batch-size",
+            "256",
+            *MNIST,
+        ),
     )
 
 

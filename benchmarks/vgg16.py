@@ -1,13 +1,14 @@
 """VGG-16 for CIFAR-10 made compact: every convolution but the first becomes depthwise separable.
 
-usage: python benchmarks/vgg16.py [SHARED] [--epochs N] [--compact-epochs N]
+usage: python benchmarks/vgg16.py [SHARED] [--images N] [--epochs N] [--compact-epochs N]
 
 The networks of Lagrange (survey, section IV, tables III, VII and VIII): 14,728,266 and 1,698,378
 trainable parameters, 313,201,664 and 38,018,048 multiply-accumulates. SHARED holds
 data/cifar10_40k.npz (default ../shared). The original is trained for N epochs (default 4; a
 training that was interrupted goes on after its last whole epoch) and kept in benchmarks/.cache,
 then substituted by the command of benchmarks/results/vgg16.json. The paper trained both on 50,000
-images for 200 epochs: what is shown here is what few epochs give, not its accuracy.
+images for 200 epochs: what is shown here is what few epochs give (on N images, by default all that
+there are), not its accuracy.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ VALIDATION = 2000
 def main() -> int:
     told = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     told.add_argument("shared", nargs="?", default="../shared")
+    told.add_argument("--images", type=int, default=38_000)
     told.add_argument("--epochs", type=int, default=4)
     told.add_argument("--compact-epochs", type=int, default=2)
     asked = told.parse_args()
     CACHE.mkdir(exist_ok=True)
-    data = held_out(Path(asked.shared, "data", "cifar10_40k.npz"))
+    data = held_out(Path(asked.shared, "data", "cifar10_40k.npz"), asked.images)
     model = trained(data, asked.epochs)
     out = CACHE / "vgg16_compact.tflite"
     flags = ["--depthwise", "all", "--epochs", str(asked.compact_epochs), "--shift", "4"]
@@ -49,7 +51,7 @@ def main() -> int:
     )
     rows = json.loads(done.stdout)["ledger"]["rows"]
     document = {
-        "command": f"python benchmarks/vgg16.py --epochs {asked.epochs}"
+        "command": f"python benchmarks/vgg16.py --images {asked.images} --epochs {asked.epochs}"
         f" --compact-epochs {asked.compact_epochs}",
         "compress": f"edgeshrink compress {model.name} {' '.join(flags)} --data {data.name}",
         "machine": described(),
@@ -79,16 +81,16 @@ def vgg16() -> keras.Model:
     return keras.Model(given, answer, name="vgg16")
 
 
-def held_out(source: Path) -> Path:
-    """Return the data with a validation part that neither of the two trainings sees."""
-    kept = CACHE / "cifar10_held_out.npz"
+def held_out(source: Path, images: int) -> Path:
+    """Return so many training images, with a validation part that neither training sees."""
+    kept = CACHE / f"cifar10_{images}.npz"
     if not kept.is_file():
         with np.load(source) as data:
             parts = {
                 f"{axis}_{part}": data[f"{axis}_train"][places]
                 for axis in "xy"
                 for part, places in (
-                    ("train", slice(None, -VALIDATION)),
+                    ("train", slice(None, images)),
                     ("val", slice(-VALIDATION, None)),
                 )
             }
@@ -101,7 +103,8 @@ def trained(data: Path, epochs: int) -> Path:
 
     Adam with a warm, then cosine learning rate; images are flipped and moved at random.
     """
-    progress, final = CACHE / f"vgg16_{epochs}.training.keras", CACHE / f"vgg16_{epochs}.keras"
+    name = f"vgg16_{data.stem}_{epochs}"
+    progress, final = CACHE / f"{name}.training.keras", CACHE / f"{name}.keras"
     with np.load(data) as arrays:
         images, labels = arrays["x_train"], arrays["y_train"]
         validation = arrays["x_val"].astype("float32"), arrays["y_val"]

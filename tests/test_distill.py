@@ -234,7 +234,8 @@ def test_a_student_may_be_built_by_a_function(
     sys.modules.pop("nets_of_mine")
 
 
-def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path) -> None:
+@pytest.mark.parametrize("match", ["kl", pytest.param("mse", marks=pytest.mark.slow)])
+def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path, match: str) -> None:
     teacher = tiny_model()
     x = np.random.default_rng(3).random((64, 8, 8, 1), dtype="float32")
 
@@ -243,18 +244,19 @@ def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path) -> None:
 
     options = {"student": "width=0.75", "init": "random"}
     training = {"epochs": 12, "lr": 2e-2, "teacher": "only", "temperature": 2.0}
-    first, _ = taught(teacher, tmp_path, {"epochs": 1, "lr": 1e-7}, **options)
-    for match in ("kl", "mse"):
-        made, lent = taught(teacher, tmp_path, training, match=match, labels=False, **options)
-        assert apart(made) < apart(first) / 2
-        assert lent.facts["temperature"] == 2
+    step = Distill.of(options)
+    lent = context(step, teacher, teacher, tiny_data(), tmp_path)
+    first = student(Spec(width=0.75), teacher, lent, init="random", preprocess="none")
+    made, lent = taught(teacher, tmp_path, training, match=match, labels=False, **options)
+    assert apart(made) < apart(first) / 2
+    assert lent.facts["temperature"] == 2
     opened_again(made, tmp_path, "distill")
 
 
 def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> None:
-    scores = iter([0.1, 0.2, 0.9, 0.3, 0.9, 0.5])
+    scores = iter([0.1, 0.2, 0.9, 0.3, 0.9, 0.5, 0.4, 0.2])
     model = tiny_model()
-    step = Distill.of({"student": "width=0.5", "temperature": [1, 5, 20], "alpha": [0.0, 1.0]})
+    step = Distill.of({"student": "width=0.5", "temperature": [1, 5], "alpha": [0.0, 1.0]})
     lent = context(step, model, model, tiny_data(), tmp_path)
     seen = []
 
@@ -267,7 +269,7 @@ def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> 
     made = step.apply(model, lent)
     trials = lent.facts["trials"]
     assert [(t["temperature"], t["alpha"]) for t in trials] == [
-        *((1.0, 0.0), (1.0, 1.0), (5.0, 0.0), (5.0, 1.0), (20.0, 0.0), (20.0, 1.0))
+        *((1.0, 0.0), (1.0, 1.0), (5.0, 0.0), (5.0, 1.0))
     ]
     best = max(trials, key=lambda t: t["score"])
     assert (lent.facts["temperature"], lent.facts["alpha"]) == (best["temperature"], best["alpha"])
@@ -323,6 +325,7 @@ def test_distances_of_features() -> None:
     assert np.isfinite(float(features((larger, ours))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["features", "attention"])
 def test_hints_bring_features_nearer_and_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
     teacher = tiny_model()
@@ -407,6 +410,7 @@ def test_a_student_that_is_no_smaller_is_told(tmp_path: Path) -> None:
     assert "the student is no smaller than its teacher" in lent.notes
 
 
+@pytest.mark.slow
 def test_values_are_distilled_too(tmp_path: Path) -> None:
     """A regression, and two outputs of which one is an image of classes."""
     inputs = keras.Input((8, 8, 1), name="image")
@@ -433,7 +437,7 @@ def test_the_method_is_one() -> None:
     check_method(Distill, {"student": "width=0.5"})
 
 
-def test_one_command_distils_prunes_and_quantizes(
+def test_one_command_distils_and_quantizes(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:
     def run() -> Any:
@@ -441,9 +445,8 @@ def test_one_command_distils_prunes_and_quantizes(
             digits_model,
             out=tmp_path / "small.tflite",
             distill="width=0.5",
-            prune=0.5,
             int8=True,
-            training={"epochs": 4, "lr": 1e-3},
+            training={"epochs": 3, "lr": 3e-3},
             preprocess="scale=1/16",
             data=str(digits),
             rules="smoke",
@@ -452,14 +455,15 @@ def test_one_command_distils_prunes_and_quantizes(
 
     report = run()
     steps = [row.step.partition("(")[0] for row in report.ledger.rows]
-    assert steps == ["base", "base as float", "distill", "prune", "int8", "strip"]
-    base, _, small, pruned, *_, final = report.ledger.rows
+    assert steps == ["base", "base as float", "distill", "int8", "strip"]
+    base, _, small, *_, final = report.ledger.rows
     assert small.parameters < 0.5 * base.parameters
-    assert pruned.sparsity > 0.4
+    assert 0 < len(small.facts["curve"]) <= 3
     assert final.score.value > 0.8
     assert run().ledger.rows[2].reused
 
 
+@pytest.mark.slow
 def test_branches_teach_each_other_and_the_best_is_kept(tmp_path: Path) -> None:
     training = {"epochs": 6, "lr": 2e-2, "teacher": "none"}
     made, lent = taught(tiny_model(), tmp_path, training, online=3, init="random")

@@ -26,7 +26,7 @@ def drawn(*shape: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(RNG.normal(0, 4, shape).astype("float32") for _ in range(2))  # type: ignore[return-value]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(TEMPERATURES, st.sampled_from(["softmax", "logits"]))
 def test_softened_probabilities_are_as_far_apart_as_their_divergence(
     temperature: float, activation: str
@@ -38,7 +38,7 @@ def test_softened_probabilities_are_as_far_apart_as_their_divergence(
     np.testing.assert_allclose(loss, temperature**2 * apart.mean(), rtol=1e-3, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(TEMPERATURES)
 def test_of_two_classes_too(temperature: float) -> None:
     theirs, ours = (np.clip(logits, -9, 9) for logits in drawn(50, 2))

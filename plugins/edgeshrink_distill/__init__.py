@@ -54,10 +54,7 @@ class Options:
     ] = 0.0
     hints: Annotated[
         tuple[str, ...],
-        Flag(
-            "Inner layers that follow the teacher's too: `auto`, or STUDENT:TEACHER by name; "
-            "repeatable, or with commas."
-        ),
+        Flag("Inner layers that follow the teacher's too: `auto`, or STUDENT:TEACHER by name."),
     ] = ()
     hint_kind: Annotated[
         Literal["features", "attention"],
@@ -67,8 +64,7 @@ class Options:
     assistant: Annotated[
         tuple[str, ...],
         Flag(
-            "Taught before the student and teaching it, the largest first: `auto`, or as STUDENT; "
-            "repeatable, or several with commas."
+            "Taught before the student and teaching it, the largest first: `auto`, or as STUDENT."
         ),
     ] = ()
     online: Annotated[
@@ -92,7 +88,7 @@ class Options:
     ] = "none"
     teachers_preprocess: Annotated[
         tuple[str, ...],
-        Flag("The same for --distill-teachers: one for all, or one for each; repeatable."),
+        Flag("The same for --distill-teachers: one for all, or one for each."),
     ] = ()
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from edgeshrink_lowrank import Depthwise
 from edgeshrink_lowrank.separable import Separable, convolutions
 
 layers = keras.layers
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "papers"
 
 
 def substituted(
@@ -54,10 +54,10 @@ def network() -> keras.Model:
 def vgg16() -> keras.Model:
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        import vgg16
+        import models
     finally:
         sys.path.remove(str(BENCHMARKS))
-    return vgg16.vgg16()
+    return models.vgg16_cifar()
 
 
 def test_vgg16_and_the_compact_one_have_the_counts_of_the_paper(

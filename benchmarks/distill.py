@@ -90,7 +90,7 @@ ROUTES: dict[str, Route] = {
     "resnet8_half": Route(
         "mlperf_resnet8_cifar10",
         ("--distill-hints", "auto", "--distill-temperature", "4"),
-        ("--distill", "width=0.5", "--epochs", "8", "--lr", "3e-3", "--batch-size", "128", *CIFAR),
+        ("--distill", "width=0.5", "--epochs", "5", "--lr", "3e-3", "--batch-size", "128", *CIFAR),
         seeds=3,
         gain=3,
     ),

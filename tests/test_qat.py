@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_training import blobs, context, renamed  # noqa: F401 (a fixture)
+from test_training import context, renamed
 
 from edgeshrink import data as datasets
 from edgeshrink.errors import ModelError, UsageError
@@ -176,7 +176,7 @@ def small() -> keras.Model:
 
 
 def test_training_keeps_zeros_and_shared_values_to_the_file(
-    blobs: datasets.Dataset,  # noqa: F811
+    blobs: datasets.Dataset,
     tmp_path: Path,
 ) -> None:
     model = small()
@@ -213,7 +213,7 @@ def test_the_step_asks_for_training_data(tmp_path: Path) -> None:
 
 
 def test_a_layer_to_keep_that_is_not_there_is_told(
-    blobs: datasets.Dataset,  # noqa: F811
+    blobs: datasets.Dataset,
     tmp_path: Path,
 ) -> None:
     model = small()
@@ -222,7 +222,7 @@ def test_a_layer_to_keep_that_is_not_there_is_told(
 
 
 def test_a_model_without_kernels_has_nothing_to_round(
-    blobs: datasets.Dataset,  # noqa: F811
+    blobs: datasets.Dataset,
     tmp_path: Path,
 ) -> None:
     inputs = keras.Input((8,))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, rel_entr, softmax
-from tests.test_training import context, renamed, small
+from test_training import context, renamed, small
 
 from edgeshrink import data as datasets
 from edgeshrink.method import Training

@@ -73,7 +73,7 @@ ROUTES: dict[str, Route] = {
     "khan_chain": Route(
         "mnist_cnn155",
         ("--distill-temperature", "5", "--int8"),
-        ("--distill", "models:student_mnist", "--epochs", "12", "--lr", "3e-3", *MNIST),
+        ("--distill", "models:student_mnist", "--epochs", "6", "--lr", "3e-3", *MNIST),
         accuracy=0.98,
         smaller=250,
         lost=0.5,

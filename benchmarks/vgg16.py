@@ -76,7 +76,7 @@ def run(model: Path, data: Path, out: Path, flags: list[str]) -> list[dict[str, 
     argv += ["-o", str(out), "--force", "--json"]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout)["ledger"]["rows"]
-    return rows
+    return [{**row, "file": Path(row["file"]).name} for row in rows]
 
 
 if __name__ == "__main__":

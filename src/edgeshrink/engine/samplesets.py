@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from edgeshrink.data import Part
 
 COMPARED = 1000
-SYNTHETIC = 256
+SYNTHETIC = 256  # samples made up, at most, and
+VALUES = 1 << 22  # values in them, unless they are then fewer than
+FEWEST = 32
 
 
 class SampleSets:
@@ -73,11 +75,10 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
-        from edgeshrink.nn.synthetic import synthetic_inputs
+        from edgeshrink.nn.synthetic import at_once, synthetic_inputs
 
-        seed = self._planned.recipe.seed
-        files = synthetic_inputs(
-            self._models.base, self._folder / "synthetic", count=SYNTHETIC, seed=seed
-        )
-        key = digest_of({"base": self._planned.base.digest, "synthetic": seed})
-        return Samples(files, {}, key, SYNTHETIC, synthetic=True)
+        base, seed = self._models.base, self._planned.recipe.seed
+        count = at_once(base, VALUES, FEWEST, SYNTHETIC)
+        files = synthetic_inputs(base, self._folder / "synthetic", count=count, seed=seed)
+        key = digest_of({"base": self._planned.base.digest, "synthetic": [seed, count]})
+        return Samples(files, {}, key, count, synthetic=True)

@@ -12,9 +12,11 @@ from keras import ops
 from edgeshrink.errors import ModelError
 from edgeshrink.nn.convert import packed
 from edgeshrink.nn.rewrite import functional, opened
-from edgeshrink.nn.synthetic import COMMON_RANGES, made_up
+from edgeshrink.nn.synthetic import COMMON_RANGES, at_once, made_up
 
 TOGETHER = 64  # inputs whose statistics are matched together
+TRIED = 1 << 20  # values of noise, at most, by which a range is chosen
+EARLY = 8  # batch norms by which a range is chosen: what lies deeper only follows them
 RATE = 0.05  # of Adam, in shares of the input's range
 NEAR = 0.02  # a distance as that of a batch of the training data itself
 Ends = tuple[Any, Any]  # arrays or numbers
@@ -96,9 +98,14 @@ def distance(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float:
 
 
 class _Distance:
-    """The distance between a batch's statistics and the learned ones, as a function of inputs."""
+    """The distance between a batch's statistics and the learned ones, as a function of inputs.
 
-    def __init__(self, model: keras.Model) -> None:
+    Args:
+        model: has batch norms.
+        first: of them, in order, as many are looked at; None for all.
+    """
+
+    def __init__(self, model: keras.Model, first: int | None = None) -> None:
         graph = functional(model)
         self._model = graph
         self._norms: list[keras.layers.BatchNormalization] = []
@@ -121,7 +128,8 @@ class _Distance:
                 f"{model.name} has no batch norms, whose statistics inputs are synthesised from",
                 hint="pass --data, or work without",
             )
-        self._probe = keras.Model(inputs, taken)
+        self._norms = self._norms[:first]
+        self._probe = keras.Model(inputs, taken[:first])
 
     def __call__(self, inputs: list[Any]) -> Any:
         named = {t.name: value for t, value in zip(self._model.inputs, inputs, strict=True)}
@@ -190,7 +198,7 @@ def learned_range(model: keras.Model, seed: int = 0) -> tuple[float, float] | No
     if any("float" not in str(t.dtype) for t in model.inputs):
         return None
     try:
-        return _nearest(model, _Distance(model), seed)
+        return _nearest(model, _Distance(model, EARLY), seed)
     except ModelError:
         return None
 
@@ -201,11 +209,15 @@ def _nearest(model: keras.Model, known: _Distance, seed: int) -> tuple[float, fl
     Raises:
         ModelError: all are infinitely far.
     """
+    import tensorflow as tf
+
     found: dict[float, tuple[float, float]] = {}
+    count = at_once(model, TRIED, 8, TOGETHER)  # few large images have pixels enough
+    measured = tf.function(known, autograph=False)
     for low, high in COMMON_RANGES:
         rng = np.random.default_rng(seed)
-        noise = [made_up(model, t, low, high, TOGETHER, rng) for t in model.inputs]
-        far = float(known([ops.convert_to_tensor(v) for v in noise]))
+        noise = [made_up(model, t, low, high, count, rng) for t in model.inputs]
+        far = float(measured([ops.convert_to_tensor(v) for v in noise]))
         if np.isfinite(far):
             found.setdefault(far, (low, high))
     if not found:

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.convert import output_names, packed
+from edgeshrink.nn.synthetic import at_once
 
-BATCH = 256
+BATCH = 256  # samples at once, at most
+VALUES = 1 << 22  # of inputs at once, at most: activations of large images are large
 
 
 def predict(model: keras.Model, inputs: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -23,8 +25,11 @@ def predict(model: keras.Model, inputs: Mapping[str, Path]) -> dict[str, np.ndar
     arrays = {name: np.load(path, mmap_mode="r") for name, path in inputs.items()}
     names = output_names(model)
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for start in range(0, len(next(iter(arrays.values()))), BATCH):
-        batch = {name: np.asarray(array[start : start + BATCH]) for name, array in arrays.items()}
+    count = len(next(iter(arrays.values())))
+    turns = -(-count // at_once(model, VALUES, 1, BATCH))
+    size = -(-count // max(1, turns))  # alike where they can be: another size is traced anew
+    for start in range(0, count, max(1, size)):
+        batch = {name: np.asarray(array[start : start + size]) for name, array in arrays.items()}
         outputs = keras.tree.flatten(model.predict_on_batch(packed(model, batch)))
         for name, values in zip(names, outputs, strict=True):
             found[name].append(np.asarray(values, "float32"))

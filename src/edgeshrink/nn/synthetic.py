@@ -38,17 +38,16 @@ def synthetic_inputs(
     from edgeshrink.nn.invert import learned_range  # which makes up its first inputs here
 
     folder.mkdir(parents=True, exist_ok=True)
-    best: tuple[float, dict[str, np.ndarray]] | None = None
-    learned = learned_range(model, seed)
-    for low, high in COMMON_RANGES if learned is None else (learned,):
+
+    def made(low: float, high: float) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(seed)
-        made = {t.name: made_up(model, t, low, high, count, rng) for t in model.inputs}
-        spread = _spread(model, made)
-        if best is None or spread > best[0] + 1e-9:
-            best = spread, made
-    assert best is not None
+        return {t.name: made_up(model, t, low, high, count, rng) for t in model.inputs}
+
+    ends = learned_range(model, seed)
+    if ends is None:
+        ends = max(COMMON_RANGES, key=lambda each: round(_spread(model, made(*each)), 9))
     files = {}
-    for place, (name, values) in enumerate(best[1].items()):
+    for place, (name, values) in enumerate(made(*ends).items()):
         files[name] = folder / f"{place}.npy"
         np.save(files[name], values, allow_pickle=False)
     return files
@@ -82,6 +81,12 @@ def made_up(
     centre = rng.random((count,) + (1,) * len(shape), dtype="float32")
     values = np.clip(centre + (values - 0.5) * 2 * contrast, 0, 1)
     return np.asarray(low + values * (high - low), kind)
+
+
+def at_once(model: keras.Model, values: int, least: int, most: int) -> int:
+    """Return how many samples hold some number of input values, between `least` and `most`."""
+    each = sum(int(np.prod([d or 1 for d in t.shape[1:]])) for t in model.inputs)
+    return int(np.clip(values // max(1, each), least, most))
 
 
 def _vocabulary(model: keras.Model) -> int:

@@ -376,6 +376,24 @@ def test_assistants_stand_between_teacher_and_student(tmp_path: Path) -> None:
     assert kept == numbers
 
 
+def test_a_hint_by_name_is_of_the_student_and_not_of_assistants(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(2, 3, padding="same", activation="relu", name="mine")(inputs)
+    x = layers.GlobalAveragePooling2D()(x)
+    own = keras.Model(inputs, layers.Dense(3, activation="softmax", name="classes")(x))
+    own.save(tmp_path / "own.keras")
+    _, lent = taught(
+        tiny_model(),
+        tmp_path,
+        student=str(tmp_path / "own.keras"),
+        assistant=["width=0.7"],
+        hints=["mine:relu"],
+    )
+    assert [note for note in lent.notes if "hints by" in note] == [
+        "hints by features (student → teacher): mine → relu"
+    ]
+
+
 @given(st.floats(0.01, 0.9), st.integers(1, 4))
 def test_assistants_halve_the_way(ratio: float, count: int) -> None:
     class Count:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.api import Context, Flag, Method, Need, Phase, Plan, Training, UsageError, hookimpl
-from edgeshrink_distill.spec import Assistant, Spec
+from edgeshrink_distill.spec import Spec
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,10 @@ class Options:
     ] = 0.0
     hints: Annotated[
         tuple[str, ...],
-        Flag("Inner layers that follow the teacher's too: `auto`, or STUDENT:TEACHER by name."),
+        Flag(
+            "Inner layers that follow the teacher's too: `auto`, or STUDENT:TEACHER by name; of "
+            "assistants only `auto` is followed."
+        ),
     ] = ()
     hint_kind: Annotated[
         Literal["features", "attention"],
@@ -93,9 +96,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
-        spec = Spec.parse(self.student)
-        for assistant in self.assistant:
-            Assistant.parse(assistant)
+        spec, *_ = self.spelled
         if self.weights and not self.teachers:
             raise ValueError("weights are of several teachers; received no --distill-teachers")
         if self.weights and len(self.weights) != 1 + len(self.teachers):
@@ -116,6 +117,16 @@ class Options:
         if spec.file is None and self.preprocess != "none":
             raise ValueError("preprocess is of a student's file; this one is made otherwise")
 
+    @property
+    def spelled(self) -> tuple[Spec, ...]:
+        """The student, and the assistants that do not follow from it by themselves.
+
+        Raises:
+            ValueError: one of them cannot be read.
+        """
+        named = (text for text in self.assistant if text != "auto")
+        return tuple(map(Spec.parse, (self.student, *named)))
+
 
 class Distill(Method):
     """Teach a smaller model, the student, what this one answers, and go on with the student."""
@@ -128,8 +139,7 @@ class Distill(Method):
     @property
     def files(self) -> tuple[Path, ...]:
         """The files of students and teachers."""
-        specs = [Assistant.parse(text) for text in (self.options.student, *self.options.assistant)]
-        found = [path for spec in specs if spec is not None for path in spec.files]
+        found = [path for spec in self.options.spelled for path in spec.files]
         return (*found, *map(Path, self.options.teachers))
 
     def check(self, plan: Plan) -> Iterable[str]:
@@ -142,9 +152,8 @@ class Distill(Method):
         if plan.data is None or plan.data.train is None:
             raise UsageError("distillation needs training samples", hint="pass --data")
         options = self.options
-        for text in (options.student, *options.assistant):
-            if text != "auto":
-                Spec.parse(text).check()
+        for spec in options.spelled:
+            spec.check()
         for text in options.teachers:
             Spec(file=text).check()
         if plan.data.train.labels is None:

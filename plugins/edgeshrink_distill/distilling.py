@@ -19,7 +19,7 @@ from edgeshrink.nn.teaching import Teaching
 from edgeshrink.nn.training import Course
 from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
-from edgeshrink_distill.spec import Assistant, Spec
+from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
         for a in assistants
     ]
     source, taught = model, _averaged(model, options)
+    unnamed = replace(options, hints=tuple(hint for hint in options.hints if hint == "auto"))
     for place, one in enumerate(chain):
         last = one is chain[-1]
         who = "student" if last else f"assistant {place + 1}"
@@ -79,7 +80,7 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
         if options.online > 1 and last:
             one, trials = among_branches(one, source, taught, options, part)
         else:
-            trials = teach(one, source, taught, options, part)
+            trials = teach(one, source, taught, options if last else unnamed, part)
         source = taught = learner = one
         if not last:
             name = f"assistant_{place + 1}.keras"
@@ -184,10 +185,10 @@ def _sizes(assistants: Sequence[str], before: ModelCount, after: ModelCount) -> 
     steps = iter(range(1, automatic + 1))
     found = []
     for text in assistants:
-        spec = Assistant.parse(text)
-        if spec is None:
-            spec = Spec(width=min(0.95, ratio ** (next(steps) / (automatic + 1) / 2)))
-        found.append(spec)
+        if text == "auto":
+            found.append(Spec(width=min(0.95, ratio ** (next(steps) / (automatic + 1) / 2))))
+        else:
+            found.append(Spec.parse(text))
     return found
 
 

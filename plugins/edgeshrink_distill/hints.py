@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,21 +132,27 @@ def pairs(student: keras.Model, teacher: keras.Model, wanted: Sequence[str]) -> 
 
 def _last_of_each_size(model: keras.Model) -> dict[tuple[Any, ...], keras.KerasTensor]:
     """Return the last feature of each size: vectors, sequences and images by their places."""
-    graph, found = functional(model), {}
-    answers = {tuple(t.shape) for t in graph.outputs}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            for tensor in node.outputs if not node.is_input else ():
-                if len(tensor.shape) > 1 and tuple(tensor.shape) not in answers:
-                    found[tuple(tensor.shape[1:-1])] = tensor
+    answers, found = {tuple(t.shape) for t in model.outputs}, {}
+    for tensor in _features(model):
+        if len(tensor.shape) > 1 and tuple(tensor.shape) not in answers:
+            found[tuple(tensor.shape[1:-1])] = tensor
     return found
 
 
 def _output(model: keras.Model, name: str) -> keras.KerasTensor:
-    layers = {layer.name: layer for layer in functional(model).layers}
+    """Return the output of a layer; of its last call, where there are several."""
+    layers = {_name(tensor): tensor for tensor in _features(model)}
     if name not in layers:
         raise ModelError(f"{model.name} has no layer {name!r}", hint=near(name, layers))
-    return keras.tree.flatten(layers[name].output)[0]
+    return layers[name]
+
+
+def _features(model: keras.Model) -> Iterator[keras.KerasTensor]:
+    """Yield what layers make within this graph, in order: some are part of other graphs too."""
+    graph = functional(model)
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            yield from node.outputs if not node.is_input else ()
 
 
 def _name(tensor: keras.KerasTensor) -> str:

@@ -90,16 +90,3 @@ def _share(name: str, text: str) -> float:
     if not 0 < value <= 1:
         raise ValueError(f"{name} must be above 0 and at most 1; received {text!r}")
     return value
-
-
-class Assistant:
-    """How a teacher's assistant is spelled: as a student, or `auto`."""
-
-    @staticmethod
-    def parse(text: str) -> Spec | None:
-        """Return what a text spells; None for one between teacher and student.
-
-        Raises:
-            ValueError: it cannot be read.
-        """
-        return None if text == "auto" else Spec.parse(text)

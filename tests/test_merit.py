@@ -17,6 +17,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.report import Report, json_text
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 from edgeshrink_reports import Markdown
+from edgeshrink_reports.html import report_page
 
 MEGABYTE = 2**20
 MERITS = {"efficacy": Efficacy, "quality_of_model": QualityOfModel}
@@ -113,6 +114,7 @@ def test_the_figures_are_shown(
         text = json_text(report(*rows).as_dict())
         (tmp_path / f"{name}.report.json").write_text(text)
     assert "\n| shrink | 235,930 | 0.9 |\n" in Markdown().render(report(*rows))
+    assert "<td>235,930</td><td>0.9</td>" in report_page(report(*rows))
     assert cli.run(["report", str(tmp_path / "a.tflite")]) == 0
     assert "efficacy 25,506 before, 235,930 after" in capsys.readouterr().out
     assert cli.run(["compare", str(tmp_path / "a.tflite"), str(tmp_path / "b.tflite")]) == 0

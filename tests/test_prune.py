@@ -119,6 +119,20 @@ def test_gradual_rises_as_a_cubic_and_settles(scope: str) -> None:
     assert schedule.settled
 
 
+def test_a_schedule_begins_where_it_is_told() -> None:
+    kernels = [Kernel(keras.Variable(np.random.default_rng(0).normal(size=(50, 20))))]
+    schedule = Gradual(kernels, Options(0.8, initial=0.5))
+    shares = []
+    for done in (0.0, 0.3, 1.0):
+        schedule.update(done)
+        shares.append(schedule.masks.zeros() / 1000)
+    assert shares == pytest.approx([0.5, 0.8 - 0.3 * 0.5**3, 0.8], abs=1e-3)
+    with pytest.raises(ValueError, match=r"at most the sparsity 0\.8; received 0\.9"):
+        Options(0.8, initial=0.9)
+    with pytest.raises(ValueError, match="constant schedule has no beginning"):
+        Options(0.8, schedule="constant", initial=0.5)
+
+
 def test_zeros_have_no_sign_that_would_be_stored() -> None:
     kernel = keras.Variable(np.random.default_rng(0).normal(size=(20, 20)))
     Gradual([Kernel(kernel)], Options(0.5)).update(1.0)

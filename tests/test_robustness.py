@@ -31,6 +31,7 @@ from edgeshrink.perturbation import (
 from edgeshrink.report import Report, json_text
 from edgeshrink.robustness import Robustness
 from edgeshrink_reports import Markdown
+from edgeshrink_reports.html import report_page
 
 BY_NAME = {one.name: one for one in PERTURBATIONS}
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
@@ -263,6 +264,9 @@ def test_reports_keep_robustness_and_show_it(
     text = Markdown().render(report)
     assert "## Robustness" in text
     assert "jpeg, quality: 80, 65, 58, 50, 40" in text
+    page = report_page(report)
+    assert "<h2>Robustness</h2>" in page
+    assert "<td>jpeg</td>" in page
     worst = report.robustness.cases[0].perturbation
     shown = edgeshrink("report", out).stdout
     assert shown.index("none ") < shown.index(worst) < shown.index("mean of all")

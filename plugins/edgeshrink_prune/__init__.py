@@ -27,6 +27,9 @@ class Options:
             "cubic with weights that grow back (dynamic network surgery)."
         ),
     ] = "polynomial"
+    initial: Annotated[
+        float, Flag("Share of zeros that a cubic schedule begins at.", min=0, below=1)
+    ] = 0.0
     scope: Annotated[
         Literal["global", "layer"],
         Flag("Weights compete within the whole model, or each layer gets the same sparsity."),
@@ -51,8 +54,14 @@ class Options:
     ] = "any"
 
     def __post_init__(self) -> None:
-        """Refuse a pattern that does not exist, or has another share of zeros."""
+        """Refuse a pattern that does not exist or has another share of zeros, and a late start."""
         check_sparsity(parse(self.pattern), self.sparsity)
+        if self.initial and self.schedule == "constant":
+            raise ValueError("a constant schedule has no beginning; received initial too")
+        if self.initial > self.sparsity:
+            raise ValueError(
+                f"initial must be at most the sparsity {self.sparsity:g}; received {self.initial:g}"
+            )
 
 
 class Prune(Method):

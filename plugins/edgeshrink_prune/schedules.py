@@ -27,7 +27,7 @@ class Gradual:
     """Raises the sparsity of masks while training goes on; what is pruned stays so.
 
     The polynomial schedule is the cubic one of Zhu and Gupta, 2017 ("To prune, or not to
-    prune", equation 1), with the initial sparsity 0. What was zero before stays zero.
+    prune", equation 1). What was zero before stays zero.
 
     Args:
         kernels: to prune.
@@ -53,7 +53,8 @@ class Gradual:
     def update(self, share: float) -> None:
         """Set the masks to what is due when `share` (0..1) of training is done."""
         done = 1.0 if self.options.schedule == "constant" else min(1.0, share / RAMP)
-        sparsity = self.options.sparsity * (1 - (1 - done) ** 3)
+        first, last = self.options.initial, self.options.sparsity
+        sparsity = last + (first - last) * (1 - done) ** 3
         self.settled = done >= 1.0 and share >= self.still
         worth = [scores(values, self.pattern) for values in self.magnitudes()]
         if self.options.scope == "layer":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from edgeshrink.api import Report, StudyReport, TableFound
-from edgeshrink_reports import markdown, studies
+from edgeshrink_reports import further, markdown, studies
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
@@ -29,6 +29,13 @@ def report_page(report: Report) -> str:
     parts = [f"<pre>$ {escape(report.command)}</pre>", _table(markdown.heads_of(rows), told)]
     if report.failed:
         parts.append(f"<p><strong>Not met:</strong> {escape(report.failed)}</p>")
+    if any(row.merits for row in rows):
+        cells = [further.merit_cells(rows, row) for row in rows]
+        parts += ["<h2>Figures of merit</h2>", _table(further.merit_heads(rows), cells)]
+    if found := report.robustness:
+        heads, cells = further.robustness_heads(found), further.robustness_cells(found)
+        parts += ["<h2>Robustness</h2>", _table(heads, cells)]
+        parts.append(f"<p>{escape(further.robustness_footnote(found))}</p>")
     parts += [_list(notes), f"<h2>Recipe</h2><pre>{escape(report.recipe)}</pre>"]
     return _page(report.output, parts)
 

@@ -65,6 +65,11 @@ class Artifact:
         return whole.hexdigest()
 
     @property
+    def lineage(self) -> tuple[Artifact, ...]:
+        """This file and what it was made from, back to the base."""
+        return (self, *(self.parent.lineage if self.parent else ()))
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the file, or of all files of a folder."""
         return sum(p.stat().st_size for p in files_of(self.path))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from edgeshrink import snippet
 from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.engine import fits
-from edgeshrink.engine.farm import Farm, Observed
-from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned, PlannedStep, described
 from edgeshrink.engine.robustness import robustness
@@ -26,11 +24,11 @@ from edgeshrink.engine.sessions import (
     open_session,
 )
 from edgeshrink.engine.stages import Stages
+from edgeshrink.engine.verdicts import Verdicts
 from edgeshrink.errors import DataError
-from edgeshrink.judge import Judge, Outputs, near_chance
-from edgeshrink.ledger import Latency, Ledger, OnDevice, Row, observations
+from edgeshrink.judge import Judge, near_chance
+from edgeshrink.ledger import Ledger, Row
 from edgeshrink.measure import DeviceInfo, Failure, Measurement
-from edgeshrink.merit import reckoned
 from edgeshrink.method import Method
 from edgeshrink.nn import converter
 from edgeshrink.nn.packed import tflite_bytes
@@ -38,7 +36,7 @@ from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.report import Report, json_text
 from edgeshrink.runtime import Session
-from edgeshrink.workspace import Stage, Workspace, digest_of, version_of, write_bytes, write_text
+from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -76,11 +74,9 @@ class _Compression:
         host: Session,
         devices: Mapping[str, DeviceInfo | None],
     ) -> None:
-        self.devices = dict(devices)
         self.scratch = scratch
         self.planned, self.plugins, self.workspace = planned, plugins, workspace
         self.notes: list[str] = []
-        self.counts: dict[str, tuple[int, int, int]] = {}
         own = partial(self.progress, None)
         self.models = Models(planned, plugins, scratch)
         self.sets = SampleSets(planned, self.models, scratch, own)
@@ -94,6 +90,9 @@ class _Compression:
         )
         self.stages = Stages(
             planned, workspace, self.models, self.sets, self.judge, self.timed, self.progress
+        )
+        self.verdicts = Verdicts(
+            planned, plugins, workspace, scratch, self.models, self.sets, self.judge, devices
         )
 
     def progress(self, step: Method | None, fraction: float, note: str) -> None:
@@ -126,7 +125,7 @@ class _Compression:
                 reused=stage.reused,
             )
             chain.append(stage)
-        return self.written(self.rows(chain, reference), chain[-1].artifact)
+        return self.written(self.verdicts.rows(chain, reference), chain[-1].artifact)
 
     def check_chance(self) -> None:
         """Stop where a classifier is near chance before anything was done to it.
@@ -134,7 +133,7 @@ class _Compression:
         Raises:
             DataError: it is, and `--force` was not given.
         """
-        outputs = self.outputs(self.planned.base)
+        outputs = self.verdicts.outputs(self.planned.base)
         chance = self.judge.chance(outputs, self.sets.judged)
         if chance is None:
             return
@@ -161,133 +160,6 @@ class _Compression:
         self.progress(None, 0.0, "converting the base, to compare with")
         return self.stages.make(PlannedStep(method(), None, ()), self.planned.base)
 
-    def outputs(self, artifact: Artifact) -> Outputs:
-        """Return what a stage says of the samples that judge."""
-        return self.judge.outputs(artifact, self.sets.judged, lambda: self.models.shown(artifact))
-
-    def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
-        """Return the ledger's rows: the base, the base converted, and each step."""
-        found = self.observed(self.timeable(chain, reference))
-        base = self.outputs(self.planned.base)
-        rows = [self.row(chain[0], "base", base, ())]
-        beside = []
-        if reference is not None:
-            name = f"base as {reference.artifact.made_by}"
-            beside = [self.row(reference, name, base, found[reference.artifact.digest])]
-        uncompressed = beside[0] if beside else None
-        for stage in chain[1:]:
-            said_there = found.get(stage.artifact.digest, ())
-            row = self.row(stage, stage.artifact.made_by, base, said_there)
-            said = observations(row, rows[-1], uncompressed)
-            rows.append(replace(row, notes=(*row.notes, *said)))
-        return reckoned((rows[0], *beside, *rows[1:]), self.plugins.merits)
-
-    def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
-        """Return what each device said of each file, by the file's digest."""
-        if not files:
-            return {}
-        plan, devices = self.planned.request.bench, self.planned.devices
-        rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
-        kept = Kept(self.workspace.folder / "devices" / rules, self.judge.folder)
-        farm = Farm(devices, plan, self.plugins, lambda: self.judge, kept)
-        judged = self.sets.judged
-        found = farm.observe(files, judged, self.scratch)
-        for name, said in found.items():
-            measured = (o.measurement for o in said if o.measurement)
-            self.devices[name] = next((m.device for m in measured), self.devices[name])
-        if not any(o.failure and o.failure.lost for said in found.values() for o in said):
-            kept.forget()
-        return {
-            file.digest: tuple(found[device.name][place] for device in devices)
-            for place, file in enumerate(files)
-        }
-
-    def on_device(self, observed: Observed) -> OnDevice:
-        """Return what a device said of a stage, as the ledger keeps it."""
-        name, timed = observed.device.name, observed.measurement
-        if observed.failure is not None:
-            failure = observed.failure
-            return OnDevice(name, failure=failure.reason, lost=failure.lost)
-        assert timed is not None
-        outputs = observed.outputs
-        scores = self.judge.scores(outputs, self.sets.judged) if outputs else ()
-        return OnDevice(
-            name,
-            None if timed.device.emulated else _latency(timed),
-            timed.peak_memory_bytes,
-            timed.arena_bytes,
-            scores[0] if scores else None,
-            observed.host_error,
-            timed.energy,
-            timed.device.emulated,
-        )
-
-    def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Artifact]:
-        """Return the .tflite files to time: not those that the next step computes alike."""
-        files = [reference.artifact] if reference else []
-        followed = [*self.planned.steps[1:], None]
-        for stage, after in zip(chain[1:], followed, strict=True):
-            alike = after is not None and "outputs" in after.step.keeps
-            if stage.artifact.kind in RUNNABLE and not alike:
-                files.append(stage.artifact)
-        return files
-
-    def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
-        """Return the verdict on one stage."""
-        artifact, samples = stage.artifact, self.sets.judged
-        self.progress(None, 0.0, f"judging {name}")
-        outputs = self.outputs(artifact)
-        parameters, nonzeros, macs = self.count(artifact)
-        notes = list(stage.notes)
-        for one in observed:
-            if one.failure is not None:
-                notes.append(f"not measured on {one.device.name}: {one.failure.reason}")
-            notes += [f"on {one.device.name}: {note}" for note in one.notes]
-            if one.measurement is not None:
-                doubts = one.measurement.disturbed
-                notes += [f"on {one.device.name}, not valid: {doubt}" for doubt in doubts]
-        is_base = artifact is self.planned.base
-        weighed = self.models.weighed_base if is_base else artifact
-        file = artifact.path
-        hidden = self.planned.base.facts
-        return Row(
-            step=name,
-            kind=artifact.kind,
-            file=str(file if is_base else file.relative_to(self.workspace.folder)),
-            digest=artifact.digest,
-            parameters=parameters,
-            nonzeros=nonzeros,
-            macs=macs,
-            size_bytes=weighed.size_bytes,
-            compressed_bytes=weighed.compressed_bytes,
-            scores=self.judge.scores(outputs, samples),
-            p_value=None if is_base else self.judge.p_value(base, outputs, samples),
-            agreement=None if is_base else self.judge.agreement(base, outputs, samples),
-            on=tuple(map(self.on_device, observed)),
-            seconds=stage.seconds,
-            reused=stage.reused,
-            facts={k: v for k, v in artifact.facts.items() if k not in hidden},
-            notes=tuple(notes),
-        )
-
-    def count(self, artifact: Artifact) -> tuple[int, int, int]:
-        """Return parameters, non-zeros and MACs of a stage.
-
-        Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
-        """
-        if artifact.kind in RUNNABLE:
-            from edgeshrink.nn.flat import read
-
-            flat = read(tflite_bytes(artifact.path))
-            source = next(a for a in _lineage(artifact) if a.kind not in RUNNABLE)
-            return flat.parameters, flat.nonzeros, self.count(source)[2]
-        if artifact.digest not in self.counts:
-            from edgeshrink.nn.count import count
-
-            counted = count(self.models.shown(artifact))
-            self.counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
-        return self.counts[artifact.digest]
-
     def written(self, rows: tuple[Row, ...], final: Artifact) -> Report:
         """Write the result and all that belongs to it; return the report."""
         request, data = self.planned.request, self.planned.data
@@ -304,7 +176,7 @@ class _Compression:
             output=str(out),
             command=request.command,
             recipe=recipe,
-            devices=self.devices,
+            devices=self.verdicts.devices,
             data=described(data),
             ledger=Ledger(rows),
             notes=(*self.planned.warnings, *self.notes),
@@ -321,7 +193,7 @@ class _Compression:
             failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
         )
         write_bytes(out, final.path.read_bytes())
-        for artifact in reversed([*_lineage(final)]):
+        for artifact in reversed(final.lineage):
             for companion in artifact.companions:
                 shutil.copyfile(
                     artifact.path.with_name(companion), out.with_suffix(f".{companion}")
@@ -356,7 +228,7 @@ def doubts(final: Row) -> str:
 
 def unmet(final: Artifact) -> str:
     """Return what steps could not reach of what was asked of them, or nothing."""
-    chain = reversed([*_lineage(final)])
+    chain = reversed(final.lineage)
     return "; ".join(stage.facts["unmet"] for stage in chain if "unmet" in stage.facts)
 
 
@@ -377,23 +249,3 @@ def _reached(device: DeviceProfile, plugins: Plugins) -> DeviceInfo | None:
     plugins.hook.edgeshrink_device_progress(device=device.name, fraction=0.0, note="connecting")
     with open_session(device, plugins) as session:
         return session.facts()
-
-
-def _latency(timed: Measurement) -> Latency:
-    return Latency(
-        timed.device.name,
-        timed.median_ms,
-        timed.p90_ms,
-        timed.standard_error_ms,
-        timed.runs,
-        timed.threads,
-        timed.valid,
-    )
-
-
-def _lineage(artifact: Artifact) -> Iterator[Artifact]:
-    """Yield an artifact and what it was made from, back to the base."""
-    here: Artifact | None = artifact
-    while here is not None:
-        yield here
-        here = here.parent

@@ -1,0 +1,184 @@
+"""What every stage is worth: its size, its score, and what devices say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from edgeshrink.artifact import RUNNABLE, Artifact
+from edgeshrink.engine.farm import Farm, Observed
+from edgeshrink.engine.keeping import Kept
+from edgeshrink.engine.models import Models
+from edgeshrink.engine.planning import Planned
+from edgeshrink.engine.samplesets import SampleSets
+from edgeshrink.judge import Judge, Outputs
+from edgeshrink.ledger import Latency, OnDevice, Row, observations
+from edgeshrink.measure import DeviceInfo, Measurement
+from edgeshrink.merit import reckoned
+from edgeshrink.nn.packed import tflite_bytes
+from edgeshrink.plugins import Plugins
+from edgeshrink.workspace import Stage, Workspace, digest_of
+
+
+class Verdicts:
+    """Judges the stages of a run on its samples and on its devices.
+
+    Attributes:
+        devices: by name what is known of each; None until it was measured.
+    """
+
+    def __init__(
+        self,
+        planned: Planned,
+        plugins: Plugins,
+        workspace: Workspace,
+        scratch: Path,
+        models: Models,
+        sets: SampleSets,
+        judge: Judge,
+        devices: Mapping[str, DeviceInfo | None],
+    ) -> None:
+        self.planned, self.plugins, self.workspace = planned, plugins, workspace
+        self.scratch, self.models, self.sets, self.judge = scratch, models, sets, judge
+        self.devices = dict(devices)
+        self._counts: dict[str, tuple[int, int, int]] = {}
+
+    def outputs(self, artifact: Artifact) -> Outputs:
+        """Return what a stage says of the samples that judge."""
+        return self.judge.outputs(artifact, self.sets.judged, lambda: self.models.shown(artifact))
+
+    def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
+        """Return the ledger's rows: the base, the base converted, and each step."""
+        found = self.observed(self.timeable(chain, reference))
+        base = self.outputs(self.planned.base)
+        rows = [self.row(chain[0], "base", base, ())]
+        beside = []
+        if reference is not None:
+            name = f"base as {reference.artifact.made_by}"
+            beside = [self.row(reference, name, base, found[reference.artifact.digest])]
+        uncompressed = beside[0] if beside else None
+        for stage in chain[1:]:
+            said_there = found.get(stage.artifact.digest, ())
+            row = self.row(stage, stage.artifact.made_by, base, said_there)
+            said = observations(row, rows[-1], uncompressed)
+            rows.append(replace(row, notes=(*row.notes, *said)))
+        return reckoned((rows[0], *beside, *rows[1:]), self.plugins.merits)
+
+    def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
+        """Return what each device said of each file, by the file's digest."""
+        if not files:
+            return {}
+        plan, devices = self.planned.request.bench, self.planned.devices
+        rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
+        kept = Kept(self.workspace.folder / "devices" / rules, self.judge.folder)
+        farm = Farm(devices, plan, self.plugins, lambda: self.judge, kept)
+        judged = self.sets.judged
+        found = farm.observe(files, judged, self.scratch)
+        for name, said in found.items():
+            measured = (o.measurement for o in said if o.measurement)
+            self.devices[name] = next((m.device for m in measured), self.devices[name])
+        if not any(o.failure and o.failure.lost for said in found.values() for o in said):
+            kept.forget()
+        return {
+            file.digest: tuple(found[device.name][place] for device in devices)
+            for place, file in enumerate(files)
+        }
+
+    def on_device(self, observed: Observed) -> OnDevice:
+        """Return what a device said of a stage, as the ledger keeps it."""
+        name, timed = observed.device.name, observed.measurement
+        if observed.failure is not None:
+            failure = observed.failure
+            return OnDevice(name, failure=failure.reason, lost=failure.lost)
+        assert timed is not None
+        outputs = observed.outputs
+        scores = self.judge.scores(outputs, self.sets.judged) if outputs else ()
+        return OnDevice(
+            name,
+            None if timed.device.emulated else _latency(timed),
+            timed.peak_memory_bytes,
+            timed.arena_bytes,
+            scores[0] if scores else None,
+            observed.host_error,
+            timed.energy,
+            timed.device.emulated,
+        )
+
+    def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Artifact]:
+        """Return the .tflite files to time: not those that the next step computes alike."""
+        files = [reference.artifact] if reference else []
+        followed = [*self.planned.steps[1:], None]
+        for stage, after in zip(chain[1:], followed, strict=True):
+            alike = after is not None and "outputs" in after.step.keeps
+            if stage.artifact.kind in RUNNABLE and not alike:
+                files.append(stage.artifact)
+        return files
+
+    def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
+        """Return the verdict on one stage."""
+        artifact, samples = stage.artifact, self.sets.judged
+        self.plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note=f"judging {name}")
+        outputs = self.outputs(artifact)
+        parameters, nonzeros, macs = self.count(artifact)
+        notes = list(stage.notes)
+        for one in observed:
+            if one.failure is not None:
+                notes.append(f"not measured on {one.device.name}: {one.failure.reason}")
+            notes += [f"on {one.device.name}: {note}" for note in one.notes]
+            if one.measurement is not None:
+                doubts = one.measurement.disturbed
+                notes += [f"on {one.device.name}, not valid: {doubt}" for doubt in doubts]
+        is_base = artifact is self.planned.base
+        weighed = self.models.weighed_base if is_base else artifact
+        file = artifact.path
+        hidden = self.planned.base.facts
+        return Row(
+            step=name,
+            kind=artifact.kind,
+            file=str(file if is_base else file.relative_to(self.workspace.folder)),
+            digest=artifact.digest,
+            parameters=parameters,
+            nonzeros=nonzeros,
+            macs=macs,
+            size_bytes=weighed.size_bytes,
+            compressed_bytes=weighed.compressed_bytes,
+            scores=self.judge.scores(outputs, samples),
+            p_value=None if is_base else self.judge.p_value(base, outputs, samples),
+            agreement=None if is_base else self.judge.agreement(base, outputs, samples),
+            on=tuple(map(self.on_device, observed)),
+            seconds=stage.seconds,
+            reused=stage.reused,
+            facts={k: v for k, v in artifact.facts.items() if k not in hidden},
+            notes=tuple(notes),
+        )
+
+    def count(self, artifact: Artifact) -> tuple[int, int, int]:
+        """Return parameters, non-zeros and MACs of a stage.
+
+        Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
+        """
+        if artifact.kind in RUNNABLE:
+            from edgeshrink.nn.flat import read
+
+            flat = read(tflite_bytes(artifact.path))
+            source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
+            return flat.parameters, flat.nonzeros, self.count(source)[2]
+        if artifact.digest not in self._counts:
+            from edgeshrink.nn.count import count
+
+            counted = count(self.models.shown(artifact))
+            self._counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
+        return self._counts[artifact.digest]
+
+
+def _latency(timed: Measurement) -> Latency:
+    return Latency(
+        timed.device.name,
+        timed.median_ms,
+        timed.p90_ms,
+        timed.standard_error_ms,
+        timed.runs,
+        timed.threads,
+        timed.valid,
+    )

@@ -112,6 +112,8 @@ class Course:
         rate = keras.optimizers.schedules.CosineDecay(settings.lr, self.steps * settings.epochs)
         self._optimizer = keras.optimizers.Adam(rate)
         self._trainee.compile(self._optimizer, jit_compile=False)
+        # a step that makes its variables when it first runs is traced twice
+        self._optimizer.build(self._trainee.trainable_variables)
 
     def run(self, schedule: Schedule | None = None) -> float:
         """Train from the weights that the model has now; the scores of epochs become a fact.

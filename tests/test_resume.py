@@ -29,7 +29,7 @@ def test_a_killed_run_goes_on_from_the_last_whole_stage(
     edgeshrink: Run, digits: Path, digits_model: Path, tmp_path: Path, stage: str
 ) -> None:
     argv = ["compress", digits_model, "--prune", "0.5", "--int8", "--data", digits]
-    argv += ["--preprocess", "scale=1/16", "--epochs", "3", "--rules", "smoke", "-o", "k.tflite"]
+    argv += ["--preprocess", "scale=1/16", "--epochs", "1", "--rules", "smoke", "-o", "k.tflite"]
     with subprocess.Popen(
         [sys.executable, "-m", "edgeshrink.cli", *map(str, argv)],
         cwd=tmp_path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import keras
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of, randomize
 
+import edgeshrink as package
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.count import count
 from edgeshrink.nn.flat import read
@@ -213,25 +213,31 @@ def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("precision", ["--int8", pytest.param("--fp16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", ["int8", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_one_command_shrinks_prunes_and_quantizes(
-    edgeshrink, digits: Path, digits_model: Path, tmp_path: Path, precision: str
+    digits: Path, digits_model: Path, tmp_path: Path, precision: str
 ) -> None:
-    flags = ["--shrink", "0.4", "--prune", "0.5", precision, "--epochs", "2", "--lr", "2e-3"]
-    data = ["--data", digits, "--preprocess", "scale=1/16", "--json"]
-    done = edgeshrink("compress", digits_model, *flags, *data, "-o", tmp_path / "small.tflite")
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)["ledger"]["rows"]
-    base, final = rows[0], rows[-1]
-    steps = [row["step"].partition("(")[0] for row in rows]
-    assert steps[2:4] == ["shrink", "prune"]
+    report = package.compress(
+        digits_model,
+        out=tmp_path / "small.tflite",
+        shrink=0.4,
+        prune=0.5,
+        **{precision: True},
+        training={"epochs": 2, "lr": 2e-3},
+        data=str(digits),
+        preprocess="scale=1/16",
+        rules="smoke",
+    )
+    rows = report.ledger.rows
+    base, pruned, final = rows[0], rows[3], rows[-1]
+    assert [row.step.partition("(")[0] for row in rows[2:4]] == ["shrink", "prune"]
     flat = read((tmp_path / "small.tflite").read_bytes())
-    assert flat.parameters < 0.8 * base["parameters"]
-    pruned = rows[3]
-    assert final["nonzeros"] <= pruned["nonzeros"] < 0.7 * pruned["parameters"]
-    if precision == "--int8":
+    assert flat.parameters < 0.8 * base.parameters
+    assert final.nonzeros <= pruned.nonzeros < 0.7 * pruned.parameters
+    if precision == "int8":
         assert {t.dtype for t in flat.weights if len(t.shape) > 1} == {"int8"}
-    assert final["scores"][0]["value"] > 0.85
+    assert final.score is not None
+    assert final.score.value > 0.85
 
 
 def test_criteria_that_need_data_say_so_before_anything_is_loaded(edgeshrink, digits_model) -> None:

@@ -11,8 +11,9 @@ from keras import ops
 
 from edgeshrink.errors import ModelError
 from edgeshrink.nn.convert import packed
+from edgeshrink.nn.predict import at_once
 from edgeshrink.nn.rewrite import functional, opened
-from edgeshrink.nn.synthetic import COMMON_RANGES, at_once, made_up
+from edgeshrink.nn.synthetic import COMMON_RANGES, made_up
 
 TOGETHER = 64  # inputs whose statistics are matched together
 TRIED = 1 << 20  # values of noise, at most, by which a range is chosen

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.convert import output_names, packed
-from edgeshrink.nn.synthetic import at_once
 
 BATCH = 256  # samples at once, at most
 VALUES = 1 << 22  # of inputs at once, at most: activations of large images are large
@@ -34,3 +33,9 @@ def predict(model: keras.Model, inputs: Mapping[str, Path]) -> dict[str, np.ndar
         for name, values in zip(names, outputs, strict=True):
             found[name].append(np.asarray(values, "float32"))
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def at_once(model: keras.Model, values: int, least: int, most: int) -> int:
+    """Return how many samples hold some number of input values, between `least` and `most`."""
+    each = sum(int(np.prod([d or 1 for d in t.shape[1:]])) for t in model.inputs)
+    return int(np.clip(values // max(1, each), least, most))

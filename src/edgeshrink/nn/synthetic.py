@@ -83,12 +83,6 @@ def made_up(
     return np.asarray(low + values * (high - low), kind)
 
 
-def at_once(model: keras.Model, values: int, least: int, most: int) -> int:
-    """Return how many samples hold some number of input values, between `least` and `most`."""
-    each = sum(int(np.prod([d or 1 for d in t.shape[1:]])) for t in model.inputs)
-    return int(np.clip(values // max(1, each), least, most))
-
-
 def _vocabulary(model: keras.Model) -> int:
     """Return how many integers the model's embeddings know."""
     sizes = [

@@ -14,7 +14,8 @@ from test_training import context, renamed, small
 
 from edgeshrink import data as datasets
 from edgeshrink.method import Training
-from edgeshrink.nn.lesson import Lesson, answers, batches
+from edgeshrink.nn.answers import answers
+from edgeshrink.nn.lesson import Lesson, batches
 from edgeshrink.nn.teaching import SoftLoss, Teaching, logits_of
 from edgeshrink.nn.training import Course, finetune
 
@@ -105,6 +106,30 @@ def test_answers_are_asked_once_where_samples_stay_as_they_are(
     assert answers(teacher, teacher, varied) is None
 
 
+def test_answers_are_asked_once_of_the_same_teacher(
+    blobs: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher, asked = small(), []
+    lent = context(renamed(blobs, teacher), tmp_path)
+    ask = teacher.predict_on_batch
+    monkeypatch.setattr(teacher, "predict_on_batch", lambda x: asked.append(1) or ask(x))
+    first = answers(teacher, teacher, lent)
+    assert first is not None
+    times = len(asked)
+    assert times
+    again = answers(teacher, teacher, lent)
+    np.testing.assert_array_equal(first, again)
+    assert len(asked) == times
+    (file,) = tmp_path.glob("answers-*.npz")
+    file.write_bytes(file.read_bytes()[:-100])  # damaged: asked anew
+    np.testing.assert_array_equal(first, answers(teacher, teacher, lent))
+    assert len(asked) == 2 * times
+    teacher.layers[-1].bias.assign_add(np.float32([1, 0, 0]))  # another teacher
+    assert not np.allclose(first, answers(teacher, teacher, lent))
+    few = context(renamed(blobs, teacher), tmp_path, epochs=1, epoch_size=5)
+    assert answers(teacher, teacher, few) is None
+
+
 def test_kept_answers_stay_with_their_samples(
     blobs: datasets.Dataset,
     tmp_path: Path,
@@ -126,7 +151,7 @@ def test_kept_answers_teach_as_the_teacher_itself(
 ) -> None:
     found = []
     for limit in (1 << 30, 0):
-        monkeypatch.setattr("edgeshrink.nn.lesson.STORED_BYTES", limit)
+        monkeypatch.setattr("edgeshrink.nn.answers.HELD_BYTES", limit)
         model = small()
         model.layers[0].kernel.assign(np.asarray(model.layers[0].kernel) * 0.1)
         lent = context(renamed(blobs, model), tmp_path, teacher="only", temperature=3.0)

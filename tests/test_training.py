@@ -13,9 +13,10 @@ import pytest
 from edgeshrink import data as datasets
 from edgeshrink.errors import DataError, EdgeshrinkError
 from edgeshrink.method import Context, Training
+from edgeshrink.nn.lesson import batches
 from edgeshrink.nn.masks import Masks, kernels
 from edgeshrink.nn.objective import output_loss
-from edgeshrink.nn.training import finetune, reestimate_batchnorm
+from edgeshrink.nn.training import Course, finetune, reestimate_batchnorm
 from edgeshrink.profile import DeviceProfile
 
 layers = keras.layers
@@ -105,6 +106,24 @@ def test_masks_hold_in_mixed_precision(policy: str) -> None:
     with masks.held():
         model.fit(np.ones((16, 8)), np.ones((16, 3)), verbose=0)
     assert np.count_nonzero(np.asarray(model.layers[0].kernel)) == 3
+
+
+def test_an_epoch_shows_as_many_samples_as_wanted_and_others_each_time(
+    blobs: datasets.Dataset, tmp_path: Path
+) -> None:
+    model = small()
+    data = renamed(blobs, model)
+    assert data.train is not None
+    whole = len(data.train)
+    lent = context(data, tmp_path, epoch_size=whole // 3, batch_size=8)
+    epochs = batches(model, lent, {"it": np.arange(whole)}, 8)
+    shown = [np.concatenate([y["labels"]["it"] for _, y in epochs]) for _ in range(2)]
+    assert [len(set(one)) for one in shown] == [whole // 3 // 8 * 8] * 2
+    assert set(shown[0]) != set(shown[1])
+    course = Course(model, context(data, tmp_path, epoch_size=5, batch_size=8))
+    assert (course.steps, course.size) == (1, 5)
+    course.run()
+    assert Training(epoch_size=whole + 1).samples(whole) == whole
 
 
 def test_a_mask_composes_with_the_layers_own_constraint() -> None:

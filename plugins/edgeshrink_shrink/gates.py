@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeshrink.api import Context
+from edgeshrink.api import Context, Training
 from edgeshrink.nn.graph import Graph
 from edgeshrink.nn.lesson import batches, objectives
 from edgeshrink.nn.objective import Trainee
@@ -56,7 +56,7 @@ def changes_of_loss(graph: Graph, context: Context) -> Iterator[np.ndarray]:
     assert data.train is not None
     size = min(BATCH, len(data.train))
     wanted = max(1, min(SAMPLES, len(data.train)) // size)
-    still = replace(context, training=replace(context.training, shift=None, flip=None))
+    still = replace(context, training=Training())
     pipeline = batches(graph.model, still, labels, size).take(wanted)
     for place, (x, y) in enumerate(pipeline):
         context.progress(0.0, f"gradients of batch {place + 1} of {wanted}")

@@ -29,15 +29,16 @@ def steps_in_all(context: Context) -> int:
     assert data.train is not None
     if not settings.epochs:
         raise UsageError("TFMOT works while it trains: epochs must be at least 1")
-    return len(data.train) // batch_size(context) * settings.epochs
+    return settings.samples(len(data.train)) // batch_size(context) * settings.epochs
 
 
 def batch_size(context: Context) -> int:
-    """Return how many samples are in a batch: as wanted, at most all there are."""
-    assert context.data is not None
-    assert context.data.train is not None
-    assert context.training.batch_size is not None
-    return min(context.training.batch_size, len(context.data.train))
+    """Return how many samples are in a batch: as wanted, at most all of an epoch."""
+    data, settings = context.data, context.training
+    assert data is not None
+    assert data.train is not None
+    assert settings.batch_size is not None
+    return min(settings.batch_size, settings.samples(len(data.train)))
 
 
 def train(twin: Twin, model: Any, context: Context, callbacks: Sequence[Any] = ()) -> None:

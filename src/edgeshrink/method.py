@@ -51,6 +51,10 @@ class Training:
     """How to train; None leaves the choice to the next in line (step, recipe, method)."""
 
     epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
+    epoch_size: Annotated[
+        int | None,
+        Flag("Training samples that an epoch shows, drawn anew each time (default: all).", min=1),
+    ] = None
     lr: Annotated[float | None, Flag("Peak learning rate of Adam.", above=0)] = None
     batch_size: Annotated[int | None, Flag("Samples in a training step.", min=1)] = None
     loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
@@ -78,6 +82,10 @@ class Training:
         """Refuse a teacher that does not exist."""
         if self.teacher not in (None, "none", "original", "only"):
             raise ValueError(f"teacher must be original, only or none; received {self.teacher!r}")
+
+    def samples(self, available: int) -> int:
+        """Return how many of the available training samples an epoch shows."""
+        return min(available, self.epoch_size or available)
 
     def over(self, defaults: Training) -> Training:
         """Return these settings, with what is None taken from `defaults`."""
@@ -182,6 +190,11 @@ class Context:
     notes: list[str] = field(default_factory=list)
     state: dict[str, np.ndarray] = field(default_factory=dict)
     companions: list[str] = field(default_factory=list)
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run, which outlives the step: for what a later run can use again."""
+        return self.log.parent
 
 
 class Method(ABC):

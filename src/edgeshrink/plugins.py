@@ -65,8 +65,8 @@ CORE_KEYS = frozenset(
             "step",
             "unsafe",
         ),
-        *("alpha", "batch_size", "calibration", "epochs", "flip", "loss", "lr", "rules", "seed"),
-        *("shift", "teacher", "temperature"),
+        *("alpha", "batch_size", "calibration", "epoch_size", "epochs", "flip", "loss", "lr"),
+        *("rules", "seed", "shift", "teacher", "temperature"),
     )
 )
 

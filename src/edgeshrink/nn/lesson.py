@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from edgeshrink.method import Context
 
 BATCHES_TOGETHER = 16
-BATCH = 256  # that a teacher answers at once
-STORED_BYTES = 1 << 30  # of a teacher's answers; more are computed anew in each epoch
 
 
 @dataclass(frozen=True)
@@ -97,36 +95,6 @@ def objectives(
     return losses, labels
 
 
-def answers(teacher: keras.Model, model: keras.Model, context: Context) -> list[np.ndarray] | None:
-    """Return a teacher's answers to all training samples, each output `(samples, ...)`.
-
-    They are worth keeping where every epoch shows the same samples: a student is often a small
-    part of its teacher's work. None where samples are varied, or answers are too many to keep.
-
-    Args:
-        teacher: takes what the model takes, in the same order.
-        model: that is taught.
-        context: its data and settings.
-    """
-    data, settings = context.data, context.training
-    assert data is not None
-    assert data.train is not None
-    part = data.train
-    sizes = [t.shape[1:] for t in keras.tree.flatten(teacher.outputs)]
-    if settings.shift or settings.flip or any(None in shape for shape in sizes):
-        return None
-    if 4 * len(part) * sum(int(np.prod(shape)) for shape in sizes) > STORED_BYTES:
-        return None
-    found: list[list[np.ndarray]] = [[] for _ in sizes]
-    for start in range(0, len(part), BATCH):
-        context.progress(0.0, "the teacher answers the training samples")
-        places = np.arange(start, min(start + BATCH, len(part)))
-        given = teacher.predict_on_batch(packed(model, data.values(part, places)))
-        for parts, values in zip(found, keras.tree.flatten(given), strict=True):
-            parts.append(np.asarray(values, "float32"))
-    return [np.concatenate(parts) for parts in found]
-
-
 def batches(
     model: keras.Model,
     context: Context,
@@ -138,8 +106,8 @@ def batches(
 
     A batch is `(inputs, {"labels": {output: ...}, "taught": {place: ...}})`. Python is called for
     many batches at once: it would else wait for the training step, and the step for it. Each epoch
-    leaves out the few samples that fill no batch, others each time. Images, which are inputs of
-    height, width and channels, are varied as the settings say.
+    leaves out the samples beyond its size, and the few that fill no batch, others each time.
+    Images, which are inputs of height, width and channels, are varied as the settings say.
 
     Args:
         model: takes the inputs.
@@ -157,7 +125,7 @@ def batches(
     assert data is not None
     part = data.train
     assert part is not None
-    epoch = itertools.count()
+    epoch, steps = itertools.count(), settings.samples(len(part)) // size
     kinds = {t.name: np.dtype(t.dtype) for t in model.inputs}
     images = [t.name for t in model.inputs if len(t.shape) == 4]
     if (settings.shift or settings.flip) and not images:
@@ -175,7 +143,7 @@ def batches(
     def generate() -> Iterator[tuple[Any, dict[str, dict[str, np.ndarray]]]]:
         rng = np.random.default_rng([seed, next(epoch)])
         order = rng.permutation(len(part))
-        batches = order[: len(part) // size * size].reshape(-1, size)
+        batches = order[: steps * size].reshape(-1, size)
         for start in range(0, len(batches), BATCHES_TOGETHER):
             places = batches[start : start + BATCHES_TOGETHER]
             taken = data.values(part, places.reshape(-1))
@@ -205,5 +173,5 @@ def batches(
         ),
     )
     many = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    steps = tf.data.experimental.assert_cardinality(len(part) // size)
-    return many.prefetch(1).unbatch().apply(steps).prefetch(4)
+    counted = tf.data.experimental.assert_cardinality(steps)
+    return many.prefetch(1).unbatch().apply(counted).prefetch(4)

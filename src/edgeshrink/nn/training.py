@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.nn.answers import answers
 from edgeshrink.nn.convert import packed
-from edgeshrink.nn.lesson import Lesson, answers, batches, lesson, objectives
+from edgeshrink.nn.lesson import Lesson, batches, lesson, objectives
 from edgeshrink.nn.masks import Masks, kernels
 from edgeshrink.nn.objective import Trainee
 from edgeshrink.nn.reparam import Reparameterized
@@ -104,8 +105,9 @@ class Course:
         self.masks = masks
         if masks is None:
             self.masks = Masks(v for v in kernels(model) if not np.asarray(v).all())
-        self.size = min(settings.batch_size, len(data.train))
-        self.steps = len(data.train) // self.size
+        shown = settings.samples(len(data.train))
+        self.size = min(settings.batch_size, shown)
+        self.steps = shown // self.size
         self._answers = answers(taught.teacher, model, context) if taught.teacher else None
         keras.utils.set_random_seed(context.seed)
         self._trainee = Trainee(model, losses, taught.teacher, taught.hints)

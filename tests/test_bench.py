@@ -15,6 +15,9 @@ import edgeshrink as package
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+pytestmark = pytest.mark.command
+
+
 @pytest.fixture(scope="module")
 def pair(
     tmp_path_factory: pytest.TempPathFactory, digits: Path, digits_model: Path

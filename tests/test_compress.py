@@ -61,6 +61,7 @@ def test_the_ledger_has_a_row_a_stage_and_tells_the_truth(whole: tuple[Report, P
     }
 
 
+@pytest.mark.command
 def test_what_lies_beside_the_result_makes_it_again(
     whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_second_run_finds_every_stage(
     assert out.read_bytes() == before
 
 
+@pytest.mark.command
 def test_other_options_are_other_stages(
     whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_wrong_scale_is_noticed_before_any_work(
     assert "commonest class" in report.notes[-1]
 
 
+@pytest.mark.command
 def test_without_data_agreement_is_measured(digits_model: Path, tmp_path: Path) -> None:
     report = package.compress(digits_model, out=tmp_path / "good.tflite", int8=True, rules="smoke")
     final = report.ledger.final
@@ -145,6 +148,7 @@ def test_without_data_agreement_is_measured(digits_model: Path, tmp_path: Path) 
     assert final.agreement.top1 > 0.9
 
 
+@pytest.mark.command
 def test_without_data_a_poor_result_is_kept_and_ends_in_exit_4(
     digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +163,7 @@ def test_without_data_a_poor_result_is_kept_and_ends_in_exit_4(
     assert out.is_file()
 
 
+@pytest.mark.command
 def test_a_keras_output_opens_in_plain_keras(
     digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +177,7 @@ def test_a_keras_output_opens_in_plain_keras(
     assert report.snippet == ""
 
 
+@pytest.mark.command
 def test_regression_with_two_outputs_and_inputs(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
@@ -212,6 +218,7 @@ def test_regression_with_two_outputs_and_inputs(tmp_path: Path) -> None:
     assert final.agreement.cosine > 0.8
 
 
+@pytest.mark.command
 def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
     digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +236,7 @@ def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
     assert tuned.ledger.final.agreement.top1 > raw.ledger.final.agreement.top1
 
 
+@pytest.mark.command
 def test_a_legacy_model_is_rebuilt_and_compressed(tmp_path: Path) -> None:
     with zipfile.ZipFile(Path(__file__).with_name("data") / "legacy.zip") as archive:
         legacy = archive.extract("depthwise.h5", tmp_path)

@@ -138,6 +138,7 @@ def test_preprocessing_tells_the_range_of_stored_bytes(file: Path) -> None:
         made(file, "numpy:sqrt")
 
 
+@pytest.mark.command
 def test_a_compression_without_data_is_calibrated_and_judged_on_other_inputs(
     file: Path, tmp_path: Path
 ) -> None:

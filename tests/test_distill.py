@@ -455,6 +455,7 @@ def test_the_method_is_one() -> None:
     check_method(Distill, {"student": "width=0.5"})
 
 
+@pytest.mark.command
 def test_one_command_distils_and_quantizes(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:

@@ -24,6 +24,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("stage", [pytest.param("training", marks=pytest.mark.slow), "converting"])
 def test_a_killed_run_goes_on_from_the_last_whole_stage(
     edgeshrink: Run, digits: Path, digits_model: Path, tmp_path: Path, stage: str
@@ -54,6 +55,7 @@ def test_a_killed_run_goes_on_from_the_last_whole_stage(
     assert not rows[3]["reused"]
 
 
+@pytest.mark.command
 def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "d.tflite"
     options = {"out": out, "float": True, "data": str(digits), "force": True, **SCALE}
@@ -76,6 +78,7 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
         package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
 
 
+@pytest.mark.command
 def test_a_failed_step_is_named_with_the_last_good_model(
     digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,7 @@ def whole(
     return report, out
 
 
+@pytest.mark.command
 def test_a_model_that_was_spoilt_is_told_from_its_base(whole: tuple[Report, Path]) -> None:
     found = whole[0].robustness
     assert found is not None

@@ -213,6 +213,7 @@ def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("precision", ["int8", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_one_command_shrinks_prunes_and_quantizes(
     digits: Path, digits_model: Path, tmp_path: Path, precision: str

@@ -6,17 +6,14 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from edgeshrink import snippet
 from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.engine import fits
-from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned, PlannedStep, described
 from edgeshrink.engine.robustness import robustness
-from edgeshrink.engine.samplesets import SampleSets
+from edgeshrink.engine.run import Run
 from edgeshrink.engine.sessions import (
     host_profile,
     import_tensorflow,
@@ -26,16 +23,14 @@ from edgeshrink.engine.sessions import (
 from edgeshrink.engine.stages import Stages
 from edgeshrink.engine.verdicts import Verdicts
 from edgeshrink.errors import DataError
-from edgeshrink.judge import Judge, near_chance
+from edgeshrink.judge import near_chance
 from edgeshrink.ledger import Ledger, Row
-from edgeshrink.measure import DeviceInfo, Failure, Measurement
-from edgeshrink.method import Method
+from edgeshrink.measure import DeviceInfo
 from edgeshrink.nn import converter
 from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import Plugins
 from edgeshrink.profile import DeviceProfile
 from edgeshrink.report import Report, json_text
-from edgeshrink.runtime import Session
 from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
@@ -59,55 +54,17 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
-        return _Compression(planned, plugins, workspace, scratch, host, devices).report()
+        run = Run.of(planned, plugins, workspace, scratch, host)
+        return _Compression(run, devices).report()
 
 
 class _Compression:
     """One run of a plan."""
 
-    def __init__(
-        self,
-        planned: Planned,
-        plugins: Plugins,
-        workspace: Workspace,
-        scratch: Path,
-        host: Session,
-        devices: Mapping[str, DeviceInfo | None],
-    ) -> None:
-        self.scratch = scratch
-        self.planned, self.plugins, self.workspace = planned, plugins, workspace
+    def __init__(self, run: Run, devices: Mapping[str, DeviceInfo | None]) -> None:
+        self.run, self.planned, self.plugins = run, run.planned, run.plugins
         self.notes: list[str] = []
-        own = partial(self.progress, None)
-        self.models = Models(planned, plugins, scratch)
-        self.sets = SampleSets(planned, self.models, scratch, own)
-        self.judge = Judge(
-            lambda: host,
-            workspace.folder / "outputs",
-            plugins.metrics,
-            record=planned.request.metric,
-            classes=self.models.classes,
-            progress=own,
-        )
-        self.stages = Stages(
-            planned, workspace, self.models, self.sets, self.judge, self.timed, self.progress
-        )
-        self.verdicts = Verdicts(
-            planned, plugins, workspace, scratch, self.models, self.sets, self.judge, devices
-        )
-
-    def progress(self, step: Method | None, fraction: float, note: str) -> None:
-        """Tell whoever watches."""
-        self.plugins.hook.edgeshrink_step_progress(step=step, fraction=fraction, note=note)
-
-    def timed(self, models: list[Path], profile: bool) -> list[Measurement | Failure]:
-        """Return a measurement or failure on the device for each .tflite, interleaved."""
-        with open_session(self.planned.profile, self.plugins) as session:
-            threads = self.planned.profile.threads
-            plan = replace(self.planned.request.bench, threads=threads, profile=profile)
-            results = session.time(models, plan)
-        for result in results:
-            self.plugins.hook.edgeshrink_measured(result=result)
-        return results
+        self.stages, self.verdicts = Stages(run), Verdicts(run, devices)
 
     def report(self) -> Report:
         """Run all steps, write the results, and return what was found."""
@@ -133,11 +90,12 @@ class _Compression:
         Raises:
             DataError: it is, and `--force` was not given.
         """
-        outputs = self.verdicts.outputs(self.planned.base)
-        chance = self.judge.chance(outputs, self.sets.judged)
+        judge, judged = self.run.judge, self.run.sets.judged
+        outputs = self.run.outputs(self.planned.base, judged)
+        chance = judge.chance(outputs, judged)
         if chance is None:
             return
-        value = self.judge.scores(outputs, self.sets.judged)[0].value
+        value = judge.scores(outputs, judged)[0].value
         if not near_chance(value, chance):
             return
         said = (
@@ -157,7 +115,7 @@ class _Compression:
         method = next((m for m in self.plugins.methods.values() if m.default), None)
         if self.planned.recipe.steps[-1].produces not in RUNNABLE or method is None:
             return None
-        self.progress(None, 0.0, "converting the base, to compare with")
+        self.run.progress(None, 0.0, "converting the base, to compare with")
         return self.stages.make(PlannedStep(method(), None, ()), self.planned.base)
 
     def written(self, rows: tuple[Row, ...], final: Artifact) -> Report:
@@ -182,14 +140,7 @@ class _Compression:
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
             versions={name: version_of(name) for name in VERSIONED},
-            robustness=robustness(
-                self.planned,
-                self.models,
-                self.judge,
-                final,
-                self.scratch,
-                partial(self.progress, None),
-            ),
+            robustness=robustness(self.run, final),
             failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
         )
         write_bytes(out, final.path.read_bytes())
@@ -201,9 +152,9 @@ class _Compression:
         if text:
             write_text(out.with_suffix(".infer.py"), text)
         document = json_text(report.as_dict()) + "\n"
-        for place in (out.with_suffix(".recipe.toml"), self.workspace.folder / "recipe.toml"):
+        for place in (out.with_suffix(".recipe.toml"), self.run.workspace.folder / "recipe.toml"):
             write_text(place, recipe)
-        for place in (out.with_suffix(".report.json"), self.workspace.folder / "report.json"):
+        for place in (out.with_suffix(".report.json"), self.run.workspace.folder / "report.json"):
             write_text(place, document)
         return report
 

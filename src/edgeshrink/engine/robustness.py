@@ -10,8 +10,7 @@ from pathlib import Path
 
 from edgeshrink.artifact import Artifact
 from edgeshrink.data import Dataset
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Planned
+from edgeshrink.engine.run import Run
 from edgeshrink.errors import UsageError
 from edgeshrink.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of
 from edgeshrink.part import Part
@@ -19,39 +18,20 @@ from edgeshrink.perturbation import PERTURBATIONS, Perturbation, Perturbed, valu
 from edgeshrink.robustness import Case, Pair, Robustness
 from edgeshrink.split import split_rows, strata_of
 
-Run = Callable[[Samples], Outputs]
+Answers = Callable[[Samples], Outputs]
 Progress = Callable[[float, str], None]
 
 
-def robustness(
-    planned: Planned,
-    models: Models,
-    judge: Judge,
-    final: Artifact,
-    folder: Path,
-    progress: Progress,
-) -> Robustness | None:
-    """Return the scores of the base and the result of a run; None where they were not asked for.
-
-    Args:
-        planned: the run.
-        models: its models.
-        judge: gives scores.
-        final: the result.
-        folder: for inputs.
-        progress: is told shares of the work.
-    """
-    request, data, seed = planned.request, planned.data, planned.recipe.seed
+def robustness(run: Run, final: Artifact) -> Robustness | None:
+    """Return the scores of the base and the result of a run; None where they were not asked for."""
+    request, data, seed = run.planned.request, run.planned.data, run.planned.recipe.seed
     if not request.robustness or data is None or data.test is None:
         return None
-
-    def run(artifact: Artifact, samples: Samples) -> Outputs:
-        return judge.outputs(artifact, samples, lambda: models.shown(artifact))
-
     part = sampled(data.test, request.robustness_samples, seed)
-    runs = partial(run, planned.base), partial(run, final)
-    perturbing = Perturbing(data, part, judge, runs, models.output_names, folder, seed)
-    return perturbing.robustness(progress)
+    runs = partial(run.outputs, run.planned.base), partial(run.outputs, final)
+    names = run.models.output_names
+    perturbing = Perturbing(data, part, run.judge, runs, names, run.scratch, seed)
+    return perturbing.robustness(partial(run.progress, None))
 
 
 @dataclass(frozen=True)
@@ -71,7 +51,7 @@ class Perturbing:
     data: Dataset
     part: Part
     judge: Judge
-    runs: tuple[Run, Run]
+    runs: tuple[Answers, Answers]
     names: Sequence[str]
     folder: Path
     seed: int

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.artifact import Artifact, Kind, content_digest
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Planned, PlannedStep
-from edgeshrink.engine.samplesets import SampleSets
+from edgeshrink.engine.planning import PlannedStep
+from edgeshrink.engine.run import Run
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.judge import Judge
 from edgeshrink.measure import Failure, Measurement
 from edgeshrink.method import Agreement, Context, Method, Need, Training
 from edgeshrink.workspace import (
     Stage,
-    Workspace,
     digest_of,
     source_digest,
     version_of,
@@ -30,25 +26,12 @@ from edgeshrink.workspace import (
 if TYPE_CHECKING:
     import numpy as np
 
-Progress = Callable[[Method | None, float, str], None]
-Timer = Callable[[list[Path], bool], list[Measurement | Failure]]
-
 
 class Stages:
     """Makes the stages of one run."""
 
-    def __init__(
-        self,
-        planned: Planned,
-        workspace: Workspace,
-        models: Models,
-        sets: SampleSets,
-        judge: Judge,
-        timer: Timer,
-        progress: Progress,
-    ) -> None:
-        self._planned, self._workspace, self._models = planned, workspace, models
-        self._sets, self._judge, self._timer, self._progress = sets, judge, timer, progress
+    def __init__(self, run: Run) -> None:
+        self._run, self._planned = run, run.planned
 
     def make(self, planned: PlannedStep, parent: Artifact) -> Stage:
         """Return the stage that a step makes of `parent`, made now or found whole.
@@ -57,14 +40,14 @@ class Stages:
             EdgeshrinkError: naming the step, and where the last good model is.
         """
         step, key = planned.step, self._key(planned, parent)
-        found = self._workspace.find(step.name, key, parent)
+        found = self._run.workspace.find(step.name, key, parent)
         if found is not None:
             return found
-        folder = self._workspace.begin(step.name, key)
+        folder = self._run.workspace.begin(step.name, key)
         started = time.perf_counter()
         context = self._context(planned, parent, folder)
         try:
-            made = step.apply(self._models.load(parent), context)
+            made = step.apply(self._run.models.load(parent), context)
             artifact = self._saved(made, step, parent, context)
         except EdgeshrinkError as error:
             message = str(error).removeprefix(f"{step.name}: ")
@@ -72,7 +55,7 @@ class Stages:
             said.hint = error.hint
             raise said from error
         stage = Stage(artifact, time.perf_counter() - started, tuple(context.notes))
-        self._workspace.finish(stage)
+        self._run.workspace.finish(stage)
         return stage
 
     def _key(self, planned: PlannedStep, parent: Artifact) -> str:
@@ -104,7 +87,7 @@ class Stages:
             return self._evaluate(_as_file(model, folder), most)
 
         def measure(model: bytes, *, profile: bool = False) -> Measurement:
-            (result,) = self._timer([_as_file(model, folder)], profile)
+            (result,) = self._run.timed([_as_file(model, folder)], profile)
             if isinstance(result, Failure):
                 raise EdgeshrinkError(f"a candidate could not be timed: {result.reason}")
             return result
@@ -115,33 +98,31 @@ class Stages:
             folder=folder,
             seed=self._planned.recipe.seed,
             training=planned.training or Training(),
-            progress=partial(self._progress, planned.step),
-            original=self._models.fresh_base,
+            progress=partial(self._run.progress, planned.step),
+            original=self._run.models.fresh_base,
             base_loss=self._planned.facts.loss,
             evaluate=evaluate,
             agreement=agreement,
             measure=measure,
-            log=self._workspace.log,
+            log=self._run.workspace.log,
             inherited=read_state(parent),
         )
 
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:
         """Return how like `parent` a candidate answers the samples that candidates meet."""
-        samples = self._sets.compared
-        reference = self._judge.outputs(parent, samples, lambda: self._models.shown(parent))
+        samples = self._run.sets.compared
+        reference = self._run.outputs(parent, samples)
         if isinstance(model, Path):
             candidate = Artifact(model, Kind.TFLITE)
-            answers = self._judge.outputs(candidate, samples, lambda: None)
+            answers = self._run.judge.outputs(candidate, samples, lambda: None)
         else:
-            answers = self._judge.run(model, samples)
-        return self._judge.agreement(reference, answers, samples)
+            answers = self._run.judge.run(model, samples)
+        return self._run.judge.agreement(reference, answers, samples)
 
     def _evaluate(self, model: Any, most: int | None) -> float | None:
         """Return a model's score on the validation samples, greater being better."""
-        samples = self._sets.chosen(most)
-        return (
-            None if samples is None else self._judge.value(self._judge.run(model, samples), samples)
-        )
+        judge, samples = self._run.judge, self._run.sets.chosen(most)
+        return None if samples is None else judge.value(judge.run(model, samples), samples)
 
     def _saved(self, made: Any, step: Method, parent: Artifact, context: Context) -> Artifact:
         """Write what a step made, check it, and return it as an artifact."""
@@ -183,9 +164,9 @@ class Stages:
         if lacking:
             raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")
         if "sparsity" in step.keeps:
-            check_zeros(self._models.shown(parent), flat)
+            check_zeros(self._run.models.shown(parent), flat)
         if "clusters" in step.keeps and "clusters" in parent.facts:
-            check_clusters(self._models.shown(parent), data)
+            check_clusters(self._run.models.shown(parent), data)
         self._agreement(parent, artifact.path)
 
 

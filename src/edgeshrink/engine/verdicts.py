@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from edgeshrink.artifact import RUNNABLE, Artifact
 from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Planned
-from edgeshrink.engine.samplesets import SampleSets
-from edgeshrink.judge import Judge, Outputs
+from edgeshrink.engine.run import Run
+from edgeshrink.judge import Outputs
 from edgeshrink.ledger import Latency, OnDevice, Row, observations
 from edgeshrink.measure import DeviceInfo, Measurement
 from edgeshrink.merit import reckoned
 from edgeshrink.nn.packed import tflite_bytes
-from edgeshrink.plugins import Plugins
-from edgeshrink.workspace import Stage, Workspace, digest_of
+from edgeshrink.workspace import Stage, digest_of
 
 
 class Verdicts:
@@ -28,30 +24,14 @@ class Verdicts:
         devices: by name what is known of each; None until it was measured.
     """
 
-    def __init__(
-        self,
-        planned: Planned,
-        plugins: Plugins,
-        workspace: Workspace,
-        scratch: Path,
-        models: Models,
-        sets: SampleSets,
-        judge: Judge,
-        devices: Mapping[str, DeviceInfo | None],
-    ) -> None:
-        self.planned, self.plugins, self.workspace = planned, plugins, workspace
-        self.scratch, self.models, self.sets, self.judge = scratch, models, sets, judge
-        self.devices = dict(devices)
+    def __init__(self, run: Run, devices: Mapping[str, DeviceInfo | None]) -> None:
+        self.run, self.planned, self.devices = run, run.planned, dict(devices)
         self._counts: dict[str, tuple[int, int, int]] = {}
-
-    def outputs(self, artifact: Artifact) -> Outputs:
-        """Return what a stage says of the samples that judge."""
-        return self.judge.outputs(artifact, self.sets.judged, lambda: self.models.shown(artifact))
 
     def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
         """Return the ledger's rows: the base, the base converted, and each step."""
         found = self.observed(self.timeable(chain, reference))
-        base = self.outputs(self.planned.base)
+        base = self.run.outputs(self.planned.base, self.run.sets.judged)
         rows = [self.row(chain[0], "base", base, ())]
         beside = []
         if reference is not None:
@@ -63,7 +43,7 @@ class Verdicts:
             row = self.row(stage, stage.artifact.made_by, base, said_there)
             said = observations(row, rows[-1], uncompressed)
             rows.append(replace(row, notes=(*row.notes, *said)))
-        return reckoned((rows[0], *beside, *rows[1:]), self.plugins.merits)
+        return reckoned((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
 
     def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
         """Return what each device said of each file, by the file's digest."""
@@ -71,10 +51,10 @@ class Verdicts:
             return {}
         plan, devices = self.planned.request.bench, self.planned.devices
         rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
-        kept = Kept(self.workspace.folder / "devices" / rules, self.judge.folder)
-        farm = Farm(devices, plan, self.plugins, lambda: self.judge, kept)
-        judged = self.sets.judged
-        found = farm.observe(files, judged, self.scratch)
+        kept = Kept(self.run.workspace.folder / "devices" / rules, self.run.judge.folder)
+        farm = Farm(devices, plan, self.run.plugins, lambda: self.run.judge, kept)
+        judged = self.run.sets.judged
+        found = farm.observe(files, judged, self.run.scratch)
         for name, said in found.items():
             measured = (o.measurement for o in said if o.measurement)
             self.devices[name] = next((m.device for m in measured), self.devices[name])
@@ -93,7 +73,7 @@ class Verdicts:
             return OnDevice(name, failure=failure.reason, lost=failure.lost)
         assert timed is not None
         outputs = observed.outputs
-        scores = self.judge.scores(outputs, self.sets.judged) if outputs else ()
+        scores = self.run.judge.scores(outputs, self.run.sets.judged) if outputs else ()
         return OnDevice(
             name,
             None if timed.device.emulated else _latency(timed),
@@ -117,9 +97,11 @@ class Verdicts:
 
     def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
         """Return the verdict on one stage."""
-        artifact, samples = stage.artifact, self.sets.judged
-        self.plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note=f"judging {name}")
-        outputs = self.outputs(artifact)
+        artifact, samples = stage.artifact, self.run.sets.judged
+        self.run.plugins.hook.edgeshrink_step_progress(
+            step=None, fraction=0.0, note=f"judging {name}"
+        )
+        outputs = self.run.outputs(artifact, samples)
         parameters, nonzeros, macs = self.count(artifact)
         notes = list(stage.notes)
         for one in observed:
@@ -130,22 +112,22 @@ class Verdicts:
                 doubts = one.measurement.disturbed
                 notes += [f"on {one.device.name}, not valid: {doubt}" for doubt in doubts]
         is_base = artifact is self.planned.base
-        weighed = self.models.weighed_base if is_base else artifact
+        weighed = self.run.models.weighed_base if is_base else artifact
         file = artifact.path
         hidden = self.planned.base.facts
         return Row(
             step=name,
             kind=artifact.kind,
-            file=str(file if is_base else file.relative_to(self.workspace.folder)),
+            file=str(file if is_base else file.relative_to(self.run.workspace.folder)),
             digest=artifact.digest,
             parameters=parameters,
             nonzeros=nonzeros,
             macs=macs,
             size_bytes=weighed.size_bytes,
             compressed_bytes=weighed.compressed_bytes,
-            scores=self.judge.scores(outputs, samples),
-            p_value=None if is_base else self.judge.p_value(base, outputs, samples),
-            agreement=None if is_base else self.judge.agreement(base, outputs, samples),
+            scores=self.run.judge.scores(outputs, samples),
+            p_value=None if is_base else self.run.judge.p_value(base, outputs, samples),
+            agreement=None if is_base else self.run.judge.agreement(base, outputs, samples),
             on=tuple(map(self.on_device, observed)),
             seconds=stage.seconds,
             reused=stage.reused,
@@ -167,7 +149,7 @@ class Verdicts:
         if artifact.digest not in self._counts:
             from edgeshrink.nn.count import count
 
-            counted = count(self.models.shown(artifact))
+            counted = count(self.run.models.shown(artifact))
             self._counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
         return self._counts[artifact.digest]
 

@@ -1,0 +1,81 @@
+"""The parts of one run, each made once: what makes stages, and what judges them, share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from edgeshrink.artifact import Artifact
+from edgeshrink.engine.models import Models
+from edgeshrink.engine.planning import Planned
+from edgeshrink.engine.samplesets import SampleSets
+from edgeshrink.engine.sessions import open_session
+from edgeshrink.judge import Judge, Outputs, Samples
+from edgeshrink.measure import Failure, Measurement
+from edgeshrink.method import Method
+from edgeshrink.plugins import Plugins
+from edgeshrink.runtime import Session
+from edgeshrink.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Run:
+    """A plan that is carried out.
+
+    Attributes:
+        planned: what is to be done.
+        plugins: the methods, metrics and targets that there are.
+        workspace: the run folder.
+        scratch: a folder for files that go with the run.
+        models: of its stages.
+        sets: of samples.
+        judge: gives scores, by running models on this machine.
+    """
+
+    planned: Planned
+    plugins: Plugins
+    workspace: Workspace
+    scratch: Path
+    models: Models
+    sets: SampleSets
+    judge: Judge
+
+    @classmethod
+    def of(
+        cls, planned: Planned, plugins: Plugins, workspace: Workspace, scratch: Path, host: Session
+    ) -> Self:
+        """Return the run of a plan; models are run to be judged in the session `host`."""
+
+        def own(fraction: float, note: str) -> None:
+            plugins.hook.edgeshrink_step_progress(step=None, fraction=fraction, note=note)
+
+        models = Models(planned, plugins, scratch)
+        judge = Judge(
+            lambda: host,
+            workspace.folder / "outputs",
+            plugins.metrics,
+            record=planned.request.metric,
+            classes=models.classes,
+            progress=own,
+        )
+        sets = SampleSets(planned, models, scratch, own)
+        return cls(planned, plugins, workspace, scratch, models, sets, judge)
+
+    def progress(self, step: Method | None, fraction: float, note: str) -> None:
+        """Tell whoever watches."""
+        self.plugins.hook.edgeshrink_step_progress(step=step, fraction=fraction, note=note)
+
+    def outputs(self, artifact: Artifact, samples: Samples) -> Outputs:
+        """Return what a stage says of samples."""
+        return self.judge.outputs(artifact, samples, lambda: self.models.shown(artifact))
+
+    def timed(self, models: list[Path], profile: bool) -> list[Measurement | Failure]:
+        """Return a measurement or failure on the device for each .tflite, interleaved."""
+        with open_session(self.planned.profile, self.plugins) as session:
+            threads = self.planned.profile.threads
+            plan = replace(self.planned.request.bench, threads=threads, profile=profile)
+            results = session.time(models, plan)
+        for result in results:
+            self.plugins.hook.edgeshrink_measured(result=result)
+        return results

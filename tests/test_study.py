@@ -13,6 +13,7 @@ import pytest
 
 from edgeshrink import selftest
 from edgeshrink.cli.progress import Watcher
+from edgeshrink.column import MEASURES
 from edgeshrink.engine import study as run_study
 from edgeshrink.engine.studies import worker
 from edgeshrink.engine.studies.crew import Crew
@@ -368,6 +369,9 @@ def test_the_interval_over_seeds_is_student_s():
     # the 97.5 % quantile of t with two degrees of freedom is 4.3027
     assert value.high - value.mean == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
     assert Value.of([5.0], (4.0, 6.0)).over == "samples"
+    near_the_top = Value.of([97.0, 98.0, 99.0], bounds=MEASURES["accuracy"].bounds)
+    assert near_the_top.high == 100  # 100.48 would be no accuracy
+    assert MEASURES["accuracy_gain"].bounds[0] < -1e9
     assert Value.of([5.0]).low is None
 
 

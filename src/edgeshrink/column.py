@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from edgeshrink.errors import UsageError, near
@@ -20,6 +21,11 @@ class Measure:
     head: str
     unit: str = ""
     places: int = 2
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What no value can be beyond: 0 and 100 for a share in %."""
+        return (0.0, 100.0) if self.unit == "%" else (-math.inf, math.inf)
 
 
 # 1 KiB is 1,024 bytes; changes are from the base as a float .tflite.

@@ -31,17 +31,23 @@ class Value:
     each: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, each: Sequence[float], of_samples: tuple[float, float] | None = None) -> Value:
+    def of(
+        cls,
+        each: Sequence[float],
+        of_samples: tuple[float, float] | None = None,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Value:
         """Return the mean of some seeds' values; one seed has the interval of its samples.
 
         Args:
             each: a value for each seed, one at least.
             of_samples: the interval over samples of the first.
+            bounds: what no value can be beyond; the interval ends there.
 
         Example:
-            >>> value = Value.of([97.0, 98.0, 99.0])
-            >>> round(value.low, 2), round(value.high, 2), value.over
-            (95.52, 100.48, 'seeds')
+            >>> value = Value.of([97.0, 98.0, 99.0], bounds=(0, 100))
+            >>> round(value.low, 2), value.high, value.over
+            (95.52, 100, 'seeds')
         """
         count, mean = len(each), math.fsum(each) / len(each)
         if count == 1:
@@ -51,7 +57,8 @@ class Value:
 
         variance = math.fsum((value - mean) ** 2 for value in each) / (count - 1)
         half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
-        return cls(mean, mean - half, mean + half, "seeds", tuple(each))
+        low, high = max(mean - half, bounds[0]), min(mean + half, bounds[1])
+        return cls(mean, low, high, "seeds", tuple(each))
 
 
 @dataclass(frozen=True)

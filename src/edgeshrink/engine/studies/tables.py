@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from edgeshrink.column import Column
+from edgeshrink.column import MEASURES, Column
 from edgeshrink.engine.studies.figures import figure_of, stage_of
 from edgeshrink.engine.studies.grid import Grid, Waiting
 from edgeshrink.engine.studies.jobs import Run
@@ -163,7 +163,8 @@ def _cell(column: Column, stages: Sequence[Stage], published: float | None) -> C
     there = [one for one in each if one is not None]
     if not there:
         return Cell(None, published)
-    return Cell(Value.of([value for value, _ in there], there[0][1]), published)
+    bounds = MEASURES[column.measure].bounds
+    return Cell(Value.of([value for value, _ in there], there[0][1], bounds), published)
 
 
 def _timed(times: Times, column: Column, digest: str | None, published: float | None) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import threading
 import tomllib
 import zipfile
 from pathlib import Path
@@ -257,6 +258,23 @@ def test_a_run_that_is_cut_off_is_told_and_tried_again(place, tmp_path, here, mo
     assert table(report, "1")["base"].missing == ""
 
 
+def test_runs_of_a_file_need_not_wait_for_models_that_are_made(place, tmp_path, here, monkeypatch):
+    asked = request(place, only=("1", "2/shallow"), run=tmp_path / "together.run", jobs=2)
+    plain, begun, met = Crew._process, threading.Event(), []
+
+    def process(self, job):
+        if "shallow" in job.name:
+            met.append(begun.wait(20))
+        else:
+            begun.set()
+        return plain(self, job)
+
+    monkeypatch.setattr(Crew, "_process", process)
+    run_study(asked, installed())
+    assert met == [True] * 3  # built, trained, run
+    assert all(one.done for one in plan_study(asked, installed()))
+
+
 def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, here, monkeypatch):
     asked, begun = request(place, only=("1",), run=tmp_path / "stopped.run"), []
 
@@ -265,12 +283,12 @@ def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, he
         self.stopped.wait(10)
         return -15
 
-    def stop(self):
+    def stop(*args, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:
         cut.setattr(Crew, "_process", interrupted)
-        cut.setattr("concurrent.futures.Future.result", stop)
+        cut.setattr("edgeshrink.engine.studies.crew.wait", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(asked, installed())
     assert len(begun) == 1  # the lane's other run, and the other lane, are not begun any more

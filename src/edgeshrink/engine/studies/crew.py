@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from edgeshrink.engine.studies.jobs import Job
@@ -29,17 +29,31 @@ class Crew:
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self.ended = self.count = 0
 
-    def do(self, jobs: Sequence[Job]) -> None:
-        """Do the jobs that are not done; interrupted, every process of theirs is ended."""
-        lanes: dict[str, dict[Path, Job]] = {}
-        for job in jobs:
-            if not job.done:
-                lanes.setdefault(job.lane, {})[job.folder] = job
-        self.ended, self.count = 0, sum(map(len, lanes.values()))
+    def do(self, possible: Callable[[], Iterable[Job]]) -> None:
+        """Do jobs, and those that they make possible; interrupted, every process is ended.
+
+        Args:
+            possible: returns the jobs that can be done by now, done or not.
+        """
+        begun: set[Path] = set()
+        busy: dict[Future[None], str] = {}
+        self.ended = self.count = 0
         pool = ThreadPoolExecutor(self.size)
         try:
-            for done in [pool.submit(self._lane, list(lane.values())) for lane in lanes.values()]:
-                done.result()
+            while True:
+                lanes: dict[str, dict[Path, Job]] = {}
+                for job in possible():
+                    if not job.done and job.folder not in begun and job.lane not in busy.values():
+                        lanes.setdefault(job.lane, {})[job.folder] = job
+                for lane, jobs in lanes.items():
+                    begun.update(jobs)
+                    self.count += len(jobs)
+                    busy[pool.submit(self._lane, list(jobs.values()))] = lane
+                if not busy:
+                    return
+                for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                    del busy[future]
+                    future.result()
         except BaseException:
             self.stopped.set()
             raise

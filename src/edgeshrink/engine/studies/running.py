@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -51,11 +51,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
     """
     grid = _grid(request, plugins)
     with Workspace(request.run_folder).locked():
-        models = dict.fromkeys(run.model for run in grid.wanted_runs())
-        crew = Crew(request.jobs, grid.here, plugins)
-        crew.do([job for model in models if (job := grid.building(model))])
-        crew.do([job for model in models if (job := _job(grid.training, model))])
-        crew.do([job for run in grid.wanted_runs() if (job := _job(grid.job, run))])
+        Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
         times = Times(grid)
         times.measure()
     report = tabled(grid, times)
@@ -71,6 +67,18 @@ def _grid(request: StudyRequest, plugins: Plugins) -> Grid:
     grid = Grid(request, Study.read(request.file), plugins)
     _ = grid.wanted  # a pattern that fits no row is told before any work
     return grid
+
+
+def _possible(grid: Grid) -> Iterator[Job]:
+    """Yield the jobs that can be done by now: of runs, those whose model is there."""
+    runs = grid.wanted_runs()
+    for model in dict.fromkeys(run.model for run in runs):
+        for make in (grid.building, grid.training):
+            if job := _job(make, model):
+                yield job
+    for run in runs:
+        if job := _job(grid.job, run):
+            yield job
 
 
 def _job(make: Callable[[T], Job | None], of: T) -> Job | None:

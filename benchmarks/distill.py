@@ -51,24 +51,6 @@ class Route:
     lost: float | None = None
 
 
-def _shah(temperature: int) -> Route:
-    return Route(
-        "mnist_lenet5",
-        ("--distill-temperature", str(temperature)),
-        (
-            "--distill",
-            "models:student_shah",
-            "--epochs",
-            "10",
-            "--lr",
-            "5e-3",
-            "--batch-size",
-            "256",
-            *MNIST,
-        ),
-    )
-
-
 ROUTES: dict[str, Route] = {
     "khan_chain": Route(
         "mnist_cnn155",
@@ -84,9 +66,6 @@ ROUTES: dict[str, Route] = {
         ("--distill", "models:shallow_mnist", "--epochs", "20", "--lr", "2e-3", *MNIST),
         accuracy=0.973,
     ),
-    "shah_t1": _shah(1),
-    "shah_t3": _shah(3),
-    "shah_t8": _shah(8),
     "resnet8_half": Route(
         "mlperf_resnet8_cifar10",
         ("--distill-hints", "auto", "--distill-temperature", "4"),

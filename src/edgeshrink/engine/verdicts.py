@@ -98,9 +98,7 @@ class Verdicts:
     def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
         """Return the verdict on one stage."""
         artifact, samples = stage.artifact, self.run.sets.judged
-        self.run.plugins.hook.edgeshrink_step_progress(
-            step=None, fraction=0.0, note=f"judging {name}"
-        )
+        self.run.progress(None, 0.0, f"judging {name}")
         outputs = self.run.outputs(artifact, samples)
         parameters, nonzeros, macs = self.count(artifact)
         notes = list(stage.notes)

@@ -18,6 +18,7 @@ from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.method import Plan, Training
 from edgeshrink.modelfile import ModelFacts
+from edgeshrink.nn.count import count
 from edgeshrink.nn.graph import traced
 from edgeshrink.nn.strength import norms, strongest
 from edgeshrink.nn.teaching import SoftLoss, Teaching
@@ -108,6 +109,9 @@ def test_what_spells_no_student_is_refused(text: str, said: str) -> None:
         {"assistant": ["third"]},
         {"hint_weight": 0},
         {"noise": -1},
+        {"candidates": ["half"]},
+        {"tolerance": 0.02},
+        {"candidates": ["width=0.2"], "tolerance": -1},
     ],
 )
 def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
@@ -254,7 +258,8 @@ def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path, match: str) ->
 
 
 def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> None:
-    scores = iter([0.1, 0.2, 0.9, 0.3, 0.9, 0.5, 0.4, 0.2])
+    # of each trial: its epoch, before and after batch norms are estimated anew, and its end
+    scores = iter([score for score in (0.1, 0.2, 0.9, 0.3) for _ in range(4)])
     model = tiny_model()
     step = Distill.of({"student": "width=0.5", "temperature": [1, 5], "alpha": [0.0, 1.0]})
     lent = context(step, model, model, tiny_data(), tmp_path)
@@ -271,7 +276,9 @@ def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> 
     assert [(t["temperature"], t["alpha"]) for t in trials] == [
         *((1.0, 0.0), (1.0, 1.0), (5.0, 0.0), (5.0, 1.0))
     ]
-    best = max(trials, key=lambda t: t["score"])
+    assert [t["score"] for t in trials] == [0.1, 0.2, 0.9, 0.3]
+    assert [t["curve"] for t in trials] == [(0.1,), (0.2,), (0.9,), (0.3,)]
+    best = trials[2]
     assert (lent.facts["temperature"], lent.facts["alpha"]) == (best["temperature"], best["alpha"])
     assert any("kept T=" in note for note in lent.notes)
     assert any(
@@ -279,6 +286,61 @@ def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> 
         for weights in seen
         if len(weights) == len(made.weights)
     )
+
+
+@pytest.mark.parametrize(
+    ("scores", "tolerance", "kept"),
+    [
+        ((0.9, 0.5, 0.95), {}, "width=0.7"),
+        ((0.95, 0.942, 0.952), {}, "width=0.25"),
+        ((0.95, 0.942, 0.952), {"tolerance": 0.005}, "width=0.5"),
+        ((0.9, 0.95, 0.9), {"tolerance": 0.0}, "width=0.25"),
+    ],
+)
+def test_of_several_students_the_smallest_that_is_good_is_kept(
+    tmp_path: Path, scores: tuple[float, ...], tolerance: dict[str, float], kept: str
+) -> None:
+    model, widths = tiny_model(), ["width=0.5", "width=0.25", "width=0.7"]
+    options = {"student": widths[0], "candidates": widths[1:], **tolerance}
+    step = Distill.of(options)
+    lent = context(step, model, model, tiny_data(), tmp_path)
+    told = []
+    lent.progress = lambda share, note: told.append((share, note))
+    made = {}
+
+    def evaluate(candidate: keras.Model, most: int | None = None) -> float:
+        size = candidate.count_params()
+        if size < model.count_params():
+            made.setdefault(size, len(made))
+        return scores[made.get(size, 0)]
+
+    lent.evaluate = evaluate
+    lent.training = Training(epochs=1).over(lent.training)
+    small = step.apply(model, lent)
+    trials = lent.facts["trials"]
+    assert [(t["student"], t["score"]) for t in trials] == list(zip(widths, scores, strict=True))
+    (chosen,) = (t for t in trials if t["student"] == kept)
+    assert count(small).parameters == chosen["parameters"] == lent.facts["student_parameters"]
+    assert any(f"kept {kept}, the smallest within" in note for note in lent.notes)
+    assert lent.companions == [f"student_{place}.keras" for place in (1, 2, 3)]
+    for place, one in enumerate(trials, 1):
+        stored = keras.models.load_model(tmp_path / f"student_{place}.keras")
+        assert count(stored).parameters == one["parameters"]
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert {note.partition(": ")[0] for _, note in told} == set(widths)
+
+
+def test_without_labels_trials_compare_by_agreement(tmp_path: Path) -> None:
+    _, lent = taught(
+        tiny_model(),
+        tmp_path,
+        {"epochs": 1, "teacher": "only"},
+        labels=False,
+        temperature=[1, 8],
+    )
+    assert all(0 <= t["score"] <= 1 for t in lent.facts["trials"])
+    assert all(loss < 0 for t in lent.facts["trials"] for loss in t["curve"])
 
 
 def test_hints_are_paired_by_size_and_by_name() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from edgeshrink.measure import RULES, DeviceInfo, Failure, Measurement, Operator
 from edgeshrink.method import Agreement
 from edgeshrink.metric import Score
 from edgeshrink.report import Report
-from edgeshrink_reports import Json, Markdown
+from edgeshrink_reports import Html, Json, Markdown
 
 
 def row(step: str, kind: str, size: int, **more: Any) -> Row:
@@ -122,6 +123,45 @@ def test_markdown_has_a_row_a_stage_and_as_many_cells_in_each() -> None:
         assert said in text
     assert '```toml\nseed = 0\n\n[[step]]\nmethod = "int8"\n```' in text
     assert "- counts: train 54000, test 10000" in text
+
+
+def swept() -> Report:
+    """Two trainings: one alone, and one that made a trial of each of three temperatures."""
+    trials = [
+        {"student": "width=0.5", "parameters": 1000, "temperature": t, "alpha": 0.1, "score": s,
+         "curve": [s - 0.2, s, s - 0.1]}
+        for t, s in ((1.0, 0.8), (5.0, 0.9), (20.0, 0.7))
+    ]  # fmt: skip
+    rows = (
+        row("base", "keras", 1_724_320),
+        row("distill(student=width=0.5)", "keras", 900, facts={"trials": trials, "curve": [0.7]}),
+        row("prune(sparsity=0.5)", "keras", 800, facts={"curve": [0.81, 0.85]}),
+    )
+    return report(ledger=Ledger(rows))
+
+
+def test_markdown_tells_how_steps_learned() -> None:
+    assert "## Training" not in Markdown().render(report())
+    text = Markdown().render(swept())
+    lines = text[text.index("## Training") :].splitlines()[4:8]
+    assert [[cell.strip() for cell in line.split(" | ")] for line in lines] == [
+        ["| distill", "temperature 1", "3", "0.6000", "0.8000", "2", "0.7000", "0.8000 |"],
+        ["| distill", "temperature 5", "3", "0.7000", "0.9000", "2", "0.8000", "0.9000 |"],
+        ["| distill", "temperature 20", "3", "0.5000", "0.7000", "2", "0.6000", "0.7000 |"],
+        ["| prune(sparsity=0.5)", "–", "2", "0.8100", "0.8500", "2", "0.8500", "– |"],
+    ]
+
+
+def test_html_draws_learning_curves_and_what_was_swept() -> None:
+    pytest.importorskip("matplotlib")
+    found = swept()
+    assert "<svg" not in Html().render(report())
+    text = Html().render(Report.from_dict(json.loads(Json().render(found))))
+    assert text.count("<svg") == 1
+    assert text.count("<h2>Training</h2>") == 1
+    alone = replace(found, ledger=Ledger(found.ledger.rows[-1:]))
+    panels = [len(re.findall(r'id="axes_\d+"', Html().render(r))) for r in (alone, found)]
+    assert panels == [1, 2]
 
 
 def test_json_is_the_report_and_has_no_nan() -> None:

@@ -13,6 +13,8 @@ from edgeshrink_distill.spec import Spec
 if TYPE_CHECKING:
     import keras
 
+TOLERANCE = 0.01
+
 
 @dataclass(frozen=True)
 class Options:
@@ -26,6 +28,17 @@ class Options:
             metavar="STUDENT",
         ),
     ]
+    candidates: Annotated[
+        tuple[str, ...],
+        Flag("More students to try, as STUDENT; the smallest that scores well enough is kept."),
+    ] = ()
+    tolerance: Annotated[
+        float,
+        Flag(
+            "With candidates: what the student that is kept may score under the best of them.",
+            min=0,
+        ),
+    ] = TOLERANCE
     init: Annotated[
         Literal["strongest", "random"],
         Flag(
@@ -96,7 +109,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
-        spec, *_ = self.spelled
+        students = self.spelled[: 1 + len(self.candidates)]
         if self.weights and not self.teachers:
             raise ValueError("weights are of several teachers; received no --distill-teachers")
         if self.weights and len(self.weights) != 1 + len(self.teachers):
@@ -112,20 +125,24 @@ class Options:
         for hint in self.hints:
             if hint != "auto" and len([part for part in hint.split(":") if part]) != 2:
                 raise ValueError(f"a hint must be auto or STUDENT:TEACHER; received {hint!r}")
+        if self.tolerance != TOLERANCE and not self.candidates:
+            raise ValueError(
+                "the tolerance is between several students; received no --distill-candidates"
+            )
         if self.online > 1 and self.hints:
             raise ValueError("hints are of one student; received hints and online branches")
-        if spec.file is None and self.preprocess != "none":
+        if self.preprocess != "none" and all(s.file is None for s in students):
             raise ValueError("preprocess is of a student's file; this one is made otherwise")
 
     @property
     def spelled(self) -> tuple[Spec, ...]:
-        """The student, and the assistants that do not follow from it by themselves.
+        """The students, and the assistants that do not follow from them by themselves.
 
         Raises:
             ValueError: one of them cannot be read.
         """
         named = (text for text in self.assistant if text != "auto")
-        return tuple(map(Spec.parse, (self.student, *named)))
+        return tuple(map(Spec.parse, (self.student, *self.candidates, *named)))
 
 
 class Distill(Method):

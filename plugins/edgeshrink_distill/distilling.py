@@ -1,8 +1,7 @@
-"""A chain of lessons, from the teacher to the student."""
+"""Students, each taught along a chain from the teacher; of several the smallest that is good."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,167 +11,115 @@ import keras
 
 from edgeshrink.api import Context
 from edgeshrink.nn.count import ModelCount, count
-from edgeshrink.nn.lesson import Lesson
 from edgeshrink.nn.load import load_model, save_model
 from edgeshrink.nn.rewrite import functional, opened
-from edgeshrink.nn.teaching import Teaching
-from edgeshrink.nn.training import Course
-from edgeshrink_distill.hints import pairs
-from edgeshrink_distill.online import Branches
 from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
+from edgeshrink_distill.trials import Trial, among_branches, teach
 
 if TYPE_CHECKING:
     from edgeshrink_distill import Options
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A training at one temperature and share of labels.
+class Taught:
+    """A student that has learned.
 
     Attributes:
-        temperature: of the softened answers.
-        alpha: the share of labels.
-        score: on validation samples, else the negative loss.
-        curve: the same after each epoch.
+        spelled: as it was asked for.
+        model: with the weights of the best trial.
+        size: its parameters and multiply-accumulates.
+        assistants: that were taught before it, the largest first.
+        trials: in order.
+        notes: what was found on the way.
     """
 
-    temperature: float
-    alpha: float
-    score: float
-    curve: tuple[float, ...]
+    spelled: str
+    model: keras.Model
+    size: ModelCount
+    assistants: tuple[keras.Model, ...]
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def best(self) -> Trial:
+        """The trial whose weights the model has."""
+        return max(self.trials, key=lambda trial: trial.score)
 
 
 def distill(model: keras.Model, options: Options, context: Context) -> keras.Model:
-    """Return a student taught by a model, perhaps through assistants.
-
-    Soft targets: Hinton et al., 2015, section 2. Assistants between a large teacher and a small
-    student: Mirzadeh et al., AAAI 2020, section 3. Several teachers, averaged: Hinton et al.,
-    section 1. Khan and Mandal call the same single-step and multi-step distillation.
+    """Return a student taught by a model; of several, the smallest that scores well enough.
 
     Raises:
         ModelError: a student cannot be made, or does not fit its teacher.
     """
-    spec = Spec.parse(options.student)
-    learner = student(spec, model, context, init=options.init, preprocess=options.preprocess)
-    before, after = count(model), count(learner)
-    assistants = [
-        student(chosen, model, context, init=options.init, preprocess="none")
-        for chosen in _sizes(options.assistant, before, after)
+    spelled = (options.student, *options.candidates)
+    learners = [
+        student(Spec.parse(text), model, context, init=options.init, preprocess=options.preprocess)
+        for text in spelled
     ]
-    chain = [*assistants, learner]
-    _tell(context, options, before, after)
-    context.notes += [
-        f"an assistant of {count(a).parameters:,} parameters learned first, and taught what follows"
-        for a in assistants
-    ]
-    source, taught = model, _averaged(model, options)
-    unnamed = replace(options, hints=tuple(hint for hint in options.hints if hint == "auto"))
-    for place, one in enumerate(chain):
-        last = one is chain[-1]
-        who = "student" if last else f"assistant {place + 1}"
-        part = replace(
-            context,
-            progress=lambda share, note, place=place, who=who: context.progress(
-                (place + share) / len(chain), f"{who}: {note}"
-            ),
-        )
-        if options.online > 1 and last:
-            one, trials = among_branches(one, source, taught, options, part)
-        else:
-            trials = teach(one, source, taught, options if last else unnamed, part)
-        source = taught = learner = one
-        if not last:
-            name = f"assistant_{place + 1}.keras"
-            save_model(one, context.folder / name)
-            context.companions.append(name)
-    _tell_trials(context, trials)
-    score = context.evaluate(learner)
+    before, found = count(model), []
+    for place, (text, learner) in enumerate(zip(spelled, learners, strict=True)):
+        part = _part(context, place, len(spelled), f"{text}: " if len(spelled) > 1 else "")
+        found.append(_taught(text, learner, model, options, part))
+    best = max(one.best.score for one in found)
+    good = [one for one in found if one.best.score >= best - options.tolerance]
+    kept = min(good, key=lambda one: one.size.parameters)
+    for place, assistant in enumerate(kept.assistants, 1):
+        _keep(assistant, f"assistant_{place}.keras", context)
+    if len(found) > 1:
+        for place, one in enumerate(found, 1):
+            _keep(one.model, f"student_{place}.keras", context)
+    _tell(context, kept, before)
+    _tell_trials(context, found, kept, options.tolerance)
+    score = context.evaluate(kept.model)
     if score is not None:
         context.notes.append(
             f"validation score: the model before {context.evaluate(model):.4f}, the student "
             f"{score:.4f}"
         )
-    return learner
+    return kept.model
 
 
-def teach(
-    learner: keras.Model,
-    source: keras.Model,
-    taught: keras.Model,
-    options: Options,
-    context: Context,
-) -> list[Trial]:
-    """Train a student in place, at each temperature and share of labels; keep the best.
+def _taught(
+    spelled: str, learner: keras.Model, model: keras.Model, options: Options, context: Context
+) -> Taught:
+    """Return a student taught by a model, perhaps through assistants.
 
-    All trials begin with the same weights, and share one compiled training step.
-
-    Args:
-        learner: the student.
-        source: whose features the hints follow.
-        taught: whose answers are followed: `source`, or an average with others.
-        options: what is followed, and how.
-        context: data and settings.
-
-    Returns:
-        The trials, in order.
+    Soft targets: Hinton et al., 2015, section 2. Assistants between a large teacher and a small
+    student: Mirzadeh et al., AAAI 2020, section 3. Several teachers, averaged: Hinton et al.,
+    section 1. Khan and Mandal call the same single-step and multi-step distillation.
     """
-    settings = context.training
-    if settings.teacher == "none":
-        course = Course(learner, context, taught=Lesson())
-        return [Trial(1.0, 1.0, course.run(), tuple(context.facts["curve"]))]
-    labelled = settings.teacher != "only"
-    warmth, share = (keras.Variable(1.0, trainable=False) for _ in range(2))
-    followed = pairs(learner, source, options.hints)
-    hints = tuple(pair.hint(options.hint_kind, options.hint_weight) for pair in followed)
-    if hints:
-        context.notes.append(
-            f"hints by {options.hint_kind} (student → teacher): {', '.join(map(str, followed))}"
+    size, notes = count(learner), []
+    assistants = tuple(
+        student(chosen, model, context, init=options.init, preprocess="none")
+        for chosen in _sizes(options.assistant, count(model), size)
+    )
+    unnamed = replace(options, hints=tuple(hint for hint in options.hints if hint == "auto"))
+    source, answering = model, _averaged(model, options)
+    for place, one in enumerate(assistants):
+        part = _part(context, place, len(assistants) + 1, f"assistant {place + 1}: ")
+        teach(one, source, answering, unnamed, part)
+        source = answering = one
+        notes.append(
+            f"an assistant of {count(one).parameters:,} parameters learned first, and taught what "
+            "follows"
         )
-    teacher = keras.Model(
-        functional(source).input, [*taught.outputs, *(pair.theirs for pair in followed)]
-    )
-    teaching = Teaching(warmth, share, options.match, options.noise)
-    course = Course(learner, context, taught=Lesson(teacher, teaching, labelled, hints))
-    start = learner.get_weights()
-    regressors = [hint.distance.get_weights() for hint in hints]
-    trials, best = [], start
-    wanted = itertools.product(
-        options.temperature or (settings.temperature,), options.alpha or (settings.alpha,)
-    )
-    for temperature, alpha in wanted:
-        warmth.assign(temperature)
-        share.assign(alpha if labelled else 0.0)
-        learner.set_weights(start)
-        for hint, weights in zip(hints, regressors, strict=True):
-            hint.distance.set_weights(weights)
-        trial = Trial(temperature, alpha, course.run(), tuple(context.facts["curve"]))
-        if not trials or trial.score > max(t.score for t in trials):
-            best = learner.get_weights()
-        trials.append(trial)
-    learner.set_weights(best)
-    return trials
+    part = _part(context, len(assistants), len(assistants) + 1, "student: ")
+    part = replace(part, notes=notes)
+    method = among_branches if options.online > 1 else teach
+    learner, trials = method(learner, source, answering, options, part)
+    return Taught(spelled, learner, size, assistants, tuple(trials), tuple(notes))
 
 
-def among_branches(
-    learner: keras.Model,
-    source: keras.Model,
-    taught: keras.Model,
-    options: Options,
-    context: Context,
-) -> tuple[keras.Model, list[Trial]]:
-    """Train a student as several branches that teach each other; return the best of them."""
-    branches = Branches(learner, options.online)
-    answers = keras.Model(
-        functional(taught).input, [taught.outputs[0]] * len(branches.model.outputs)
+def _part(context: Context, place: int, of: int, who: str) -> Context:
+    """Return a context whose progress is one part of several, and that keeps facts to itself."""
+    return replace(
+        context,
+        progress=lambda share, note: context.progress((place + share) / of, f"{who}{note}"),
+        facts={},
+        notes=[],
     )
-    trials = teach(branches.model, source, answers, options, branches.lent(context))
-    place, best = branches.best(context)
-    context.notes.append(
-        f"{options.online} branches shared what is before {branches.split} and taught each other; "
-        f"branch {place + 1} is kept"
-    )
-    return best, trials
 
 
 def _sizes(assistants: Sequence[str], before: ModelCount, after: ModelCount) -> list[Spec]:
@@ -212,27 +159,52 @@ def _averaged(model: keras.Model, options: Options) -> keras.Model:
     return keras.Model(functional(model).input, mean)
 
 
-def _tell(context: Context, options: Options, before: ModelCount, after: ModelCount) -> None:
+def _keep(model: keras.Model, name: str, context: Context) -> None:
+    save_model(model, context.folder / name)
+    context.companions.append(name)
+
+
+def _tell(context: Context, kept: Taught, before: ModelCount) -> None:
+    after = kept.size
     share = after.parameters / before.parameters
     context.facts["student_parameters"] = after.parameters
     context.notes.append(
-        f"student {options.student}: {after.parameters:,} of {before.parameters:,} parameters "
+        f"student {kept.spelled}: {after.parameters:,} of {before.parameters:,} parameters "
         f"({share:.1%}), {after.macs:,} of {before.macs:,} multiply-accumulates"
     )
     if after.parameters >= before.parameters:
         context.notes.append("the student is no smaller than its teacher")
     if context.training.teacher == "none":
         context.notes.append("the student learned from labels alone, without its teacher")
+    context.notes += kept.notes
 
 
-def _tell_trials(context: Context, trials: Sequence[Trial]) -> None:
-    best = max(trials, key=lambda trial: trial.score)
-    context.facts["curve"] = list(best.curve)
+def _tell_trials(context: Context, found: Sequence[Taught], kept: Taught, tolerance: float) -> None:
+    context.facts["curve"] = list(kept.best.curve)
     if context.training.teacher != "none":
-        context.facts["temperature"], context.facts["alpha"] = best.temperature, best.alpha
+        context.facts["temperature"] = kept.best.temperature
+        context.facts["alpha"] = kept.best.alpha
+    trials = [
+        {"student": one.spelled, "parameters": one.size.parameters, **vars(trial)}
+        for one in found
+        for trial in one.trials
+    ]
     if len(trials) > 1:
-        context.facts["trials"] = [vars(trial) for trial in trials]
-        said = "; ".join(f"T={t.temperature:g}, alpha {t.alpha:g}: {t.score:.4f}" for t in trials)
+        context.facts["trials"] = trials
+    if len(kept.trials) > 1:
+        said = "; ".join(
+            f"T={t.temperature:g}, alpha {t.alpha:g}: {t.score:.4f}" for t in kept.trials
+        )
         context.notes.append(
-            f"validation scores: {said}; kept T={best.temperature:g}, alpha {best.alpha:g}"
+            f"validation scores: {said}; kept T={kept.best.temperature:g}, "
+            f"alpha {kept.best.alpha:g}"
+        )
+    if len(found) > 1:
+        said = "; ".join(
+            f"{one.spelled}, {one.size.parameters:,} parameters: {one.best.score:.4f}"
+            for one in found
+        )
+        context.notes.append(
+            f"validation scores of students: {said}; kept {kept.spelled}, the smallest within "
+            f"{tolerance:g} of the best"
         )

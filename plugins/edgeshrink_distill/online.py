@@ -73,6 +73,7 @@ class Branches:
             context,
             data=replace(data, train=replace(data.train, all_labels=labels)),
             evaluate=lambda model, most=None: context.evaluate(self.student, most),
+            agreement=lambda model: context.agreement(self.student),
         )
 
     def best(self, context: Context) -> tuple[int, keras.Model]:

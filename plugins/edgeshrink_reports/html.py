@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from edgeshrink.api import Report, StudyReport, TableFound
-from edgeshrink_reports import further, markdown, studies
+from edgeshrink_reports import further, learning, markdown, studies
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
@@ -19,6 +19,10 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }
 svg { max-width: 100%; height: auto; }
 li { margin: .2rem 0; }
 """
+NOT_DRAWN = (
+    "<p>The figure is not drawn: matplotlib is not installed "
+    "(pip install &quot;edgeshrink[study]&quot;).</p>"
+)
 
 
 def report_page(report: Report) -> str:
@@ -32,6 +36,10 @@ def report_page(report: Report) -> str:
     if any(row.merits for row in rows):
         cells = [further.merit_cells(rows, row) for row in rows]
         parts += ["<h2>Figures of merit</h2>", _table(further.merit_heads(rows), cells)]
+    if learned := learning.trainings(rows):
+        cells = [learning.cells(one) for one in learned]
+        parts += ["<h2>Training</h2>", _table(learning.HEADS, cells), _curves(learned)]
+        parts.append(f"<p>{escape(learning.FOOTNOTE)}</p>")
     if found := report.robustness:
         heads, cells = further.robustness_heads(found), further.robustness_cells(found)
         parts += ["<h2>Robustness</h2>", _table(heads, cells)]
@@ -65,16 +73,21 @@ def study_page(found: StudyReport) -> str:
     return _page(found.title, parts)
 
 
+def _curves(found: Sequence[learning.Training]) -> str:
+    try:
+        from edgeshrink_reports.curves import drawn
+    except ImportError:
+        return NOT_DRAWN
+    return drawn(found)
+
+
 def _figure(table: TableFound) -> str:
     if table.figure is None:
         return ""
     try:
         from edgeshrink_reports.plot import drawn
     except ImportError:
-        return (
-            "<p>The figure is not drawn: matplotlib is not installed "
-            "(pip install &quot;edgeshrink[study]&quot;).</p>"
-        )
+        return NOT_DRAWN
     return drawn(table) or "<p>The figure is not drawn: none of its points was measured yet.</p>"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink_reports import further
+from edgeshrink_reports import further, learning
 
 if TYPE_CHECKING:
     from edgeshrink.api import Latency, OnDevice, Report, Robustness, Row, Score
@@ -41,6 +41,8 @@ def render(report: Report) -> str:
         parts.append(f"**Not met:** {report.failed}")
     if any(row.merits for row in rows):
         parts.append("## Figures of merit\n\n" + _merits(rows))
+    if learned := learning.trainings(rows):
+        parts.append("## Training\n\n" + _training(learned))
     if report.robustness:
         parts.append("## Robustness\n\n" + _robustness(report.robustness))
     notes = [*report.notes, *(note for row in rows for note in row.notes)]
@@ -60,6 +62,11 @@ def render(report: Report) -> str:
 def _merits(rows: Sequence[Row]) -> str:
     cells = [_shown(further.merit_cells(rows, row)) for row in rows]
     return _table(further.merit_heads(rows), cells, text_columns=1)
+
+
+def _training(found: Sequence[learning.Training]) -> str:
+    cells = [[_escape(text) for text in learning.cells(one)] for one in found]
+    return f"{_table(learning.HEADS, cells, text_columns=2)}\n\n{learning.FOOTNOTE}"
 
 
 def _robustness(found: Robustness) -> str:

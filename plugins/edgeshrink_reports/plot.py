@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -30,17 +32,32 @@ def drawn(table: TableFound) -> str:
             curves.setdefault(row.series, []).append(row)
     if not any(row.cells[y].ours for rows in curves.values() for row in rows):
         return ""
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(7, 4.2), layout="constrained")
-        axes = figure.subplots()
+    with canvas(1) as (figure, (axes,)):
         for place, (name, rows) in enumerate(curves.items()):
             _curve(axes, name, rows, x, y, f"C{place}", MARKERS[place % len(MARKERS)])
         named = table.figure.x if x is None else table.columns[x].head
         axes.set(xlabel=named, ylabel=table.columns[y].head, xscale=table.figure.scale)
-        axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        return svg(figure)
+
+
+@contextlib.contextmanager
+def canvas(panels: int) -> Iterator[tuple[Figure, Sequence[Any]]]:
+    """Lend a figure of some panels side by side, in the style of all."""
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(7 * min(panels, 2), 4.2 * -(-panels // 2)), layout="constrained")
+        axes = figure.subplots(-(-panels // 2), min(panels, 2), squeeze=False).flatten()
+        for one in axes[:panels]:
+            one.grid(alpha=0.3)
+        for one in axes[panels:]:
+            one.remove()
+        yield figure, axes[:panels]
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as an SVG element, the same for the same figure."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 

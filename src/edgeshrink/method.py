@@ -166,7 +166,9 @@ class Context:
         log: the run's log file.
         inherited: the arrays that came with the step's input model.
         facts: what the step measured of its result; the step fills it. `unmet` is a sentence on
-            what it could not reach: the run goes on, and ends in exit code 4.
+            what it could not reach: the run goes on, and ends in exit code 4. Reports draw
+            `curve`, the validation score after each epoch, and `trials`, for each its settings
+            by name, its `score` and its `curve`.
         notes: plain sentences for the ledger; the step fills it.
         state: arrays to travel with the model, by `kind/name` (`ranges/conv1`); the step fills
             it. A later step hands on the kinds that it `keeps`.

@@ -15,9 +15,8 @@ from edgeshrink.cli.words import NONE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink.engine import Planned
+    from edgeshrink.engine import Planned, PlannedStep
     from edgeshrink.ledger import Ledger, OnDevice, Row
-    from edgeshrink.method import Training
     from edgeshrink.report import Report
 
 
@@ -29,7 +28,7 @@ def show_plan(planned: Planned, *, to: Console) -> None:
     write(f"{request.model} → {request.out} for {names}, {data}", to=to)
     for number, planned_step in enumerate(planned.steps, 1):
         said = str(planned_step.step)
-        if planned_step.training is not None and (how := training(planned_step.training)):
+        if how := training(planned_step):
             said += f"  [{how}]"
         write(said, to=to, lead=f"  {number}. ")
         for note in planned_step.notes:
@@ -43,9 +42,12 @@ def _data(planned: Planned) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) + " samples"
 
 
-def training(settings: Training) -> str:
-    """Return training settings in words; what is not set is left out."""
-    given = ((f.name, getattr(settings, f.name)) for f in fields(settings))
+def training(planned: PlannedStep) -> str:
+    """Return training settings in words, without what is not set, or set by the step itself."""
+    settings, own = planned.training, planned.step.given()
+    if settings is None:
+        return ""
+    given = ((f.name, getattr(settings, f.name)) for f in fields(settings) if f.name not in own)
     return ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in given if value is not None
     )

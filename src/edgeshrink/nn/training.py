@@ -117,14 +117,11 @@ class Course:
         # a step that makes its variables when it first runs is traced twice
         self._optimizer.build(self._trainee.trainable_variables)
 
-    def run(self, schedule: Schedule | None = None) -> float:
+    def run(self, schedule: Schedule | None = None) -> None:
         """Train from the weights that the model has now; the scores of epochs become a fact.
 
         Args:
             schedule: changes the masks while training goes on.
-
-        Returns:
-            The score of the weights that are kept: on validation samples, else the negative loss.
 
         Raises:
             EdgeshrinkError: the loss is no longer a number.
@@ -148,7 +145,6 @@ class Course:
         watch.restore(self.model)
         self.masks.enforce()
         reestimate_batchnorm(self.model, context)
-        return watch.best[0] if watch.best is not None else -math.inf
 
 
 class _Watch(keras.callbacks.Callback):

@@ -18,8 +18,11 @@ from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
 from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.cli.methods import about, sentence, spelling
+from edgeshrink.column import MEASURES
+from edgeshrink.flag import options_of
 from edgeshrink.method import Method
 from edgeshrink.plugins import Plugins, installed
+from edgeshrink.study import Base, Figure, Heading, Row, Source, Table
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- Written by docs/generate.py; do not edit. -->\n"
@@ -57,6 +60,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "commands" / "README.md", _index()
     yield REFERENCE / "methods.md", _methods(list(plugins.methods.values()))
     yield REFERENCE / "hooks.md", _hooks()
+    yield REFERENCE / "study.md", _study()
 
 
 def ours() -> Plugins:
@@ -179,6 +183,36 @@ def _hooks() -> str:
         elif (named := re.match(r"def (\w+)\(", line)) and named[1] in hooks:
             parts += _hook(hooks[named[1]])
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _study() -> str:
+    parts = [
+        f"{MARK}\n# Studies",
+        "The keys of the TOML file that `edgeshrink study` reads; an unknown one is refused. How "
+        "to begin: [run a study](../how-to/run-a-study.md). `[recipes]` has a line of flags, or a "
+        "list of steps, under each name.",
+    ]
+    for head, kind in (
+        ("At the top", Heading),
+        ("`[data.NAME]`", Source),
+        ("`[models.NAME]`", Base),
+        ("`[[tables]]`", Table),
+        ("`rows`, in a table", Row),
+        ("`figure`, in a table", Figure),
+    ):
+        options = (
+            (f"`{o.name}`", "yes" if o.required else "", default_text(o), _escape(about(o)))
+            for o in options_of(kind)
+        )
+        parts += [f"## {head}", _table(("key", "needed", "default", ""), options)]
+    measures = ((f"`{name}`", m.head, m.unit and _escape(m.unit)) for name, m in MEASURES.items())
+    parts += [
+        "## Columns",
+        "A measure, `ms@DEVICE`, or `measure:name` where two columns would be called the same. "
+        "1 KiB is 1,024 bytes; a change is from the base as a float .tflite.",
+        _table(("measure", "", "unit"), measures),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _is_hook(value: Any) -> bool:

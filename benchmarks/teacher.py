@@ -1,4 +1,4 @@
-"""Does the original help as a teacher? python benchmarks/teacher.py SHARED [METHOD …].
+"""Does the original help as a teacher? python benchmarks/teacher.py SHARED [MODEL/METHOD …].
 
 Each method trains with labels alone, with the original at temperature 1, and at 4 with a tenth of
 labels: the same steps, epochs and seeds. Accuracy is of the test samples, which no step sees.
@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,25 @@ from machine import described
 
 RESULT = Path(__file__).parent / "results" / "teacher.json"
 SEEDS = 2
-COMMON = ("--epochs", "3", "--lr", "1e-3", "--batch-size", "128", "--preprocess", "scale=1/255")
-METHODS: dict[str, tuple[str, ...]] = {
-    "prune": ("--prune", "0.97"),
-    "shrink": ("--shrink", "0.7"),
-    "lowrank": ("--lowrank", "0.6"),
-    "depthwise": ("--depthwise", "all"),
-    "cluster": ("--cluster", "3"),
-    "qat": ("--int4", "--int4-qat"),
+LENET, RESNET = "mnist_lenet5", "mlperf_resnet8_cifar10"
+COMMON: dict[str, tuple[str, ...]] = {
+    LENET: ("--epochs", "3", "--lr", "1e-3", "--batch-size", "128", "--preprocess", "scale=1/255"),
+    RESNET: ("--epochs", "3", "--epoch-size", "10000", "--lr", "1e-3", "--batch-size", "128"),
+}
+DATA = {LENET: "mnist.npz", RESNET: "cifar10_40k.npz"}
+METHODS: dict[tuple[str, str], tuple[str, ...]] = {
+    (LENET, "prune"): ("--prune", "0.97"),
+    (LENET, "shrink"): ("--shrink", "0.7"),
+    (LENET, "lowrank"): ("--lowrank", "0.6"),
+    (LENET, "depthwise"): ("--depthwise", "all"),
+    (LENET, "cluster"): ("--cluster", "3"),
+    (LENET, "qat"): ("--int4", "--int4-qat"),
+    (RESNET, "prune"): ("--prune", "0.9"),
+    (RESNET, "shrink"): ("--shrink", "0.5"),
+    (RESNET, "lowrank"): ("--lowrank", "0.4"),
+    (RESNET, "depthwise"): ("--depthwise", "all"),
+    (RESNET, "cluster"): ("--cluster", "4"),
+    (RESNET, "qat"): ("--int4", "--int4-qat"),
 }
 TEACHERS: dict[str, tuple[str, ...]] = {
     "labels": ("--teacher", "none"),
@@ -36,35 +48,39 @@ TEACHERS: dict[str, tuple[str, ...]] = {
 
 def main(shared: str = "../shared", *only: str) -> int:
     known = json.loads(RESULT.read_text())["results"] if RESULT.is_file() else []
-    rows = {row["method"]: row for row in known}
-    for name in only or METHODS:
+    rows = {(row["model"], row["method"]): row for row in known}
+    for case in METHODS:
+        model, name = case
+        if only and not any(fnmatch("/".join(case), pattern) for pattern in only):
+            continue
+        flags = (*METHODS[case], *COMMON[model])
         found = {
-            teacher: [one(shared, (*METHODS[name], *flags), seed) for seed in range(SEEDS)]
-            for teacher, flags in TEACHERS.items()
+            teacher: [one(shared, model, (*flags, *taught), seed) for seed in range(SEEDS)]
+            for teacher, taught in TEACHERS.items()
         }
-        rows[name] = {
+        rows[case] = {
+            "model": model,
             "method": name,
-            "flags": " ".join((*METHODS[name], *COMMON)),
+            "flags": " ".join(flags),
             "mean": {teacher: statistics.fmean(values) for teacher, values in found.items()},
             "seeds": found,
         }
         document = {
             "command": "python benchmarks/teacher.py",
-            "model": "mnist_lenet5",
-            "teachers": {teacher: " ".join(flags) for teacher, flags in TEACHERS.items()},
+            "teachers": {teacher: " ".join(taught) for teacher, taught in TEACHERS.items()},
             "machine": described(),
-            "results": [rows[method] for method in METHODS if method in rows],
+            "results": [rows[case] for case in METHODS if case in rows],
         }
         RESULT.write_text(json.dumps(document, indent=1) + "\n")
-        print(name, rows[name]["mean"], flush=True)
+        print(*case, rows[case]["mean"], flush=True)
     return 0
 
 
-def one(shared: str, flags: tuple[str, ...], seed: int) -> float:
+def one(shared: str, model: str, flags: tuple[str, ...], seed: int) -> float:
     """Run one command; return the accuracy of its result."""
     with tempfile.TemporaryDirectory() as folder:
-        argv = ["edgeshrink", "compress", f"{shared}/models/mnist_lenet5.keras"]
-        argv += ["--data", f"{shared}/data/mnist.npz", *COMMON, *flags, "--seed", str(seed)]
+        argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras"]
+        argv += ["--data", f"{shared}/data/{DATA[model]}", *flags, "--seed", str(seed)]
         argv += ["--rules", "smoke", "-o", str(Path(folder, "made.tflite")), "--json"]
         print("$", *argv, file=sys.stderr, flush=True)
         done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)

@@ -8,6 +8,7 @@ import shutil
 import threading
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,15 @@ def test_mistakes_are_told_with_file_key_and_what_was_received(
 def test_a_pattern_that_fits_no_row_is_refused(place):
     with pytest.raises(UsageError, match="no row fits --only '7"):
         plan_study(request(place, only=("7",)), installed())
+
+
+def test_the_folder_of_the_tables_is_made_and_its_parents_are_not(place, here):
+    only = ("1/base",)
+    run_study(replace(request(place, only=only), out=place / "tables"), installed())
+    assert (place / "tables" / "grid.md").is_file()
+    for out in (place / "no" / "tables", place / "grid.toml"):
+        with pytest.raises(UsageError, match="no folder"):
+            plan_study(replace(request(place, only=only), out=out), installed())
 
 
 def test_two_studies_do_not_share_a_run(place, tmp_path):

@@ -40,7 +40,10 @@ def study(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Where the tables go (default: here)."
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where the tables go; made if need be (default: here).",
         ),
     ] = "",
     run: Annotated[

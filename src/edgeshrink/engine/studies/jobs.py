@@ -20,7 +20,7 @@ class StudyRequest:
     Attributes:
         file: the study.
         root: where its paths begin; None for the file's folder.
-        out: the folder for tables and figures.
+        out: the folder for tables and figures; made where its parent is there.
         run: the folder of all runs; None puts it beside the tables.
         jobs: runs side by side, at least 1; timing is done by one at a time, after them.
         only: patterns `TABLE` or `TABLE/ROW` of what is run; empty for all.

@@ -50,6 +50,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
         StudyError: what is inside the file is wrong.
     """
     grid = _grid(request, plugins)
+    request.out.mkdir(exist_ok=True)
     with Workspace(request.run_folder).locked():
         Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
         times = Times(grid)
@@ -62,7 +63,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
 
 
 def _grid(request: StudyRequest, plugins: Plugins) -> Grid:
-    if not request.out.is_dir():
+    if not request.out.parent.is_dir() or request.out.is_file():
         raise UsageError(f"no folder {str(request.out)!r} to write the tables to")
     grid = Grid(request, Study.read(request.file), plugins)
     _ = grid.wanted  # a pattern that fits no row is told before any work

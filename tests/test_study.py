@@ -427,6 +427,18 @@ def test_the_papers_studies_can_be_read():
         assert all(row.published or row.x is not None for t in study.tables for row in t.rows)
 
 
+def test_a_study_without_published_values_speaks_of_none(place, here):
+    example = Path(__file__).parents[1] / "examples" / "study" / "digits.toml"
+    (place / "digits.toml").write_text(example.read_text().replace('"demo"', '"smoke"'))
+    asked = StudyRequest(place / "digits.toml", out=place / "told")
+    report = run_study(asked, installed())
+    text = (place / "told" / "digits.md").read_text()
+    assert "In each column: ours [95 % interval]. The interval" in text
+    assert [row.label for row in report.tables[0].rows] == [
+        *("Float", "int8", "Student, taught", "Student, alone")
+    ]
+
+
 @pytest.mark.slow
 def test_the_command_works_in_processes_of_its_own(tmp_path, digits, digits_model, edgeshrink):
     (tmp_path / "grid.toml").write_text(GRID)

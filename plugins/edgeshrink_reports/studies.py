@@ -25,8 +25,10 @@ def markdown(found: StudyReport) -> str:
 
 def sentences(found: StudyReport) -> str:
     """Return what must be known to read the tables."""
+    cells = (cell for table in found.tables for row in table.rows for cell in row.cells)
+    beside = any(cell.published is not None for cell in cells)
     said = [
-        "In each column: ours [95 % interval], the published value, the difference.",
+        f"In each column: ours [95 % interval]{', the published value, the difference' * beside}.",
         "The interval is over seeds (Student's t) where there are several, else over test "
         "samples. A latency is of the first seed's file, its interval of the mean over runs.",
     ]

@@ -435,7 +435,7 @@ def test_a_study_without_published_values_speaks_of_none(place, here):
     text = (place / "told" / "digits.md").read_text()
     assert "In each column: ours [95 % interval]. The interval" in text
     assert [row.label for row in report.tables[0].rows] == [
-        *("Float", "int8", "Student, taught", "Student, alone")
+        *("Float", "int8", "Half, taught", "Quarter, taught", "Half, alone", "Quarter, alone")
     ]
 
 

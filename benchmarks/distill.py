@@ -8,15 +8,14 @@ samples, which no step sees.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import ledger
 from machine import described
 
 HERE = Path(__file__).parent
@@ -100,21 +99,9 @@ def main(shared: str = "../shared", *only: str) -> int:
 def one(shared: str, route: Route, flags: tuple[str, ...], seed: int) -> dict[str, Any]:
     """Run one command; return what its report says of the student and of its file."""
     with tempfile.TemporaryDirectory() as folder:
-        argv = ["edgeshrink", "compress", f"{shared}/models/{route.model}.keras"]
-        argv += [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in flags]
-        argv += ["--seed", str(seed), "-o", str(Path(folder, "student.tflite")), "--json"]
-        print("$", *argv, file=sys.stderr, flush=True)
-        # students are functions of the module beside the studies
-        places = os.pathsep.join(filter(None, [str(HERE / "papers"), os.getenv("PYTHONPATH")]))
-        done = subprocess.run(
-            argv,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONPATH": places},
-        )
-    ledger = json.loads(done.stdout)["ledger"]
-    rows = ledger["rows"]
+        given = (*flags, "--seed", str(seed))
+        found = ledger(shared, route.model, given, Path(folder, "student.tflite"))
+    rows = found["rows"]
     base, final = rows[0], rows[-1]
     student = next(row for row in rows if row["step"].startswith("distill"))
     print(f"{student['scores'][0]['value']:.2%}", file=sys.stderr, flush=True)

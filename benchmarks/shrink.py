@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
+from command import ledger
 from machine import described
 
 RESULT = Path(__file__).parent / "results" / "shrink.json"
@@ -126,12 +126,7 @@ def main(shared: str = "../shared", *only: str) -> int:
 
 def one(shared: str, route: Route, seed: int, out: Path) -> dict[str, Any]:
     """Run one command; return what its report says of the shrunk model and of its int8 file."""
-    argv = ["edgeshrink", "compress", f"{shared}/models/{route.model}.keras"]
-    argv += [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in route.flags]
-    argv += ["--seed", str(seed), "-o", str(out), "--json"]
-    print("$", *argv, file=sys.stderr, flush=True)
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
-    rows = json.loads(done.stdout)["ledger"]["rows"]
+    rows = ledger(shared, route.model, (*route.flags, "--seed", str(seed)), out)["rows"]
     base, final = rows[0], rows[-1]
     small = next(row for row in reversed(rows) if row["step"].startswith("shrink"))
     print(f"{small['scores'][0]['value']:.2%}", small["notes"][0], file=sys.stderr, flush=True)
@@ -151,10 +146,8 @@ def latency_ratio(shared: str, route: Route, small: Path) -> dict[str, Any]:
     """Time the shrunk int8 file and the unshrunk one in turns; return the median of ratios."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole.tflite")
-        argv = ["edgeshrink", "compress", f"{shared}/models/{route.model}.keras", "--int8"]
-        data = [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in route.flags]
-        argv += [*data[data.index("--data") :], "-o", str(whole), "--json"]
-        subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+        data = route.flags[route.flags.index("--data") :]
+        ledger(shared, route.model, ("--int8", *data), whole)
         interpreters = [opened(path) for path in (whole, small)]
         for interpreter in interpreters:
             median_us(interpreter)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
+from command import ledger
 from machine import described
 
 RESULT = Path(__file__).parent / "results" / "teacher.json"
@@ -78,13 +77,9 @@ def main(shared: str = "../shared", *only: str) -> int:
 
 def one(shared: str, model: str, flags: tuple[str, ...], seed: int) -> float:
     """Run one command; return the accuracy of its result."""
+    given = ("--data", DATA[model], *flags, "--seed", str(seed), "--rules", "smoke")
     with tempfile.TemporaryDirectory() as folder:
-        argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras"]
-        argv += ["--data", f"{shared}/data/{DATA[model]}", *flags, "--seed", str(seed)]
-        argv += ["--rules", "smoke", "-o", str(Path(folder, "made.tflite")), "--json"]
-        print("$", *argv, file=sys.stderr, flush=True)
-        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
-    rows: list[dict[str, Any]] = json.loads(done.stdout)["ledger"]["rows"]
+        rows = ledger(shared, model, given, Path(folder, "made.tflite"))["rows"]
     return float(rows[-1]["scores"][0]["value"])
 
 

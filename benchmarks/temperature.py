@@ -8,17 +8,15 @@ validation samples, since they choose a default; no test sample takes part.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from command import ledger
 from machine import described
 
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "temperature.json"
+RESULT = Path(__file__).parent / "results" / "temperature.json"
 SWEPT = ("--distill-temperature", "1,2,4,8", "--distill-alpha", "0.1,0.5,0.9")
 ALONE = ("--distill-teacher", "none")
 SEEDS = 2
@@ -74,22 +72,10 @@ def main(shared: str = "../shared", *only: str) -> int:
 def facts(shared: str, case: str, flags: tuple[str, ...], seed: int) -> dict[str, Any]:
     """Run one command; return what the step found."""
     model, *rest = CASES[case]
-    # students are functions of the module beside the studies
-    places = os.pathsep.join(filter(None, [str(HERE / "papers"), os.getenv("PYTHONPATH")]))
+    rest += [*flags, "--seed", str(seed), "--rules", "smoke"]
     with tempfile.TemporaryDirectory() as folder:
-        argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras"]
-        argv += [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in (*rest, *flags)]
-        argv += ["--seed", str(seed), "--rules", "smoke", "--json"]
-        argv += ["-o", str(Path(folder, "made.tflite"))]
-        print("$", *argv, file=sys.stderr, flush=True)
-        done = subprocess.run(
-            argv,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONPATH": places},
-        )
-    (row,) = (r for r in json.loads(done.stdout)["ledger"]["rows"] if r["step"][:7] == "distill")
+        rows = ledger(shared, model, rest, Path(folder, "made.tflite"))["rows"]
+    (row,) = (row for row in rows if row["step"].startswith("distill"))
     found: dict[str, Any] = row["facts"]
     return found
 

@@ -18,8 +18,7 @@ from typing import Any
 from command import ledger
 from machine import described
 
-HERE = Path(__file__).parent
-RESULT = HERE / "results" / "distill.json"
+RESULT = Path(__file__).parent / "results" / "distill.json"
 MNIST = ("--data", "mnist.npz", "--preprocess", "scale=1/255")
 CIFAR = ("--data", "cifar10_40k.npz")
 ALONE = ("--distill-teacher", "none")

@@ -26,11 +26,12 @@ from edgeshrink.profile import DeviceProfile
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_distill import Distill
-from edgeshrink_distill.distilling import _averaged, _sizes
+from edgeshrink_distill.distilling import Taught, _averaged, _sizes, chosen
 from edgeshrink_distill.hints import AttentionDistance, FeatureDistance, pairs
 from edgeshrink_distill.online import Branches, waist
 from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
+from edgeshrink_distill.trials import Trial
 
 layers = keras.layers
 
@@ -291,41 +292,41 @@ def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("scores", "tolerance", "kept"),
     [
-        ((0.9, 0.5, 0.95), {}, "width=0.7"),
-        ((0.95, 0.942, 0.952), {}, "width=0.25"),
-        ((0.95, 0.942, 0.952), {"tolerance": 0.005}, "width=0.5"),
-        ((0.9, 0.95, 0.9), {"tolerance": 0.0}, "width=0.25"),
+        ((0.9, 0.5, 0.95), 0.01, 2),
+        ((0.95, 0.942, 0.952), 0.01, 1),
+        ((0.95, 0.942, 0.952), 0.005, 0),
+        ((0.9, 0.95, 0.9), 0.0, 1),
+        ((0.9, 0.9, 0.9), 0.0, 1),
     ],
 )
-def test_of_several_students_the_smallest_that_is_good_is_kept(
-    tmp_path: Path, scores: tuple[float, ...], tolerance: dict[str, float], kept: str
+def test_of_several_students_the_smallest_that_is_good_is_chosen(
+    scores: tuple[float, ...], tolerance: float, kept: int
 ) -> None:
-    model, widths = tiny_model(), ["width=0.5", "width=0.25", "width=0.7"]
-    options = {"student": widths[0], "candidates": widths[1:], **tolerance}
-    step = Distill.of(options)
+    found = []
+    for units, score in zip((5, 2, 7), scores, strict=True):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(units)])
+        trials = (Trial(1.0, 0.5, score - 0.1, ()), Trial(4.0, 0.5, score, ()))
+        found.append(Taught(f"{units} units", model, count(model), (), trials, ()))
+    assert chosen(found, tolerance) is found[kept]
+
+
+def test_several_students_are_tried_told_and_kept(tmp_path: Path) -> None:
+    model, widths = tiny_model(), ["width=0.5", "width=0.25"]
+    step = Distill.of({"student": widths[0], "candidates": widths[1:], "tolerance": 1.0})
     lent = context(step, model, model, tiny_data(), tmp_path)
     told = []
     lent.progress = lambda share, note: told.append((share, note))
-    made = {}
-
-    def evaluate(candidate: keras.Model, most: int | None = None) -> float:
-        size = candidate.count_params()
-        if size < model.count_params():
-            made.setdefault(size, len(made))
-        return scores[made.get(size, 0)]
-
-    lent.evaluate = evaluate
     lent.training = Training(epochs=1).over(lent.training)
     small = step.apply(model, lent)
     trials = lent.facts["trials"]
-    assert [(t["student"], t["score"]) for t in trials] == list(zip(widths, scores, strict=True))
-    (chosen,) = (t for t in trials if t["student"] == kept)
-    assert count(small).parameters == chosen["parameters"] == lent.facts["student_parameters"]
-    assert any(f"kept {kept}, the smallest within" in note for note in lent.notes)
-    assert lent.companions == [f"student_{place}.keras" for place in (1, 2, 3)]
+    assert [t["student"] for t in trials] == widths
+    assert count(small).parameters == trials[1]["parameters"] == lent.facts["student_parameters"]
+    assert any("kept width=0.25, the smallest within 1 of the best" in n for n in lent.notes)
+    assert lent.companions == ["student_1.keras", "student_2.keras"]
     for place, one in enumerate(trials, 1):
         stored = keras.models.load_model(tmp_path / f"student_{place}.keras")
         assert count(stored).parameters == one["parameters"]
+        assert lent.evaluate(stored) == pytest.approx(one["score"])
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert {note.partition(": ")[0] for _, note in told} == set(widths)

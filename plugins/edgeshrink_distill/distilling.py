@@ -62,9 +62,7 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
     for place, (text, learner) in enumerate(zip(spelled, learners, strict=True)):
         part = _part(context, place, len(spelled), f"{text}: " if len(spelled) > 1 else "")
         found.append(_taught(text, learner, model, options, part))
-    best = max(one.best.score for one in found)
-    good = [one for one in found if one.best.score >= best - options.tolerance]
-    kept = min(good, key=lambda one: one.size.parameters)
+    kept = chosen(found, options.tolerance)
     for place, assistant in enumerate(kept.assistants, 1):
         _keep(assistant, f"assistant_{place}.keras", context)
     if len(found) > 1:
@@ -79,6 +77,13 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
             f"{score:.4f}"
         )
     return kept.model
+
+
+def chosen(found: Sequence[Taught], tolerance: float) -> Taught:
+    """Return the student of fewest parameters among those within a tolerance of the best score."""
+    best = max(one.best.score for one in found)
+    good = [one for one in found if one.best.score >= best - tolerance]
+    return min(good, key=lambda one: one.size.parameters)
 
 
 def _taught(

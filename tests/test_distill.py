@@ -18,6 +18,7 @@ from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.method import Plan, Training
 from edgeshrink.modelfile import ModelFacts
+from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.count import count
 from edgeshrink.nn.graph import traced
 from edgeshrink.nn.strength import norms, strongest
@@ -503,6 +504,11 @@ def test_values_are_distilled_too(tmp_path: Path) -> None:
     lent = context(step, tiny_model(), teacher, tiny_data(labels=False), tmp_path)
     lent.training = Training(epochs=30, lr=1e-2, teacher="only").over(lent.training)
     given = np.random.default_rng(0).random((40, 8, 8, 1), dtype="float32")
+
+    def named(model: keras.Model) -> dict[str, np.ndarray]:
+        return dict(zip("ab", map(np.asarray, model(given)), strict=True))
+
+    lent.agreement = lambda made: agreement(named(teacher), named(made), classes=False)
 
     def apart(model: keras.Model) -> list[float]:
         answers = zip(model(given), teacher(given), strict=True)

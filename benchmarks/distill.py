@@ -22,8 +22,11 @@ RESULT = Path(__file__).parent / "results" / "distill.json"
 MNIST = ("--data", "mnist.npz", "--preprocess", "scale=1/255")
 CIFAR = ("--data", "cifar10_40k.npz")
 ALONE = ("--distill-teacher", "none")
-HINTED = ("--distill-hints", "auto", "--distill-temperature", "4")
-HALF = ("--distill", "width=0.5", "--epochs", "5", "--lr", "3e-3", "--batch-size", "128", *CIFAR)
+HINTED = ("--distill-hints", "auto", "--distill-hint-weight", "0.1")
+HALF = (
+    *("--distill", "width=0.5", "--epochs", "5", "--epoch-size", "10000", "--lr", "3e-3"),
+    *("--batch-size", "128", *CIFAR),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Route:
 ROUTES: dict[str, Route] = {
     "khan_chain": Route(
         "mnist_cnn155",
-        ("--distill-temperature", "5", "--int8"),
+        ("--distill-match", "kl", "--distill-temperature", "5", "--int8"),
         ("--distill", "models:student_mnist", "--epochs", "6", "--lr", "3e-3", *MNIST),
         accuracy=0.98,
         smaller=250,
@@ -62,7 +65,7 @@ ROUTES: dict[str, Route] = {
     ),
     "lalwani_shallow": Route(
         "mnist_lenet5",
-        ("--distill-temperature", "1,2,5,10,20,30,40"),
+        ("--distill-match", "kl", "--distill-temperature", "1,2,5,10,20,30,40"),
         ("--distill", "models:shallow_mnist", "--epochs", "20", "--lr", "2e-3", *MNIST),
         accuracy=0.973,
     ),

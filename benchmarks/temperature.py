@@ -1,15 +1,17 @@
-"""At which temperature does a student learn best? python benchmarks/temperature.py SHARED [CASE …].
+"""How does a student learn best? python benchmarks/temperature.py SHARED [CASE/ARM …].
 
-Each case is one command, which trains the student at every temperature and share of labels from the
-same start and in the same steps, and one more that trains it on labels alone. Scores are of the
-validation samples, since they choose a default; no test sample takes part.
+Each case has an arm that trains the student on labels alone, and one for each way to follow its
+teacher, which tries every temperature and share of labels: all from the same start, in the same
+steps. Scores are of the validation samples, since they choose a default; no test sample takes part.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ from machine import described
 
 RESULT = Path(__file__).parent / "results" / "temperature.json"
 SWEPT = ("--distill-temperature", "1,2,4,8", "--distill-alpha", "0.1,0.5,0.9")
-ALONE = ("--distill-teacher", "none")
+ARMS: dict[str, tuple[str, ...]] = {
+    "alone": ("--distill-teacher", "none"),
+    "kl": ("--distill-match", "kl", *SWEPT),
+    "zscore": ("--distill-match", "zscore", *SWEPT),
+}
 SEEDS = 2
 MNIST = ("--data", "mnist.npz", "--preprocess", "scale=1/255")
 CIFAR = ("--data", "cifar10_40k.npz", "--epochs", "5", "--epoch-size", "10000", "--lr", "3e-3")
@@ -38,46 +44,39 @@ CASES: dict[str, tuple[str, ...]] = {
     "resnet8 to half": (
         *("mlperf_resnet8_cifar10", "--distill", "width=0.5", *CIFAR, "--batch-size", "128"),
     ),
-    "resnet8 to half, random": (
-        *("mlperf_resnet8_cifar10", "--distill", "width=0.5", "--distill-init", "random"),
-        *(*CIFAR, "--batch-size", "128"),
-    ),
 }
 
 
 def main(shared: str = "../shared", *only: str) -> int:
     known = json.loads(RESULT.read_text())["results"] if RESULT.is_file() else []
-    rows = {row["case"]: row for row in known}
-    for case in only or CASES:
-        seeds = []
-        for seed in range(SEEDS):
-            swept, alone = (facts(shared, case, flags, seed) for flags in (SWEPT, ALONE))
-            trials = [
-                {key: trial[key] for key in ("temperature", "alpha", "score")}
-                for trial in swept["trials"]
-            ]
-            seeds.append({"alone": max(alone["curve"]), "trials": trials})
-        rows[case] = {"case": case, "flags": " ".join(CASES[case]), "seeds": seeds}
+    rows = {(row["case"], row["arm"]): row for row in known}
+    for place in itertools.product(CASES, ARMS):
+        case, arm = place
+        if only and not any(fnmatch("/".join(place), pattern) for pattern in only):
+            continue
+        flags = " ".join((*CASES[case], *ARMS[arm]))
+        seeds = [trials(shared, case, arm, seed) for seed in range(SEEDS)]
+        rows[place] = {"case": case, "arm": arm, "flags": flags, "seeds": seeds}
         document = {
             "command": "python benchmarks/temperature.py",
-            "swept": " ".join(SWEPT),
             "machine": described(),
-            "results": [rows[name] for name in CASES if name in rows],
+            "results": [rows[p] for p in itertools.product(CASES, ARMS) if p in rows],
         }
         RESULT.write_text(json.dumps(document, indent=1) + "\n")
-        print(case, json.dumps(rows[case]["seeds"]), flush=True)
+        print(*place, json.dumps(seeds), flush=True)
     return 0
 
 
-def facts(shared: str, case: str, flags: tuple[str, ...], seed: int) -> dict[str, Any]:
-    """Run one command; return what the step found."""
+def trials(shared: str, case: str, arm: str, seed: int) -> list[dict[str, Any]]:
+    """Run one command; return temperature, share of labels and score of each trial."""
     model, *rest = CASES[case]
-    rest += [*flags, "--seed", str(seed), "--rules", "smoke"]
+    rest += [*ARMS[arm], "--seed", str(seed), "--rules", "smoke"]
     with tempfile.TemporaryDirectory() as folder:
         rows = ledger(shared, model, rest, Path(folder, "made.tflite"))["rows"]
-    (row,) = (row for row in rows if row["step"].startswith("distill"))
-    found: dict[str, Any] = row["facts"]
-    return found
+    (found,) = (row["facts"] for row in rows if row["step"].startswith("distill"))
+    if arm == "alone":
+        return [{"score": max(found["curve"])}]
+    return [{key: t[key] for key in ("temperature", "alpha", "score")} for t in found["trials"]]
 
 
 if __name__ == "__main__":

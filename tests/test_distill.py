@@ -111,6 +111,7 @@ def test_what_spells_no_student_is_refused(text: str, said: str) -> None:
         {"assistant": ["third"]},
         {"hint_weight": 0},
         {"noise": -1},
+        {"noise": 0.2, "match": "zscore"},
         {"candidates": ["half"]},
         {"tolerance": 0.02},
         {"candidates": ["width=0.2"], "tolerance": -1},
@@ -259,6 +260,35 @@ def test_a_student_comes_to_answer_as_its_teacher(tmp_path: Path, match: str) ->
     opened_again(made, tmp_path, "distill")
 
 
+@pytest.mark.parametrize(
+    ("options", "labels", "match"),
+    [
+        ({}, True, "zscore"),
+        ({"match": "kl"}, True, "kl"),
+        ({"alpha": [0.0, 0.5]}, True, "kl"),
+        ({"noise": 0.1}, True, "kl"),
+        ({}, False, "kl"),
+        ({"match": "zscore"}, False, "zscore"),
+    ],
+)
+def test_sizes_of_logits_are_free_only_where_labels_tell_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    labels: bool,
+    match: str,
+) -> None:
+    class Seen(Exception):
+        pass
+
+    def teaching(temperature: Any, alpha: Any, match: str, noise: float) -> None:
+        raise Seen(match)
+
+    monkeypatch.setattr("edgeshrink_distill.trials.Teaching", teaching)
+    with pytest.raises(Seen, match=match):
+        taught(tiny_model(), tmp_path, labels=labels, **options)
+
+
 def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> None:
     # of each trial: its epoch, before and after batch norms are estimated anew, and its end
     scores = iter([score for score in (0.1, 0.2, 0.9, 0.3) for _ in range(4)])
@@ -347,26 +377,30 @@ def test_without_labels_trials_compare_by_agreement(tmp_path: Path) -> None:
 
 def test_hints_are_paired_by_size_and_by_name() -> None:
     teacher, small = tiny_model(), tiny_model()
-    found = pairs(small, teacher, ["auto"])
+    found = pairs(small, teacher, ["auto"], "features")
     assert list(map(str, found)) == ["relu → relu", "pool → pool", "hidden → hidden"]
-    (named,) = pairs(small, teacher, ["conv:norm"])
+    seen = pairs(small, teacher, ["auto"], "attention")  # a vector is strong nowhere
+    assert list(map(str, seen)) == ["relu → relu", "pool → pool"]
+    (named,) = pairs(small, teacher, ["conv:norm"], "features")
     assert str(named) == "conv → norm"
     with pytest.raises(ModelError, match="has no layer 'cnov'"):
-        pairs(small, teacher, ["cnov:norm"])
+        pairs(small, teacher, ["cnov:norm"], "features")
     with pytest.raises(ModelError, match="cannot be a hint by attention"):
-        pairs(small, teacher, ["hidden:hidden"])[0].hint("attention", 1.0)
+        pairs(small, teacher, ["hidden:hidden"], "attention")[0].hint("attention", 1.0)
     with pytest.raises(ModelError, match="cannot be a hint by features"):
-        pairs(small, teacher, ["hidden:conv"])[0].hint("features", 1.0)
+        pairs(small, teacher, ["hidden:conv"], "features")[0].hint("features", 1.0)
 
 
 def test_no_two_features_of_one_size_is_told() -> None:
     inputs = keras.Input((8, 8, 1))
     x = layers.Conv2D(2, 3, strides=3)(inputs)
     other = keras.Model(inputs, layers.Dense(3)(layers.Flatten(name="outer")(layers.Flatten()(x))))
-    assert [str(p).split()[0] for p in pairs(other, tiny_model(), ["auto"])] == ["outer"]
+    assert [str(p).split()[0] for p in pairs(other, tiny_model(), ["auto"], "features")] == [
+        "outer"
+    ]
     plain = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(x)))
     with pytest.raises(ModelError, match="no inner features"):
-        pairs(plain, tiny_model(), ["auto"])
+        pairs(plain, tiny_model(), ["auto"], "features")
 
 
 def test_distances_of_features() -> None:

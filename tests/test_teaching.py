@@ -7,9 +7,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, rel_entr, softmax
+from scipy.stats import zscore
 from test_training import context, renamed, small
 
 from edgeshrink import data as datasets
@@ -63,6 +65,33 @@ def test_logits_match_up_to_a_constant_where_softmax_is_blind_to_it() -> None:
     same = loss(softmax(logits, -1), softmax(logits + 3, -1))
     np.testing.assert_allclose(same, 0, atol=1e-6)
     assert float(loss(softmax(logits, -1), softmax(2 * logits, -1))) > 0.1
+
+
+@settings(deadline=None, max_examples=15)
+@given(TEMPERATURES, st.floats(0.1, 10), st.floats(-5, 5), st.sampled_from(["softmax", "logits"]))
+def test_z_scores_are_blind_to_the_size_of_logits(
+    temperature: float, size: float, shift: float, activation: str
+) -> None:
+    theirs, ours = drawn(50, 7)
+    scores = [zscore(logits, axis=-1) / temperature for logits in (theirs, ours)]
+    apart = rel_entr(*(softmax(one, -1) for one in scores)).sum(-1).mean()
+    loss = SoftLoss(activation, Teaching(temperature, match="zscore"))
+    for other in (ours, size * ours + shift):
+        given = (theirs, other)
+        if activation == "softmax":
+            given = tuple(softmax(logits.astype("float64"), -1) for logits in given)
+            if min(one.min() for one in given) < 1e-35:  # what float32 cannot hold is lost
+                continue
+        np.testing.assert_allclose(loss(*given), temperature**2 * apart, rtol=1e-2, atol=1e-4)
+
+
+def test_equal_logits_have_a_gradient() -> None:
+    logits = keras.Variable(np.zeros((3, 4), "float32"))
+    loss = SoftLoss("logits", Teaching(2.0, match="zscore"))
+    with tf.GradientTape() as tape:
+        apart = loss(np.eye(4, dtype="float32")[:3], logits.value)
+    (gradient,) = tape.gradient(apart, [logits.value])
+    assert np.isfinite(np.asarray(gradient)).all()
 
 
 def test_values_are_followed_as_they_are() -> None:

@@ -48,7 +48,7 @@ class Options:
     ] = "strongest"
     temperature: Annotated[
         tuple[float, ...],
-        Flag("That logits are divided by (default: 4); of several the best is kept.", above=0),
+        Flag("That logits are divided by (default: 2); of several the best is kept.", above=0),
     ] = ()
     alpha: Annotated[
         tuple[float, ...],
@@ -59,9 +59,13 @@ class Options:
         ),
     ] = ()
     match: Annotated[
-        Literal["kl", "mse"],
-        Flag("Follow the teacher's softened probabilities, or its logits as they are."),
-    ] = "kl"
+        Literal["zscore", "kl", "mse"] | None,
+        Flag(
+            "Follow the teacher's softened probabilities, of logits that are made one size or as "
+            "they are, or its logits (default: zscore; kl where no labels are learned beside, "
+            "since they alone would tell the student how sure to be)."
+        ),
+    ] = None
     noise: Annotated[
         float, Flag("Standard deviation of a random factor on the teacher's logits.", min=0)
     ] = 0.0
@@ -129,6 +133,8 @@ class Options:
             raise ValueError(
                 "the tolerance is between several students; received no --distill-candidates"
             )
+        if self.noise and self.match == "zscore":
+            raise ValueError("noise makes logits larger and smaller, to which zscore is blind")
         if self.online > 1 and self.hints:
             raise ValueError("hints are of one student; received hints and online branches")
         if self.preprocess != "none" and all(s.file is None for s in students):
@@ -151,7 +157,7 @@ class Distill(Method):
     name, title, phase = "distill", "Distillation", Phase.DISTILL
     Options = Options
     data = Need.REQUIRED
-    training = Training(epochs=10, lr=1e-3, teacher="original", temperature=4.0, alpha=0.1)
+    training = Training(epochs=10, lr=1e-3, teacher="original", temperature=2.0, alpha=0.1)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -32,27 +32,33 @@ class Pair:
         """Return the layers that the two come from."""
         return f"{_name(self.ours)} → {_name(self.theirs)}"
 
+    def distance(self, kind: str) -> keras.layers.Layer | None:
+        """Return how far apart the two are, or None if this kind of hint cannot tell it."""
+        ours, theirs = self._sizes
+        if kind == "attention":  # a vector is strong nowhere in particular
+            return AttentionDistance() if len(ours) == len(theirs) >= 2 else None
+        if len(ours) == len(theirs) and (len(ours) == 3 or ours[:-1] == theirs[:-1]):
+            return FeatureDistance(ours[-1], theirs[-1])
+        return None
+
     def hint(self, kind: str, weight: float) -> Hint:
         """Return what is trained.
 
         Raises:
             ModelError: the two cannot be compared.
         """
-        ours, theirs = (tuple(t.shape[1:]) for t in (self.ours, self.theirs))
-        if kind == "attention" and len(ours) < 2:
-            distance: keras.layers.Layer | None = None  # a vector is strong nowhere in particular
-        elif kind == "attention" and len(ours) == len(theirs):
-            distance = AttentionDistance()
-        elif len(ours) == len(theirs) and (len(ours) == 3 or ours[:-1] == theirs[:-1]):
-            distance = FeatureDistance(ours[-1], theirs[-1])
-        else:
-            distance = None
+        distance = self.distance(kind)
         if distance is None:
+            ours, theirs = self._sizes
             raise ModelError(
                 f"{self} cannot be a hint by {kind}: features of shape {ours} and {theirs}",
                 hint="pair layers whose outputs are alike in all but the channels",
             )
         return Hint(str(self), self.ours, distance, weight)
+
+    @property
+    def _sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return tuple(self.ours.shape[1:]), tuple(self.theirs.shape[1:])
 
 
 class FeatureDistance(keras.layers.Layer):
@@ -103,13 +109,16 @@ class AttentionDistance(keras.layers.Layer):
         return flat / (ops.norm(flat, axis=-1, keepdims=True) + TINY)
 
 
-def pairs(student: keras.Model, teacher: keras.Model, wanted: Sequence[str]) -> list[Pair]:
+def pairs(
+    student: keras.Model, teacher: keras.Model, wanted: Sequence[str], kind: str
+) -> list[Pair]:
     """Return the features that hints are about.
 
     Args:
         student: of whose layers the first of `STUDENT:TEACHER` is.
         teacher: of whose layers the second is.
         wanted: pairs by name, or `auto`: of each size of feature that both have, the last.
+        kind: of hint; `auto` takes only what it can compare.
 
     Raises:
         ModelError: there is no such layer, or no two features are of one size.
@@ -118,13 +127,14 @@ def pairs(student: keras.Model, teacher: keras.Model, wanted: Sequence[str]) -> 
     for text in wanted:
         if text == "auto":
             ours, theirs = _last_of_each_size(student), _last_of_each_size(teacher)
-            found += [Pair(ours[size], theirs[size]) for size in ours if size in theirs]
+            alike = (Pair(ours[size], theirs[size]) for size in ours if size in theirs)
+            found += [pair for pair in alike if pair.distance(kind) is not None]
         else:
             names = text.split(":")
             found.append(Pair(_output(student, names[0]), _output(teacher, names[1])))
     if wanted and not found:
         raise ModelError(
-            "no inner features of student and teacher are of one size",
+            f"no inner features of student and teacher are of one size for hints by {kind}",
             hint="name the layers: --distill-hints STUDENT:TEACHER",
         )
     return found

@@ -63,7 +63,7 @@ def teach(
         return learner, [_trial(Course(learner, context, taught=Lesson()), context, 1.0, 1.0)]
     labelled = settings.teacher != "only"
     warmth, share = (keras.Variable(1.0, trainable=False) for _ in range(2))
-    followed = pairs(learner, source, options.hints)
+    followed = pairs(learner, source, options.hints, options.hint_kind)
     hints = tuple(pair.hint(options.hint_kind, options.hint_weight) for pair in followed)
     if hints:
         context.notes.append(
@@ -72,15 +72,17 @@ def teach(
     teacher = keras.Model(
         functional(source).input, [*answering.outputs, *(pair.theirs for pair in followed)]
     )
-    teaching = Teaching(warmth, share, options.match, options.noise)
+    temperatures = options.temperature or (settings.temperature,)
+    alphas = options.alpha or (settings.alpha,)
+    beside = labelled and all(alphas) and _has_labels(context)
+    # z-scores leave the size of logits free, and labels tell it
+    match = options.match or ("zscore" if beside and not options.noise else "kl")
+    teaching = Teaching(warmth, share, match, options.noise)
     course = Course(learner, context, taught=Lesson(teacher, teaching, labelled, hints))
     start = learner.get_weights()
     regressors = [hint.distance.get_weights() for hint in hints]
     trials, best = [], start
-    wanted = itertools.product(
-        options.temperature or (settings.temperature,), options.alpha or (settings.alpha,)
-    )
-    for temperature, alpha in wanted:
+    for temperature, alpha in itertools.product(temperatures, alphas):
         warmth.assign(temperature)
         share.assign(alpha if labelled else 0.0)
         learner.set_weights(start)
@@ -113,6 +115,11 @@ def among_branches(
         f"branch {place + 1} is kept"
     )
     return best, trials
+
+
+def _has_labels(context: Context) -> bool:
+    data = context.data
+    return data is not None and data.train is not None and data.train.labels is not None
 
 
 def _trial(course: Course, context: Context, temperature: float, alpha: float) -> Trial:

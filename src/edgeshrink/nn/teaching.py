@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 TINY = 1e-37  # the least probability that float32 holds at full precision
+EPSILON = 1e-7  # of a variance: equal logits have none
 LEAST = 1e-7  # of a sigmoid: closer to 1, float32 is too coarse
 
 
@@ -22,7 +23,10 @@ class Teaching:
         match: `kl`, the divergence of softened probabilities times the temperature squared, so
             that gradients keep their size (Hinton et al., 2015, "Distilling the knowledge in a
             neural network", section 2); or `mse`, the squared distance of logits (Ba and Caruana,
-            NIPS 2014, section 2.2), which knows no temperature.
+            NIPS 2014, section 2.2), which knows no temperature; or `zscore`, `kl` of logits with a
+            mean of 0 and a standard deviation of 1 in each sample, so that the student need not
+            reach the teacher's size of logits (Sun et al., CVPR 2024, "Logit standardization in
+            knowledge distillation", section 4; of a sigmoid's logits it is `kl`).
         noise: standard deviation of a factor around 1 on the teacher's logits, drawn for each
             sample (Sau and Balasubramanian, 2016, "Deep model compression: distilling knowledge
             from noisy teachers", section 3).
@@ -60,6 +64,8 @@ class SoftLoss:
         ours = logits_of(self.activation, answers)
         if self.teaching.match == "mse":
             return ops.mean(ops.square(self._centred(theirs) - self._centred(ours)))
+        if self.teaching.match == "zscore" and self.activation != "sigmoid":
+            theirs, ours = standardized(theirs), standardized(ours)
         warmth = ops.cast(self.teaching.temperature, ours.dtype)
         theirs, ours = theirs / warmth, ours / warmth
         if self.activation == "sigmoid":
@@ -82,6 +88,12 @@ class SoftLoss:
         if self.activation == "sigmoid":
             return logits
         return logits - ops.mean(logits, axis=-1, keepdims=True)
+
+
+def standardized(logits: Any) -> Any:
+    """Return logits `(..., classes)` with mean 0 and standard deviation 1 over the classes."""
+    centred = logits - ops.mean(logits, axis=-1, keepdims=True)
+    return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + EPSILON)
 
 
 def logits_of(activation: str, answers: Any) -> Any:

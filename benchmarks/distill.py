@@ -22,7 +22,10 @@ RESULT = Path(__file__).parent / "results" / "distill.json"
 MNIST = ("--data", "mnist.npz", "--preprocess", "scale=1/255")
 CIFAR = ("--data", "cifar10_40k.npz")
 ALONE = ("--distill-teacher", "none")
-HINTED = ("--distill-hints", "auto", "--distill-hint-weight", "0.1")
+HINTED = (
+    *("--distill-hints", "auto", "--distill-hint-kind", "attention"),
+    *("--distill-hint-weight", "0.1"),
+)
 HALF = (
     *("--distill", "width=0.5", "--epochs", "5", "--epoch-size", "10000", "--lr", "3e-3"),
     *("--batch-size", "128", *CIFAR),

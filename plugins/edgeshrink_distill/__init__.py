@@ -80,7 +80,7 @@ class Options:
         Literal["features", "attention"],
         Flag("Follow features through a regressor (FitNets), or where they are strong."),
     ] = "features"
-    hint_weight: Annotated[float, Flag("Of hints in the loss.", above=0)] = 1.0
+    hint_weight: Annotated[float, Flag("Of hints in the loss.", above=0)] = 0.1
     assistant: Annotated[
         tuple[str, ...],
         Flag(

@@ -46,6 +46,11 @@ class Server:
         return self.folder / "shims"
 
     @property
+    def home(self) -> Path:
+        """The home of whoever logs in."""
+        return self.folder / "home"
+
+    @property
     def cache(self) -> Path:
         """The folder that edgeshrink makes over there."""
         return self.folder / "cache" / "edgeshrink-device"
@@ -53,12 +58,16 @@ class Server:
     def start(self) -> None:
         """Start it, with what the configuration says now."""
         self.shims.mkdir(exist_ok=True)
+        self.home.mkdir(exist_ok=True)
         config = self.folder / "sshd_config"
         config.write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.keys}/host\n"
             f"PidFile none\nAuthorizedKeysFile {self.keys}/client.pub\nStrictModes no\n"
             "UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"SetEnv XDG_CACHE_HOME={self.folder}/cache PATH={self.shims}:{PATH}\n{self.extra}\n"
+            # An empty home: what somebody's start-up files do (change PATH, wait for a lock that an
+            # earlier test's end left behind) is not what is tested.
+            f"SetEnv HOME={self.home} XDG_CACHE_HOME={self.folder}/cache PATH={self.shims}:{PATH}\n"
+            f"{self.extra}\n"
         )
         assert SSHD is not None
         self.process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import edgeshrink as package
 from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.method import Plan, Training
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.modelfile import ModelFacts, facts
 from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.count import count
 from edgeshrink.nn.graph import traced
@@ -133,6 +134,8 @@ def test_what_is_missing_is_told_before_the_work(tmp_path: Path) -> None:
     for values in ({"student": gone}, {"student": "width=0.5", "teachers": [gone]}):
         with pytest.raises(UsageError, match="no model file"):
             list(Distill.of(values).check(plan(tiny_data())))
+    with pytest.raises(UsageError, match="needs a module that is not there: no_such"):
+        list(Distill.of({"student": "no_such.nets:small"}).check(plan(tiny_data())))
     unlabelled = tiny_data(labels=False)
     (said,) = Distill.of({"student": "width=0.5"}).check(plan(unlabelled))
     assert "teacher's answers alone" in said
@@ -215,9 +218,22 @@ def test_a_file_is_fitted_to_what_its_teacher_takes() -> None:
     ],
 )
 def test_a_student_that_does_not_fit_is_refused(model: Any, said: str, tmp_path: Path) -> None:
-    model().save(tmp_path / "other.keras")
-    with pytest.raises(ModelError, match=said):
-        taught(tiny_model(), tmp_path, student=str(tmp_path / "other.keras"))
+    other, file = str(tmp_path / "other.keras"), tmp_path / "teacher.keras"
+    model().save(other)
+    tiny_model().save(file)
+    for values in ({"student": other}, {"student": "width=0.5", "teachers": [other]}):
+        with pytest.raises(ModelError, match=said):  # TensorFlow is not there yet
+            list(Distill.of(values).check(replace(plan(tiny_data()), base=facts(file))))
+        with pytest.raises(ModelError, match=said):
+            taught(tiny_model(), tmp_path, **values)
+
+
+def test_what_a_configuration_does_not_tell_is_not_held_against_it(tmp_path: Path) -> None:
+    file = tmp_path / "other.keras"
+    shallow(side=9).save(file)
+    for base in (ModelFacts(Kind.KERAS), replace(facts(file), outputs=())):
+        steps = Distill.of({"student": str(file)})
+        assert list(steps.check(replace(plan(tiny_data()), base=base))) == []
 
 
 def test_a_student_may_be_built_by_a_function(

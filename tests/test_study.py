@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import tomllib
 import zipfile
@@ -437,6 +439,17 @@ def test_a_study_without_published_values_speaks_of_none(place, here):
     assert [row.label for row in report.tables[0].rows] == [
         *("Float", "int8", "Half, taught", "Quarter, taught", "Half, alone", "Quarter, alone")
     ]
+
+
+def test_a_process_ends_with_the_study_that_began_it(tmp_path):
+    (tmp_path / "nets.py").write_text("import time\n\ntime.sleep(60)\n")
+    (tmp_path / "job.json").write_text(json.dumps({"do": "build", "build": "nets:none", "key": ""}))
+    command = [sys.executable, "-m", "edgeshrink.engine.studies.worker", str(tmp_path)]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.stdin.close()  # as the system does, whichever way the study ends
+        assert process.wait(20) != 0
 
 
 @pytest.mark.slow

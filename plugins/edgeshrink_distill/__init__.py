@@ -171,14 +171,15 @@ class Distill(Method):
         Raises:
             UsageError: there are no training samples, or no labels where these alone are learned;
                 or a file is missing.
+            ModelError: a file's model takes or gives something else than this one.
         """
         if plan.data is None or plan.data.train is None:
             raise UsageError("distillation needs training samples", hint="pass --data")
         options = self.options
         for spec in options.spelled:
-            spec.check()
+            spec.check(plan.base)
         for text in options.teachers:
-            Spec(file=text).check()
+            Spec(file=text).check(plan.base)
         if plan.data.train.labels is None:
             if self.tuning.teacher == "none":
                 raise UsageError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeshrink.api import UsageError
+from edgeshrink.api import ModelError, ModelFacts, UsageError, check_module, facts
 
 _MADE = re.compile(r"(width|depth)=([0-9.eE+-]+)")
+Shape = tuple[int | None, ...]
 HINT = "as in student.keras, module:function, width=0.5, depth=0.5 or width=0.5,depth=0.5"
 
 
@@ -72,14 +74,47 @@ class Spec:
             )
         return ()
 
-    def check(self) -> None:
-        """Look whether a file is there.
+    def check(self, teacher: ModelFacts) -> None:
+        """Look whether a file or module is there, and whether a file's model fits its teacher.
 
         Raises:
-            UsageError: it is not.
+            UsageError: it is not there.
+            ModelError: the file is no model, or takes or gives something else than its teacher.
         """
-        if self.file is not None and not Path(self.file).is_file():
+        if self.function is not None:
+            check_module(self.function, what="student")
+        if self.file is None:
+            return
+        if not Path(self.file).is_file():
             raise UsageError(f"no model file {self.file!r}", hint=HINT)
+        own = facts(Path(self.file))
+        for what, ours, theirs in (
+            ("inputs", own.inputs, teacher.inputs),
+            ("outputs", own.outputs, teacher.outputs),
+        ):
+            if len(ours) == len(theirs) == 1 and ours[0].shape and theirs[0].shape:
+                # how many dimensions an output has is not always told, its last one is
+                shown = slice(1, None) if what == "inputs" else slice(-1, None)
+                check_alike([ours[0].shape[shown]], [theirs[0].shape[shown]], what)
+
+
+def check_alike(own: Sequence[Shape], theirs: Sequence[Shape], what: str) -> None:
+    """Check that a student's inputs or outputs are as its teacher's; None fits any size.
+
+    Raises:
+        ModelError: they differ in number or shape.
+    """
+    same = len(own) == len(theirs) and all(
+        len(one) == len(other)
+        and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
+        for one, other in zip(own, theirs, strict=True)
+    )
+    if not same:
+        said = ", ".join(map(str, own)), ", ".join(map(str, theirs))
+        raise ModelError(
+            f"student and teacher differ in their {what}: {said[0]} and {said[1]}",
+            hint="they must take and give the same; only what is between may differ",
+        )
 
 
 def _share(name: str, text: str) -> float:

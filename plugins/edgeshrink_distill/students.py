@@ -15,7 +15,7 @@ from edgeshrink.nn.rewrite import functional, opened, rewritten
 from edgeshrink.nn.sections import sections
 from edgeshrink.nn.strength import norms, strongest
 from edgeshrink.nn.surgery import narrowed
-from edgeshrink_distill.spec import Spec
+from edgeshrink_distill.spec import Shape, Spec, check_alike
 
 RANKED_ON = 1000  # validation samples, at most
 
@@ -98,7 +98,7 @@ def fitted(model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.M
         ModelError: inputs or outputs differ in number or shape.
     """
     theirs, own = functional(teacher), functional(model)
-    check_alike(own.inputs, theirs.inputs, "inputs")
+    check_alike(_shapes(own.inputs), _shapes(theirs.inputs), "inputs")
     inputs = keras.tree.map_structure(
         lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), theirs.input
     )
@@ -109,28 +109,12 @@ def fitted(model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.M
         lambda op, *args, **kwargs: op(*args, **kwargs),
     )
     made = keras.Model(inputs, outputs, name=model.name)
-    check_alike(made.outputs, theirs.outputs, "outputs")
+    check_alike(_shapes(made.outputs), _shapes(theirs.outputs), "outputs")
     return made
 
 
-def check_alike(own: list[Any], theirs: list[Any], what: str) -> None:
-    """Check that a student's inputs or outputs are as its teacher's.
-
-    Raises:
-        ModelError: they differ in number or shape.
-    """
-    shapes, wanted = [tuple(t.shape[1:]) for t in own], [tuple(t.shape[1:]) for t in theirs]
-    same = len(shapes) == len(wanted) and all(
-        len(one) == len(other)
-        and all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
-        for one, other in zip(shapes, wanted, strict=True)
-    )
-    if not same:
-        said = ", ".join(map(str, shapes)), ", ".join(map(str, wanted))
-        raise ModelError(
-            f"student and teacher differ in their {what}: {said[0]} and {said[1]}",
-            hint="they must take and give the same; only what is between may differ",
-        )
+def _shapes(tensors: list[keras.KerasTensor]) -> list[Shape]:
+    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def _preprocessed(tensor: Any, text: str) -> Any:

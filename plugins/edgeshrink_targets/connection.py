@@ -189,7 +189,7 @@ class Connection(Target):
         except Silent:
             raise TargetError(
                 f"{self.where} does not answer any more",
-                hint="look whether it is still there, and whether a login waits for something there",
+                hint="look whether it is still there, and whether logins wait for something",
             ) from None
         except TooMuch:
             raise TargetError(f"{self.where} answered what nobody asked") from None

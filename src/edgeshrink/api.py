@@ -24,7 +24,7 @@ from edgeshrink.errors import (
 )
 from edgeshrink.findings import Cell, RowFound, StudyReport, TableFound, Value
 from edgeshrink.flag import Flag, NoOptions, build, options_of
-from edgeshrink.importing import import_object
+from edgeshrink.importing import check_module, import_object
 from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.measure import (
     BenchPlan,
@@ -46,6 +46,7 @@ from edgeshrink.method import (
     Training,
 )
 from edgeshrink.metric import Metric, Score
+from edgeshrink.modelfile import ModelFacts, facts
 from edgeshrink.precision import Precision
 from edgeshrink.preprocess import Preprocess
 from edgeshrink.profile import DeviceProfile
@@ -85,6 +86,7 @@ __all__ = [
     "Method",
     "Metric",
     "ModelError",
+    "ModelFacts",
     "Need",
     "NoOptions",
     "OnDevice",
@@ -120,6 +122,8 @@ __all__ = [
     "VerificationError",
     "Width",
     "build",
+    "check_module",
+    "facts",
     "hookimpl",
     "import_object",
     "json_text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,11 @@ def import_object(spec: str, *, what: str) -> Any:
     module_name, colon, attribute = spec.partition(":")
     if not colon or not attribute or not all(p.isidentifier() for p in module_name.split(".")):
         raise UsageError(f"{what} must be written module:object; received {spec!r}")
-    here = str(Path.cwd())
-    if here not in sys.path:  # as `python -m` does: people keep such modules beside their model
-        sys.path.append(here)
+    check_module(spec, what=what)
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{what} {spec!r} needs a module that is not there: {error.name}",
-            hint="run from the folder that holds it, or put that folder in PYTHONPATH",
-        ) from error
+        raise _missing(spec, what, error.name) from error
     except Exception as error:  # the user's module may raise anything while it is imported
         raise UsageError(
             f"{what} {spec!r}: importing {module_name} failed: {type(error).__name__}: {error}"
@@ -45,3 +41,24 @@ def import_object(spec: str, *, what: str) -> Any:
             )
         found = getattr(found, name)
     return found
+
+
+def check_module(spec: str, *, what: str) -> None:
+    """Look for the module of `module:object`, or the package that holds it; nothing is imported.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:  # as `python -m` does: people keep such modules beside their model
+        sys.path.append(here)
+    package = spec.partition(":")[0].partition(".")[0]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _missing(spec, what, package)
+
+
+def _missing(spec: str, what: str, module: str | None) -> UsageError:
+    return UsageError(
+        f"{what} {spec!r} needs a module that is not there: {module}",
+        hint="run from the folder that holds it, or put that folder in PYTHONPATH",
+    )

@@ -85,16 +85,18 @@ class Crew:
                 )
 
     def _process(self, job: Job) -> int:
-        with (job.folder / "job.log").open("w") as log:
-            process = subprocess.Popen(
+        with (
+            (job.folder / "job.log").open("w") as log,
+            subprocess.Popen(
                 [sys.executable, "-m", "edgeshrink.engine.studies.worker", str(job.folder)],
                 cwd=self.folder,
                 env=self.env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # never written to: its end is ours
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-            )
+            ) as process,
+        ):
             self.alive.add(process)
             try:
                 assert process.stdout is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,9 +51,16 @@ def main(folder: Path) -> int:
     """Do the job of a folder and tell how far it is; return the exit code of what happened."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed belongs to the log
+    threading.Thread(target=_end_with_the_study, daemon=True).start()
     plugins = installed()
     plugins.register(Teller(told), "teller")
     return do(folder, plugins)
+
+
+def _end_with_the_study() -> None:
+    """End at once when the study does, killed or not: it holds the other end of standard input."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def do(folder: Path, plugins: Plugins) -> int:

@@ -145,7 +145,8 @@ class Study:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"study {str(path)!r} cannot be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"study {str(path)!r} cannot be read: {why}") from None
         return cls.from_toml(text, origin=path.name)
 
     @classmethod

@@ -101,6 +101,8 @@ def study(
         print_json(report.as_dict())
     else:
         typer.echo(plugins.reporters["markdown"]().study(report).rstrip("\n"))
+        files = (request.tables(reporter.suffix) for reporter in plugins.reporters.values())
+        typer.echo(f"\nwritten: {', '.join(str(file) for file in files if file.exists())}")
     if report.lost:
         raise typer.Exit(3)
     if report.failed:

@@ -38,6 +38,10 @@ class StudyRequest:
         """Where every run is kept, as a whole path."""
         return (self.run or self.out / f"{self.file.stem}.run").resolve()
 
+    def tables(self, suffix: str) -> Path:
+        """Return where the tables go that a reporter with such files writes."""
+        return self.out / f"{self.file.stem}{suffix}"
+
     @property
     def command(self) -> str:
         """What does it again, without the places of this machine."""

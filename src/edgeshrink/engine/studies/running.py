@@ -58,7 +58,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
     report = tabled(grid, times)
     for reporter in plugins.reporters.values():
         if text := reporter().study(report):
-            write_text(request.out / f"{request.file.stem}{reporter.suffix}", text)
+            write_text(request.tables(reporter.suffix), text)
     return report
 
 

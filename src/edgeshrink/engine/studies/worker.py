@@ -1,7 +1,7 @@
 """One job of a study in a process of its own: python -m edgeshrink.engine.studies.worker FOLDER.
 
 The folder holds job.json; result.json is written there, with what was found or why it failed.
-Each line on standard output is how far it is, in JSON.
+Each line on standard output is how far it is, in JSON. It works while standard input is open.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from edgeshrink.api import Report, StudyReport, TableFound
 from edgeshrink_reports import further, learning, markdown, studies
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem;
   color: #1c1c1c; background: #fff; }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .8rem; text-align: right; }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: right; }
 th { font-weight: 600; vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; min-width: 8rem; }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }
 svg { max-width: 100%; height: auto; }
 li { margin: .2rem 0; }
@@ -93,8 +93,13 @@ def _figure(table: TableFound) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(t)}</td>' for t in row)}</tr>\n" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(t)}</td>' for t in row)}</tr>\n" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    """Return a cell whose lines break between figures, not within one or its interval."""
+    return escape(text).replace(" %", "\u00a0%").replace("–", "\u2060–\u2060")
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -77,15 +77,18 @@ def test_a_layer_to_keep_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         step.apply(model, context_for(step, model, tmp_path))
 
 
-def test_incremental_quantization_ends_on_powers_of_two_of_their_own_layer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [5, 8])
+def test_incremental_quantization_ends_on_powers_of_two_of_their_own_layer(
+    tmp_path: Path, bits: int
+) -> None:
     model = tiny_model()
-    step = Inq.of({"bits": 5}, {"epochs": 2})
+    step = Inq.of({"bits": bits}, {"epochs": 2})
     trained = step.apply(model, context_for(step, model, tmp_path))
     for kernel in channel_kernels(trained):
         values = np.abs(np.asarray(kernel.variable, "float64"))
         exponents = np.log2(values[values > 0])
         assert np.array_equal(exponents, np.round(exponents))
-        assert np.ptp(exponents) <= 7
+        assert np.ptp(exponents) < 2 ** (bits - 2)
 
 
 def test_what_was_fixed_stays_while_the_rest_moves() -> None:

@@ -296,9 +296,23 @@ def test_an_unknown_loss_is_refused() -> None:
         output_loss("softmax", INTEGERS, chosen="nonsense")
 
 
-def test_a_loss_that_takes_other_labels_is_refused() -> None:
-    with pytest.raises(EdgeshrinkError, match="these labels are classes"):
-        output_loss("softmax", INTEGERS, chosen="mean_squared_error")
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("mean_squared_error", [0.06 / 3, 1.34 / 3]),
+        ("hinge", [2.4 / 3, 3.8 / 3]),  # the labels that are 0 count as -1
+        ("squared_hinge", [(0.2**2 + 1.1**2 * 2) / 3, (0.9**2 + 1.2**2 + 1.7**2) / 3]),
+        ("categorical_hinge", [0.3, 1.6]),
+    ],
+)
+def test_a_loss_that_takes_labels_like_the_output_is_given_one_hot_ones(
+    chosen: str, expected: list[float]
+) -> None:
+    loss = output_loss("softmax", INTEGERS, chosen=chosen).hard
+    said = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7]], "float32")
+    labels = np.array([0.0, 1.0], "float32")  # as they come in a batch
+    np.testing.assert_allclose(loss.call(labels, said), expected, rtol=1e-5)
+    assert float(loss(labels, said)) == pytest.approx(np.mean(expected))
 
 
 def test_kernels_are_weights_of_two_dimensions_or_more() -> None:

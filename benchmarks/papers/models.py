@@ -76,6 +76,11 @@ def alexnet_cifar() -> keras.Model:
     return _alexnet(CIFAR, dense=(512, 512), normed=False)
 
 
+def alexnet_cifar_margins() -> keras.Model:
+    """The same without a softmax, for hinge losses."""
+    return _alexnet(CIFAR, dense=(512, 512), normed=False, ends="linear")
+
+
 def alexnet_cifar_bnd() -> keras.Model:
     """The same with batch norms and dropout."""
     return _alexnet(CIFAR, dense=(512, 512), normed=True)
@@ -149,7 +154,9 @@ def _convolutions(
     return _classes(given, x)
 
 
-def _alexnet(shape: tuple[int, ...], dense: tuple[int, ...], normed: bool) -> keras.Model:
+def _alexnet(
+    shape: tuple[int, ...], dense: tuple[int, ...], normed: bool, ends: str = "softmax"
+) -> keras.Model:
     given = keras.Input(shape, name="image")
     x = given
     stages = ((64, 11, 4, True), (192, 5, 1, True), (384, 3, 1, False), (256, 3, 1, False))
@@ -166,8 +173,8 @@ def _alexnet(shape: tuple[int, ...], dense: tuple[int, ...], normed: bool) -> ke
         if normed:
             x = layers.Dropout(0.5, name=f"drop{place}")(x)
         x = layers.Dense(width, activation="relu", name=f"dense{place}")(x)
-    return _classes(given, x)
+    return _classes(given, x, ends)
 
 
-def _classes(given: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
-    return keras.Model(given, layers.Dense(10, activation="softmax", name="classes")(x))
+def _classes(given: keras.KerasTensor, x: keras.KerasTensor, ends: str = "softmax") -> keras.Model:
+    return keras.Model(given, layers.Dense(10, activation=ends, name="classes")(x))

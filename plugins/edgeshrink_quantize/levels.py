@@ -127,7 +127,7 @@ class InqOptions:
 
     bits: Annotated[
         int,
-        Flag("Bits of a weight: 5 are zero and eight powers of two of either sign.", min=2, max=6),
+        Flag("Bits of a weight: 5 are zero and eight powers of two of either sign.", min=2, max=8),
     ]
     keep: Annotated[
         tuple[str, ...], Flag("Layers that stay as they are: names, `none` or `ends`.")

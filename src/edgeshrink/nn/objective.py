@@ -118,12 +118,30 @@ def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Lo
     loss = getattr(keras.losses, name, None)
     if not (isinstance(loss, type) and issubclass(loss, keras.losses.Loss)):
         raise UsageError(f"the loss {chosen!r} cannot be used for fine-tuning")
-    if classes and not name.endswith("SparseCategoricalCrossentropy"):
-        raise UsageError(
-            f"the loss {chosen!r} takes labels like the output; these labels are classes",
-            hint="--loss sparse_categorical_crossentropy, or store the labels as one-hot",
-        )
-    return loss(from_logits=logits) if name.endswith("Crossentropy") else loss()
+    made = loss(from_logits=logits) if name.endswith("Crossentropy") else loss()
+    return OneHot(made) if classes and name != "SparseCategoricalCrossentropy" else made
+
+
+class OneHot(keras.losses.Loss):
+    """A loss that takes labels like the output, given class numbers instead.
+
+    Args:
+        loss: takes `(batch, classes)` of zeros and ones; hinge losses make -1 of the zeros.
+    """
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(name=loss.name)
+        self.loss = loss
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each sample.
+
+        Args:
+            y_true: class numbers, `(batch,)`.
+            y_pred: outputs, `(batch, classes)`.
+        """
+        classes = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        return self.loss.call(ops.one_hot(classes, y_pred.shape[-1]), y_pred)
 
 
 def _soft(activation: str, labels: Any | None, teaching: Teaching) -> SoftLoss:

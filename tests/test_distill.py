@@ -204,7 +204,7 @@ def test_nothing_to_leave_out_or_to_narrow_is_told(tmp_path: Path) -> None:
 
 def test_a_file_is_fitted_to_what_its_teacher_takes() -> None:
     teacher, own = tiny_model(), shallow()
-    made = fitted(own, teacher, "scale=1/2 offset=-1")
+    made = fitted("own.keras", own, teacher, "scale=1/2 offset=-1")
     assert made.inputs[0].name == "image"
     x = np.random.default_rng(0).random((5, 8, 8, 1), dtype="float32")
     np.testing.assert_allclose(made(x), own(x / 2 - 1), rtol=1e-5, atol=1e-6)

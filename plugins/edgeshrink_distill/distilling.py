@@ -153,7 +153,7 @@ def _averaged(model: keras.Model, options: Options) -> keras.Model:
     weights = options.weights or (1.0,) * (1 + len(options.teachers))
     answers = [functional(model).outputs]
     for file, text in zip(options.teachers, texts, strict=True):
-        other = fitted(load_model(Path(file)), model, text)
+        other = fitted(file, load_model(Path(file)), model, text)
         given = keras.tree.pack_sequence_as(other.input, functional(model).inputs)
         made = opened(other, given, lambda op, *args, **kwargs: op(*args, **kwargs))
         answers.append(keras.tree.flatten(made))

@@ -95,11 +95,17 @@ class Spec:
             if len(ours) == len(theirs) == 1 and ours[0].shape and theirs[0].shape:
                 # how many dimensions an output has is not always told, its last one is
                 shown = slice(1, None) if what == "inputs" else slice(-1, None)
-                check_alike([ours[0].shape[shown]], [theirs[0].shape[shown]], what)
+                check_alike(self.file, [ours[0].shape[shown]], [theirs[0].shape[shown]], what)
 
 
-def check_alike(own: Sequence[Shape], theirs: Sequence[Shape], what: str) -> None:
-    """Check that a student's inputs or outputs are as its teacher's; None fits any size.
+def check_alike(who: str, own: Sequence[Shape], theirs: Sequence[Shape], what: str) -> None:
+    """Check that inputs or outputs of a model are as those of the one it learns from or beside.
+
+    Args:
+        who: the model, in messages.
+        own: its shapes; None fits any size.
+        theirs: those that are wanted.
+        what: `inputs` or `outputs`.
 
     Raises:
         ModelError: they differ in number or shape.
@@ -112,7 +118,7 @@ def check_alike(own: Sequence[Shape], theirs: Sequence[Shape], what: str) -> Non
     if not same:
         said = ", ".join(map(str, own)), ", ".join(map(str, theirs))
         raise ModelError(
-            f"student and teacher differ in their {what}: {said[0]} and {said[1]}",
+            f"{who} and the model to compress differ in their {what}: {said[0]} and {said[1]}",
             hint="they must take and give the same; only what is between may differ",
         )
 

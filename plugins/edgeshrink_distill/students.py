@@ -38,14 +38,14 @@ def student(
     """
     keras.utils.set_random_seed(context.seed)
     if spec.file is not None:
-        return fitted(load_model(Path(spec.file)), teacher, preprocess)
+        return fitted(spec.file, load_model(Path(spec.file)), teacher, preprocess)
     if spec.function is not None:
         built = import_object(spec.function, what="student")()
         if not isinstance(built, keras.Model):
             raise ModelError(
                 f"{spec.function} must return a Keras model; received {type(built).__name__}"
             )
-        return fitted(built, teacher, "none")
+        return fitted(spec.function, built, teacher, "none")
     made = rewritten(teacher, lambda op, name: None)
     if spec.depth < 1:
         made = shallower(made, spec.depth, context)
@@ -91,14 +91,20 @@ def shallower(model: keras.Model, share: float, context: Context) -> keras.Model
     return model
 
 
-def fitted(model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.Model:
+def fitted(who: str, model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.Model:
     """Return a model with the input names of its teacher, and what it wants done as a layer.
+
+    Args:
+        who: where the model is from, for messages.
+        model: takes and gives what its teacher does.
+        teacher: that it learns from or beside.
+        preprocess: what it wants done with the teacher's inputs.
 
     Raises:
         ModelError: inputs or outputs differ in number or shape.
     """
     theirs, own = functional(teacher), functional(model)
-    check_alike(_shapes(own.inputs), _shapes(theirs.inputs), "inputs")
+    check_alike(who, _shapes(own.inputs), _shapes(theirs.inputs), "inputs")
     inputs = keras.tree.map_structure(
         lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), theirs.input
     )
@@ -109,7 +115,7 @@ def fitted(model: keras.Model, teacher: keras.Model, preprocess: str) -> keras.M
         lambda op, *args, **kwargs: op(*args, **kwargs),
     )
     made = keras.Model(inputs, outputs, name=model.name)
-    check_alike(_shapes(made.outputs), _shapes(theirs.outputs), "outputs")
+    check_alike(who, _shapes(made.outputs), _shapes(theirs.outputs), "outputs")
     return made
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink_prune import Options
 from edgeshrink_prune.kernels import Kernel, in_scope
+from edgeshrink_prune.magnitude import left_dense
 from edgeshrink_prune.masks import global_masks, least_kept, mask_of
 from edgeshrink_prune.schedules import Gradual
 
@@ -83,6 +84,23 @@ def test_scope_leaves_dense_what_should_stay_dense() -> None:
     with pytest.raises(UsageError, match="no layer is named 'hiden'") as told:
         in_scope(model, ("hiden",))
     assert "hidden" in told.value.hint
+
+
+def test_what_stays_dense_is_told_where_much_is_in_it() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(4, 3, name="first"),
+            layers.Conv2D(4, 3, name="second"),
+            layers.Flatten(),
+            layers.Dense(10, name="classes"),
+        ]
+    )
+    (said,) = left_dense(model, in_scope(model, ("all",)))
+    # 108 and 5,760 of 6,030
+    assert said.startswith("97% of the parameters are in kernels that stay dense")
+    assert "classes, first: --prune-layers" in said
+    assert not list(left_dense(model, in_scope(model, ("second", "classes"))))
 
 
 def test_scope_sees_recurrent_nested_and_shared_layers_once() -> None:

@@ -13,6 +13,7 @@ from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.masks import kernels as all_kernels
 from edgeshrink.nn.reparam import Reparameterized
+from edgeshrink.nn.scope import kernels_of, layers_in
 from edgeshrink.nn.sharing import shared
 from edgeshrink.nn.sparse import conditions
 from edgeshrink.nn.training import finetune
@@ -22,6 +23,8 @@ from edgeshrink_prune.schedules import Gradual, Regrowth
 
 if TYPE_CHECKING:
     from edgeshrink_prune import Options
+
+DENSE_TOLD = 0.2  # share of parameters from which on it is told that they stay dense
 
 
 def prune(model: keras.Model, options: Options, context: Context) -> keras.Model:
@@ -100,14 +103,32 @@ def tell(model: keras.Model, kernels: list[Kernel], schedule: Gradual, context: 
     context.facts["sparsity"] = zeros / model.count_params()
     context.facts["kernels_in_scope"] = len(kernels)
     context.notes.append(
-        f"{zeros / sizes:.1%} zeros in the {len(kernels)} kernels in scope, "
-        f"{zeros / model.count_params():.1%} among all parameters"
+        f"{zeros / sizes:.1%} zeros in the kernel{'s' * (len(kernels) > 1)} in scope "
+        f"({len(kernels)}), {zeros / model.count_params():.1%} among all parameters"
     )
+    if schedule.options.layers == ("all",):
+        context.notes += list(left_dense(model, kernels))
     if schedule.pattern == FREE:
         return
     context.facts["pattern"] = schedule.options.pattern
     if isinstance(schedule.pattern, Groups):
         context.notes += list(remainders(kernels, schedule.pattern))
+
+
+def left_dense(model: keras.Model, kernels: list[Kernel]) -> Iterator[str]:
+    """Yield which layers stay dense, where a good part of all parameters is in them."""
+    scoped = {id(kernel.variable) for kernel in kernels}
+    sizes = {
+        layer.name: sum(int(np.prod(v.shape)) for v in kernels_of(layer) if id(v) not in scoped)
+        for layer in layers_in(model, ("all",), "prune")
+    }
+    share = sum(sizes.values()) / model.count_params()
+    if share > DENSE_TOLD:
+        largest = [name for name in sorted(sizes, key=lambda n: -sizes[n])[:3] if sizes[name]]
+        yield (
+            f"{share:.0%} of the parameters are in kernels that stay dense, most of them of "
+            f"{', '.join(largest)}: --prune-layers can name them"
+        )
 
 
 def remainders(kernels: list[Kernel], pattern: Groups) -> Iterator[str]:

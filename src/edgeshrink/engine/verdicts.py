@@ -8,11 +8,13 @@ from dataclasses import asdict, replace
 from edgeshrink.artifact import RUNNABLE, Artifact
 from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
+from edgeshrink.engine.planning import PlannedStep
 from edgeshrink.engine.run import Run
 from edgeshrink.judge import Outputs
 from edgeshrink.ledger import Latency, OnDevice, Row, observations
 from edgeshrink.measure import DeviceInfo, Measurement
 from edgeshrink.merit import reckoned
+from edgeshrink.method import Phase
 from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.workspace import Stage, digest_of
 
@@ -38,10 +40,11 @@ class Verdicts:
             name = f"base as {reference.artifact.made_by}"
             beside = [self.row(reference, name, base, found[reference.artifact.digest])]
         uncompressed = beside[0] if beside else None
-        for stage in chain[1:]:
+        for stage, planned in zip(chain[1:], self.planned.steps, strict=True):
             said_there = found.get(stage.artifact.digest, ())
             row = self.row(stage, stage.artifact.made_by, base, said_there)
             said = observations(row, rows[-1], uncompressed)
+            said += teachable(planned, row, rows[-1], rows[0])
             rows.append(replace(row, notes=(*row.notes, *said)))
         return reckoned((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
 
@@ -162,3 +165,31 @@ def _latency(timed: Measurement) -> Latency:
         timed.threads,
         timed.valid,
     )
+
+
+def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[str]:
+    """Return a sentence where a step learned from labels alone, and lost what a teacher may save.
+
+    Args:
+        planned: the step, with its training.
+        row: what it made.
+        before: the stage that it was made from.
+        base: the uncompressed model.
+    """
+    training = planned.training
+    alone = training is not None and bool(training.epochs) and training.teacher == "none"
+    if not alone or planned.step.phase is Phase.DISTILL:
+        return []
+    if not _lost(row, base) or _lost(before, base):
+        return []
+    return [
+        f"{row.step} trained on labels alone and lost more than chance would: the base may teach "
+        "it better (--teacher original --temperature 4 --alpha 0.1)"
+    ]
+
+
+def _lost(row: Row, base: Row) -> bool:
+    """Return whether fewer samples are right than with the base, by more than chance."""
+    if row.score is None or base.score is None:
+        return False
+    return row.significant and row.score.value < base.score.value

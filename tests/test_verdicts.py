@@ -1,0 +1,55 @@
+"""What is said of a step that lost more than chance would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgeshrink.engine.planning import PlannedStep
+from edgeshrink.engine.verdicts import teachable
+from edgeshrink.ledger import Row
+from edgeshrink.method import Training
+from edgeshrink.metric import Score
+from edgeshrink.plugins import installed
+
+
+def top1(value: float) -> tuple[Score, ...]:
+    return (Score("top1", value, 0, 1, 99, True),)
+
+
+BASE = Row("base", "keras", "m.keras", "0", 100, 100, 1, 400, 400, top1(0.9))
+FELL = replace(BASE, step="prune(sparsity=0.9)", scores=top1(0.7), p_value=0)
+ALONE = Training(epochs=3, teacher="none")
+
+
+def planned(name: str, training: Training | None, **values: object) -> PlannedStep:
+    return PlannedStep(installed().methods[name].of(values), training, ())
+
+
+def test_a_step_that_lost_with_labels_alone_is_told_of_the_teacher() -> None:
+    (said,) = teachable(planned("prune", ALONE, sparsity=0.9), FELL, BASE, BASE)
+    assert said.startswith("prune(sparsity=0.9) trained on labels alone")
+    assert "--teacher original" in said
+
+
+@pytest.mark.parametrize(
+    ("training", "row", "before"),
+    [
+        (None, FELL, BASE),
+        (replace(ALONE, epochs=0), FELL, BASE),
+        (replace(ALONE, teacher="original"), FELL, BASE),
+        (ALONE, replace(FELL, p_value=0.3), BASE),
+        (ALONE, replace(FELL, scores=top1(0.95)), BASE),
+        (ALONE, replace(FELL, scores=()), BASE),
+        (ALONE, FELL, replace(FELL, step="shrink(ratio=0.5)")),  # that step lost it
+    ],
+)
+def test_nothing_is_said_where_a_teacher_is_not_what_was_missing(
+    training: Training | None, row: Row, before: Row
+) -> None:
+    assert teachable(planned("prune", training, sparsity=0.9), row, before, BASE) == []
+
+
+def test_a_student_that_was_to_learn_alone_is_not_told() -> None:
+    assert teachable(planned("distill", ALONE, student="width=0.5"), FELL, BASE, BASE) == []

@@ -183,8 +183,9 @@ def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[st
     if not _lost(row, base) or _lost(before, base):
         return []
     return [
-        f"{row.step} trained on labels alone and lost more than chance would: the base may teach "
-        "it better (--teacher original --temperature 4 --alpha 0.1)"
+        f"{row.step} trained on labels alone and lost more than chance would: more epochs, or the "
+        "base as its teacher (--teacher original --temperature 4 --alpha 0.1), may win some of it "
+        "back"
     ]
 
 

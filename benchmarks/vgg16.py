@@ -41,7 +41,8 @@ def main() -> int:
     models.vgg16_cifar().save(untrained)
     training = ["--train", "--epochs", str(asked.epochs), "--lr", "1e-3", "--batch-size", "128"]
     trained = run(untrained, data, base, training)
-    compacting = ["--depthwise", "all", "--epochs", str(asked.compact_epochs), "--int8"]
+    compacting = ["--depthwise", "all", "--epochs", str(asked.compact_epochs)]
+    compacting += ["--temperature", "1", "--alpha", "0.5", "--int8"]
     compact = run(base, data, CACHE / "vgg16_compact.tflite", compacting)
     document = {
         "command": f"python benchmarks/vgg16.py --images {asked.images} --epochs {asked.epochs} "

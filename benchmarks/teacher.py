@@ -35,7 +35,7 @@ METHODS: dict[tuple[str, str], tuple[str, ...]] = {
     (RESNET, "shrink"): ("--shrink", "0.5"),
     (RESNET, "lowrank"): ("--lowrank", "0.4"),
     (RESNET, "depthwise"): ("--depthwise", "all"),
-    (RESNET, "cluster"): ("--cluster", "4"),
+    (RESNET, "cluster"): ("--cluster", "16"),
     (RESNET, "qat"): ("--int4", "--int4-qat"),
 }
 TEACHERS: dict[str, tuple[str, ...]] = {
@@ -52,7 +52,7 @@ def main(shared: str = "../shared", *only: str) -> int:
         model, name = case
         if only and not any(fnmatch("/".join(case), pattern) for pattern in only):
             continue
-        flags = (*METHODS[case], *COMMON[model])
+        flags = (*COMMON[model], *METHODS[case])
         found = {
             teacher: [one(shared, model, (*flags, *taught), seed) for seed in range(SEEDS)]
             for teacher, taught in TEACHERS.items()

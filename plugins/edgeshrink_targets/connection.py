@@ -189,7 +189,8 @@ class Connection(Target):
         except Silent:
             raise TargetError(
                 f"{self.where} does not answer any more",
-                hint="look whether it is still there, and whether logins wait for something",
+                hint="look whether it is still there, and connect again; "
+                "a start-up file that waits holds up every login over ssh",
             ) from None
         except TooMuch:
             raise TargetError(f"{self.where} answered what nobody asked") from None

@@ -71,7 +71,7 @@ def test_the_ledger_says_where_a_step_did_not_help() -> None:
     slower = row("int16x8", "tflite", 20, 40.0)
     assert observations(slower, pruned, base) == [
         "the file is slower than the uncompressed float .tflite: 1 ms before, 40 ms after, on pi; "
-        "bench --device pi --profile tells which operators take the time"
+        "edgeshrink bench FILE --device pi --profile tells which operators take the time"
     ]
     same = row("float", "tflite", 90, 1.0)
     assert observations(same, pruned, base) == [
@@ -81,7 +81,7 @@ def test_the_ledger_says_where_a_step_did_not_help() -> None:
     assert observations(faster, pruned, base) == []
     assert observations(row("worse", "tflite", 18, 0.6), faster, base) == [
         "worse made it slower: 0.4 ms before, 0.6 ms after, on pi; "
-        "bench --device pi --profile tells which operators take the time"
+        "edgeshrink bench FILE --device pi --profile tells which operators take the time"
     ]
     assert observations(row("strip", "tflite", 18, 0.4), faster, base) == []
 

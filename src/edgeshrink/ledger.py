@@ -199,7 +199,8 @@ def _latency_observations(
     told = f"{then:.3g} ms before, {now:.3g} ms after, on {device.device}"
     slower = now > then * 1.05 and now - then > noise
     if slower:
-        told += f"; bench --device {device.device} --profile tells which operators take the time"
+        command = f"edgeshrink bench FILE --device {device.device} --profile"
+        told += f"; {command} tells which operators take the time"
     if first_that_runs and now > then * 0.95:
         word = "slower" if slower else "no faster"
         return [f"the file is {word} than the uncompressed float .tflite: {told}"]

@@ -23,9 +23,9 @@ import keras
 import numpy as np
 from machine import described
 
-from edgeshrink import data as datasets
-from edgeshrink.method import Context, Training
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.recipes.method import Context, Training
+from edgeshrink.samples import dataset as datasets
 from edgeshrink_prune import Options
 from edgeshrink_prune.magnitude import prune
 

@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     import numpy as np
 
-    from edgeshrink.profile import DeviceProfile
+    from edgeshrink.devices.profile import DeviceProfile
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -18,11 +18,11 @@ from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
 from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.cli.methods import about, sentence, spelling
-from edgeshrink.column import MEASURES
 from edgeshrink.flag import options_of
-from edgeshrink.method import Method
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.study import Base, Figure, Heading, Row, Source, Table
+from edgeshrink.recipes.column import MEASURES
+from edgeshrink.recipes.method import Method
+from edgeshrink.recipes.study import Base, Figure, Heading, Row, Source, Table
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- Written by docs/generate.py; do not edit. -->\n"

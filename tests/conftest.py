@@ -102,7 +102,7 @@ def blobs(tmp_path: Path) -> Any:
     """Three classes that a small network tells apart."""
     import numpy as np
 
-    from edgeshrink import data as datasets
+    from edgeshrink.samples import dataset as datasets
 
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 600)

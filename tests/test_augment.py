@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeshrink.data import Dataset
 from edgeshrink.errors import UsageError
-from edgeshrink.method import Context, Training
 from edgeshrink.nn.augment import shifted
 from edgeshrink.nn.lesson import batches
+from edgeshrink.recipes.method import Context, Training
+from edgeshrink.samples.dataset import Dataset
 from edgeshrink.testing import tiny_data, tiny_model
 
 

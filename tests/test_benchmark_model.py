@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement, Summary
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed, EdgeshrinkError, UsageError
-from edgeshrink.measure import BenchPlan, Failure, Measurement, Summary
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_benchtool import download as downloads
 from edgeshrink_benchtool import log
 from edgeshrink_benchtool.benchtool import BenchmarkModel

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import edgeshrink as package
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError, VerificationError
-from edgeshrink.method import Plan
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import constant_values, read
 from edgeshrink.nn.sharing import channel_rows
 from edgeshrink.nn.verify import check_clusters
 from edgeshrink.plugins import installed
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink_cluster import Cluster

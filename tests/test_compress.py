@@ -16,7 +16,7 @@ import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.errors import DataError
 from edgeshrink.nn.flat import read
-from edgeshrink.report import Report
+from edgeshrink.results.report import Report
 
 layers = keras.layers
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}

@@ -33,8 +33,8 @@ def test_the_public_surface_is_what_it_declares() -> None:
     [
         "edgeshrink.cli.words",
         "edgeshrink.errors",
-        "edgeshrink.measure",
-        "edgeshrink.preprocess",
+        "edgeshrink.devices.measurement",
+        "edgeshrink.samples.preprocess",
         "edgeshrink_cluster.kmeans",
         "edgeshrink_litert.failures",
         "edgeshrink_lowrank.budget",

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeshrink.data import Dataset, load
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.preprocess import Preprocess
-from edgeshrink.split import split_rows
+from edgeshrink.samples.dataset import Dataset, load
+from edgeshrink.samples.preprocess import Preprocess
+from edgeshrink.samples.split import split_rows
 
 
 def arrays(train: int = 40, test: int = 20, classes: int = 4, seed: int = 0) -> dict[str, Any]:
@@ -572,7 +572,7 @@ def test_load_refuses_a_folder_without_images(tmp_path: Path) -> None:
 
 def test_data_modules_import_nothing_heavy() -> None:
     code = (
-        "import sys, edgeshrink.data, edgeshrink.modelfile\n"
+        "import sys, edgeshrink.samples.dataset, edgeshrink.models.config\n"
         "print([m for m in ('numpy', 'tensorflow', 'keras', 'h5py', 'PIL') if m in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
-from edgeshrink import modelfile
 from edgeshrink.engine import datafree
 from edgeshrink.errors import DataError, ModelError, UsageError
+from edgeshrink.models import config
 from edgeshrink.nn.invert import distance, inverted
-from edgeshrink.preprocess import Preprocess
+from edgeshrink.samples.preprocess import Preprocess
 
 layers = keras.layers
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_inverted_is_told() -> None:
 
 def made(file: Path, preprocess: str = "none", **options: object) -> package.data.Dataset:
     return datafree.synthesised(
-        modelfile.facts(file),
+        config.facts(file),
         {"image": (None, 8, 8, 3)},
         lambda: keras.models.load_model(file),
         lambda: "digest",

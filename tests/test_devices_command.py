@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from edgeshrink import selftest
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.sessions import host_profile, open_session
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.plugins import installed
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.runtime import Session
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # Nobody listens there, and ssh says so at once.

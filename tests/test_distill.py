@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgeshrink as package
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.method import Plan, Training
-from edgeshrink.modelfile import ModelFacts, facts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts, facts
 from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.count import count
 from edgeshrink.nn.graph import traced
 from edgeshrink.nn.strength import norms, strongest
 from edgeshrink.nn.teaching import SoftLoss, Teaching
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_distill import Distill

@@ -13,15 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import edgeshrink as package
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.method import Plan
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.bypass import Switched, without
 from edgeshrink.nn.count import count
 from edgeshrink.nn.rewrite import rewritten
 from edgeshrink.nn.sections import Section, sections
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_droplayers import DropLayers

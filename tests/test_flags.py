@@ -12,7 +12,7 @@ from edgeshrink.cli import compress
 from edgeshrink.cli.base import single
 from edgeshrink.cli.flags import flags_of, with_method_flags
 from edgeshrink.plugins import CORE_KEYS, Plugins
-from edgeshrink.recipe import Recipe
+from edgeshrink.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from tiny_models import batch_mean, converted, flex, recurrent, written
 
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.target import Completed, Target
 from edgeshrink.errors import CommandFailed, DataError, ModelError
-from edgeshrink.measure import BenchPlan, Failure, Measurement
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.target import Completed, Target
 from edgeshrink_litert.failures import explain
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.pack import RUNNER

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.method import Plan
-from edgeshrink.modelfile import facts
+from edgeshrink.models.config import facts
 from edgeshrink.nn.count import count
 from edgeshrink.nn.rewrite import Call, rewritten
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_light, check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink_lowrank import Lowrank

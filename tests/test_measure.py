@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeshrink.errors import ProfileError, UsageError
-from edgeshrink.ledger import Latency, OnDevice, Row, observations
-from edgeshrink.measure import (
+from edgeshrink.devices.measurement import (
     BenchPlan,
     DeviceInfo,
     Measurement,
@@ -22,7 +20,9 @@ from edgeshrink.measure import (
     percentile,
     wilson,
 )
-from edgeshrink.profile import DeviceProfile, find
+from edgeshrink.devices.profile import DeviceProfile, find
+from edgeshrink.errors import ProfileError, UsageError
+from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1), st.floats(0, 100))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from edgeshrink import cli
 from edgeshrink.cli.compare import together
-from edgeshrink.ledger import Ledger, Row
-from edgeshrink.merit import Merit, reckoned
-from edgeshrink.metric import Score
 from edgeshrink.plugins import installed
-from edgeshrink.report import Report, json_text
+from edgeshrink.results.ledger import Ledger, Row
+from edgeshrink.results.merit import Merit, reckoned
+from edgeshrink.results.metric import Score
+from edgeshrink.results.report import Report, json_text
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 from edgeshrink_reports import Markdown
 from edgeshrink_reports.html import report_page

@@ -18,20 +18,20 @@ from typer.testing import CliRunner
 
 import edgeshrink as package
 from edgeshrink import cli
-from edgeshrink.artifact import Kind
 from edgeshrink.cli.app import app
 from edgeshrink.cli.sensitivity import show_sensitivity
 from edgeshrink.cli.tables import console
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.sensing import SensitivityReport
 from edgeshrink.errors import UsageError, VerificationError
-from edgeshrink.method import Agreement, Context, Plan
-from edgeshrink.metric import Score
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.flat import read
 from edgeshrink.plugins import installed
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.recipe import Recipe
-from edgeshrink.sensitivity import Sensitivity, Width
+from edgeshrink.recipes.method import Agreement, Context, Plan
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.results.metric import Score
+from edgeshrink.results.sensitivity import Sensitivity, Width
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink_quantize.allocation import Choice, allocated, worthwhile

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.modelfile import Kind, ModelFacts, facts, identify, refuse
-from edgeshrink.preprocess import Preprocess, warn_double_scaling
+from edgeshrink.models.config import Kind, ModelFacts, facts, identify, refuse
+from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
 
 LEGACY = Path(__file__).parent / "data" / "legacy.zip"
 

@@ -9,14 +9,14 @@ import pytest
 from tests.tiny_models import converted
 from typer.testing import CliRunner
 
-from edgeshrink.artifact import Kind
 from edgeshrink.cli.app import app
 from edgeshrink.engine.unpacking import Unpacking
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.modelfile import identify
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import identify
 from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import installed
-from edgeshrink.recipe import Recipe
+from edgeshrink.recipes.recipe import Recipe
 from edgeshrink_litert.pack import PACKAGE, packed
 from edgeshrink_pack import Pack
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import UsageError
-from edgeshrink.method import Context, Method, Plan
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.channels import quantized_weights
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.fakequant import Grid
 from edgeshrink.nn.flat import read
 from edgeshrink.nn.fold import folded
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Context, Method, Plan
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink_quantize import Int8, estimators

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeshrink import profile, toml
+from edgeshrink import toml
+from edgeshrink.devices import profile
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.sessions import checked
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
-from edgeshrink.profile import DeviceProfile
 
 SHIPPED = Path(__file__).parents[1] / "device_profiles"
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))

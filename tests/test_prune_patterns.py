@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.method import Plan
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import constant_values, read
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink_prune import Options, Prune

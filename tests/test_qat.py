@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from test_training import context, renamed
 
-from edgeshrink import data as datasets
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.method import Plan
 from edgeshrink.nn.channels import quantized_weights
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
@@ -26,7 +25,8 @@ from edgeshrink.nn.matching import matched
 from edgeshrink.nn.ranges import activations
 from edgeshrink.nn.twin import calibrated, observed, rounded_tensors, twin
 from edgeshrink.nn.verify import check_zeros
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
+from edgeshrink.samples import dataset as datasets
 from edgeshrink_quantize import Int8, Qat
 from edgeshrink_quantize.training import QatOptions
 from edgeshrink_quantize.twins import trained

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeshrink.api import Flag, Kind, Method, NoOptions, Phase, Training
 from edgeshrink.errors import EdgeshrinkError, RecipeError, UsageError
-from edgeshrink.recipe import Recipe
+from edgeshrink.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

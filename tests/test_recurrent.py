@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgeshrink import api, data
+from edgeshrink import api
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.target import Target
 from edgeshrink.errors import ConversionError, VerificationError
 from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.convert import convert, loops
@@ -18,8 +20,7 @@ from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import float_operators, read
 from edgeshrink.nn.strip import strip
 from edgeshrink.nn.verify import check_zeros
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.target import Target
+from edgeshrink.samples import dataset
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner.interpreter import Package
 from edgeshrink_quantize import Int8, Int16x8
@@ -261,7 +262,7 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
     inputs = sequences(60, model.inputs[0].shape[1])
     labels = np.arange(60) % model.outputs[0].shape[1]
     arrays = {"x_train": inputs, "y_train": labels, "x_test": inputs, "y_test": labels}
-    loaded = data.load("sequences", calibration=20, hook=lambda spec: arrays)
+    loaded = dataset.load("sequences", calibration=20, hook=lambda spec: arrays)
     fitting = loaded.for_model({"x": model.inputs[0].shape}, {"y": model.outputs[0].shape})
     expected = {"y": model(inputs).numpy()}
 

@@ -14,12 +14,12 @@ from edgeshrink import cli
 from edgeshrink.cli import words
 from edgeshrink.cli.benchtable import show_bench
 from edgeshrink.cli.display import show_report
+from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
 from edgeshrink.engine import BenchReport, BenchResult
-from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
-from edgeshrink.measure import RULES, DeviceInfo, Failure, Measurement, OperatorTime
-from edgeshrink.method import Agreement
-from edgeshrink.metric import Score
-from edgeshrink.report import Report
+from edgeshrink.recipes.method import Agreement
+from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
+from edgeshrink.results.metric import Score
+from edgeshrink.results.report import Report
 from edgeshrink_reports import Html, Json, Markdown
 
 

@@ -68,7 +68,7 @@ def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_pat
 
 
 def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_path: Path) -> None:
-    from edgeshrink.workspace import Workspace
+    from edgeshrink.recipes.workspace import Workspace
 
     out = tmp_path / "x.tflite"
     with (

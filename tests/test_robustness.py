@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgeshrink as package
-from edgeshrink import data as datasets
 from edgeshrink.engine.robustness import sampled
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.judge import paired_z
-from edgeshrink.part import Column
-from edgeshrink.perturbation import (
+from edgeshrink.results.judge import paired_z
+from edgeshrink.results.report import Report, json_text
+from edgeshrink.results.robustness import Robustness
+from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples.perturbation import (
     PERTURBATIONS,
     Perturbation,
     Perturbed,
@@ -28,8 +29,7 @@ from edgeshrink.perturbation import (
     shift,
     value_range,
 )
-from edgeshrink.report import Report, json_text
-from edgeshrink.robustness import Robustness
+from edgeshrink.samples.subset import Column
 from edgeshrink_reports import Markdown
 from edgeshrink_reports.html import report_page
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as some
 from hypothesis.extra import numpy as arrays
 from tiny_models import batch_mean, converted, flex, recurrent, written
 
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed
-from edgeshrink.measure import BenchPlan, Failure, Measurement
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner import numbers
 from edgeshrink_litert.runner.bare import places

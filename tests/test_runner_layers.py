@@ -8,10 +8,10 @@ import shutil
 import pytest
 from tiny_models import batch_mean, converted, written
 
-from edgeshrink.measure import BenchPlan, Measurement, OperatorTime
+from edgeshrink.devices.measurement import BenchPlan, Measurement, OperatorTime
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.nn import flat
 from edgeshrink.nn.strip import strip
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_litert import layers, scopes
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner import operators

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from tiny_models import converted
 
+from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.target import Completed
 from edgeshrink.errors import CommandFailed
-from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.target import Completed
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.measured import device_info, measurement

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tiny_models import converted
 
-from edgeshrink.measure import BenchPlan, Measurement
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.devices.measurement import BenchPlan, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink_litert import disturbance
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner import energy, power, processor, sensors

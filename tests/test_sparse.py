@@ -19,19 +19,19 @@ import keras
 import numpy as np
 import pytest
 
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Session
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.measure import RULES, DeviceInfo, Failure, Measurement, OperatorTime
-from edgeshrink.method import Context, Method, Plan, Training
-from edgeshrink.modelfile import ModelFacts
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.flat import read
 from edgeshrink.nn.sparse import Conditions, conditions, skipping
 from edgeshrink.nn.strip import strip
 from edgeshrink.nn.verify import check_zeros
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.runtime import Session
+from edgeshrink.recipes.method import Context, Method, Plan, Training
 from edgeshrink_litert import runner
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_prune import Prune

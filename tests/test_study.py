@@ -17,7 +17,7 @@ import pytest
 
 from edgeshrink import selftest
 from edgeshrink.cli.progress import Watcher
-from edgeshrink.column import MEASURES
+from edgeshrink.devices.measurement import DeviceInfo
 from edgeshrink.engine import study as run_study
 from edgeshrink.engine.studies import worker
 from edgeshrink.engine.studies.crew import Crew
@@ -25,14 +25,14 @@ from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.jobs import StudyRequest
 from edgeshrink.engine.studies.running import plan_study
 from edgeshrink.errors import ModelError, StudyError, UsageError
-from edgeshrink.findings import Value
-from edgeshrink.ledger import Ledger, Row
-from edgeshrink.measure import DeviceInfo
-from edgeshrink.metric import Score
 from edgeshrink.plugins import installed
-from edgeshrink.recipe import Recipe
-from edgeshrink.report import Report
-from edgeshrink.study import Study
+from edgeshrink.recipes.column import MEASURES
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.recipes.study import Study
+from edgeshrink.results.ledger import Ledger, Row
+from edgeshrink.results.metric import Score
+from edgeshrink.results.report import Report
+from edgeshrink.results.study_report import Value
 
 GRID = """
 title = "Digits"

@@ -14,12 +14,12 @@ from scipy.special import expit, log_softmax, rel_entr, softmax
 from scipy.stats import zscore
 from test_training import context, renamed, small
 
-from edgeshrink import data as datasets
-from edgeshrink.method import Training
 from edgeshrink.nn.answers import answers
 from edgeshrink.nn.lesson import Lesson, batches
 from edgeshrink.nn.teaching import SoftLoss, Teaching, logits_of
 from edgeshrink.nn.training import Course, finetune
+from edgeshrink.recipes.method import Training
+from edgeshrink.samples import dataset as datasets
 
 RNG = np.random.default_rng(0)
 TEMPERATURES = st.floats(0.3, 40)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tiny_models import converted, flex, recurrent, written
 
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed, DataError, ModelError, UsageError
-from edgeshrink.measure import BenchPlan, Failure, Measurement
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_targets.local import Local
 from edgeshrink_tflm.failures import ended, explain
 from edgeshrink_tflm.tflm import TFLM

@@ -17,13 +17,13 @@ if not (find_spec("tf_keras") and find_spec("tensorflow_model_optimization")):
     pytest.skip("the extra tfmot is not installed", allow_module_level=True)
 
 import edgeshrink_tfmot as methods
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine import planning
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.method import Plan, Training
 from edgeshrink.nn.flat import constant_values, float_operators, read
 from edgeshrink.nn.masks import kernels
 from edgeshrink.nn.verify import check_zeros
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import running, tiny_data, tiny_model
 from edgeshrink_tfmot.toolkit import first_sentence, load, refusals
 from edgeshrink_tfmot.translation import LAYERS, translated
@@ -250,7 +250,7 @@ def test_a_missing_package_is_told_with_the_extra_that_has_it(
     tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edgeshrink.plugins import installed
-    from edgeshrink.recipe import Recipe
+    from edgeshrink.recipes.recipe import Recipe
 
     path = tmp_path / "model.keras"
     image = keras.Input((8, 8, 1), name="image")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import UsageError
-from edgeshrink.method import Plan
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_light, check_method, running, tiny_data, tiny_model
 from edgeshrink_train import Train
 

@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from edgeshrink import data as datasets
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError
-from edgeshrink.method import Context, Training
 from edgeshrink.nn.lesson import batches
 from edgeshrink.nn.masks import Masks, kernels
 from edgeshrink.nn.objective import output_loss
 from edgeshrink.nn.training import Course, finetune, reestimate_batchnorm
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.recipes.method import Context, Training
+from edgeshrink.samples import dataset as datasets
 
 layers = keras.layers
 

@@ -8,10 +8,10 @@ import pytest
 
 from edgeshrink.engine.planning import PlannedStep
 from edgeshrink.engine.verdicts import teachable
-from edgeshrink.ledger import Row
-from edgeshrink.method import Training
-from edgeshrink.metric import Score
 from edgeshrink.plugins import installed
+from edgeshrink.recipes.method import Training
+from edgeshrink.results.ledger import Row
+from edgeshrink.results.metric import Score
 
 
 def top1(value: float) -> tuple[Score, ...]:

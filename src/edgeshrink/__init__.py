@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeshrink.devices.measurement import BenchPlan
     from edgeshrink.engine import BenchReport
-    from edgeshrink.measure import BenchPlan
-    from edgeshrink.report import Report
+    from edgeshrink.results.report import Report
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "bench", "compress"]
@@ -85,9 +85,9 @@ def compress(
     from edgeshrink.engine import compress as run_plan
     from edgeshrink.errors import UsageError
     from edgeshrink.flag import build
-    from edgeshrink.method import Training
     from edgeshrink.plugins import installed
-    from edgeshrink.recipe import Recipe
+    from edgeshrink.recipes.method import Training
+    from edgeshrink.recipes.recipe import Recipe
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
@@ -176,8 +176,8 @@ def bench(
 
 
 def _rules(name: str) -> BenchPlan:
+    from edgeshrink.devices.measurement import RULES
     from edgeshrink.errors import UsageError, near
-    from edgeshrink.measure import RULES
 
     if name not in RULES:
         raise UsageError(f"no rules {name!r}", hint=near(name, RULES))

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pluggy
 
-from edgeshrink.artifact import Artifact, Kind
-from edgeshrink.column import MEASURES, Column
+from edgeshrink.devices.measurement import (
+    BenchPlan,
+    DeviceInfo,
+    Energy,
+    Failure,
+    Measurement,
+    OperatorTime,
+    Summary,
+)
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Runtime, Session
+from edgeshrink.devices.target import Completed, Progress, Target
 from edgeshrink.errors import (
     CheckFailed,
     CommandFailed,
@@ -22,40 +32,22 @@ from edgeshrink.errors import (
     VerificationError,
     near,
 )
-from edgeshrink.findings import Cell, RowFound, StudyReport, TableFound, Value
 from edgeshrink.flag import Flag, NoOptions, build, options_of
-from edgeshrink.importing import check_module, import_object
-from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
-from edgeshrink.measure import (
-    BenchPlan,
-    DeviceInfo,
-    Energy,
-    Failure,
-    Measurement,
-    OperatorTime,
-    Summary,
-)
-from edgeshrink.merit import Merit
-from edgeshrink.method import (
-    Agreement,
-    Context,
-    Method,
-    Need,
-    Phase,
-    Plan,
-    Training,
-)
-from edgeshrink.metric import Metric, Score
-from edgeshrink.modelfile import ModelFacts, facts
-from edgeshrink.precision import Precision
-from edgeshrink.preprocess import Preprocess
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.recipe import Recipe
-from edgeshrink.report import Report, Reporter, json_text
-from edgeshrink.robustness import Pair, Robustness
-from edgeshrink.runtime import Runtime, Session
-from edgeshrink.sensitivity import Sensitivity, Width
-from edgeshrink.target import Completed, Progress, Target
+from edgeshrink.models.artifact import Artifact, Kind
+from edgeshrink.models.config import ModelFacts, facts
+from edgeshrink.models.importing import check_module, import_object
+from edgeshrink.recipes.column import MEASURES, Column
+from edgeshrink.recipes.method import Agreement, Context, Method, Need, Phase, Plan, Training
+from edgeshrink.recipes.precision import Precision
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
+from edgeshrink.results.merit import Merit
+from edgeshrink.results.metric import Metric, Score
+from edgeshrink.results.report import Report, Reporter, json_text
+from edgeshrink.results.robustness import Pair, Robustness
+from edgeshrink.results.sensitivity import Sensitivity, Width
+from edgeshrink.results.study_report import Cell, RowFound, StudyReport, TableFound, Value
+from edgeshrink.samples.preprocess import Preprocess
 
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 

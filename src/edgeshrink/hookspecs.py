@@ -14,16 +14,16 @@ import pluggy
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.artifact import Artifact
-    from edgeshrink.data import Dataset
-    from edgeshrink.measure import Failure, Measurement
-    from edgeshrink.merit import Merit
-    from edgeshrink.method import Agreement, Method
-    from edgeshrink.metric import Metric
-    from edgeshrink.report import Reporter
-    from edgeshrink.runtime import Runtime
-    from edgeshrink.sensitivity import Sensitivity
-    from edgeshrink.target import Target
+    from edgeshrink.devices.measurement import Failure, Measurement
+    from edgeshrink.devices.runtime import Runtime
+    from edgeshrink.devices.target import Target
+    from edgeshrink.models.artifact import Artifact
+    from edgeshrink.recipes.method import Agreement, Method
+    from edgeshrink.results.merit import Merit
+    from edgeshrink.results.metric import Metric
+    from edgeshrink.results.report import Reporter
+    from edgeshrink.results.sensitivity import Sensitivity
+    from edgeshrink.samples.dataset import Dataset
 
 hookspec = pluggy.HookspecMarker("edgeshrink")
 

@@ -17,15 +17,15 @@ from typing import Any
 import pluggy
 
 from edgeshrink import hookspecs
+from edgeshrink.devices.profile import user_folder
+from edgeshrink.devices.runtime import Runtime
+from edgeshrink.devices.target import Target
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
-from edgeshrink.merit import Merit
-from edgeshrink.method import Method
-from edgeshrink.metric import Metric
-from edgeshrink.profile import user_folder
-from edgeshrink.report import Reporter
-from edgeshrink.runtime import Runtime
-from edgeshrink.target import Target
+from edgeshrink.recipes.method import Method
+from edgeshrink.results.merit import Merit
+from edgeshrink.results.metric import Metric
+from edgeshrink.results.report import Reporter
 
 GROUP = "edgeshrink"
 HEAVY = ("tensorflow", "keras", "numpy", "ai_edge_litert", "torch", "jax", "h5py")

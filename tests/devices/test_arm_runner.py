@@ -7,9 +7,9 @@ import pytest
 from test_emulator import cache  # noqa: F401 - a fixture
 from tiny_models import converted
 
+from edgeshrink.devices.measurement import BenchPlan, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.measure import BenchPlan, Measurement
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.emulator import Emulator, Options
 from edgeshrink_targets.local import Local

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tiny_models import converted, recurrent, written
 
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed, ProfileError
-from edgeshrink.measure import BenchPlan, Failure, Measurement
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.measured import software_adapter
 from edgeshrink_targets.local import Local

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from edgeshrink import selftest
+from edgeshrink.devices.measurement import RULES, Measurement
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.sessions import host_profile, open_session
 from edgeshrink.errors import CommandFailed, EdgeshrinkError
-from edgeshrink.measure import RULES, Measurement
 from edgeshrink.plugins import installed
-from edgeshrink.profile import DeviceProfile
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.ssh import Ssh

@@ -21,10 +21,10 @@ from edgeshrink.cli.base import (
 )
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.cli.robustness import Robustness, asked
+from edgeshrink.devices.measurement import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.measure import RULES, RULES_HELP
-from edgeshrink.report import json_text
+from edgeshrink.results.report import json_text
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from edgeshrink.cli.words import NONE
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgeshrink.devices.measurement import Measurement
     from edgeshrink.engine import BenchReport, BenchResult
-    from edgeshrink.measure import Measurement
 
 
 EMULATED = "emulated"

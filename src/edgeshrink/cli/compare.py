@@ -13,9 +13,9 @@ import typer
 from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.cli.report import Format, Json, reporter_for
 from edgeshrink.errors import UsageError
-from edgeshrink.ledger import Ledger
-from edgeshrink.merit import reckoned
-from edgeshrink.report import Report
+from edgeshrink.results.ledger import Ledger
+from edgeshrink.results.merit import reckoned
+from edgeshrink.results.report import Report
 
 
 def app() -> typer.Typer:

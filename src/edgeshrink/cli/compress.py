@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgeshrink.artifact import Kind
 from edgeshrink.cli.base import (
     At,
     Debug,
@@ -24,11 +23,12 @@ from edgeshrink.cli.base import (
 )
 from edgeshrink.cli.flags import with_method_flags
 from edgeshrink.cli.robustness import Robustness, asked
+from edgeshrink.devices.measurement import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.measure import RULES, RULES_HELP
-from edgeshrink.method import Training
-from edgeshrink.recipe import Methods, Recipe
+from edgeshrink.models.artifact import Kind
+from edgeshrink.recipes.method import Training
+from edgeshrink.recipes.recipe import Methods, Recipe
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned

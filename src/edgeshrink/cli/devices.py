@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink import profile
 from edgeshrink.cli import devicework
 from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
 from edgeshrink.cli.plain import Command, Group
+from edgeshrink.devices import profile
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ProfileError
-from edgeshrink.profile import DeviceProfile
 
 
 def app() -> typer.Typer:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeshrink import profile
 from edgeshrink.cli.base import At, Debug, Json, SshConfig, print_json, registry
+from edgeshrink.devices import profile
 from edgeshrink.errors import TargetError, UsageError
 
 if TYPE_CHECKING:
+    from edgeshrink.devices.profile import DeviceProfile
     from edgeshrink.plugins import Plugins
-    from edgeshrink.profile import DeviceProfile
     from edgeshrink.selftest import Check
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A device, or a path to its .toml.")]

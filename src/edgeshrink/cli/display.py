@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.engine import Planned, PlannedStep
-    from edgeshrink.ledger import Ledger, OnDevice, Row
-    from edgeshrink.report import Report
+    from edgeshrink.results.ledger import Ledger, OnDevice, Row
+    from edgeshrink.results.report import Report
 
 
 def show_plan(planned: Planned, *, to: Console) -> None:

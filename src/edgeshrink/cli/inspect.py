@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single
+from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 
 
 def app() -> typer.Typer:
@@ -35,7 +35,7 @@ def inspect(
     Example: edgeshrink inspect model.keras
     """
     from edgeshrink.cli import inspection
-    from edgeshrink.modelfile import identify
+    from edgeshrink.models.config import identify
 
     path = Path(model)
     kind = identify(path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool) -> dict[str, Any]:
     """Return the layers of a Keras model and their totals."""
-    from edgeshrink.modelfile import facts, refuse
+    from edgeshrink.models.config import facts, refuse
 
     found = facts(path)
     refuse(found, unsafe=unsafe, custom=custom, source=str(path))

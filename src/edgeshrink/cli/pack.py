@@ -30,9 +30,9 @@ def pack(
 
     Example: edgeshrink pack small.tflite -o small.esz
     """
-    from edgeshrink.artifact import Kind
     from edgeshrink.engine import pack as packing
-    from edgeshrink.modelfile import identify
+    from edgeshrink.models.artifact import Kind
+    from edgeshrink.models.config import identify
 
     path = Path(model)
     kind = identify(path)

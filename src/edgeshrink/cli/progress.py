@@ -15,9 +15,9 @@ from edgeshrink.cli import words
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from edgeshrink.artifact import Artifact
-    from edgeshrink.method import Method
+    from edgeshrink.models.artifact import Artifact
     from edgeshrink.plugins import Plugins
+    from edgeshrink.recipes.method import Method
 
 NAME = "progress"
 

@@ -14,7 +14,7 @@ from edgeshrink.flag import Flag, build
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink import robustness
+    from edgeshrink.results import robustness
 
 
 @dataclass(frozen=True)

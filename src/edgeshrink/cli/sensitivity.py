@@ -13,13 +13,13 @@ import typer
 
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single, warn
 from edgeshrink.errors import UsageError
-from edgeshrink.report import json_text
+from edgeshrink.results.report import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.engine.sensing import SensitivityReport
-    from edgeshrink.sensitivity import Width
+    from edgeshrink.results.sensitivity import Width
 
 SUFFIXES = (".csv", ".json")
 

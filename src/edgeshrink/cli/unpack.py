@@ -31,8 +31,8 @@ def unpack(
 
     Example: edgeshrink unpack small.esz -o small.tflite
     """
-    from edgeshrink.artifact import Kind
-    from edgeshrink.modelfile import identify
+    from edgeshrink.models.artifact import Kind
+    from edgeshrink.models.config import identify
     from edgeshrink.nn.packed import tflite_bytes
 
     path = Path(model)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from edgeshrink.engine.sensing import SensitivityReport, SensitivityRequest
     from edgeshrink.engine.studies.jobs import StudyRequest
-    from edgeshrink.findings import StudyReport
     from edgeshrink.plugins import Plugins
-    from edgeshrink.report import Report
+    from edgeshrink.results.report import Report
+    from edgeshrink.results.study_report import StudyReport
 
 __all__ = [
     "BenchReport",

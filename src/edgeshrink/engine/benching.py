@@ -9,10 +9,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from edgeshrink import data as datasets
-from edgeshrink import modelfile
-from edgeshrink.artifact import RUNNABLE, Artifact
-from edgeshrink.data import Dataset
 from edgeshrink.engine.compressing import VERSIONED
 from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
@@ -22,12 +18,16 @@ from edgeshrink.engine.robustness import Perturbing, sampled
 from edgeshrink.engine.sessions import chosen, hosting, import_tensorflow
 from edgeshrink.engine.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
-from edgeshrink.judge import Judge, Outputs, Samples, samples_of
-from edgeshrink.part import task_of
-from edgeshrink.perturbation import check_images
+from edgeshrink.models import config
+from edgeshrink.models.artifact import RUNNABLE, Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.robustness import Robustness
-from edgeshrink.workspace import version_of
+from edgeshrink.recipes.workspace import version_of
+from edgeshrink.results.judge import Judge, Outputs, Samples, samples_of
+from edgeshrink.results.robustness import Robustness
+from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples.dataset import Dataset
+from edgeshrink.samples.perturbation import check_images
+from edgeshrink.samples.subset import task_of
 
 SEED = 0  # of what is drawn
 
@@ -42,14 +42,14 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         DataError: the data cannot be used.
     """
     for model in request.models:
-        kind = modelfile.identify(model)
+        kind = config.identify(model)
         if kind not in RUNNABLE:
             raise ModelError(
                 f"bench takes .tflite and .esz files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
     devices = chosen(request.devices, request.at, request.connection, plugins)
-    models = [Artifact(path, modelfile.identify(path)) for path in request.models]
+    models = [Artifact(path, config.identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
     kept = Kept.of(
         {

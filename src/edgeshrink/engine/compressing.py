@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgeshrink import snippet
-from edgeshrink.artifact import RUNNABLE, Artifact, Kind
+from edgeshrink.devices.measurement import DeviceInfo
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine import fits
 from edgeshrink.engine.planning import Planned, PlannedStep, described
 from edgeshrink.engine.robustness import robustness
@@ -23,15 +23,15 @@ from edgeshrink.engine.sessions import (
 from edgeshrink.engine.stages import Stages
 from edgeshrink.engine.verdicts import Verdicts
 from edgeshrink.errors import DataError
-from edgeshrink.judge import near_chance
-from edgeshrink.ledger import Ledger, Row
-from edgeshrink.measure import DeviceInfo
+from edgeshrink.models import snippet
+from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.nn import converter
 from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.report import Report, json_text
-from edgeshrink.workspace import Stage, Workspace, version_of, write_bytes, write_text
+from edgeshrink.recipes.workspace import Stage, Workspace, version_of, write_bytes, write_text
+from edgeshrink.results.judge import near_chance
+from edgeshrink.results.ledger import Ledger, Row
+from edgeshrink.results.report import Report, json_text
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")

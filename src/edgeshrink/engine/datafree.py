@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.data import Dataset, Part
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.preprocess import Preprocess
+from edgeshrink.samples.dataset import Dataset, Part
+from edgeshrink.samples.preprocess import Preprocess
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.modelfile import ModelFacts
+    from edgeshrink.models.config import ModelFacts
 
 NAME = "data-free"
 CALIBRATED_ON = 64  # at most: 32 were enough for ZeroQ (section 3.1), and each takes time

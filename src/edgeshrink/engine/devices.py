@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeshrink import profile
+from edgeshrink.devices import profile
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.target import Progress
 from edgeshrink.engine.sessions import checked
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.target import Progress
 
 # Android's own word for the model, else the board's name in its device tree.
 MODEL = "getprop ro.product.model 2>/dev/null || cat /proc/device-tree/model 2>/dev/null"

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from edgeshrink.artifact import Artifact
+from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Session
 from edgeshrink.engine import fits, proofs
 from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.sessions import is_host, open_session
 from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
-from edgeshrink.judge import Judge, Outputs, Samples
-from edgeshrink.measure import BenchPlan, Failure, Measurement
+from edgeshrink.models.artifact import Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.runtime import Session
+from edgeshrink.results.judge import Judge, Outputs, Samples
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from edgeshrink.nn.flatmodel import FLOATS
 
 if TYPE_CHECKING:
+    from edgeshrink.devices.profile import DeviceProfile
     from edgeshrink.nn.flat import FlatModel
-    from edgeshrink.profile import DeviceProfile
 
 BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "int16": 2}
 

@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink.devices.measurement import Measurement
 from edgeshrink.engine.sessions import is_host
-from edgeshrink.measure import Measurement
-from edgeshrink.report import json_text
-from edgeshrink.workspace import digest_of, write_text
+from edgeshrink.recipes.workspace import digest_of, write_text
+from edgeshrink.results.report import json_text
 
 if TYPE_CHECKING:
-    from edgeshrink.artifact import Artifact
+    from edgeshrink.devices.profile import DeviceProfile
     from edgeshrink.engine.farm import Observed
-    from edgeshrink.profile import DeviceProfile
+    from edgeshrink.models.artifact import Artifact
 
 
 class Kept:

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.engine.planning import Planned, Request
-from edgeshrink.part import labels_by_output, task_of
+from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.plugins import Plugins
+from edgeshrink.samples.subset import labels_by_output, task_of
 
 if TYPE_CHECKING:
     import keras

@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import Kind
 from edgeshrink.engine.sessions import host_profile
 from edgeshrink.errors import UsageError
-from edgeshrink.method import Context, Training
+from edgeshrink.models.artifact import Kind
 from edgeshrink.plugins import Plugins
+from edgeshrink.recipes.method import Context, Training
 
 
 def pack(model: Path, plugins: Plugins) -> tuple[bytes, dict[str, Any]]:

@@ -10,22 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink import data as datasets
-from edgeshrink import modelfile
-from edgeshrink.artifact import Artifact, Kind
+from edgeshrink.devices.measurement import RULES, BenchPlan
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.datafree import synthesised
 from edgeshrink.engine.sessions import chosen
 from edgeshrink.errors import ModelError, UsageError, near
-from edgeshrink.measure import RULES, BenchPlan
-from edgeshrink.method import Method, Need, Plan, Training
-from edgeshrink.perturbation import check_images
+from edgeshrink.models import config
+from edgeshrink.models.artifact import Artifact, Kind
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.recipe import Recipe
-from edgeshrink.workspace import version_of
+from edgeshrink.recipes.method import Method, Need, Plan, Training
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.recipes.workspace import version_of
+from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples.perturbation import check_images
 
 if TYPE_CHECKING:
-    from edgeshrink.data import Dataset
+    from edgeshrink.samples.dataset import Dataset
 
 KERAS_KINDS = (Kind.KERAS, Kind.KERAS2, Kind.SAVEDMODEL)
 FEW_SAMPLES = 10_000
@@ -39,7 +39,7 @@ class Request:
         model: a Keras file or SavedModel folder.
         recipe: the steps that were asked for; what is on by default is added by `plan`.
         out: the file to write; its suffix says .tflite, .esz or .keras.
-        data: a data set, as `edgeshrink.data.load` reads it; empty for none.
+        data: a data set, as `edgeshrink.samples.dataset.load` reads it; empty for none.
         data_free: inputs are synthesised from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         calibration: samples that calibrate activations.
@@ -101,7 +101,7 @@ class Planned:
 
     request: Request
     base: Artifact
-    facts: modelfile.ModelFacts
+    facts: config.ModelFacts
     devices: tuple[DeviceProfile, ...]
     recipe: Recipe
     data: Dataset | None
@@ -122,7 +122,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         ModelError: the model file cannot be worked with.
         DataError: the data cannot be used, or does not fit the model.
     """
-    found = modelfile.facts(request.model)
+    found = config.facts(request.model)
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
@@ -132,7 +132,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             hint="`edgeshrink bench`, `inspect` and `pack` take .tflite files",
         )
     warnings = list(
-        modelfile.refuse(
+        config.refuse(
             found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
         )
     )
@@ -203,7 +203,7 @@ def _check_output(request: Request) -> None:
 
 
 def _fixed(
-    found: modelfile.ModelFacts, given: Mapping[str, tuple[int, ...]]
+    found: config.ModelFacts, given: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int | None, ...]]:
     """Return each input's shape with what `--input-shape` fixes, as far as the file tells."""
     shapes = {i.name: i.shape for i in found.inputs if i.shape is not None}
@@ -229,7 +229,7 @@ def _load_data(
     request: Request,
     recipe: Recipe,
     shapes: Mapping[str, tuple[int | None, ...]],
-    found: modelfile.ModelFacts,
+    found: config.ModelFacts,
     plugins: Plugins,
 ) -> Dataset:
     data = datasets.load(
@@ -251,7 +251,7 @@ def _synthesised(
     request: Request,
     recipe: Recipe,
     shapes: Mapping[str, tuple[int | None, ...]],
-    found: modelfile.ModelFacts,
+    found: config.ModelFacts,
     base: Artifact,
     plugins: Plugins,
 ) -> Dataset:
@@ -279,7 +279,7 @@ def _synthesised(
 def _planned_step(
     place: int,
     recipe: Recipe,
-    found: modelfile.ModelFacts,
+    found: config.ModelFacts,
     data: Dataset | None,
     devices: Sequence[DeviceProfile],
 ) -> PlannedStep:
@@ -313,7 +313,7 @@ def _to_install(missing: Sequence[str]) -> str:
     return f'"edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
 
 
-def _settled(wanted: Training, found: modelfile.ModelFacts, data: Dataset) -> Training:
+def _settled(wanted: Training, found: config.ModelFacts, data: Dataset) -> Training:
     """Return the settings with every open choice made by rule.
 
     Three epochs, or ten where there are few samples; a tenth of the rate that the model was

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.signature import Signature
 from edgeshrink.errors import VerificationError
-from edgeshrink.judge import Outputs, Samples
-from edgeshrink.workspace import digest_of
+from edgeshrink.recipes.workspace import digest_of
+from edgeshrink.results.judge import Outputs, Samples
 
 if TYPE_CHECKING:
-    from edgeshrink.artifact import Artifact
+    from edgeshrink.models.artifact import Artifact
 
 COMPARED = 32
 # Kernels round differently: up to a few steps of 1/255 of the range for 8-bit outputs.

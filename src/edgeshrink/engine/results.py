@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.measure import RULES, BenchPlan, Failure, Measurement
-from edgeshrink.method import Agreement
-from edgeshrink.metric import Score
-from edgeshrink.report import SCHEMA
-from edgeshrink.robustness import Robustness
+from edgeshrink.devices.measurement import RULES, BenchPlan, Failure, Measurement
+from edgeshrink.recipes.method import Agreement
+from edgeshrink.results.metric import Score
+from edgeshrink.results.report import SCHEMA
+from edgeshrink.results.robustness import Robustness
 
 
 @dataclass(frozen=True)

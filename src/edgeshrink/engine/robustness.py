@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from edgeshrink.artifact import Artifact
-from edgeshrink.data import Dataset
 from edgeshrink.engine.run import Run
 from edgeshrink.errors import UsageError
-from edgeshrink.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of
-from edgeshrink.part import Part
-from edgeshrink.perturbation import PERTURBATIONS, Perturbation, Perturbed, value_range
-from edgeshrink.robustness import Case, Pair, Robustness
-from edgeshrink.split import split_rows, strata_of
+from edgeshrink.models.artifact import Artifact
+from edgeshrink.results.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of
+from edgeshrink.results.robustness import Case, Pair, Robustness
+from edgeshrink.samples.dataset import Dataset
+from edgeshrink.samples.perturbation import PERTURBATIONS, Perturbation, Perturbed, value_range
+from edgeshrink.samples.split import split_rows, strata_of
+from edgeshrink.samples.subset import Part
 
 Answers = Callable[[Samples], Outputs]
 Progress = Callable[[float, str], None]

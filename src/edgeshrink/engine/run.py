@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from edgeshrink.artifact import Artifact
+from edgeshrink.devices.measurement import Failure, Measurement
+from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned
 from edgeshrink.engine.samplesets import SampleSets
 from edgeshrink.engine.sessions import open_session
-from edgeshrink.judge import Judge, Outputs, Samples
-from edgeshrink.measure import Failure, Measurement
-from edgeshrink.method import Method
+from edgeshrink.models.artifact import Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.runtime import Session
-from edgeshrink.workspace import Workspace
+from edgeshrink.recipes.method import Method
+from edgeshrink.recipes.workspace import Workspace
+from edgeshrink.results.judge import Judge, Outputs, Samples
 
 
 @dataclass(frozen=True)

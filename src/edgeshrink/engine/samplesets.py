@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Planned
-from edgeshrink.judge import Samples, samples_of
-from edgeshrink.split import split_rows, strata_of
-from edgeshrink.workspace import digest_of
+from edgeshrink.recipes.workspace import digest_of
+from edgeshrink.results.judge import Samples, samples_of
+from edgeshrink.samples.split import split_rows, strata_of
 
 if TYPE_CHECKING:
-    from edgeshrink.data import Part
+    from edgeshrink.samples.dataset import Part
 
 COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and

@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.models import Models
 from edgeshrink.engine.planning import Request, plan
 from edgeshrink.engine.samplesets import SampleSets
 from edgeshrink.engine.sessions import import_tensorflow
 from edgeshrink.errors import UsageError
-from edgeshrink.judge import Judge, Outputs, Samples
-from edgeshrink.metric import Score
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipe import Recipe
-from edgeshrink.runtime import Session
-from edgeshrink.sensitivity import Sensitivity
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.results.judge import Judge, Outputs, Samples
+from edgeshrink.results.metric import Score
+from edgeshrink.results.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import profile
+from edgeshrink.devices import profile
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.unpacking import Unpacking
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.runtime import Session
 
 
 def is_host(device: DeviceProfile) -> bool:

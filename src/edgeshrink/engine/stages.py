@@ -9,19 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.artifact import Artifact, Kind, content_digest
+from edgeshrink.devices.measurement import Failure, Measurement
 from edgeshrink.engine.planning import PlannedStep
 from edgeshrink.engine.run import Run
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.measure import Failure, Measurement
-from edgeshrink.method import Agreement, Context, Method, Need, Training
-from edgeshrink.workspace import (
-    Stage,
-    digest_of,
-    source_digest,
-    version_of,
-    write_bytes,
-)
+from edgeshrink.models.artifact import Artifact, Kind, content_digest
+from edgeshrink.recipes.method import Agreement, Context, Method, Need, Training
+from edgeshrink.recipes.workspace import Stage, digest_of, source_digest, version_of, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.runtime import Session
-from edgeshrink.target import Progress
+from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
+from edgeshrink.devices.runtime import Session
+from edgeshrink.devices.target import Progress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from edgeshrink.artifact import RUNNABLE, Artifact
+from edgeshrink.devices.measurement import DeviceInfo, Measurement
 from edgeshrink.engine.farm import Farm, Observed
 from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.planning import PlannedStep
 from edgeshrink.engine.run import Run
-from edgeshrink.judge import Outputs
-from edgeshrink.ledger import Latency, OnDevice, Row, observations
-from edgeshrink.measure import DeviceInfo, Measurement
-from edgeshrink.merit import reckoned
-from edgeshrink.method import Phase
+from edgeshrink.models.artifact import RUNNABLE, Artifact
 from edgeshrink.nn.packed import tflite_bytes
-from edgeshrink.workspace import Stage, digest_of
+from edgeshrink.recipes.method import Phase
+from edgeshrink.recipes.workspace import Stage, digest_of
+from edgeshrink.results.judge import Outputs
+from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
+from edgeshrink.results.merit import reckoned
 
 
 class Verdicts:

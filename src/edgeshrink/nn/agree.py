@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.method import Agreement
+from edgeshrink.recipes.method import Agreement
 
 Outputs = Mapping[str, np.ndarray]
 

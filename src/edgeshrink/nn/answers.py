@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.convert import packed
-from edgeshrink.workspace import write_bytes
+from edgeshrink.recipes.workspace import write_bytes
 
 if TYPE_CHECKING:
-    from edgeshrink.method import Context
+    from edgeshrink.recipes.method import Context
 
 BATCH = 256  # that a teacher answers at once
 HELD_BYTES = 1 << 30  # in memory; more answers are computed anew in each epoch

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 
 from edgeshrink.errors import ModelError
+from edgeshrink.models.savedmodel import keras_nodes
 from edgeshrink.nn.legacy import Built, layer_name
-from edgeshrink.savedmodel import keras_nodes
 
 # Keras 2 names of variables that Keras 3 calls otherwise.
 RENAMED = {"depthwise_kernel": "kernel"}

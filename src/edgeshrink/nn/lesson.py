@@ -15,10 +15,10 @@ from edgeshrink.nn.augment import mirrored, shifted
 from edgeshrink.nn.convert import output_names, packed
 from edgeshrink.nn.objective import Hint, OutputLoss, activation_of, output_loss
 from edgeshrink.nn.teaching import Teaching
-from edgeshrink.part import labels_by_output
+from edgeshrink.samples.subset import labels_by_output
 
 if TYPE_CHECKING:
-    from edgeshrink.method import Context
+    from edgeshrink.recipes.method import Context
 
 BATCHES_TOGETHER = 16
 

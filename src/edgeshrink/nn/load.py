@@ -16,13 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError, near
-from edgeshrink.importing import import_object
-from edgeshrink.modelfile import ModelFacts, facts, refuse
-from edgeshrink.modelkind import archive_json, hdf5_attributes, parsed
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts, facts, refuse
+from edgeshrink.models.importing import import_object
+from edgeshrink.models.kind import archive_json, hdf5_attributes, parsed
+from edgeshrink.models.savedmodel import keras_config
 from edgeshrink.nn import legacy, legacy_weights
-from edgeshrink.savedmodel import keras_config
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from edgeshrink.nn.reparam import Reparameterized
 from edgeshrink.nn.sharing import shared
 
 if TYPE_CHECKING:
-    from edgeshrink.method import Context
+    from edgeshrink.recipes.method import Context
 
 
 class Schedule(Protocol):

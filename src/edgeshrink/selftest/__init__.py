@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices.runtime import Session
+from edgeshrink.devices.target import Target
 from edgeshrink.engine.sessions import checked, hosting
 from edgeshrink.errors import EdgeshrinkError, TargetError
-from edgeshrink.measure import RULES, DeviceInfo, Failure
 from edgeshrink.plugins import Plugins
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.runtime import Session
-from edgeshrink.target import Target
 
 if TYPE_CHECKING:
     import numpy as np

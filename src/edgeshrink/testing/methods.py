@@ -10,19 +10,19 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from edgeshrink.artifact import Kind
+from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.flag import Option, options_of
-from edgeshrink.method import Method, Need, Phase, Plan
+from edgeshrink.models.artifact import Kind
 from edgeshrink.plugins import CORE_KEYS, NAME
-from edgeshrink.profile import DeviceProfile
-from edgeshrink.recipe import Recipe
+from edgeshrink.recipes.method import Method, Need, Phase, Plan
+from edgeshrink.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.data import Dataset
-    from edgeshrink.modelfile import ModelFacts
+    from edgeshrink.models.config import ModelFacts
+    from edgeshrink.samples.dataset import Dataset
 
 KEEPS = frozenset({"sparsity", "clusters", "outputs", "quantization"})
 PROFILE = DeviceProfile("test")
@@ -51,7 +51,7 @@ def check_method(
     step = check_options(cls, values)
     if not apply:
         return
-    from edgeshrink import modelfile
+    from edgeshrink.models import config
     from edgeshrink.testing.samples import tiny_data, tiny_model
 
     for with_data in (True, False):
@@ -62,7 +62,7 @@ def check_method(
             folder = Path(name)
             model = tiny_model(zeros=True, clusters=True)
             model.save(folder / "tiny.keras")
-            _check_plan(step, modelfile.facts(folder / "tiny.keras"), data)
+            _check_plan(step, config.facts(folder / "tiny.keras"), data)
             _check_apply(step, model, data, folder)
 
 

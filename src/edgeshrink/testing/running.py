@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.measure import BenchPlan, DeviceInfo, Measurement
-from edgeshrink.method import Agreement, Context, Method, Training
-from edgeshrink.profile import DeviceProfile
+from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Measurement
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.recipes.method import Agreement, Context, Method, Training
 from edgeshrink.testing.samples import CLASSES, SIDE
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.data import Dataset
+    from edgeshrink.samples.dataset import Dataset
 
 PROFILE = DeviceProfile("test")
 

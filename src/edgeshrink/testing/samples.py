@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.data import Dataset
+    from edgeshrink.samples.dataset import Dataset
 
 SIDE = 8
 CLASSES = 3
@@ -53,7 +53,7 @@ def tiny_data(*, labels: bool = True) -> Dataset:
     """
     import numpy as np
 
-    from edgeshrink import data
+    from edgeshrink.samples import dataset
 
     random = np.random.default_rng(11)
     arrays: dict[str, Any] = {}
@@ -65,5 +65,5 @@ def tiny_data(*, labels: bool = True) -> Dataset:
         arrays[f"x_{part}"] = images.astype("float32")
         if labels:
             arrays[f"y_{part}"] = classes
-    loaded = data.load("tiny", calibration=24, hook=lambda spec: arrays)
+    loaded = dataset.load("tiny", calibration=24, hook=lambda spec: arrays)
     return loaded.for_model({"image": (None, SIDE, SIDE, 1)}, {"classes": (None, CLASSES)})

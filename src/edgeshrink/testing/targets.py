@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgeshrink.devices.target import Completed, Target
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.target import Completed, Target
 
 # Spaces, quotes, a dollar, a star, umlauts, a newline: what a shell in between would change.
 WORDS = ("two words", "ümläut €", "$HOME", 'it\'s "so"', "*", "back\\slash", "a\nb", "-n", "")

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import Kind, content_digest
 from edgeshrink.engine.sessions import chosen
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
+from edgeshrink.models.artifact import Kind, content_digest
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipe import Recipe
-from edgeshrink.study import Base, Filled, Row, Study
-from edgeshrink.workspace import digest_of, version_of
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.recipes.study import Base, Filled, Row, Study
+from edgeshrink.recipes.workspace import digest_of, version_of
 
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
 OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
-from edgeshrink.report import json_text
-from edgeshrink.workspace import write_text
+from edgeshrink.recipes.workspace import write_text
+from edgeshrink.results.report import json_text
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError, UsageError
-from edgeshrink.findings import StudyReport
 from edgeshrink.plugins import Plugins
-from edgeshrink.study import Study
-from edgeshrink.workspace import Workspace, write_text
+from edgeshrink.recipes.study import Study
+from edgeshrink.recipes.workspace import Workspace, write_text
+from edgeshrink.results.study_report import StudyReport
 
 T = TypeVar("T")
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from edgeshrink.column import MEASURES, Column
 from edgeshrink.engine.studies.figures import figure_of, stage_of
 from edgeshrink.engine.studies.grid import Grid, Waiting
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
-from edgeshrink.findings import Cell, RowFound, StudyReport, TableFound, Value
-from edgeshrink.ledger import Row as LedgerRow
-from edgeshrink.report import Report
-from edgeshrink.study import Filled, Row
-from edgeshrink.workspace import source_digest
+from edgeshrink.recipes.column import MEASURES, Column
+from edgeshrink.recipes.study import Filled, Row
+from edgeshrink.recipes.workspace import source_digest
+from edgeshrink.results.ledger import Row as LedgerRow
+from edgeshrink.results.report import Report
+from edgeshrink.results.study_report import Cell, RowFound, StudyReport, TableFound, Value
 
 MACHINE = ("cpu", "cores", "machine", "system", "runtime", "runtime_version", "adapter")
 

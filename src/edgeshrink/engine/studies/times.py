@@ -7,17 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import RUNNABLE, content_digest
+from edgeshrink.devices.measurement import RULES
 from edgeshrink.engine.benching import bench
 from edgeshrink.engine.results import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.errors import StudyError
-from edgeshrink.measure import RULES
-from edgeshrink.report import Report, json_text
-from edgeshrink.study import Row
-from edgeshrink.workspace import write_text
+from edgeshrink.models.artifact import RUNNABLE, content_digest
+from edgeshrink.recipes.study import Row
+from edgeshrink.recipes.workspace import write_text
+from edgeshrink.results.report import Report, json_text
 
 
 class Times:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.api import hookimpl
+from edgeshrink.devices.measurement import RULES
 from edgeshrink.engine.planning import Request, plan
 from edgeshrink.errors import EdgeshrinkError, ModelError
-from edgeshrink.importing import import_object
-from edgeshrink.measure import RULES
+from edgeshrink.models.importing import import_object
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipe import Recipe
-from edgeshrink.report import Report, json_text
-from edgeshrink.workspace import source_digest, write_text
+from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.recipes.workspace import source_digest, write_text
+from edgeshrink.results.report import Report, json_text
 
 JOB, RESULT = "job.json", "result.json"
 

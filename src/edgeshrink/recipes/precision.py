@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgeshrink.artifact import Kind
 from edgeshrink.errors import UsageError
-from edgeshrink.method import Method, Phase, Plan
+from edgeshrink.models.artifact import Kind
+from edgeshrink.recipes.method import Method, Phase, Plan
 
 # Steps after which there may be fewer weights than the base has.
 FEWER_WEIGHTS = (Phase.DISTILL, Phase.SUBSTITUTE, Phase.SHRINK)

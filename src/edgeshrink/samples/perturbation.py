@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.part import Column, Part, Source
+from edgeshrink.samples.subset import Column, Part, Source
 
 if TYPE_CHECKING:
     import numpy as np

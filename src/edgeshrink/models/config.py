@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import RUNNABLE, Kind
 from edgeshrink.errors import ModelError
-from edgeshrink.modelkind import (
-    archive_json,
-    hdf5_attributes,
-    hdf5_version,
-    identify,
-    parsed,
-)
-from edgeshrink.savedmodel import keras_config
+from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.models.kind import archive_json, hdf5_attributes, hdf5_version, identify, parsed
+from edgeshrink.models.savedmodel import keras_config
 
 __all__ = ["Kind", "LayerFacts", "ModelFacts", "TensorFacts", "facts", "identify", "refuse"]
 

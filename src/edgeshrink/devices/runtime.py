@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
+from edgeshrink.devices.target import Closing, Progress
 from edgeshrink.flag import NoOptions
-from edgeshrink.measure import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.target import Closing, Progress
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.profile import DeviceProfile
-    from edgeshrink.target import Target
+    from edgeshrink.devices.profile import DeviceProfile
+    from edgeshrink.devices.target import Target
 
 
 class Session(ABC, Closing):

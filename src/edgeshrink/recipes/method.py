@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from edgeshrink.artifact import Kind
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
+from edgeshrink.models.artifact import Kind
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.data import Dataset
-    from edgeshrink.measure import Measurement
-    from edgeshrink.modelfile import ModelFacts
-    from edgeshrink.profile import DeviceProfile
+    from edgeshrink.devices.measurement import Measurement
+    from edgeshrink.devices.profile import DeviceProfile
+    from edgeshrink.models.config import ModelFacts
+    from edgeshrink.samples.dataset import Dataset
 
 
 class Phase(enum.IntEnum):

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from edgeshrink.devices.measurement import DeviceInfo, Energy
 from edgeshrink.errors import EdgeshrinkError, UsageError
-from edgeshrink.findings import StudyReport
-from edgeshrink.ledger import Latency, Ledger, OnDevice, Row
-from edgeshrink.measure import DeviceInfo, Energy
-from edgeshrink.method import Agreement
-from edgeshrink.metric import Score
-from edgeshrink.robustness import Robustness
+from edgeshrink.recipes.method import Agreement
+from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
+from edgeshrink.results.metric import Score
+from edgeshrink.results.robustness import Robustness
+from edgeshrink.results.study_report import StudyReport
 
 SCHEMA = 2
 

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.checks import check_stored, check_varied
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.fit import adapt_inputs, check_labels
-from edgeshrink.part import Column, Part
-from edgeshrink.preprocess import Preprocess, warn_double_scaling
-from edgeshrink.readers import Stored, from_value, read
-from edgeshrink.split import split_rows, strata_of
+from edgeshrink.samples.checks import check_stored, check_varied
+from edgeshrink.samples.compatibility import adapt_inputs, check_labels
+from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
+from edgeshrink.samples.readers import Stored, from_value, read
+from edgeshrink.samples.split import split_rows, strata_of
+from edgeshrink.samples.subset import Column, Part
 
 if TYPE_CHECKING:
     import numpy as np

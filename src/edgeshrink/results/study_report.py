@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgeshrink.column import Column
-from edgeshrink.study import Figure
+from edgeshrink.recipes.column import Column
+from edgeshrink.recipes.study import Figure
 
 SCHEMA = 1
 

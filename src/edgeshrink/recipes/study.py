@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from edgeshrink.column import OF_LAYERS, Column
 from edgeshrink.errors import StudyError, UsageError, near
 from edgeshrink.flag import Flag, build
+from edgeshrink.recipes.column import OF_LAYERS, Column
 
 
 @dataclass(frozen=True)

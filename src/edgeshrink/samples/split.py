@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.part import Part, is_one_hot, task_of
+from edgeshrink.samples.subset import Part, is_one_hot, task_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeshrink.ledger import SIGNIFICANT
+from edgeshrink.results.ledger import SIGNIFICANT
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
-from edgeshrink.modelkind import parsed, require
+from edgeshrink.models.kind import parsed, require
 
 
 def keras_config(metadata: Path) -> dict[str, Any]:

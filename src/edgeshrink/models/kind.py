@@ -11,8 +11,8 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from edgeshrink.artifact import Kind
 from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.models.artifact import Kind
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # A packed file begins so, or as a zlib stream; docs/reference/esz.md tells the format.

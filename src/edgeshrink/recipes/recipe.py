@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from edgeshrink import toml
-from edgeshrink.artifact import RUNNABLE, Kind
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build, options_of
-from edgeshrink.method import Method, Training
+from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.recipes.method import Method, Training
 
 Methods = Mapping[str, type[Method]]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.artifact import Artifact, Kind, content_digest
 from edgeshrink.errors import UsageError
+from edgeshrink.models.artifact import Artifact, Kind, content_digest
 
 DONE = "done.json"
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.measure import NORMAL_95, Energy
-from edgeshrink.method import Agreement
-from edgeshrink.metric import Score
+from edgeshrink.devices.measurement import NORMAL_95, Energy
+from edgeshrink.recipes.method import Agreement
+from edgeshrink.results.metric import Score
 
 SIGNIFICANT = 0.05
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from edgeshrink.errors import DataError
-from edgeshrink.part import Part, chunks, task_of
-from edgeshrink.readers import Stored
+from edgeshrink.samples.readers import Stored
+from edgeshrink.samples.subset import Part, chunks, task_of
 
 
 def check_stored(stored: Stored, spec: str) -> Stored:

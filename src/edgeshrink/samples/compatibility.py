@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, near
-from edgeshrink.images import Images
-from edgeshrink.part import Part, Source, is_one_hot, task_of
+from edgeshrink.samples.images import Images
+from edgeshrink.samples.subset import Part, Source, is_one_hot, task_of
 
 if TYPE_CHECKING:
-    from edgeshrink.preprocess import Preprocess
+    from edgeshrink.samples.preprocess import Preprocess
 
 Shape = Sequence[int | None]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.archive import open_npz
 from edgeshrink.errors import DataError, UsageError, near
-from edgeshrink.images import decoder, image_folder
-from edgeshrink.importing import import_object
-from edgeshrink.modelkind import require
-from edgeshrink.part import Source, chunks
+from edgeshrink.models.importing import import_object
+from edgeshrink.models.kind import require
+from edgeshrink.samples.images import decoder, image_folder
+from edgeshrink.samples.npz import open_npz
+from edgeshrink.samples.subset import Source, chunks
 
 if TYPE_CHECKING:
     import numpy as np

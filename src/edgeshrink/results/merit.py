@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from edgeshrink.ledger import Row
+from edgeshrink.results.ledger import Row
 
 
 class Merit(ABC):

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.artifact import RUNNABLE
+from edgeshrink.devices.measurement import mcnemar
+from edgeshrink.devices.runtime import Session
 from edgeshrink.errors import UsageError, near
-from edgeshrink.measure import mcnemar
-from edgeshrink.metric import Metric, Score
-from edgeshrink.part import Part, labels_by_output, task_of
-from edgeshrink.runtime import Session
-from edgeshrink.workspace import digest_of
+from edgeshrink.models.artifact import RUNNABLE
+from edgeshrink.recipes.workspace import digest_of
+from edgeshrink.results.metric import Metric, Score
+from edgeshrink.samples.subset import Part, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.artifact import Artifact
-    from edgeshrink.data import Dataset
-    from edgeshrink.method import Agreement
+    from edgeshrink.models.artifact import Artifact
+    from edgeshrink.recipes.method import Agreement
+    from edgeshrink.samples.dataset import Dataset
 
 Outputs = dict[str, "np.ndarray"]
 NEAR_CHANCE = 0.15  # of the way from guessing to being always right

@@ -1,0 +1,1 @@
+"""Results: the judge, the ledger it fills, and the reports that are made of both."""

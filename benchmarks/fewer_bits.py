@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from machine import described
 
-from edgeshrink.nn.packed import tflite_bytes
+from edgeshrink.tflite.packed import tflite_bytes
 
 RESULT = Path(__file__).parent / "results" / "fewer_bits.json"
 MODEL, DATA = "mlperf_resnet8_cifar10.keras", "cifar10_40k.npz"

@@ -24,9 +24,10 @@ import keras
 import numpy as np
 from machine import described
 
-from edgeshrink.nn import convert, esz, flat, strip
+from edgeshrink.nn import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.load import load_model
+from edgeshrink.tflite import esz, reader, stripping
 from edgeshrink_pack.encode import pack
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,7 +57,7 @@ def converted(model: keras.Model, want: Conversion) -> bytes:
     samples = {i.name: random.random((20, *i.shape[1:])).astype("float32") for i in model.inputs}
     with tempfile.TemporaryDirectory() as folder:
         made = convert.convert(model, {"made": want}, Path(folder), samples)
-    return strip.strip(made["made"])[0]
+    return stripping.strip(made["made"])[0]
 
 
 def measured(data: bytes) -> dict[str, Any]:
@@ -104,8 +105,8 @@ def sparse(model: keras.Model, zeros: float, count: int) -> None:
 def entropy(data: bytes) -> float:
     """Return the bytes of the file's sparse weights by the entropy of mask and of values."""
     total = 0.0
-    for tensor in flat.read(data).weights:
-        values = flat.constant_values(data, tensor).ravel()
+    for tensor in reader.read(data).weights:
+        values = reader.constant_values(data, tensor).ravel()
         if len(tensor.shape) < 2:
             continue
         mask = np.bincount((values != 0).astype(int), minlength=2)
@@ -118,11 +119,11 @@ def entropy(data: bytes) -> float:
 def fixed(data: bytes) -> int:
     """Return the bytes of a packed file whose weights are all zero, biases and scales kept."""
     changed = bytearray(data)
-    model = flat.read(data)
+    model = reader.read(data)
     for tensor in model.weights:
         if len(tensor.shape) < 2:
             continue
-        raw = flat.constant_values(data, tensor).tobytes()
+        raw = reader.constant_values(data, tensor).tobytes()
         place = data.find(raw)
         changed[place : place + len(raw)] = bytes(len(raw))
     return len(pack(bytes(changed)).data)

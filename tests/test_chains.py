@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgeshrink.nn.flat import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read
 
 layers = keras.layers
 SMALLER = {

@@ -18,13 +18,13 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import constant_values, read
 from edgeshrink.nn.sharing import channel_rows
 from edgeshrink.nn.verify import check_clusters
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
+from edgeshrink.tflite.reader import constant_values, read
 from edgeshrink_cluster import Cluster
 from edgeshrink_cluster.kmeans import STARTS, kmeans
 

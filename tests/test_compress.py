@@ -15,8 +15,8 @@ import pytest
 import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.errors import DataError
-from edgeshrink.nn.flat import read
 from edgeshrink.results.report import Report
+from edgeshrink.tflite.reader import read
 
 layers = keras.layers
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}

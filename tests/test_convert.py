@@ -12,8 +12,8 @@ from edgeshrink.errors import ConversionError, VerificationError
 from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import float_operators, read
 from edgeshrink.nn.verify import check_zeros
+from edgeshrink.tflite.reader import float_operators, read
 
 layers = keras.layers
 

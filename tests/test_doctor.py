@@ -48,7 +48,7 @@ def test_what_is_missing_comes_with_the_command_that_installs_it(
 def test_the_doubler_is_what_the_converter_makes() -> None:
     import tensorflow as tf
 
-    from edgeshrink.nn import flat
+    from edgeshrink.tflite import reader
 
     class Doubler(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1], tf.float32, "x")])
@@ -57,6 +57,6 @@ def test_the_doubler_is_what_the_converter_makes() -> None:
 
     module = Doubler()
     concrete = [module.double.get_concrete_function()]
-    made = flat.read(tf.lite.TFLiteConverter.from_concrete_functions(concrete, module).convert())
-    kept = flat.read(doctor.DOUBLER.read_bytes())
+    made = reader.read(tf.lite.TFLiteConverter.from_concrete_functions(concrete, module).convert())
+    kept = reader.read(doctor.DOUBLER.read_bytes())
     assert [o.name for o in kept.operators] == [o.name for o in made.operators] == ["ADD"]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.tiny_models import converted
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn import esz
-from edgeshrink.nn.esz import mask, values
-from edgeshrink.nn.esz.arithmetic import Broken, Decoder
-from edgeshrink.nn.esz.content import ELEMENTS, Content, bits_of, code, stored
-from edgeshrink.nn.esz.lanes import SCALE, decode, histogram
-from edgeshrink.nn.packed import unpacked
+from edgeshrink.tflite import esz
+from edgeshrink.tflite.esz import mask, values
+from edgeshrink.tflite.esz.arithmetic import Broken, Decoder
+from edgeshrink.tflite.esz.content import ELEMENTS, Content, bits_of, code, stored
+from edgeshrink.tflite.esz.lanes import SCALE, decode, histogram
+from edgeshrink.tflite.packed import unpacked
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.choose import Room, choose, classify
 from edgeshrink_pack.encode import pack

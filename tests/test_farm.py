@@ -18,7 +18,7 @@ import edgeshrink as package
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine import fits
 from edgeshrink.errors import UsageError
-from edgeshrink.nn.flat import read
+from edgeshrink.tflite.reader import read
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 DEAD = 'target = "ssh"\naddress = "ssh://nobody@127.0.0.1:1"\n'

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tiny_models import converted, flex, recurrent, written
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn import flat
-from edgeshrink.nn.strip import strip
+from edgeshrink.tflite import reader as flat
+from edgeshrink.tflite.stripping import strip
 
 KINDS = ["float", "float16", "dynamic", "int8", "int8_float_io", "pair"]
 

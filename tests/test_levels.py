@@ -13,8 +13,8 @@ from keras import ops
 
 from edgeshrink.api import Context
 from edgeshrink.errors import UsageError
-from edgeshrink.nn.flat import read
 from edgeshrink.testing import check_method, running, tiny_data, tiny_model
+from edgeshrink.tflite.reader import read
 from edgeshrink_quantize.channels import channel_kernels
 from edgeshrink_quantize.forwards import (
     BinaryForward,

@@ -20,9 +20,9 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import constant_values, read
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method
+from edgeshrink.tflite.reader import constant_values, read
 from edgeshrink_quantize.encoding import narrowed, packed
 from edgeshrink_quantize.lowbit import Int2, Int4, LowBitOptions
 

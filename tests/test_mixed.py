@@ -26,7 +26,6 @@ from edgeshrink.engine.sensing import SensitivityReport
 from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.flat import read
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Agreement, Context, Plan
 from edgeshrink.recipes.recipe import Recipe
@@ -34,6 +33,7 @@ from edgeshrink.results.metric import Score
 from edgeshrink.results.sensitivity import Sensitivity, Width
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
+from edgeshrink.tflite.reader import read
 from edgeshrink_quantize.allocation import Choice, allocated, worthwhile
 from edgeshrink_quantize.candidates import stored_bytes
 from edgeshrink_quantize.channels import channel_kernels

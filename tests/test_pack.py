@@ -14,9 +14,9 @@ from edgeshrink.engine.unpacking import Unpacking
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import identify
-from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.tflite.packed import tflite_bytes
 from edgeshrink_litert.pack import PACKAGE, packed
 from edgeshrink_pack import Pack
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
-from edgeshrink.nn.flat import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read
 
 pytestmark = pytest.mark.slow
 

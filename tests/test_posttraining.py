@@ -17,11 +17,11 @@ from edgeshrink.nn.channels import quantized_weights
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.fakequant import Grid
-from edgeshrink.nn.flat import read
 from edgeshrink.nn.fold import folded
 from edgeshrink.recipes.method import Context, Method, Plan
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
+from edgeshrink.tflite.reader import read
 from edgeshrink_quantize import Int8, estimators
 from edgeshrink_quantize.adaptive import Relaxed, rounded
 from edgeshrink_quantize.correction import corrected, linear_mean

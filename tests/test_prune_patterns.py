@@ -18,10 +18,10 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import constant_values, read
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
+from edgeshrink.tflite.reader import constant_values, read
 from edgeshrink_prune import Options, Prune
 from edgeshrink_prune.kernels import Kernel, in_scope
 from edgeshrink_prune.masks import holds, scores

@@ -19,14 +19,14 @@ from edgeshrink.nn.channels import quantized_weights
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.fakequant import Grid, LearnedStep, Range, largest_code
-from edgeshrink.nn.flat import constant_values, float_operators, read
 from edgeshrink.nn.fold import folded
 from edgeshrink.nn.matching import matched
-from edgeshrink.nn.ranges import activations
 from edgeshrink.nn.twin import calibrated, observed, rounded_tensors, twin
 from edgeshrink.nn.verify import check_zeros
 from edgeshrink.recipes.method import Plan
 from edgeshrink.samples import dataset as datasets
+from edgeshrink.tflite.ranges import activations
+from edgeshrink.tflite.reader import constant_values, float_operators, read
 from edgeshrink_quantize import Int8, Qat
 from edgeshrink_quantize.training import QatOptions
 from edgeshrink_quantize.twins import trained

@@ -17,10 +17,10 @@ from edgeshrink.errors import ConversionError, VerificationError
 from edgeshrink.nn.agree import agreement
 from edgeshrink.nn.convert import convert, loops
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import float_operators, read
-from edgeshrink.nn.strip import strip
 from edgeshrink.nn.verify import check_zeros
 from edgeshrink.samples import dataset
+from edgeshrink.tflite.reader import float_operators, read
+from edgeshrink.tflite.stripping import strip
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner.interpreter import Package
 from edgeshrink_quantize import Int8, Int16x8

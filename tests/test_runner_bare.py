@@ -89,9 +89,9 @@ def images(count=23):
 
 def step(path):
     """Return the quantization step of a model's output, or 0."""
-    from edgeshrink.nn import flat
+    from edgeshrink.tflite import reader
 
-    (tensor,) = flat.read(path.read_bytes()).outputs
+    (tensor,) = reader.read(path.read_bytes()).outputs
     return tensor.scales[0] if tensor.scales else 0.0
 
 

@@ -10,8 +10,8 @@ from tiny_models import batch_mean, converted, written
 
 from edgeshrink.devices.measurement import BenchPlan, Measurement, OperatorTime
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.nn import flat
-from edgeshrink.nn.strip import strip
+from edgeshrink.tflite import reader
+from edgeshrink.tflite.stripping import strip
 from edgeshrink_litert import layers, scopes
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner import operators
@@ -51,7 +51,7 @@ def of(names, calls=1):
 @pytest.mark.parametrize("name", ["float", "float16", "dynamic", "int8", "int8_float_io"])
 def test_operators_of_real_files_have_their_layers(name):
     path = converted() / f"{name}.tflite"
-    model = flat.read(path.read_bytes())
+    model = reader.read(path.read_bytes())
     found = scopes.layers(model, path)
     told = [(o.name, found.get(o.index)) for o in model.operators if o.name not in layers.STEPS]
     assert told == [

@@ -14,11 +14,11 @@ from random_models import inputs_for, model_of, randomize
 import edgeshrink as package
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.count import count
-from edgeshrink.nn.flat import read
 from edgeshrink.nn.graph import Graph, traced
 from edgeshrink.nn.surgery import narrowed
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs
+from edgeshrink.tflite.reader import read
 from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost
 from edgeshrink_shrink.importance import CRITERIA, importance

@@ -27,11 +27,11 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import read
-from edgeshrink.nn.sparse import Conditions, conditions, skipping
-from edgeshrink.nn.strip import strip
 from edgeshrink.nn.verify import check_zeros
 from edgeshrink.recipes.method import Context, Method, Plan, Training
+from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.stripping import strip
+from edgeshrink.tflite.xnnpack_sparsity import Conditions, conditions, skipping
 from edgeshrink_litert import runner
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_prune import Prune

@@ -20,11 +20,11 @@ import edgeshrink_tfmot as methods
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine import planning
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.nn.flat import constant_values, float_operators, read
 from edgeshrink.nn.masks import kernels
 from edgeshrink.nn.verify import check_zeros
 from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import running, tiny_data, tiny_model
+from edgeshrink.tflite.reader import constant_values, float_operators, read
 from edgeshrink_tfmot.toolkit import first_sentence, load, refusals
 from edgeshrink_tfmot.translation import LAYERS, translated
 

@@ -7,7 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from edgeshrink.nn import esz
+from edgeshrink.tflite import esz
 
 RUNNER = Path(__file__).parent / "runner"
 PACKAGE = "edgeshrink_runner"

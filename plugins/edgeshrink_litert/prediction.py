@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import CommandFailed, EdgeshrinkError, Progress
-from edgeshrink.nn import feed
+from edgeshrink.tflite import feed
 from edgeshrink_litert import batching, outputs, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
@@ -18,7 +18,7 @@ from edgeshrink_litert.conversation import Conversation
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.nn.flat import FlatModel
+    from edgeshrink.tflite.reader import FlatModel
 
 
 def run(

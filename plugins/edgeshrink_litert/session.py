@@ -22,7 +22,7 @@ from edgeshrink.api import (
     Target,
     TargetError,
 )
-from edgeshrink.nn import feed
+from edgeshrink.tflite import feed
 from edgeshrink_litert import layers, measured, prediction, probe, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation

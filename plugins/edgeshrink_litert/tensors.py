@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.nn.packed import is_packed, tflite_bytes
+from edgeshrink.tflite.packed import is_packed, tflite_bytes
 
 if TYPE_CHECKING:
-    from edgeshrink.nn.flat import FlatModel
+    from edgeshrink.tflite.reader import FlatModel
     from edgeshrink_litert.conversation import Conversation
 
 
@@ -20,7 +20,7 @@ def read_model(path: Path) -> tuple[bytes, FlatModel]:
     Raises:
         ModelError: the file cannot be read, or is no .tflite file.
     """
-    from edgeshrink.nn import flat
+    from edgeshrink.tflite import reader as flat
 
     data = tflite_bytes(path)
     return data, flat.read(data)

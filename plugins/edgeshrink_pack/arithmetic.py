@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeshrink.nn.esz.arithmetic import BOTTOM, TOP, Coder
+from edgeshrink.tflite.esz.arithmetic import BOTTOM, TOP, Coder
 
 UNBOUNDED = 1 << 62
 

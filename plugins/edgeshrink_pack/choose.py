@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeshrink.nn.esz import content
-from edgeshrink.nn.esz.content import (
+from edgeshrink.tflite.esz import content
+from edgeshrink.tflite.esz.content import (
     ELEMENTS,
     LONG_GAP,
     MOST_VALUES,
@@ -19,7 +19,7 @@ from edgeshrink.nn.esz.content import (
     bits_of,
     rotated,
 )
-from edgeshrink.nn.esz.lanes import LETTERS, MOST_CLASSES, SCALE
+from edgeshrink.tflite.esz.lanes import LETTERS, MOST_CLASSES, SCALE
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.lanes import bits, frequencies
 

@@ -1,4 +1,4 @@
-"""Write `.esz` files; `edgeshrink.nn.esz` reads them."""
+"""Write `.esz` files; `edgeshrink.tflite.esz` reads them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgeshrink.nn import esz, flat
-from edgeshrink.nn.esz import whole
-from edgeshrink.nn.esz.objects import Role
+from edgeshrink.tflite import esz
+from edgeshrink.tflite import reader as flat
+from edgeshrink.tflite.esz import whole
+from edgeshrink.tflite.esz.objects import Role
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.choose import Room, choose, classify
 from edgeshrink_pack.lanes import encode, lanes_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeshrink.nn.esz.lanes import LETTERS, LOWEST, MOST_LANES, SCALE, SCALE_BITS
+from edgeshrink.tflite.esz.lanes import LETTERS, LOWEST, MOST_LANES, SCALE, SCALE_BITS
 
 # A lane's state costs two bytes, a step of all lanes some microseconds.
 SYMBOLS_A_STEP = 1500

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgeshrink.nn.esz.objects import Object, Role
-from edgeshrink.nn.esz.structure import Product, product
+from edgeshrink.tflite.esz.objects import Object, Role
+from edgeshrink.tflite.esz.structure import Product, product
 
 
 def products(objects: list[Object]) -> dict[int, Product]:

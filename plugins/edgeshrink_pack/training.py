@@ -1,7 +1,7 @@
 """Make the preset: what a packed file's reader knows before it reads.
 
-`python -m edgeshrink_pack.training A.tflite B.tflite …` writes it into `edgeshrink.nn.esz.preset`.
-A change of it is a change of the format.
+`python -m edgeshrink_pack.training A.tflite B.tflite …` writes it into
+`edgeshrink.tflite.esz.preset`. A change of it is a change of the format.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeshrink.nn import flat
-from edgeshrink.nn.esz import preset, whole
-from edgeshrink.nn.esz.content import Content, Wave, Way
+from edgeshrink.tflite import reader as flat
+from edgeshrink.tflite.esz import preset, whole
+from edgeshrink.tflite.esz.content import Content, Wave, Way
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.encode import described
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from edgeshrink.nn.esz.objects import IDENTIFIER, Object, Role, Template, build, padding
-from edgeshrink.nn.esz.structure import MOST_SLOTS
+from edgeshrink.tflite.esz.objects import IDENTIFIER, Object, Role, Template, build, padding
+from edgeshrink.tflite.esz.structure import MOST_SLOTS
 
 # What a table's field points to: another table, a vector of them, or a vector of numbers with
 # its role, the bytes of an element and the least alignment. Fields that are not here are numbers.

@@ -15,8 +15,8 @@ from edgeshrink.nn.masks import kernels as all_kernels
 from edgeshrink.nn.reparam import Reparameterized
 from edgeshrink.nn.scope import kernels_of, layers_in
 from edgeshrink.nn.sharing import shared
-from edgeshrink.nn.sparse import conditions
 from edgeshrink.nn.training import finetune
+from edgeshrink.tflite.xnnpack_sparsity import conditions
 from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
 from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth

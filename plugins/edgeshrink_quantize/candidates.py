@@ -14,8 +14,8 @@ import numpy as np
 from edgeshrink.api import Agreement, Context, ModelError
 from edgeshrink.nn.fold import folded
 from edgeshrink.nn.predict import predict
-from edgeshrink.nn.strip import strip
 from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink.tflite.stripping import strip
 from edgeshrink_quantize import FloatOptions, precisions
 from edgeshrink_quantize.allocation import Choice
 from edgeshrink_quantize.channels import TRANSPOSED, ChannelKernel, channel_kernels

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgeshrink.nn.flat import read
-from edgeshrink.nn.ranges import Ranges, activations
+from edgeshrink.tflite.ranges import Ranges, activations
+from edgeshrink.tflite.reader import read
 
 BINS = 2048
 LEVELS = 256

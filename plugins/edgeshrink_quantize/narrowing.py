@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.flat import read
 from edgeshrink.nn.fold import folded
+from edgeshrink.tflite.reader import read
 from edgeshrink_quantize import Int8Options, keeping, precisions
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.encoding import narrowed

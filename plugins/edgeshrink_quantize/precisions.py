@@ -11,11 +11,11 @@ import numpy as np
 from edgeshrink.api import Context, ConversionError, VerificationError
 from edgeshrink.nn.convert import convert, loops
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import float_operators, read
 from edgeshrink.nn.matching import matched
-from edgeshrink.nn.ranges import Ranges
 from edgeshrink.nn.recurrent import layers
 from edgeshrink.nn.sharing import shares_tensors
+from edgeshrink.tflite.ranges import Ranges
+from edgeshrink.tflite.reader import float_operators, read
 from edgeshrink_quantize.choosing import chosen
 from edgeshrink_quantize.estimators import estimated
 from edgeshrink_quantize.sparsity import without_zeros

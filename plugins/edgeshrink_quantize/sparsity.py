@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.api import Context, EdgeshrinkError
 from edgeshrink.nn.convert import convert
-from edgeshrink.nn.sparse import Conditions, conditions, skipping
+from edgeshrink.tflite.xnnpack_sparsity import Conditions, conditions, skipping
 
 if TYPE_CHECKING:
     import keras

@@ -12,7 +12,7 @@ from edgeshrink.api import Context, ConversionError, VerificationError
 from edgeshrink.nn.convert import convert
 from edgeshrink.nn.converter import Conversion
 from edgeshrink.nn.recurrent import Loop
-from edgeshrink.nn.strip import strip
+from edgeshrink.tflite.stripping import strip
 from edgeshrink_quantize.choosing import chosen, least_as_good
 
 # Bytes that a step takes in a stripped file, whatever its weights: measured with two units, in

@@ -33,7 +33,7 @@ from edgeshrink_tflm.failures import ended, explain
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.nn.flat import FlatModel
+    from edgeshrink.tflite.reader import FlatModel
 
 RUNNER = Path(__file__).with_name("runner.py")
 EMULATED = "an interpreter on this machine stands for the microcontroller"
@@ -124,7 +124,7 @@ class TFLMSession(Session):
         """
         import numpy as np
 
-        from edgeshrink.nn import feed
+        from edgeshrink.tflite import feed
 
         data, flat = _read(model)
         input_names, output_names = feed.names(flat)
@@ -270,7 +270,7 @@ def _whole(what: str = "") -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[bytes, FlatModel]:
-    from edgeshrink.nn import flat
+    from edgeshrink.tflite import reader as flat
 
     try:
         data = path.read_bytes()

@@ -13,7 +13,7 @@ from edgeshrink.api import Context
 from edgeshrink.nn import converter
 from edgeshrink.nn.convert import output_names
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.flat import constant_values, float_operators, read
+from edgeshrink.tflite.reader import constant_values, float_operators, read
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train
 from edgeshrink_tfmot.translation import Twin, translated

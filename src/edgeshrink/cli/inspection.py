@@ -47,10 +47,10 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
 
 def tflite(path: Path) -> dict[str, Any]:
     """Return a .tflite file's operators, packed or not, totals, and where it would not run."""
-    from edgeshrink.nn import flat
-    from edgeshrink.nn.packed import tflite_bytes
+    from edgeshrink.tflite import reader
+    from edgeshrink.tflite.packed import tflite_bytes
 
-    model = flat.read(tflite_bytes(path))
+    model = reader.read(tflite_bytes(path))
     weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
     operators = []
     for operator in model.operators:
@@ -71,9 +71,9 @@ def tflite(path: Path) -> dict[str, Any]:
                 "bytes": sum(tensor.bytes for tensor in own),
             }
         )
-    floats = [reason for _, reason in flat.float_operators(model)]
+    floats = [reason for _, reason in reader.float_operators(model)]
     integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in model.weights)
-    notes = flat.runtime_requirements(model)
+    notes = reader.runtime_requirements(model)
     if integer and floats:
         notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
     return {

@@ -33,7 +33,7 @@ def unpack(
     """
     from edgeshrink.models.artifact import Kind
     from edgeshrink.models.config import identify
-    from edgeshrink.nn.packed import tflite_bytes
+    from edgeshrink.tflite.packed import tflite_bytes
 
     path = Path(model)
     kind = identify(path)

@@ -26,12 +26,12 @@ from edgeshrink.errors import DataError
 from edgeshrink.models import snippet
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.nn import converter
-from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes.workspace import Stage, Workspace, version_of, write_bytes, write_text
 from edgeshrink.results.judge import near_chance
 from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.report import Report, json_text
+from edgeshrink.tflite.packed import tflite_bytes
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -123,7 +123,7 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, recipe, text = request.out, self.planned.recipe.to_toml(), ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.nn.flat import read
+            from edgeshrink.tflite.reader import read
 
             line = data.preprocess.python_snippet() if data else ""
             names = data.class_names if data else ()
@@ -187,7 +187,7 @@ def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     """Return why a device cannot run the result, or nothing."""
     if final.kind not in RUNNABLE:
         return ""
-    from edgeshrink.nn.flat import read
+    from edgeshrink.tflite.reader import read
 
     flat = read(tflite_bytes(final.path))
     return "; ".join(reason for device in devices for reason in fits.problems(flat, device))

@@ -219,8 +219,8 @@ class Farm:
             raise TargetError(lost.reason)
 
     def _refused(self, device: DeviceProfile, model: Artifact) -> list[str]:
-        from edgeshrink.nn.flat import read
-        from edgeshrink.nn.packed import tflite_bytes
+        from edgeshrink.tflite.packed import tflite_bytes
+        from edgeshrink.tflite.reader import read
 
         try:
             return list(fits.problems(read(tflite_bytes(model.path)), device))

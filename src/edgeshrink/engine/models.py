@@ -56,7 +56,7 @@ class Models:
         if artifact is self._base:
             return self.fresh_base()
         if artifact.kind in RUNNABLE:
-            from edgeshrink.nn.packed import tflite_bytes
+            from edgeshrink.tflite.packed import tflite_bytes
 
             return tflite_bytes(artifact.path)
         from edgeshrink.nn.load import load_model

@@ -25,8 +25,8 @@ class Signature:
         Raises:
             ModelError: the file is no whole .tflite, packed or not.
         """
-        from edgeshrink.nn.flat import read
-        from edgeshrink.nn.packed import tflite_bytes
+        from edgeshrink.tflite.packed import tflite_bytes
+        from edgeshrink.tflite.reader import read
 
         flat = read(tflite_bytes(path))
         by_index = {t.index: t for t in flat.tensors if t.subgraph == 0}

@@ -149,8 +149,8 @@ class Stages:
             VerificationError: it needs operators that LiteRT lacks, lost zeros or shared values,
                 or does not answer as its parent does in number and shape.
         """
-        from edgeshrink.nn.flat import read, runtime_requirements
         from edgeshrink.nn.verify import check_clusters, check_zeros
+        from edgeshrink.tflite.reader import read, runtime_requirements
 
         data = artifact.path.read_bytes()
         flat = read(data)

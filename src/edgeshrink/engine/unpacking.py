@@ -50,7 +50,7 @@ class Unpacking(Session):
         return self._session.predict(self._plain(model), inputs, progress)
 
     def _plain(self, model: Path) -> Path:
-        from edgeshrink.nn.packed import is_packed, unpacked
+        from edgeshrink.tflite.packed import is_packed, unpacked
 
         data = model.read_bytes()
         if not is_packed(data, model):

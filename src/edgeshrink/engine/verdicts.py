@@ -11,12 +11,12 @@ from edgeshrink.engine.keeping import Kept
 from edgeshrink.engine.planning import PlannedStep
 from edgeshrink.engine.run import Run
 from edgeshrink.models.artifact import RUNNABLE, Artifact
-from edgeshrink.nn.packed import tflite_bytes
 from edgeshrink.recipes.method import Phase
 from edgeshrink.recipes.workspace import Stage, digest_of
 from edgeshrink.results.judge import Outputs
 from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
 from edgeshrink.results.merit import reckoned
+from edgeshrink.tflite.packed import tflite_bytes
 
 
 class Verdicts:
@@ -142,7 +142,7 @@ class Verdicts:
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
         if artifact.kind in RUNNABLE:
-            from edgeshrink.nn.flat import read
+            from edgeshrink.tflite.reader import read
 
             flat = read(tflite_bytes(artifact.path))
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)

@@ -15,7 +15,7 @@ import numpy as np
 from edgeshrink.errors import ConversionError
 from edgeshrink.nn import converter, recurrent
 from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.ranges import Ranges, replaced
+from edgeshrink.tflite.ranges import Ranges, replaced
 
 
 def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool = False) -> Path:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from edgeshrink.nn.ranges import activations
 from edgeshrink.nn.twin import observed
+from edgeshrink.tflite.ranges import activations
 
 FEW = 4  # samples by whose values tensors are told apart
 CLOSE = 1e-3  # of a tensor's range: float kernels differ in the last bits

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.nn.flat import FlatModel, FlatTensor, constant_values, read
 from edgeshrink.nn.masks import kernels
 from edgeshrink.nn.sharing import MOST
+from edgeshrink.tflite.reader import FlatModel, FlatTensor, constant_values, read
 
 
 def check_zeros(model: keras.Model, flat: FlatModel) -> float:

@@ -1,1 +1,1 @@
-"""Samples: read from what the user names, split into subsets, checked, preprocessed by the batch."""
+"""Samples: read from what the user names, split into subsets, checked, given out in batches."""

@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.flat import BROKEN, IDENTIFIER, damaged, read
+from edgeshrink.tflite.reader import BROKEN, IDENTIFIER, damaged, read
 
 # Written by the converter for people who debug it; no runtime reads it.
 NEEDLESS_METADATA = frozenset({b"CONVERSION_METADATA"})

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeshrink.nn.feed import names
-from edgeshrink.nn.flat import read
-from edgeshrink.nn.flatmodel import FLOATS
+from edgeshrink.tflite.feed import names
+from edgeshrink.tflite.flat_model import FLOATS
+from edgeshrink.tflite.reader import read
 
 Ranges = Mapping[int, tuple[float, float]]
 

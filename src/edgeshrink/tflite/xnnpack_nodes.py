@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.nn.flat import constant_values
-from edgeshrink.nn.flatmodel import FLOATS, FlatModel, FlatOperator, FlatTensor
+from edgeshrink.tflite.flat_model import FLOATS, FlatModel, FlatOperator, FlatTensor
+from edgeshrink.tflite.reader import constant_values
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeshrink.nn.flat import read
-from edgeshrink.nn.sparse_nodes import Node, nodes_of
+from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.xnnpack_nodes import Node, nodes_of
 
 # What XNNPACK's profile calls a kernel that skips zeros.
 KERNEL = "SPMM"

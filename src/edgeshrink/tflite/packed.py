@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn import esz
+from edgeshrink.tflite import esz
 
 SUFFIX = ".esz"
 

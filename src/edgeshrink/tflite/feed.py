@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeshrink.errors import DataError, near
-from edgeshrink.nn.flatmodel import FlatModel
+from edgeshrink.tflite.flat_model import FlatModel
 
 
 def names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:

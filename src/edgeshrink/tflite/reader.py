@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.flatmodel import (
+from edgeshrink.tflite.flat_model import (
     FLOATS,
     FlatModel,
     FlatOperator,

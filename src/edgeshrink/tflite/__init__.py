@@ -1,0 +1,1 @@
+"""The bytes of .tflite files: read, stripped, packed. Needs numpy, never TensorFlow."""

@@ -148,9 +148,9 @@ def twin_answers(trained: Path, images: np.ndarray) -> np.ndarray:
     """Return what the fake-quantized twin of a trained model answers."""
     import keras
 
-    from edgeshrink.nn.channels import quantized_weights
-    from edgeshrink.nn.fakequant import Grid
-    from edgeshrink.nn.twin import twin
+    from edgeshrink.nn.graph.kernel_axes import quantized_weights
+    from edgeshrink.nn.learning.fake_quantization import Grid
+    from edgeshrink.nn.learning.fake_quantized import twin
 
     model = keras.models.load_model(trained, compile=False)
     with np.load(trained.with_name("state.npz")) as state:

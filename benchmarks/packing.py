@@ -24,9 +24,9 @@ import keras
 import numpy as np
 from machine import described
 
-from edgeshrink.nn import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.load import load_model
+from edgeshrink.nn.conversion import exporting
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.loading.load import load_model
 from edgeshrink.tflite import esz, reader, stripping
 from edgeshrink_pack.encode import pack
 
@@ -56,7 +56,7 @@ def converted(model: keras.Model, want: Conversion) -> bytes:
     random = np.random.default_rng(0)
     samples = {i.name: random.random((20, *i.shape[1:])).astype("float32") for i in model.inputs}
     with tempfile.TemporaryDirectory() as folder:
-        made = convert.convert(model, {"made": want}, Path(folder), samples)
+        made = exporting.convert(model, {"made": want}, Path(folder), samples)
     return stripping.strip(made["made"])[0]
 
 

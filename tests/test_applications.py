@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from random_models import inputs_for, randomize
 
-from edgeshrink.nn.convert import Conversion, convert
-from edgeshrink.nn.count import count
-from edgeshrink.nn.graph import traced
-from edgeshrink.nn.surgery import narrowed, zeroed
+from edgeshrink.nn.conversion.exporting import Conversion, convert
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.dependency import traced
+from edgeshrink.nn.graph.surgery import narrowed, zeroed
 from edgeshrink.testing.running import outputs
 
 SIZES = {

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import UsageError
-from edgeshrink.nn.augment import shifted
-from edgeshrink.nn.lesson import batches
+from edgeshrink.nn.learning.augmentation import shifted
+from edgeshrink.nn.learning.supervision import batches
 from edgeshrink.recipes.method import Context, Training
 from edgeshrink.samples.dataset import Dataset
 from edgeshrink.testing import tiny_data, tiny_model

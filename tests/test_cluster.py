@@ -16,10 +16,10 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.sharing import channel_rows
-from edgeshrink.nn.verify import check_clusters
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.verification import check_clusters
+from edgeshrink.nn.learning.weight_sharing import channel_rows
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model

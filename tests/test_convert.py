@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.agree import agreement
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.verify import check_zeros
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.tflite.reader import float_operators, read
 
 layers = keras.layers

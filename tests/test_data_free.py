@@ -14,7 +14,7 @@ import edgeshrink as package
 from edgeshrink.engine import datafree
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
-from edgeshrink.nn.invert import distance, inverted
+from edgeshrink.nn.inputs.inversion import distance, inverted
 from edgeshrink.samples.preprocess import Preprocess
 
 layers = keras.layers

@@ -19,11 +19,11 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts
-from edgeshrink.nn.agree import agreement
-from edgeshrink.nn.count import count
-from edgeshrink.nn.graph import traced
-from edgeshrink.nn.strength import norms, strongest
-from edgeshrink.nn.teaching import SoftLoss, Teaching
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.dependency import traced
+from edgeshrink.nn.graph.strength import norms, strongest
+from edgeshrink.nn.inputs.comparison import agreement
+from edgeshrink.nn.learning.distillation import SoftLoss, Teaching
 from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs

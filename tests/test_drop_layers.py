@@ -17,10 +17,10 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.bypass import Switched, without
-from edgeshrink.nn.count import count
-from edgeshrink.nn.rewrite import rewritten
-from edgeshrink.nn.sections import Section, sections
+from edgeshrink.nn.graph.bypass import Switched, without
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.rewrite import rewritten
+from edgeshrink.nn.graph.section import Section, sections
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data
 from edgeshrink.testing.running import context, opened_again, outputs

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.fold import folded
+from edgeshrink.nn.graph.fold import folded
 
 layers = keras.layers
 Norm = layers.BatchNormalization

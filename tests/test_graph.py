@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.graph import Graph, traced
-from edgeshrink.nn.surgery import narrowed
+from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.surgery import narrowed
 
 layers = keras.layers
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.nn.load import (
+from edgeshrink.nn.loading.load import (
     dynamic_inputs,
     fix_input_shapes,
     is_wrapped,

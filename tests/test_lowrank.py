@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.config import facts
-from edgeshrink.nn.count import count
-from edgeshrink.nn.rewrite import Call, rewritten
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.rewrite import Call, rewritten
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_light, check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import UsageError
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.fakequant import Grid
-from edgeshrink.nn.fold import folded
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.learning.fake_quantization import Grid
 from edgeshrink.recipes.method import Context, Method, Plan
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model

@@ -15,14 +15,14 @@ from test_training import context, renamed
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.fakequant import Grid, LearnedStep, Range, largest_code
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.matching import matched
-from edgeshrink.nn.twin import calibrated, observed, rounded_tensors, twin
-from edgeshrink.nn.verify import check_zeros
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.matching import matched
+from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep, Range, largest_code
+from edgeshrink.nn.learning.fake_quantized import calibrated, observed, rounded_tensors, twin
 from edgeshrink.recipes.method import Plan
 from edgeshrink.samples import dataset as datasets
 from edgeshrink.tflite.ranges import activations

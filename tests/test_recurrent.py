@@ -14,10 +14,10 @@ from edgeshrink import api
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.target import Target
 from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.agree import agreement
-from edgeshrink.nn.convert import convert, loops
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.verify import check_zeros
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert, loops
+from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.samples import dataset
 from edgeshrink.tflite.reader import float_operators, read
 from edgeshrink.tflite.stripping import strip

@@ -14,10 +14,17 @@ from hypothesis import strategies as st
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.masks import Masks
-from edgeshrink.nn.reparam import Forward, Reparameterized, straight_through
-from edgeshrink.nn.sharing import Shared, channel_rows, from_rows, is_shared, shared, shares_tensors
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.learning.masks import Masks
+from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized, straight_through
+from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn.learning.weight_sharing import (
+    Shared,
+    channel_rows,
+    from_rows,
+    is_shared,
+    shared,
+    shares_tensors,
+)
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context
 

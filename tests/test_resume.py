@@ -82,10 +82,10 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
 def test_a_failed_step_is_named_with_the_last_good_model(
     digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeshrink.nn import convert
+    from edgeshrink.nn.conversion import exporting
 
     # the converter's own process is told to work on a file that is no SavedModel
-    real = convert.export
+    real = exporting.export
 
     def spoiled(model: keras.Model, folder: Path, **form: bool) -> Path:
         saved = real(model, folder, **form)
@@ -93,7 +93,7 @@ def test_a_failed_step_is_named_with_the_last_good_model(
             (saved / "saved_model.pb").write_bytes(b"not a model")
         return saved
 
-    monkeypatch.setattr(convert, "export", spoiled)
+    monkeypatch.setattr(exporting, "export", spoiled)
     with pytest.raises(ConversionError, match=r"^int8: .*the last good model is .*prune.keras"):
         package.compress(
             digits_model,

@@ -13,9 +13,9 @@ from random_models import inputs_for, model_of, randomize
 
 import edgeshrink as package
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.nn.count import count
-from edgeshrink.nn.graph import Graph, traced
-from edgeshrink.nn.surgery import narrowed
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.surgery import narrowed
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs
 from edgeshrink.tflite.reader import read

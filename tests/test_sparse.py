@@ -25,9 +25,9 @@ from edgeshrink.devices.runtime import Session
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.verify import check_zeros
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.recipes.method import Context, Method, Plan, Training
 from edgeshrink.tflite.reader import read
 from edgeshrink.tflite.stripping import strip

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of
 
-from edgeshrink.nn.convert import packed
-from edgeshrink.nn.graph import Graph, traced
-from edgeshrink.nn.surgery import narrowed, zeroed
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.surgery import narrowed, zeroed
 
 layers = keras.layers
 

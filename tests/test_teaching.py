@@ -14,10 +14,10 @@ from scipy.special import expit, log_softmax, rel_entr, softmax
 from scipy.stats import zscore
 from test_training import context, renamed, small
 
-from edgeshrink.nn.answers import answers
-from edgeshrink.nn.lesson import Lesson, batches
-from edgeshrink.nn.teaching import SoftLoss, Teaching, logits_of
-from edgeshrink.nn.training import Course, finetune
+from edgeshrink.nn.learning.distillation import SoftLoss, Teaching, logits_of
+from edgeshrink.nn.learning.soft_targets import answers
+from edgeshrink.nn.learning.supervision import Lesson, batches
+from edgeshrink.nn.learning.training import Course, finetune
 from edgeshrink.recipes.method import Training
 from edgeshrink.samples import dataset as datasets
 
@@ -180,7 +180,7 @@ def test_kept_answers_teach_as_the_teacher_itself(
 ) -> None:
     found = []
     for limit in (1 << 30, 0):
-        monkeypatch.setattr("edgeshrink.nn.answers.HELD_BYTES", limit)
+        monkeypatch.setattr("edgeshrink.nn.learning.soft_targets.HELD_BYTES", limit)
         model = small()
         model.layers[0].kernel.assign(np.asarray(model.layers[0].kernel) * 0.1)
         lent = context(renamed(blobs, model), tmp_path, teacher="only", temperature=3.0)

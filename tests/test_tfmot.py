@@ -20,8 +20,8 @@ import edgeshrink_tfmot as methods
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine import planning
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.nn.masks import kernels
-from edgeshrink.nn.verify import check_zeros
+from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn.learning.masks import kernels
 from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import running, tiny_data, tiny_model
 from edgeshrink.tflite.reader import constant_values, float_operators, read

@@ -12,10 +12,10 @@ import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError
-from edgeshrink.nn.lesson import batches
-from edgeshrink.nn.masks import Masks, kernels
-from edgeshrink.nn.objective import output_loss
-from edgeshrink.nn.training import Course, finetune, reestimate_batchnorm
+from edgeshrink.nn.learning.losses import output_loss
+from edgeshrink.nn.learning.masks import Masks, kernels
+from edgeshrink.nn.learning.supervision import batches
+from edgeshrink.nn.learning.training import Course, finetune, reestimate_batchnorm
 from edgeshrink.recipes.method import Context, Training
 from edgeshrink.samples import dataset as datasets
 

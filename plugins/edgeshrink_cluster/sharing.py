@@ -8,11 +8,11 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.scope import kernels_of, layers_in
-from edgeshrink.nn.sharing import channel_rows, from_rows
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.graph.scope import kernels_of, layers_in
+from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn.learning.weight_sharing import channel_rows, from_rows
 from edgeshrink_cluster import LEAST_MEMBERS
 from edgeshrink_cluster.kmeans import kmeans
 

@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from edgeshrink.api import ModelError, near
-from edgeshrink.nn.objective import Hint
-from edgeshrink.nn.rewrite import functional
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.learning.losses import Hint
 
 TINY = 1e-12
 

@@ -9,11 +9,11 @@ import keras
 from keras import ops
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.convert import output_names
-from edgeshrink.nn.count import macs_of
-from edgeshrink.nn.objective import activation_of
-from edgeshrink.nn.rewrite import functional, rewritten
-from edgeshrink.nn.teaching import SoftLoss, Teaching, logits_of
+from edgeshrink.nn.conversion.exporting import output_names
+from edgeshrink.nn.graph.counts import macs_of
+from edgeshrink.nn.graph.rewrite import functional, rewritten
+from edgeshrink.nn.learning.distillation import SoftLoss, Teaching, logits_of
+from edgeshrink.nn.learning.losses import activation_of
 
 TEMPERATURE = 3.0  # Lan et al., section 4
 

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 
 from edgeshrink.api import Context, ModelError, Preprocess, import_object
-from edgeshrink.nn.bypass import Switched, without
-from edgeshrink.nn.graph import traced
-from edgeshrink.nn.load import load_model
-from edgeshrink.nn.rewrite import functional, opened, rewritten
-from edgeshrink.nn.sections import sections
-from edgeshrink.nn.strength import norms, strongest
-from edgeshrink.nn.surgery import narrowed
+from edgeshrink.nn.graph.bypass import Switched, without
+from edgeshrink.nn.graph.dependency import traced
+from edgeshrink.nn.graph.rewrite import functional, opened, rewritten
+from edgeshrink.nn.graph.section import sections
+from edgeshrink.nn.graph.strength import norms, strongest
+from edgeshrink.nn.graph.surgery import narrowed
+from edgeshrink.nn.loading.load import load_model
 from edgeshrink_distill.spec import Shape, Spec, check_alike
 
 RANKED_ON = 1000  # validation samples, at most

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context
-from edgeshrink.nn.lesson import Lesson
-from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.teaching import Teaching
-from edgeshrink.nn.training import Course
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.learning.distillation import Teaching
+from edgeshrink.nn.learning.supervision import Lesson
+from edgeshrink.nn.learning.training import Course
 from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context, ModelError, near
-from edgeshrink.nn.bypass import Switched, without
-from edgeshrink.nn.count import ModelCount, count
-from edgeshrink.nn.rewrite import rewritten
-from edgeshrink.nn.sections import Passed, Section, sections
-from edgeshrink.nn.training import finetune, reestimate_batchnorm
+from edgeshrink.nn.graph.bypass import Switched, without
+from edgeshrink.nn.graph.counts import ModelCount, count
+from edgeshrink.nn.graph.rewrite import rewritten
+from edgeshrink.nn.graph.section import Passed, Section, sections
+from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
 
 if TYPE_CHECKING:
     from edgeshrink_droplayers import Options

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.count import calls, count
-from edgeshrink.nn.rewrite import Call, copied, functional, rewritten, with_weights
-from edgeshrink.nn.scope import layers_in
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.graph.counts import calls, count
+from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten, with_weights
+from edgeshrink.nn.graph.scope import layers_in
+from edgeshrink.nn.learning.training import finetune
 from edgeshrink_lowrank.chains import depthwise, linked, samples, walked
 from edgeshrink_lowrank.sites import CONVOLUTIONS, reasons
 

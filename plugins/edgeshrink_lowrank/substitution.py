@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.count import ModelCount, count
-from edgeshrink.nn.rewrite import Call, functional, rewritten
-from edgeshrink.nn.scope import layers_in
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.graph.counts import ModelCount, count
+from edgeshrink.nn.graph.rewrite import Call, functional, rewritten
+from edgeshrink.nn.graph.scope import layers_in
+from edgeshrink.nn.learning.training import finetune
 from edgeshrink_lowrank.chains import chain, samples
 from edgeshrink_lowrank.choosing import (
     Choice,

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.masks import kernels as all_kernels
-from edgeshrink.nn.reparam import Reparameterized
-from edgeshrink.nn.scope import kernels_of, layers_in
-from edgeshrink.nn.sharing import shared
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.graph.scope import kernels_of, layers_in
+from edgeshrink.nn.learning.masks import kernels as all_kernels
+from edgeshrink.nn.learning.reparameterization import Reparameterized
+from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn.learning.weight_sharing import shared
 from edgeshrink.tflite.xnnpack_sparsity import conditions
 from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
 from edgeshrink_prune.pattern import FREE, Groups

@@ -10,11 +10,11 @@ import numpy as np
 from keras import ops
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fakequant import largest_code
-from edgeshrink.nn.fold import consumers, folded
-from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.sharing import shared
-from edgeshrink.nn.twin import is_relu
+from edgeshrink.nn.graph.fold import consumers, folded
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.learning.fake_quantization import largest_code
+from edgeshrink.nn.learning.fake_quantized import is_relu
+from edgeshrink.nn.learning.weight_sharing import shared
 from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 

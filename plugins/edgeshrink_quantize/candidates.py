@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Context, ModelError
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.predict import predict
-from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.inputs.prediction import predict
+from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink.tflite.stripping import strip
 from edgeshrink_quantize import FloatOptions, precisions
 from edgeshrink_quantize.allocation import Choice

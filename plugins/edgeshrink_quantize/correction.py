@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fold import folded
+from edgeshrink.nn.graph.fold import folded
 from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fold import DEPTHWISE, consumers, folded
-from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.sharing import shared
+from edgeshrink.nn.graph.fold import DEPTHWISE, consumers, folded
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.learning.weight_sharing import shared
 
 _layers = keras.layers
 WHOLE = (_layers.Dense, _layers.Conv1D, _layers.Conv2D)
@@ -68,7 +68,7 @@ def pairs(model: keras.Model) -> list[tuple[Any, Any]]:
     """Return the layers of a folded model whose channels go, scaled or not, into one other alone.
 
     Args:
-        model: from `nn.fold.folded`.
+        model: from `nn.graph.fold.folded`.
     """
     graph = functional(model)
     ends = {id(t._keras_history.operation) for t in graph.outputs}

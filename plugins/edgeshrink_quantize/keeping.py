@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, UsageError, near
-from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink_quantize.channels import ChannelKernel
 from edgeshrink_quantize.rounding import rounded
 from edgeshrink_quantize.sensitivity import by_layer, divergence, measured

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.convert import packed
-from edgeshrink.nn.fakequant import Grid
-from edgeshrink.nn.fold import LINEAR
-from edgeshrink.nn.rewrite import functional, opened
-from edgeshrink.nn.sharing import shared
-from edgeshrink.nn.twin import calibrated, twin
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.graph.fold import LINEAR
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.graph.rewrite import functional, opened
+from edgeshrink.nn.learning.fake_quantization import Grid
+from edgeshrink.nn.learning.fake_quantized import calibrated, twin
+from edgeshrink.nn.learning.weight_sharing import shared
 
 MEMORY = 1 << 30  # bytes of activations that are held at once
 Work = Callable[[Any, Any, Any, Any], None]
@@ -26,7 +26,7 @@ def rounded_kernels(
 ) -> dict[str, tuple[keras.Variable, tuple[int, ...]]]:
     """Return the kernels that are rounded, and the axes of their grids, by path.
 
-    Kernels with shared values have one grid, as in `nn.sharing`.
+    Kernels with shared values have one grid, as in `nn.learning.weight_sharing`.
     """
     sharing = shared(model)
     return {

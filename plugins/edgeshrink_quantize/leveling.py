@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.masks import Masks, kernels
-from edgeshrink.nn.reparam import Forward, Reparameterized
-from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.training import finetune
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.learning.masks import Masks, kernels
+from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
+from edgeshrink.nn.learning.training import finetune
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.forwards import BinaryForward, PerChannel, PowerForward, TernaryForward
 from edgeshrink_quantize.keeping import named

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.fold import folded
+from edgeshrink.nn.graph.fold import folded
 from edgeshrink.tflite.reader import read
 from edgeshrink_quantize import Int8Options, keeping, precisions
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels

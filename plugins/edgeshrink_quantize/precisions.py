@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ConversionError, VerificationError
-from edgeshrink.nn.convert import convert, loops
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.matching import matched
-from edgeshrink.nn.recurrent import layers
-from edgeshrink.nn.sharing import shares_tensors
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert, loops
+from edgeshrink.nn.conversion.matching import matched
+from edgeshrink.nn.conversion.recurrent import layers
+from edgeshrink.nn.learning.weight_sharing import shares_tensors
 from edgeshrink.tflite.ranges import Ranges
 from edgeshrink.tflite.reader import float_operators, read
 from edgeshrink_quantize.choosing import chosen

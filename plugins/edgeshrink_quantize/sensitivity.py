@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Sensitivity, Width
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.predict import predict
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.inputs.prediction import predict
 from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.grids import steps
 from edgeshrink_quantize.rounding import rounded

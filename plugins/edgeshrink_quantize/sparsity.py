@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.api import Context, EdgeshrinkError
-from edgeshrink.nn.convert import convert
+from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.tflite.xnnpack_sparsity import Conditions, conditions, skipping
 
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.nn.converter import Conversion
+    from edgeshrink.nn.conversion.converter import Conversion
 
 X86 = ("x86_64", "AMD64", "i386", "i686")
 

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError, UsageError, near
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.fakequant import Grid, LearnedStep
-from edgeshrink.nn.fold import folded
-from edgeshrink.nn.reparam import Forward
-from edgeshrink.nn.sharing import shared
-from edgeshrink.nn.training import finetune
-from edgeshrink.nn.twin import calibrated, twin
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep
+from edgeshrink.nn.learning.fake_quantized import calibrated, twin
+from edgeshrink.nn.learning.reparameterization import Forward
+from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn.learning.weight_sharing import shared
 
 if TYPE_CHECKING:
     from edgeshrink_quantize.training import QatOptions
@@ -27,7 +27,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
 
     Weights and activations are rounded in the forward pass (Jacob et al., CVPR 2018, section 3),
     zeros stay zeros and shared values shared. The ends of the activations are left in
-    `context.state`, as `ranges/NAME` with the names of `nn.twin`, for the conversion.
+    `context.state`, as `ranges/NAME` with the names of the twin, for the conversion.
 
     Raises:
         ModelError: nothing in the model is quantized.

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ConversionError, VerificationError
-from edgeshrink.nn.convert import convert
-from edgeshrink.nn.converter import Conversion
-from edgeshrink.nn.recurrent import Loop
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.recurrent import Loop
 from edgeshrink.tflite.stripping import strip
 from edgeshrink_quantize.choosing import chosen, least_as_good
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.convert import Conversion, convert
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.surgery import narrowed
+from edgeshrink.nn.conversion.exporting import Conversion, convert
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.surgery import narrowed
 
 ShareLeft = Callable[[Graph, np.ndarray], float]
 

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.api import Context, Training
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.lesson import batches, objectives
-from edgeshrink.nn.objective import Trainee
-from edgeshrink.nn.rewrite import functional, opened
-from edgeshrink.nn.trace import Axis, Role
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.rewrite import functional, opened
+from edgeshrink.nn.graph.trace import Axis, Role
+from edgeshrink.nn.learning.losses import Trainee
+from edgeshrink.nn.learning.supervision import batches, objectives
 
 SAMPLES, BATCH = 2048, 64
 

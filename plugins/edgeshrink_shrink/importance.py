@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.strength import makers, norms, slices, summed
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.strength import makers, norms, slices, summed
 from edgeshrink_shrink.gates import changes_of_loss
 
 Criterion = Callable[[Graph, Context], np.ndarray]

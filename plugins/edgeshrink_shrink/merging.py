@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.count import count
-from edgeshrink.nn.graph import Group
-from edgeshrink.nn.surgery import narrowed
-from edgeshrink.nn.trace import Axis, Role
+from edgeshrink.nn.graph.counts import count
+from edgeshrink.nn.graph.dependency import Group
+from edgeshrink.nn.graph.surgery import narrowed
+from edgeshrink.nn.graph.trace import Axis, Role
 from edgeshrink_shrink.shrinking import followed, told
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.convert import packed
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.surgery import narrowed, zeroed
-from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.surgery import narrowed, zeroed
+from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 
 SAMPLES = 8
 TOLERANCE = 1e-4  # of the greatest output; rounding gives some 1e-7

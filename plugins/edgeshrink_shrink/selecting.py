@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeshrink.nn.graph import Graph, Group
+from edgeshrink.nn.graph.dependency import Graph, Group
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError, near
-from edgeshrink.nn.count import ModelCount, count
-from edgeshrink.nn.graph import Graph, traced
-from edgeshrink.nn.trace import Role
-from edgeshrink.nn.training import finetune, reestimate_batchnorm
+from edgeshrink.nn.graph.counts import ModelCount, count
+from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.trace import Role
+from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
 from edgeshrink_shrink.proof import rebuilt

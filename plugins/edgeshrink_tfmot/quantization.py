@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.api import Context
-from edgeshrink.nn import converter
-from edgeshrink.nn.convert import output_names
-from edgeshrink.nn.converter import Conversion
+from edgeshrink.nn.conversion import converter
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import output_names
 from edgeshrink.tflite.reader import constant_values, float_operators, read
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from edgeshrink.api import Context, EdgeshrinkError, UsageError
-from edgeshrink.nn.lesson import batches, objectives
-from edgeshrink.nn.objective import OutputLoss
+from edgeshrink.nn.learning.losses import OutputLoss
+from edgeshrink.nn.learning.supervision import batches, objectives
 from edgeshrink_tfmot.toolkit import load
 from edgeshrink_tfmot.translation import Twin
 

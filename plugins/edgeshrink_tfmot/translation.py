@@ -12,9 +12,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import ModelError, VerificationError
-from edgeshrink.nn.agree import agreement
-from edgeshrink.nn.predict import predict
-from edgeshrink.nn.synthetic import synthetic_inputs
+from edgeshrink.nn.inputs.comparison import agreement
+from edgeshrink.nn.inputs.prediction import predict
+from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink_tfmot.toolkit import REFUSALS, first_sentence, load
 
 TOLERANCE = 1e-4  # of the outputs' range, between the two Kerases

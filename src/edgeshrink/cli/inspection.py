@@ -26,8 +26,8 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
     from edgeshrink.cli.quiet import quiet
 
     with quiet():  # TensorFlow has things to say while it is imported
-        from edgeshrink.nn.count import count
-        from edgeshrink.nn.load import load_model
+        from edgeshrink.nn.graph.counts import count
+        from edgeshrink.nn.loading.load import load_model
 
         model = plugins.hook.edgeshrink_load_model(path=path)
         counted = count(load_model(path, custom=custom, unsafe=unsafe) if model is None else model)

@@ -25,7 +25,7 @@ from edgeshrink.engine.verdicts import Verdicts
 from edgeshrink.errors import DataError
 from edgeshrink.models import snippet
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
-from edgeshrink.nn import converter
+from edgeshrink.nn.conversion import converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes.workspace import Stage, Workspace, version_of, write_bytes, write_text
 from edgeshrink.results.judge import near_chance

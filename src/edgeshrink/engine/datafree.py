@@ -94,7 +94,7 @@ def synthesised(
 
     def made() -> Arrays:
         if not kept:
-            from edgeshrink.nn.invert import inverted
+            from edgeshrink.nn.inputs.inversion import inverted
 
             scale, offset = (np.array(v, "float32") for v in affine)
             bounds = sorted_ends(scale * BYTES[0] + offset, scale * BYTES[1] + offset)

@@ -32,7 +32,7 @@ class Models:
     @cached_property
     def weighed_base(self) -> Artifact:
         """The base as its size is told: saved again, since optimizer state triples a file."""
-        from edgeshrink.nn.load import is_wrapped, save_model
+        from edgeshrink.nn.loading.load import is_wrapped, save_model
 
         if is_wrapped(self.base):
             return self._base
@@ -43,7 +43,7 @@ class Models:
     @cached_property
     def output_names(self) -> list[str]:
         """Names of the base's outputs, in order."""
-        from edgeshrink.nn.convert import output_names
+        from edgeshrink.nn.conversion.exporting import output_names
 
         return output_names(self.base)
 
@@ -59,7 +59,7 @@ class Models:
             from edgeshrink.tflite.packed import tflite_bytes
 
             return tflite_bytes(artifact.path)
-        from edgeshrink.nn.load import load_model
+        from edgeshrink.nn.loading.load import load_model
 
         return load_model(artifact.path, custom=self._request.custom, unsafe=self._request.unsafe)
 
@@ -74,7 +74,7 @@ class Models:
     @property
     def classes(self) -> bool:
         """Whether the base tells classes: the labels say so, else its last activation."""
-        from edgeshrink.nn.objective import activation_of
+        from edgeshrink.nn.learning.losses import activation_of
 
         for part in self._data.parts().values() if self._data else ():
             for labels in labels_by_output(part, self.output_names).values():
@@ -84,7 +84,7 @@ class Models:
 
 def load_base(request: Request, plugins: Plugins) -> keras.Model:
     """Return a new copy of the model that a request compresses."""
-    from edgeshrink.nn.load import load_model
+    from edgeshrink.nn.loading.load import load_model
 
     answer = plugins.hook.edgeshrink_load_model(path=request.model)
     if answer is not None:

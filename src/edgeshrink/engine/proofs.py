@@ -63,7 +63,7 @@ def error(expected: Outputs, found: Outputs) -> float:
     Raises:
         VerificationError: the device's outputs are not those of this model.
     """
-    from edgeshrink.nn.agree import agreement
+    from edgeshrink.nn.inputs.comparison import agreement
 
     count = len(next(iter(expected.values())))
     same = {name: values[:count] for name, values in found.items()}

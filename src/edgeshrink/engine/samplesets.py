@@ -75,8 +75,8 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
-        from edgeshrink.nn.predict import at_once
-        from edgeshrink.nn.synthetic import synthetic_inputs
+        from edgeshrink.nn.inputs.prediction import at_once
+        from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 
         base, seed = self._models.base, self._planned.recipe.seed
         count = at_once(base, VALUES, FEWEST, SYNTHETIC)

@@ -124,7 +124,7 @@ class Stages:
         if isinstance(made, bytes):
             write_bytes(path, made)
         else:
-            from edgeshrink.nn.load import save_model
+            from edgeshrink.nn.loading.load import save_model
 
             save_model(made, path)
         base_facts = self._planned.base.facts
@@ -149,7 +149,7 @@ class Stages:
             VerificationError: it needs operators that LiteRT lacks, lost zeros or shared values,
                 or does not answer as its parent does in number and shape.
         """
-        from edgeshrink.nn.verify import check_clusters, check_zeros
+        from edgeshrink.nn.conversion.verification import check_clusters, check_zeros
         from edgeshrink.tflite.reader import read, runtime_requirements
 
         data = artifact.path.read_bytes()

@@ -148,7 +148,7 @@ class Verdicts:
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]
         if artifact.digest not in self._counts:
-            from edgeshrink.nn.count import count
+            from edgeshrink.nn.graph.counts import count
 
             counted = count(self.run.models.shown(artifact))
             self._counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs

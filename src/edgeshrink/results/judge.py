@@ -122,7 +122,7 @@ class Judge:
         """Return what a model says of samples: a Keras model, or the path of a .tflite."""
         if isinstance(model, Path):
             return self.session().predict(model, samples.inputs, self.progress)
-        from edgeshrink.nn.predict import predict
+        from edgeshrink.nn.inputs.prediction import predict
 
         return predict(model, samples.inputs)
 
@@ -143,7 +143,7 @@ class Judge:
 
     def paired(self, base: Outputs, outputs: Outputs, samples: Samples) -> Paired | None:
         """Return the values of the metric of record, sample by sample; None without labels."""
-        from edgeshrink.nn.agree import matched
+        from edgeshrink.nn.inputs.comparison import matched
 
         scored = self._scored(base, samples)
         if not scored:
@@ -163,7 +163,7 @@ class Judge:
 
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
         """Return how alike two models' outputs for the same samples are."""
-        from edgeshrink.nn.agree import agreement
+        from edgeshrink.nn.inputs.comparison import agreement
 
         return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
 

@@ -48,8 +48,8 @@ def context(
 
 def as_tflite(model: keras.Model, folder: Path) -> bytes:
     """Return the model as a float .tflite."""
-    from edgeshrink.nn.convert import convert
-    from edgeshrink.nn.converter import Conversion
+    from edgeshrink.nn.conversion.converter import Conversion
+    from edgeshrink.nn.conversion.exporting import convert
 
     return convert(model, {"float": Conversion()}, folder)["float"]
 

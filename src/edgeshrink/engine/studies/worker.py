@@ -122,7 +122,7 @@ def by_layer(report: Report, request: Request) -> list[dict[str, tuple[int, int]
     """Return weights and MACs by layer for each row of the ledger; a file has its model's."""
     import keras
 
-    from edgeshrink.nn.count import count
+    from edgeshrink.nn.graph.counts import count
 
     found: list[dict[str, tuple[int, int]]] = []
     for row in report.ledger.rows:

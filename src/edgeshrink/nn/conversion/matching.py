@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from edgeshrink.nn.twin import observed
+from edgeshrink.nn.learning.fake_quantized import observed
 from edgeshrink.tflite.ranges import activations
 
 FEW = 4  # samples by whose values tensors are told apart
@@ -26,8 +26,8 @@ def matched(
 
     Args:
         calibrated: a float .tflite of `model`.
-        model: from `nn.fold.folded`.
-        ends: least and greatest value by the name that `nn.twin` gives the tensor.
+        model: from `nn.graph.fold.folded`.
+        ends: least and greatest value by the name that the fake-quantized twin gives the tensor.
         samples: `(samples, ...)` for each input; the first few are used.
     """
     few = {name: values[:FEW] for name, values in samples.items()}

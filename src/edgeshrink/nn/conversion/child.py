@@ -16,7 +16,7 @@ from typing import Any
 
 
 def work(job: dict[str, Any]) -> None:
-    """Write the .tflite that the job describes; see `edgeshrink.nn.convert.Conversion`."""
+    """Write the .tflite that the job describes; see `Conversion` in converter.py."""
     data = quantized(job) if job["do"] == "quantize" else converted(job)
     data = with_true_states(without_clip(data))
     part = Path(job["out"] + ".part")

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.trace import Call, Trace, Value, at, elementwise
+from edgeshrink.nn.graph.trace import Call, Trace, Value, at, elementwise
 
 _layers = keras.layers
 Rule = Callable[[Trace, Call], Sequence[Value]]

@@ -15,11 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.count import uses_of
-from edgeshrink.nn.couplings import follow
-from edgeshrink.nn.rewrite import functional
-from edgeshrink.nn.shapes import OPERATIONS
-from edgeshrink.nn.trace import Axis, Call, Role, Trace, Value
+from edgeshrink.nn.graph.counts import uses_of
+from edgeshrink.nn.graph.couplings import follow
+from edgeshrink.nn.graph.operations import OPERATIONS
+from edgeshrink.nn.graph.rewrite import functional
+from edgeshrink.nn.graph.trace import Axis, Call, Role, Trace, Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from edgeshrink.errors import UsageError
-from edgeshrink.nn.teaching import SoftLoss, Teaching
+from edgeshrink.nn.learning.distillation import SoftLoss, Teaching
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from edgeshrink.models.config import ModelFacts, facts, refuse
 from edgeshrink.models.importing import import_object
 from edgeshrink.models.kind import archive_json, hdf5_attributes, parsed
 from edgeshrink.models.savedmodel import keras_config
-from edgeshrink.nn import legacy, legacy_weights
+from edgeshrink.nn.loading import keras2, keras2_weights
 
 logger = logging.getLogger(__name__)
 
@@ -232,23 +232,23 @@ def _explained(error: BaseException, path: Path) -> ModelError:
 
 
 def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> keras.Model:
-    fill: Callable[[legacy.Built, Path], None]
+    fill: Callable[[keras2.Built, Path], None]
     if path.is_dir():
         data = keras_config(path / "keras_metadata.pb")
-        fill = legacy_weights.set_from_savedmodel
+        fill = keras2_weights.set_from_savedmodel
     elif zipfile.is_zipfile(path):
-        data, fill = archive_json(path, "config.json"), legacy_weights.set_from_archive
+        data, fill = archive_json(path, "config.json"), keras2_weights.set_from_archive
     else:
         text = hdf5_attributes(path, "model_config")["model_config"]
-        data, fill = parsed(text or "", path.name), legacy_weights.set_from_h5
+        data, fill = parsed(text or "", path.name), keras2_weights.set_from_h5
     try:
-        built = legacy.rebuild(data, objects)
+        built = keras2.rebuild(data, objects)
         fill(built, path)
     except KERAS_ERRORS as error:
         raise ModelError(
             f"{path.name} (Keras {found.keras_version}) cannot be rebuilt in Keras 3: "
             f"{_first_line(error)}",
-            hint=legacy.HINT,
+            hint=keras2.HINT,
         ) from error
     model: keras.Model = built.layer
     return model

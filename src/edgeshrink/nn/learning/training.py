@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.nn.answers import answers
-from edgeshrink.nn.convert import packed
-from edgeshrink.nn.lesson import Lesson, batches, lesson, objectives
-from edgeshrink.nn.masks import Masks, kernels
-from edgeshrink.nn.objective import Trainee
-from edgeshrink.nn.reparam import Reparameterized
-from edgeshrink.nn.sharing import shared
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.learning.losses import Trainee
+from edgeshrink.nn.learning.masks import Masks, kernels
+from edgeshrink.nn.learning.reparameterization import Reparameterized
+from edgeshrink.nn.learning.soft_targets import answers
+from edgeshrink.nn.learning.supervision import Lesson, batches, lesson, objectives
+from edgeshrink.nn.learning.weight_sharing import shared
 
 if TYPE_CHECKING:
     from edgeshrink.recipes.method import Context
@@ -42,8 +42,8 @@ def finetune(
 ) -> keras.Model:
     """Train a model in place on the data of `context`, by its training settings.
 
-    Kernels with shared values are trained as codebooks (`nn.sharing`): zeros and the number of
-    distinct values are kept.
+    Kernels with shared values are trained as codebooks (`nn.learning.weight_sharing`): zeros
+    and the number of distinct values are kept.
 
     Args:
         model: trained in place; a `Reparameterized` one is trained as it is.

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.savedmodel import keras_nodes
-from edgeshrink.nn.legacy import Built, layer_name
+from edgeshrink.nn.loading.keras2 import Built, layer_name
 
 # Keras 2 names of variables that Keras 3 calls otherwise.
 RENAMED = {"depthwise_kernel": "kernel"}

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.nn.augment import mirrored, shifted
-from edgeshrink.nn.convert import output_names, packed
-from edgeshrink.nn.objective import Hint, OutputLoss, activation_of, output_loss
-from edgeshrink.nn.teaching import Teaching
+from edgeshrink.nn.conversion.exporting import output_names, packed
+from edgeshrink.nn.learning.augmentation import mirrored, shifted
+from edgeshrink.nn.learning.distillation import Teaching
+from edgeshrink.nn.learning.losses import Hint, OutputLoss, activation_of, output_loss
 from edgeshrink.samples.subset import labels_by_output
 
 if TYPE_CHECKING:

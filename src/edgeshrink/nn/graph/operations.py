@@ -1,4 +1,4 @@
-"""Operations of `keras.ops` that move, cut or sum up what a tensor holds; see `nn.passing`."""
+"""Operations of `keras.ops` that move, cut or sum up what a tensor holds; see propagation.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeshrink.nn.passing import Rule, concatenated, flattened, merged
-from edgeshrink.nn.trace import Call, Trace, Value
+from edgeshrink.nn.graph.propagation import Rule, concatenated, flattened, merged
+from edgeshrink.nn.graph.trace import Call, Trace, Value
 
 
 def _batched(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[Value], list[np.ndarray]]:

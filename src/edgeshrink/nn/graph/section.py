@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from edgeshrink.nn.count import count, macs_of
-from edgeshrink.nn.rewrite import functional
+from edgeshrink.nn.graph.counts import count, macs_of
+from edgeshrink.nn.graph.rewrite import functional
 
 NORMS = (
     keras.layers.BatchNormalization,

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgeshrink.nn.channels import quantized_weights
-from edgeshrink.nn.reparam import Forward
+from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.learning.reparameterization import Forward
 
 MOST = 256  # distinct values of a tensor, or channel, whose sharing is on purpose
 GLANCE = 2048  # weights of which a channel is judged first: freely trained ones are told apart soon

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.nn import converter, recurrent
-from edgeshrink.nn.converter import Conversion
+from edgeshrink.nn.conversion import converter, recurrent
+from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.tflite.ranges import Ranges, replaced
 
 

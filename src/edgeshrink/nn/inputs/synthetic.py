@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.agree import top_class
-from edgeshrink.nn.convert import packed
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.inputs.comparison import top_class
 
 COMMON_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.0, 3.0))
 
@@ -35,7 +35,7 @@ def synthetic_inputs(
     Returns:
         For each input the file.
     """
-    from edgeshrink.nn.invert import learned_range  # which makes up its first inputs here
+    from edgeshrink.nn.inputs.inversion import learned_range  # which makes up its first inputs here
 
     folder.mkdir(parents=True, exist_ok=True)
 

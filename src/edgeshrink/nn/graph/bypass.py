@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from edgeshrink.nn.rewrite import Call, copied, rewritten
-from edgeshrink.nn.sections import Section
+from edgeshrink.nn.graph.rewrite import Call, copied, rewritten
+from edgeshrink.nn.graph.section import Section
 
 
 def without(model: keras.Model, section: Section) -> keras.Model:

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.nn.masks import kernels
-from edgeshrink.nn.sharing import MOST
+from edgeshrink.nn.learning.masks import kernels
+from edgeshrink.nn.learning.weight_sharing import MOST
 from edgeshrink.tflite.reader import FlatModel, FlatTensor, constant_values, read
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgeshrink.nn.reparam import Forward, straight_through
+from edgeshrink.nn.learning.reparameterization import Forward, straight_through
 
 
 def largest_code(bits: int) -> int:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from edgeshrink.nn.convert import packed
+from edgeshrink.nn.conversion.exporting import packed
 from edgeshrink.recipes.workspace import write_bytes
 
 if TYPE_CHECKING:

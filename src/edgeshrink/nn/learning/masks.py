@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.reparam import Reparameterized
+from edgeshrink.nn.learning.reparameterization import Reparameterized
 
 
 class Mask:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.rewrite import Call, copied, functional, rewritten
+from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten
 
 # Their output is a linear map of the input for each channel, so a batch norm behind them folds.
 LINEAR = (

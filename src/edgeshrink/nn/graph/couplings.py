@@ -2,7 +2,7 @@
 
 A rule takes a trace and a call and returns the tensors that the call gives. Kinds without a rule
 are fenced off, with whatever meets them; one without weights that keeps the shape is tried out.
-Here are the kinds with weights; those without are in `nn.passing`, operations in `nn.shapes`.
+Here are the kinds with weights; those without are in propagation.py, operations in operations.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.passing import PASSING, Rule, alone
-from edgeshrink.nn.trace import Call, Role, Trace, Value, at, elementwise
+from edgeshrink.nn.graph.propagation import PASSING, Rule, alone
+from edgeshrink.nn.graph.trace import Call, Role, Trace, Value, at, elementwise
 
 _layers = keras.layers
 

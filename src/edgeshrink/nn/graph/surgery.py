@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.couplings import CONVOLUTIONS, RECURRENT, SEPARABLE, TRANSPOSED
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.rewrite import Call, copied, rewritten
-from edgeshrink.nn.shapes import borders, spelled
-from edgeshrink.nn.trace import Role
+from edgeshrink.nn.graph.couplings import CONVOLUTIONS, RECURRENT, SEPARABLE, TRANSPOSED
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.operations import borders, spelled
+from edgeshrink.nn.graph.rewrite import Call, copied, rewritten
+from edgeshrink.nn.graph.trace import Role
 
 _layers = keras.layers
 Shape = tuple[int, ...]
@@ -27,7 +27,7 @@ def narrowed(graph: Graph, removed: np.ndarray) -> keras.Model:
     activation with f(0) ≠ 0 is added to the next bias.
 
     Args:
-        graph: of the model, from `nn.graph.traced`.
+        graph: of the model, from `nn.graph.dependency.traced`.
         removed: whether the channel of each number goes, `(graph.numbers,)`.
 
     Raises:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from edgeshrink.nn.graph import Graph
-from edgeshrink.nn.trace import Axis, Role
+from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.trace import Axis, Role
 
 
 def makers(graph: Graph) -> list[Axis]:

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from edgeshrink.nn.convert import packed
-from edgeshrink.nn.fakequant import Range
-from edgeshrink.nn.fold import LINEAR, consumers
-from edgeshrink.nn.reparam import Forward, Reparameterized
-from edgeshrink.nn.rewrite import functional, opened
+from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.graph.fold import LINEAR, consumers
+from edgeshrink.nn.graph.rewrite import functional, opened
+from edgeshrink.nn.learning.fake_quantization import Range
+from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
 
 _layers = keras.layers
 # They hand on values as they are, so the runtime gives their output the scale of their input.
@@ -59,7 +59,7 @@ def twin(
     """Return the twin of a folded model, whose variables it shares, and its ranges by name.
 
     Args:
-        model: from `nn.fold.folded`.
+        model: from `nn.graph.fold.folded`.
         weights: what weights are computed through, by path.
         ranges: first ends of each activation, from `calibrated`.
         bits: of activations.
@@ -141,7 +141,7 @@ def calibrated(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dict[st
     """Return the least and greatest value of each rounded tensor, float32 `(2,)`, by name.
 
     Args:
-        model: from `nn.fold.folded`.
+        model: from `nn.graph.fold.folded`.
         samples: `(samples, ...)` for each input.
     """
     values = observed(model, samples)

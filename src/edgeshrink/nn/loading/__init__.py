@@ -1,0 +1,1 @@
+"""Any model file as a Keras 3 model."""

@@ -104,7 +104,7 @@ def timed(device, model: Path, inputs: Path) -> dict[str, float]:
     """Return the seconds to open a session and to run all samples, on a device without files."""
     import numpy as np
 
-    from edgeshrink.engine.sessions import checked, open_session
+    from edgeshrink.engine.measuring.sessions import checked, open_session
     from edgeshrink.plugins import installed
 
     plugins = installed()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
-from edgeshrink.engine import datafree
+from edgeshrink.engine.planning.planner import data_free
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
 from edgeshrink.nn.inputs.inversion import distance, inverted
@@ -104,7 +104,7 @@ def test_what_cannot_be_inverted_is_told() -> None:
 
 
 def made(file: Path, preprocess: str = "none", **options: object) -> package.data.Dataset:
-    return datafree.synthesised(
+    return data_free.synthesised(
         config.facts(file),
         {"image": (None, 8, 8, 3)},
         lambda: keras.models.load_model(file),
@@ -120,8 +120,8 @@ def test_a_synthesised_data_set_has_no_test_and_no_labels(file: Path) -> None:
     assert data.counts() == {"train": 10, "validation": 0, "calibration": 10, "test": 0}
     assert data.train is not None
     assert data.train.labels is None
-    assert made(file, trains=True).counts()["train"] == datafree.TRAINED_ON
-    assert made(file, calibration=999).counts()["calibration"] == datafree.CALIBRATED_ON
+    assert made(file, trains=True).counts()["train"] == data_free.TRAINED_ON
+    assert made(file, calibration=999).counts()["calibration"] == data_free.CALIBRATED_ON
     assert made(file, seed=1).digest != data.digest
     assert made(file).digest == data.digest
 
@@ -166,7 +166,7 @@ def test_a_compression_without_data_is_calibrated_and_judged_on_other_inputs(
 def test_training_without_data_learns_the_original_s_answers(
     digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datafree, "TRAINED_ON", 256)
+    monkeypatch.setattr(data_free, "TRAINED_ON", 256)
     agreed = {}
     for epochs in (0, 3):
         report = package.compress(

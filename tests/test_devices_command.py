@@ -13,7 +13,7 @@ import pytest
 from edgeshrink import selftest
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
-from edgeshrink.engine.sessions import host_profile, open_session
+from edgeshrink.engine.measuring.sessions import host_profile, open_session
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.plugins import installed
 

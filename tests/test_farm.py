@@ -16,7 +16,7 @@ from tiny_models import converted
 
 import edgeshrink as package
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine import fits
+from edgeshrink.engine.measuring import compatibility
 from edgeshrink.errors import UsageError
 from edgeshrink.tflite.reader import read
 
@@ -169,7 +169,7 @@ def test_why_a_file_does_not_fit_a_device() -> None:
     flat = read(model("int8").read_bytes())
 
     def said(**more: object) -> str:
-        return " / ".join(fits.problems(flat, DeviceProfile("board", **more)))
+        return " / ".join(compatibility.problems(flat, DeviceProfile("board", **more)))
 
     assert said() == ""
     assert "bytes of memory at least" in said(memory_bytes=64)

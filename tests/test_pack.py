@@ -10,7 +10,7 @@ from tests.tiny_models import converted
 from typer.testing import CliRunner
 
 from edgeshrink.cli.app import app
-from edgeshrink.engine.unpacking import Unpacking
+from edgeshrink.engine.measuring.unpacking import Unpacking
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import identify

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeshrink import toml
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.sessions import checked
+from edgeshrink.engine.measuring.sessions import checked
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgeshrink as package
-from edgeshrink.engine.robustness import sampled
+from edgeshrink.engine.judging.perturbing import sampled
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.results.judge import paired_z
 from edgeshrink.results.report import Report, json_text

@@ -18,7 +18,7 @@ if not (find_spec("tf_keras") and find_spec("tensorflow_model_optimization")):
 
 import edgeshrink_tfmot as methods
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine import planning
+from edgeshrink.engine.planning.planner import planner
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.learning.masks import kernels
@@ -257,11 +257,11 @@ def test_a_missing_package_is_told_with_the_extra_that_has_it(
     keras.Model(image, layers.Dense(10)(layers.Flatten()(image))).save(path)
     step = methods.TfmotPrune.of({"sparsity": 0.5})
     out = tmp_path / "out.keras"
-    request = planning.Request(path, Recipe((step,)), out, data=str(digits))
-    planning.plan(request, installed())
-    monkeypatch.setattr(planning, "version_of", lambda name: "")
+    request = planner.Request(path, Recipe((step,)), out, data=str(digits))
+    planner.plan(request, installed())
+    monkeypatch.setattr(planner, "version_of", lambda name: "")
     with pytest.raises(EdgeshrinkError, match="needs tensorflow-model-optimization") as told:
-        planning.plan(request, installed())
+        planner.plan(request, installed())
     assert told.value.hint == 'pip install "edgeshrink[tfmot]"'
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgeshrink.engine.planning import PlannedStep
-from edgeshrink.engine.verdicts import teachable
+from edgeshrink.engine.judging.verdicts import teachable
+from edgeshrink.engine.planning.planner import PlannedStep
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Training
 from edgeshrink.results.ledger import Row

@@ -18,7 +18,7 @@ import pytest
 from edgeshrink import selftest
 from edgeshrink.devices.measurement import RULES, Measurement
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.sessions import host_profile, open_session
+from edgeshrink.engine.measuring.sessions import host_profile, open_session
 from edgeshrink.errors import CommandFailed, EdgeshrinkError
 from edgeshrink.plugins import installed
 from edgeshrink_litert import provision

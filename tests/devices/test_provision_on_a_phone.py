@@ -7,7 +7,7 @@ from test_bundle import installed, place  # noqa: F401 - fixtures
 
 from edgeshrink import plugins, selftest
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.sessions import hosting
+from edgeshrink.engine.measuring.sessions import hosting
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT

@@ -52,7 +52,7 @@ def add(
     Example: edgeshrink devices add mypi --at ssh://pi@raspberrypi.local
     """
     from edgeshrink.cli.tables import console, write
-    from edgeshrink.engine import devices
+    from edgeshrink.engine.measuring import device_setup
 
     plugins = registry()
     like, board, notes = _base(name, at, like, ssh_config, force, plugins)
@@ -70,7 +70,7 @@ def add(
     write(f"based on {like}" if like else "based on no other profile", to=to, lead="– ")
     if not like:
         why = "no profile knows that name" if board else "it does not tell what it is"
-        alike = [one for one in devices.known(plugins) if one.target == profile.scheme(at)]
+        alike = [one for one in device_setup.known(plugins) if one.target == profile.scheme(at)]
         some = ", ".join(one.name for one in alike if one.name != name)
         write(f"{why}: --like and --force take one of {some}", to=to, lead="– ")
     for note in notes:
@@ -83,7 +83,7 @@ def _base(
     name: str, at: str, like: str, ssh_config: str, force: bool, plugins: Plugins
 ) -> tuple[str, str, list[str]]:
     """Return the profile that a new one is based on, what the device calls itself, and notes."""
-    from edgeshrink.engine import devices
+    from edgeshrink.engine.measuring import device_setup
 
     profile.check_name(name)
     if like:
@@ -99,7 +99,7 @@ def _base(
         raise UsageError(f"no ssh configuration file {ssh_config!r}")
     board, notes = "", []
     try:
-        board = devices.identify(at, _connection(ssh_config), plugins)
+        board = device_setup.identify(at, _connection(ssh_config), plugins)
     except TargetError as error:
         if not like:
             raise TargetError(
@@ -108,7 +108,7 @@ def _base(
             ) from error
         notes.append(f"not reached now: {error}")
     if not like:
-        found = profile.recognise(board, devices.known(plugins), profile.scheme(at))
+        found = profile.recognise(board, device_setup.known(plugins), profile.scheme(at))
         like = found.name if found else ""
     if like == name:
         raise UsageError(f"a device cannot be like itself; received {name!r} twice")
@@ -130,12 +130,12 @@ def setup(
     """
     from edgeshrink.cli.progress import Watcher
     from edgeshrink.cli.tables import console, write
-    from edgeshrink.engine import devices
+    from edgeshrink.engine.measuring import device_setup
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
     with Watcher(plugins):
-        said = devices.setup(device, plugins, _telling(device.name, plugins))
+        said = device_setup.setup(device, plugins, _telling(device.name, plugins))
     to = console()
     for sentence in said or ["nothing needs to be installed"]:
         write(sentence, to=to, lead="– ")
@@ -192,15 +192,15 @@ def clean(
 
     Example: edgeshrink devices clean mypi
     """
-    from edgeshrink.engine import devices
+    from edgeshrink.engine.measuring import device_setup
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
-    print(f"{devices.clean(device, plugins):,} bytes freed on {name}")
+    print(f"{device_setup.clean(device, plugins):,} bytes freed on {name}")
 
 
 def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
-    from edgeshrink.engine.sessions import chosen
+    from edgeshrink.engine.measuring.sessions import chosen
 
     return chosen((name,), at, _connection(ssh_config), plugins)[0]
 

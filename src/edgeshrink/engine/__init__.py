@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.engine.planning import Planned, PlannedStep, Request, plan
-from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
+from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, BenchResult
+from edgeshrink.engine.planning.planner import Planned, PlannedStep, Request, plan
 
 if TYPE_CHECKING:
     from pathlib import Path

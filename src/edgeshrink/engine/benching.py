@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from edgeshrink.engine.compressing import VERSIONED
-from edgeshrink.engine.farm import Farm, Observed
-from edgeshrink.engine.keeping import Kept
-from edgeshrink.engine.planning import described
-from edgeshrink.engine.results import BenchReport, BenchRequest, BenchResult
-from edgeshrink.engine.robustness import Perturbing, sampled
-from edgeshrink.engine.sessions import chosen, hosting, import_tensorflow
-from edgeshrink.engine.signature import Signature
+from edgeshrink.engine.judging.perturbing import Perturbing, sampled
+from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, BenchResult
+from edgeshrink.engine.measuring.checkpoint import Kept
+from edgeshrink.engine.measuring.farm import Farm, Observed
+from edgeshrink.engine.measuring.sessions import chosen, hosting, import_tensorflow
+from edgeshrink.engine.measuring.signature import Signature
+from edgeshrink.engine.planning.planner import described
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
 from edgeshrink.models.artifact import RUNNABLE, Artifact

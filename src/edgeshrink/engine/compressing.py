@@ -10,18 +10,18 @@ from pathlib import Path
 
 from edgeshrink.devices.measurement import DeviceInfo
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine import fits
-from edgeshrink.engine.planning import Planned, PlannedStep, described
-from edgeshrink.engine.robustness import robustness
-from edgeshrink.engine.run import Run
-from edgeshrink.engine.sessions import (
+from edgeshrink.engine.judging.perturbing import robustness
+from edgeshrink.engine.judging.verdicts import Verdicts
+from edgeshrink.engine.measuring import compatibility
+from edgeshrink.engine.measuring.sessions import (
     host_profile,
     import_tensorflow,
     is_host,
     open_session,
 )
-from edgeshrink.engine.stages import Stages
-from edgeshrink.engine.verdicts import Verdicts
+from edgeshrink.engine.planning.planner import Planned, PlannedStep, described
+from edgeshrink.engine.running.run import Run
+from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
 from edgeshrink.models import snippet
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
@@ -190,7 +190,9 @@ def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     from edgeshrink.tflite.reader import read
 
     flat = read(tflite_bytes(final.path))
-    return "; ".join(reason for device in devices for reason in fits.problems(flat, device))
+    return "; ".join(
+        reason for device in devices for reason in compatibility.problems(flat, device)
+    )
 
 
 def _reached(device: DeviceProfile, plugins: Plugins) -> DeviceInfo | None:

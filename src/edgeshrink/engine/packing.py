@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.engine.sessions import host_profile
+from edgeshrink.engine.measuring.sessions import host_profile
 from edgeshrink.errors import UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.plugins import Plugins

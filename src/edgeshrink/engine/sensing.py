@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.devices.runtime import Session
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Request, plan
-from edgeshrink.engine.samplesets import SampleSets
-from edgeshrink.engine.sessions import import_tensorflow
+from edgeshrink.engine.measuring.sessions import import_tensorflow
+from edgeshrink.engine.planning.planner import Request, plan
+from edgeshrink.engine.running.models import Models
+from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.errors import UsageError
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes.recipe import Recipe

@@ -21,7 +21,7 @@ from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
 from edgeshrink.devices.target import Target
-from edgeshrink.engine.sessions import checked, hosting
+from edgeshrink.engine.measuring.sessions import checked, hosting
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.plugins import Plugins
 

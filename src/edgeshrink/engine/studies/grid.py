@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.engine.sessions import chosen
+from edgeshrink.engine.measuring.sessions import chosen
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models.artifact import Kind, content_digest

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeshrink.devices.measurement import RULES
 from edgeshrink.engine.benching import bench
-from edgeshrink.engine.results import BenchRequest, BenchResult
+from edgeshrink.engine.measuring.benchmark import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run

@@ -13,9 +13,9 @@ from pathlib import Path
 from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
-from edgeshrink.engine import fits, proofs
-from edgeshrink.engine.keeping import Kept
-from edgeshrink.engine.sessions import is_host, open_session
+from edgeshrink.engine.measuring import compatibility, parity
+from edgeshrink.engine.measuring.checkpoint import Kept
+from edgeshrink.engine.measuring.sessions import is_host, open_session
 from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
 from edgeshrink.models.artifact import Artifact
 from edgeshrink.plugins import Plugins
@@ -127,8 +127,8 @@ class Farm:
     def _expected(self, model: Artifact, samples: Samples | None, folder: Path) -> Expected:
         """Return what to ask of a model, with this machine's answer."""
         try:
-            asked = samples or proofs.made_up(model, folder)
-            first = proofs.head(asked, folder / asked.digest[:16])
+            asked = samples or parity.made_up(model, folder)
+            first = parity.head(asked, folder / asked.digest[:16])
         except EdgeshrinkError as error:
             return Expected(Samples({}, {}, "", 0), None, str(error), labelled=False)
         labelled = samples is not None
@@ -223,7 +223,7 @@ class Farm:
         from edgeshrink.tflite.reader import read
 
         try:
-            return list(fits.problems(read(tflite_bytes(model.path)), device))
+            return list(compatibility.problems(read(tflite_bytes(model.path)), device))
         except EdgeshrinkError as error:
             return [str(error)]
 
@@ -252,7 +252,7 @@ class Farm:
             note = f"its outputs were not compared with this machine's: {asked.why}"
             return replace(observed, outputs=wanted, notes=(*observed.notes, note))
         try:
-            difference = proofs.error(asked.outputs, outputs)
+            difference = parity.error(asked.outputs, outputs)
         except VerificationError as problem:
             return self._failed(device, model, f"the runtime there computes wrongly: {problem}")
         return replace(observed, outputs=wanted, host_error=difference)

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Planned
+from edgeshrink.engine.planning.planner import Planned
+from edgeshrink.engine.running.models import Models
 from edgeshrink.recipes.workspace import digest_of
 from edgeshrink.results.judge import Samples, samples_of
 from edgeshrink.samples.split import split_rows, strata_of

@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.engine.signature import Signature
+from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import VerificationError
 from edgeshrink.recipes.workspace import digest_of
 from edgeshrink.results.judge import Outputs, Samples

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.measurement import Measurement
-from edgeshrink.engine.sessions import is_host
+from edgeshrink.engine.measuring.sessions import is_host
 from edgeshrink.recipes.workspace import digest_of, write_text
 from edgeshrink.results.report import json_text
 
 if TYPE_CHECKING:
     from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.engine.farm import Observed
+    from edgeshrink.engine.measuring.farm import Observed
     from edgeshrink.models.artifact import Artifact
 
 
@@ -45,7 +45,7 @@ class Kept:
 
     def find(self, device: DeviceProfile, model: Artifact) -> Observed | None:
         """Return a measurement that is there whole, or None."""
-        from edgeshrink.engine.farm import Observed
+        from edgeshrink.engine.measuring.farm import Observed
 
         try:
             text = self._file(device, model).read_text(encoding="utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from edgeshrink.devices.measurement import DeviceInfo, Measurement
-from edgeshrink.engine.farm import Farm, Observed
-from edgeshrink.engine.keeping import Kept
-from edgeshrink.engine.planning import PlannedStep
-from edgeshrink.engine.run import Run
+from edgeshrink.engine.measuring.checkpoint import Kept
+from edgeshrink.engine.measuring.farm import Farm, Observed
+from edgeshrink.engine.planning.planner import PlannedStep
+from edgeshrink.engine.running.run import Run
 from edgeshrink.models.artifact import RUNNABLE, Artifact
 from edgeshrink.recipes.method import Phase
 from edgeshrink.recipes.workspace import Stage, digest_of

@@ -8,7 +8,7 @@ from typing import Any
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.target import Progress
-from edgeshrink.engine.sessions import checked
+from edgeshrink.engine.measuring.sessions import checked
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.plugins import Plugins
 

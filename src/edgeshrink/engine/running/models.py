@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.engine.planning import Planned, Request
+from edgeshrink.engine.planning.planner import Planned, Request
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.plugins import Plugins
 from edgeshrink.samples.subset import labels_by_output, task_of

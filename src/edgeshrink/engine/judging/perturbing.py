@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from edgeshrink.engine.run import Run
+from edgeshrink.engine.running.run import Run
 from edgeshrink.errors import UsageError
 from edgeshrink.models.artifact import Artifact
 from edgeshrink.results.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of

@@ -15,7 +15,7 @@ from typing import Any
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
-from edgeshrink.engine.unpacking import Unpacking
+from edgeshrink.engine.measuring.unpacking import Unpacking
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins

@@ -8,10 +8,10 @@ from typing import Self
 
 from edgeshrink.devices.measurement import Failure, Measurement
 from edgeshrink.devices.runtime import Session
-from edgeshrink.engine.models import Models
-from edgeshrink.engine.planning import Planned
-from edgeshrink.engine.samplesets import SampleSets
-from edgeshrink.engine.sessions import open_session
+from edgeshrink.engine.measuring.sessions import open_session
+from edgeshrink.engine.planning.planner import Planned
+from edgeshrink.engine.running.models import Models
+from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.models.artifact import Artifact
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes.method import Method

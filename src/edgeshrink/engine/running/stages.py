@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.measurement import Failure, Measurement
-from edgeshrink.engine.planning import PlannedStep
-from edgeshrink.engine.run import Run
+from edgeshrink.engine.planning.planner import PlannedStep
+from edgeshrink.engine.running.run import Run
 from edgeshrink.errors import EdgeshrinkError, VerificationError
 from edgeshrink.models.artifact import Artifact, Kind, content_digest
 from edgeshrink.recipes.method import Agreement, Context, Method, Need, Training

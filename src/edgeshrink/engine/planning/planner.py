@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.measurement import RULES, BenchPlan
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.datafree import synthesised
-from edgeshrink.engine.sessions import chosen
+from edgeshrink.engine.measuring.sessions import chosen
+from edgeshrink.engine.planning.data_free import synthesised
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models import config
 from edgeshrink.models.artifact import Artifact, Kind
@@ -256,7 +256,7 @@ def _synthesised(
     plugins: Plugins,
 ) -> Dataset:
     def load() -> Any:
-        from edgeshrink.engine.models import load_base
+        from edgeshrink.engine.running.models import load_base
 
         return load_base(request, plugins)
 

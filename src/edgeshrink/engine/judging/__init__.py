@@ -1,0 +1,1 @@
+"""What stages are worth: verdicts on samples and devices, clean and perturbed."""

@@ -1,0 +1,1 @@
+"""Devices side by side: sessions, measurements, and proof that outputs are right."""

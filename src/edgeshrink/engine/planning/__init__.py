@@ -1,0 +1,1 @@
+"""What is asked for, and every mistake that can be told before TensorFlow is loaded."""

@@ -18,7 +18,7 @@ if not (find_spec("tf_keras") and find_spec("tensorflow_model_optimization")):
 
 import edgeshrink_tfmot as methods
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.planning.planner import planner
+from edgeshrink.engine.planning import planner
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.learning.masks import kernels

@@ -16,8 +16,8 @@ from unittest import mock
 
 from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
+from edgeshrink.cli.commands.methods import about, sentence, spelling
 from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
-from edgeshrink.cli.methods import about, sentence, spelling
 from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
 from edgeshrink.recipes.column import MEASURES
@@ -54,7 +54,7 @@ def _is(path: Path, text: str) -> bool:
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield each page's path and text; only what ships with edgeshrink is in them."""
     plugins = ours()
-    with mock.patch("edgeshrink.cli.compress.registry", return_value=plugins):
+    with mock.patch("edgeshrink.cli.commands.compress.registry", return_value=plugins):
         for name in COMMANDS:
             yield REFERENCE / "commands" / f"{name}.md", _command(name)
     yield REFERENCE / "commands" / "README.md", _index()

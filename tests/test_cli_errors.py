@@ -11,7 +11,7 @@ import pytest
 
 from edgeshrink import cli
 from edgeshrink.cli import failures
-from edgeshrink.cli.compress import NO_MIX, shapes
+from edgeshrink.cli.commands.compress import NO_MIX, shapes
 from edgeshrink.errors import TargetError, UsageError
 
 Captured = pytest.CaptureFixture[str]

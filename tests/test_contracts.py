@@ -31,7 +31,7 @@ def test_the_public_surface_is_what_it_declares() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "edgeshrink.cli.words",
+        "edgeshrink.cli.display.words",
         "edgeshrink.errors",
         "edgeshrink.devices.measurement",
         "edgeshrink.samples.preprocess",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeshrink import cli
-from edgeshrink.cli import doctor
+from edgeshrink.cli.commands import doctor
 
 Captured = pytest.CaptureFixture[str]
 

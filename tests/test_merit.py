@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeshrink import cli
-from edgeshrink.cli.compare import together
+from edgeshrink.cli.commands.compare import together
 from edgeshrink.plugins import installed
 from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.merit import Merit, reckoned

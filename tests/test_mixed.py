@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.cli.app import app
-from edgeshrink.cli.sensitivity import show_sensitivity
-from edgeshrink.cli.tables import console
+from edgeshrink.cli.commands.sensitivity import show_sensitivity
+from edgeshrink.cli.display.tables import console
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.sensing import SensitivityReport
 from edgeshrink.errors import UsageError, VerificationError

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from edgeshrink import cli
-from edgeshrink.cli import words
-from edgeshrink.cli.benchtable import show_bench
-from edgeshrink.cli.display import show_report
+from edgeshrink.cli.display import words
+from edgeshrink.cli.display.bench_table import show_bench
+from edgeshrink.cli.display.runs import show_report
 from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
 from edgeshrink.engine import BenchReport, BenchResult
 from edgeshrink.recipes.method import Agreement

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgeshrink import selftest
-from edgeshrink.cli.progress import Watcher
+from edgeshrink.cli.display.progress import Watcher
 from edgeshrink.devices.measurement import DeviceInfo
 from edgeshrink.engine import study as run_study
 from edgeshrink.engine.studies import worker

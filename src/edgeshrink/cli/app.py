@@ -37,7 +37,7 @@ class Commands(Group):
         """Return a command, built now."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"edgeshrink.cli.{cmd_name}")
+        module = importlib.import_module(f"edgeshrink.cli.commands.{cmd_name}")
         return typer.main.get_command(module.app())
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

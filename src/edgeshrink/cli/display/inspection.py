@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.cli import words
-from edgeshrink.cli.tables import Column, left, show, write
+from edgeshrink.cli.display import words
+from edgeshrink.cli.display.tables import Column, left, show, write
 
 if TYPE_CHECKING:
     from rich.console import Console

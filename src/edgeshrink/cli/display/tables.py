@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeshrink.cli.words import NONE
+from edgeshrink.cli.display.words import NONE
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,7 +19,7 @@ def app() -> typer.Typer:
 
 def plugins(json: Json = False, debug: Debug = False) -> None:
     """List plugins: what they add, versions, load times, heavy imports and errors."""
-    from edgeshrink.cli.tables import Column, console, left, show, write
+    from edgeshrink.cli.display.tables import Column, console, left, show, write
 
     found = registry()
     added = adds(found)

@@ -94,7 +94,7 @@ def about(option: Option) -> str:
 
 
 def _show_all(found: list[type[Method]]) -> None:
-    from edgeshrink.cli.tables import Column, console, left, show
+    from edgeshrink.cli.display.tables import Column, console, left, show
 
     show(
         Column("method", [method.name for method in found]),
@@ -111,7 +111,7 @@ def _show_all(found: list[type[Method]]) -> None:
 
 
 def _show_one(method: type[Method]) -> None:
-    from edgeshrink.cli.tables import Column, console, left, show, write
+    from edgeshrink.cli.display.tables import Column, console, left, show, write
 
     to = console()
     write(f"{method.name}: {sentence(method)}", to=to)

@@ -70,7 +70,7 @@ def study(
 
     Example: edgeshrink study grid.toml --jobs 2 -o results
     """
-    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.cli.display.progress import Watcher
     from edgeshrink.engine import study as engine_study
     from edgeshrink.engine.studies.jobs import StudyRequest
     from edgeshrink.engine.studies.running import plan_study

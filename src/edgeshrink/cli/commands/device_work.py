@@ -51,7 +51,7 @@ def add(
 
     Example: edgeshrink devices add mypi --at ssh://pi@raspberrypi.local
     """
-    from edgeshrink.cli.tables import console, write
+    from edgeshrink.cli.display.tables import console, write
     from edgeshrink.engine.measuring import device_setup
 
     plugins = registry()
@@ -128,8 +128,8 @@ def setup(
 
     Example: edgeshrink devices setup mypi
     """
-    from edgeshrink.cli.progress import Watcher
-    from edgeshrink.cli.tables import console, write
+    from edgeshrink.cli.display.progress import Watcher
+    from edgeshrink.cli.display.tables import console, write
     from edgeshrink.engine.measuring import device_setup
 
     plugins = registry()
@@ -156,7 +156,7 @@ def selftest(
     Example: edgeshrink devices selftest mypi
     """
     from edgeshrink import selftest as work
-    from edgeshrink.cli.tables import console, write
+    from edgeshrink.cli.display.tables import console, write
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)

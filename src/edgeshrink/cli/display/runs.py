@@ -7,10 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.cli import words
-from edgeshrink.cli.robustness import show_robustness
-from edgeshrink.cli.tables import Column, show, write
-from edgeshrink.cli.words import NONE
+from edgeshrink.cli.display import words
+from edgeshrink.cli.display.robustness import show_robustness
+from edgeshrink.cli.display.tables import Column, show, write
+from edgeshrink.cli.display.words import NONE
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -68,8 +68,8 @@ def sensitivity(
     Example: edgeshrink sensitivity model.keras --data mnist.npz --preprocess scale=1/255
     """
     out = _checked(output, model)
-    from edgeshrink.cli.compress import shapes
-    from edgeshrink.cli.progress import Watcher
+    from edgeshrink.cli.commands.compress import shapes
+    from edgeshrink.cli.display.progress import Watcher
     from edgeshrink.engine import sensitivity as work
     from edgeshrink.engine.sensing import SensitivityRequest
 
@@ -93,7 +93,7 @@ def sensitivity(
     if json:
         print_json(document)
     else:
-        from edgeshrink.cli.tables import console
+        from edgeshrink.cli.display.tables import console
 
         show_sensitivity(report, to=console())
 
@@ -125,8 +125,8 @@ def as_csv(layers: Sequence[Mapping[str, Any]]) -> str:
 
 def show_sensitivity(report: SensitivityReport, *, to: Console) -> None:
     """Print a row for each layer, and what to do with them."""
-    from edgeshrink.cli import words
-    from edgeshrink.cli.tables import Column, show, write
+    from edgeshrink.cli.display import words
+    from edgeshrink.cli.display.tables import Column, show, write
 
     kind = "made-up" if report.synthetic else "validation"
     said = f"; {report.score.metric} is {words.score(report.score)}" if report.score else ""

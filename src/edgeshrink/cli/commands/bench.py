@@ -19,8 +19,8 @@ from edgeshrink.cli.base import (
     single,
     typed,
 )
+from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.flags import with_method_flags
-from edgeshrink.cli.robustness import Robustness, asked
 from edgeshrink.devices.measurement import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
@@ -93,9 +93,9 @@ def bench(
 
     Example: edgeshrink bench small.tflite base.tflite --device rpi4 --data mnist.npz
     """
-    from edgeshrink.cli.benchtable import show_bench
-    from edgeshrink.cli.progress import Watcher
-    from edgeshrink.cli.tables import console
+    from edgeshrink.cli.display.bench_table import show_bench
+    from edgeshrink.cli.display.progress import Watcher
+    from edgeshrink.cli.display.tables import console
     from edgeshrink.engine import BenchRequest
     from edgeshrink.engine import bench as work
 

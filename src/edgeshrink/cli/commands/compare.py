@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeshrink.cli.base import Debug, registry, single
-from edgeshrink.cli.report import Format, Json, reporter_for
+from edgeshrink.cli.commands.report import Format, Json, reporter_for
 from edgeshrink.errors import UsageError
 from edgeshrink.results.ledger import Ledger
 from edgeshrink.results.merit import reckoned
@@ -43,8 +43,8 @@ def compare(
     if reporter is not None:
         typer.echo(reporter.compare(reports).rstrip("\n"))
         return
-    from edgeshrink.cli.display import show_comparison
-    from edgeshrink.cli.tables import console
+    from edgeshrink.cli.display.runs import show_comparison
+    from edgeshrink.cli.display.tables import console
 
     show_comparison(reports, to=console())
 

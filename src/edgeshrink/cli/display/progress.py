@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from edgeshrink.api import hookimpl
-from edgeshrink.cli import words
+from edgeshrink.cli.display import words
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

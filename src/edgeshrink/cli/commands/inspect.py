@@ -34,7 +34,7 @@ def inspect(
 
     Example: edgeshrink inspect model.keras
     """
-    from edgeshrink.cli import inspection
+    from edgeshrink.cli.display import inspection
     from edgeshrink.models.config import identify
 
     path = Path(model)
@@ -47,7 +47,7 @@ def inspect(
     if json:
         print_json(found)
     else:
-        from edgeshrink.cli.tables import console
+        from edgeshrink.cli.display.tables import console
 
         inspection.show_model(found, to=console())
 

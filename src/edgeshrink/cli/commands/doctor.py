@@ -106,7 +106,7 @@ def litert_problem() -> str:
 
 
 def _show(parts: list[dict[str, Any]], problem: str, advice: list[str]) -> None:
-    from edgeshrink.cli.tables import Column, console, left, show, write
+    from edgeshrink.cli.display.tables import Column, console, left, show, write
 
     to = console()
     own = {"name": "python", "version": platform.python_version(), "for": platform.platform()}

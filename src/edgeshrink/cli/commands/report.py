@@ -40,8 +40,8 @@ def report(
     if reporter is not None:
         typer.echo(reporter.render(found).rstrip("\n"))
         return
-    from edgeshrink.cli.display import show_report
-    from edgeshrink.cli.tables import console
+    from edgeshrink.cli.display.runs import show_report
+    from edgeshrink.cli.display.tables import console
 
     show_report(found, to=console())
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli import devicework
 from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
+from edgeshrink.cli.commands import device_work
 from edgeshrink.cli.plain import Command, Group
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
@@ -31,7 +31,7 @@ def app() -> typer.Typer:
     group.command("list", help=help_of(list_devices), cls=Command)(list_devices)
     group.command("show", help=help_of(show_device), cls=Command)(show_device)
     for name in ("add", "setup", "selftest", "clean"):
-        command = getattr(devicework, name)
+        command = getattr(device_work, name)
         group.command(name, help=help_of(command), cls=Command)(command)
     return group
 
@@ -39,7 +39,7 @@ def app() -> typer.Typer:
 def list_devices(json: Json = False, debug: Debug = False) -> None:
     """List the device profiles, and what is wrong with some."""
     from edgeshrink.cli.base import warn
-    from edgeshrink.cli.tables import Column, console, left, show
+    from edgeshrink.cli.display.tables import Column, console, left, show
 
     folders = registry().profile_folders
     found: list[DeviceProfile] = []
@@ -70,7 +70,7 @@ def show_device(
     debug: Debug = False,
 ) -> None:
     """Show all that the profile of a device says."""
-    from edgeshrink.cli.tables import console, write
+    from edgeshrink.cli.display.tables import console, write
 
     found = profile.find(name, registry().profile_folders)
     if json:

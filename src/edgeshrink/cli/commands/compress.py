@@ -21,8 +21,8 @@ from edgeshrink.cli.base import (
     typed,
     warn,
 )
+from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.flags import with_method_flags
-from edgeshrink.cli.robustness import Robustness, asked
 from edgeshrink.devices.measurement import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
@@ -184,9 +184,9 @@ def compress(
     if dry_run and json:
         print_json(as_dict(planned))
         return
-    from edgeshrink.cli.display import show_plan, show_report
-    from edgeshrink.cli.progress import Watcher
-    from edgeshrink.cli.tables import console
+    from edgeshrink.cli.display.progress import Watcher
+    from edgeshrink.cli.display.runs import show_plan, show_report
+    from edgeshrink.cli.display.tables import console
 
     show_plan(planned, to=console(stderr=not dry_run))
     if dry_run:

@@ -15,15 +15,15 @@ from edgeshrink.api import Context
 from edgeshrink.errors import UsageError
 from edgeshrink.testing import check_method, running, tiny_data, tiny_model
 from edgeshrink.tflite.reader import read
-from edgeshrink_quantize.channels import channel_kernels
-from edgeshrink_quantize.forwards import (
+from edgeshrink_quantize.fewbits.channels import channel_kernels
+from edgeshrink_quantize.fewbits.forwards import (
     BinaryForward,
     PowerForward,
     TernaryForward,
     powers_of_two,
 )
-from edgeshrink_quantize.grids import steps
-from edgeshrink_quantize.levels import Binary, Inq, Ternary, TrainLevels
+from edgeshrink_quantize.fewbits.grids import steps
+from edgeshrink_quantize.fewbits.levels import Binary, Inq, Ternary, TrainLevels
 
 
 @pytest.mark.parametrize(

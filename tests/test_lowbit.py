@@ -23,8 +23,8 @@ from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method
 from edgeshrink.tflite.reader import constant_values, read
-from edgeshrink_quantize.encoding import narrowed, packed
-from edgeshrink_quantize.lowbit import Int2, Int4, LowBitOptions
+from edgeshrink_quantize.fewbits.encoding import narrowed, packed
+from edgeshrink_quantize.fewbits.lowbit import Int2, Int4, LowBitOptions
 
 layers = keras.layers
 LARGEST = {4: 7, 2: 1}

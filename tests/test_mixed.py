@@ -34,12 +34,12 @@ from edgeshrink.results.sensitivity import Sensitivity, Width
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink.tflite.reader import read
-from edgeshrink_quantize.allocation import Choice, allocated, worthwhile
-from edgeshrink_quantize.candidates import stored_bytes
-from edgeshrink_quantize.channels import channel_kernels
-from edgeshrink_quantize.mixed import Mixed
-from edgeshrink_quantize.mixing import smallest, within
-from edgeshrink_quantize.sensitivity import at_width, sensitivity
+from edgeshrink_quantize.fewbits.channels import channel_kernels
+from edgeshrink_quantize.fewbits.sensitivity import at_width, sensitivity
+from edgeshrink_quantize.mixed.allocation import Choice, allocated, worthwhile
+from edgeshrink_quantize.mixed.budgeting import smallest, within
+from edgeshrink_quantize.mixed.candidates import stored_bytes
+from edgeshrink_quantize.mixed.precision import Mixed
 
 layers = keras.layers
 BUDGET = 2960  # 3,392 in 8 bits, 2,896 in 4

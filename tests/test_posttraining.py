@@ -23,11 +23,11 @@ from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink.tflite.reader import read
 from edgeshrink_quantize import Int8, estimators
-from edgeshrink_quantize.adaptive import Relaxed, rounded
-from edgeshrink_quantize.correction import corrected, linear_mean
-from edgeshrink_quantize.equalization import equalized, pairs
-from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels
-from edgeshrink_quantize.posttraining import (
+from edgeshrink_quantize.posttraining.adaptive import Relaxed, rounded
+from edgeshrink_quantize.posttraining.correction import corrected, linear_mean
+from edgeshrink_quantize.posttraining.equalization import equalized, pairs
+from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels
+from edgeshrink_quantize.posttraining.methods import (
     AdaptiveRounding,
     BatchNormReestimation,
     BiasCorrection,

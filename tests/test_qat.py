@@ -28,8 +28,8 @@ from edgeshrink.samples import dataset as datasets
 from edgeshrink.tflite.ranges import activations
 from edgeshrink.tflite.reader import constant_values, float_operators, read
 from edgeshrink_quantize import Int8, Qat
-from edgeshrink_quantize.training import QatOptions
-from edgeshrink_quantize.twins import trained
+from edgeshrink_quantize.training.fake_quantized import trained
+from edgeshrink_quantize.training.qat import QatOptions
 
 layers = keras.layers
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edgeshrink.errors import UsageError
-from edgeshrink_quantize.channels import channel_kernels
-from edgeshrink_quantize.grids import LARGEST, codes, steps
-from edgeshrink_quantize.hessians import hessian
-from edgeshrink_quantize.keeping import most_hurt, named
-from edgeshrink_quantize.rounding import STEPS, gptq, octav_step, rounded
-from edgeshrink_quantize.sensitivity import divergence
+from edgeshrink_quantize.fewbits.channels import channel_kernels
+from edgeshrink_quantize.fewbits.grids import LARGEST, codes, steps
+from edgeshrink_quantize.fewbits.hessians import hessian
+from edgeshrink_quantize.fewbits.rounding import STEPS, gptq, octav_step, rounded
+from edgeshrink_quantize.fewbits.sensitive_layers import most_hurt, named
+from edgeshrink_quantize.fewbits.sensitivity import divergence
 
 layers = keras.layers
 COLUMNS = arrays.arrays(

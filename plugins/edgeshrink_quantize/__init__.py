@@ -22,10 +22,10 @@ from edgeshrink.api import (
     UsageError,
     hookimpl,
 )
-from edgeshrink_quantize.levels import Binary, Inq, Ternary, TrainLevels
-from edgeshrink_quantize.lowbit import Int2, Int4
-from edgeshrink_quantize.mixed import Mixed
-from edgeshrink_quantize.posttraining import (
+from edgeshrink_quantize.fewbits.levels import Binary, Inq, Ternary, TrainLevels
+from edgeshrink_quantize.fewbits.lowbit import Int2, Int4
+from edgeshrink_quantize.mixed.precision import Mixed
+from edgeshrink_quantize.posttraining.methods import (
     AdaptiveRounding,
     BatchNormReestimation,
     BiasCorrection,
@@ -37,7 +37,7 @@ from edgeshrink_quantize.posttraining import (
     improvements,
     refuse,
 )
-from edgeshrink_quantize.training import Ends, Qat, Steps
+from edgeshrink_quantize.training.qat import Ends, Qat, Steps
 
 if TYPE_CHECKING:
     import keras
@@ -285,6 +285,6 @@ def edgeshrink_sensitivity(
     progress: Callable[[float], None],
 ) -> list[Sensitivity]:
     """Return what each layer's weights lose in 8, 4 and 2 bits."""
-    from edgeshrink_quantize.sensitivity import sensitivity
+    from edgeshrink_quantize.fewbits.sensitivity import sensitivity
 
     return sensitivity(model, inputs, compare, score, progress)

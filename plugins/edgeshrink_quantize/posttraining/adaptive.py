@@ -15,11 +15,11 @@ from edgeshrink.nn.graph.rewrite import functional
 from edgeshrink.nn.learning.fake_quantization import largest_code
 from edgeshrink.nn.learning.fake_quantized import is_relu
 from edgeshrink.nn.learning.weight_sharing import shared
-from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels, walk
+from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.posttraining import AdaptiveOptions
+    from edgeshrink_quantize.posttraining.methods import AdaptiveOptions
 
 BATCH = 32
 RATE = 1e-2

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgeshrink_quantize.grids import LARGEST, codes, steps
+from edgeshrink_quantize.fewbits.grids import LARGEST, codes, steps
 
 # Shares of a channel's greatest magnitude that the search tries as the end of its grid.
 SHARES = np.linspace(0.2, 1.0, 81)

@@ -11,9 +11,9 @@ import numpy as np
 
 from edgeshrink.api import Context, UsageError, near
 from edgeshrink.nn.inputs.synthetic import synthetic_inputs
-from edgeshrink_quantize.channels import ChannelKernel
-from edgeshrink_quantize.rounding import rounded
-from edgeshrink_quantize.sensitivity import by_layer, divergence, measured
+from edgeshrink_quantize.fewbits.channels import ChannelKernel
+from edgeshrink_quantize.fewbits.rounding import rounded
+from edgeshrink_quantize.fewbits.sensitivity import by_layer, divergence, measured
 
 # What kept layers may add, as a share of what all kernels take in few bits.
 BUDGET = 0.1

@@ -14,9 +14,9 @@ import numpy as np
 from edgeshrink.api import Agreement, Sensitivity, Width
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.inputs.prediction import predict
-from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
-from edgeshrink_quantize.grids import steps
-from edgeshrink_quantize.rounding import rounded
+from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
+from edgeshrink_quantize.fewbits.grids import steps
+from edgeshrink_quantize.fewbits.rounding import rounded
 
 WIDTHS = (8, 4, 2)
 LARGEST_OF_8_BITS = 127

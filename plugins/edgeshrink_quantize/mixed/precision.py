@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.api import Context, Flag, Method, Plan, UsageError
-from edgeshrink_quantize.lowbit import LowBit
+from edgeshrink_quantize.fewbits.lowbit import LowBit
 
 if TYPE_CHECKING:
     import keras
@@ -71,7 +71,7 @@ class Mixed(LowBit):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
-        from edgeshrink_quantize.mixing import mixed
+        from edgeshrink_quantize.mixed.budgeting import mixed
 
         data = context.data is not None and context.data.calibration is not None
         return mixed(model, self.options, self.activations(data=data), context)

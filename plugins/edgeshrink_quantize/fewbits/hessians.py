@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink_quantize.channels import ChannelKernel
+from edgeshrink_quantize.fewbits.channels import ChannelKernel
 
 BATCH = 32
 

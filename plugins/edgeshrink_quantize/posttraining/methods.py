@@ -39,7 +39,7 @@ class Equalize(Method):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the folded and equalized model."""
-        from edgeshrink_quantize.equalization import equalized
+        from edgeshrink_quantize.posttraining.equalization import equalized
 
         return equalized(model, context)
 
@@ -93,7 +93,7 @@ class AdaptiveRounding(_OnSamples):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the folded model, its kernels on their grids."""
-        from edgeshrink_quantize.adaptive import rounded
+        from edgeshrink_quantize.posttraining.adaptive import rounded
 
         return rounded(model, self.options, context)
 
@@ -106,7 +106,7 @@ class BiasCorrection(_OnSamples):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the folded model with corrected biases."""
-        from edgeshrink_quantize.correction import corrected
+        from edgeshrink_quantize.posttraining.correction import corrected
 
         return corrected(model, self.options, context)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context, UsageError, VerificationError
-from edgeshrink_quantize.allocation import Choice, allocated, worthwhile
-from edgeshrink_quantize.candidates import Candidate, Candidates, listed
+from edgeshrink_quantize.mixed.allocation import Choice, allocated, worthwhile
+from edgeshrink_quantize.mixed.candidates import Candidate, Candidates, listed
 from edgeshrink_quantize.stripping import SIDE_TABLE
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.mixed import MixedOptions
+    from edgeshrink_quantize.mixed.precision import MixedOptions
 
 # Files that are made at most, beside those of most and of fewest bits.
 ROUNDS = 6

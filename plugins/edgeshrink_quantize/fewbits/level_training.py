@@ -14,12 +14,17 @@ from edgeshrink.nn.graph.rewrite import functional
 from edgeshrink.nn.learning.masks import Masks, kernels
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
 from edgeshrink.nn.learning.training import finetune
-from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
-from edgeshrink_quantize.forwards import BinaryForward, PerChannel, PowerForward, TernaryForward
-from edgeshrink_quantize.keeping import named
+from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
+from edgeshrink_quantize.fewbits.forwards import (
+    BinaryForward,
+    PerChannel,
+    PowerForward,
+    TernaryForward,
+)
+from edgeshrink_quantize.fewbits.sensitive_layers import named
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.levels import InqOptions, TrainLevelsOptions
+    from edgeshrink_quantize.fewbits.levels import InqOptions, TrainLevelsOptions
 
 SMALL = 0.1  # an end that holds more of the weights is no small thing to keep
 FORWARDS: dict[str, type[PerChannel]] = {"ternary": TernaryForward, "binary": BinaryForward}

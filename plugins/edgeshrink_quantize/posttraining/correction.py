@@ -9,11 +9,11 @@ import numpy as np
 
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.fold import folded
-from edgeshrink_quantize.layerwise import assign_rounded, rounded_kernels, walk
+from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.posttraining import GridOptions
+    from edgeshrink_quantize.posttraining.methods import GridOptions
 
 
 def corrected(model: keras.Model, options: GridOptions, context: Context) -> keras.Model:

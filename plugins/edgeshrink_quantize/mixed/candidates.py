@@ -17,14 +17,13 @@ from edgeshrink.nn.inputs.prediction import predict
 from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink.tflite.stripping import strip
 from edgeshrink_quantize import FloatOptions, precisions
-from edgeshrink_quantize.allocation import Choice
-from edgeshrink_quantize.channels import TRANSPOSED, ChannelKernel, channel_kernels
-from edgeshrink_quantize.encoding import DEQUANTIZE_BYTES, OPERATORS
-from edgeshrink_quantize.grids import steps
-from edgeshrink_quantize.hessians import hessian
-from edgeshrink_quantize.narrowing import encoded
-from edgeshrink_quantize.rounding import gptq, rounded
-from edgeshrink_quantize.sensitivity import (
+from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
+from edgeshrink_quantize.fewbits.encoding import DEQUANTIZE_BYTES, OPERATORS
+from edgeshrink_quantize.fewbits.grids import steps
+from edgeshrink_quantize.fewbits.hessians import hessian
+from edgeshrink_quantize.fewbits.narrowing import encoded
+from edgeshrink_quantize.fewbits.rounding import gptq, rounded
+from edgeshrink_quantize.fewbits.sensitivity import (
     WIDTHS,
     assign,
     at_width,
@@ -32,6 +31,7 @@ from edgeshrink_quantize.sensitivity import (
     divergence,
     measured,
 )
+from edgeshrink_quantize.mixed.allocation import Choice
 
 # Validation samples that layers are measured on.
 SAMPLES = 500

@@ -11,14 +11,15 @@ import numpy as np
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.tflite.reader import read
-from edgeshrink_quantize import Int8Options, keeping, precisions
-from edgeshrink_quantize.channels import ChannelKernel, channel_kernels
-from edgeshrink_quantize.encoding import narrowed
-from edgeshrink_quantize.hessians import hessian
-from edgeshrink_quantize.rounding import gptq, rounded
+from edgeshrink_quantize import Int8Options, precisions
+from edgeshrink_quantize.fewbits import sensitive_layers
+from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
+from edgeshrink_quantize.fewbits.encoding import narrowed
+from edgeshrink_quantize.fewbits.hessians import hessian
+from edgeshrink_quantize.fewbits.rounding import gptq, rounded
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.lowbit import LowBitOptions
+    from edgeshrink_quantize.fewbits.lowbit import LowBitOptions
 
 # Of the whole step: sensitivity, then rounding, then the conversion.
 MEASURED, ROUNDED = 0.3, 0.7
@@ -48,7 +49,7 @@ def narrow(
     if method == "auto":
         method = "gptq" if calibrates else "mse"
     kernels = [k for k in channel_kernels(model) if activations != "int8" or k.integer]
-    kept = keeping.kept(
+    kept = sensitive_layers.kept(
         model,
         kernels,
         options.keep,

@@ -65,7 +65,7 @@ class TrainLevels(Method):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model with its kernels on their levels."""
-        from edgeshrink_quantize.leveling import train_levels
+        from edgeshrink_quantize.fewbits.level_training import train_levels
 
         return train_levels(model, self.options, context)
 
@@ -101,7 +101,7 @@ class Levels(Precision):
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink.nn.graph.fold import folded
-        from edgeshrink_quantize.narrowing import encoded
+        from edgeshrink_quantize.fewbits.narrowing import encoded
 
         context.facts["levels"] = f"{self.levels}: {self.paper}"
         return encoded(folded(model), self.bits, self.options.activations, context)
@@ -148,7 +148,7 @@ class Inq(Method):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model, batch norms folded, with kernels of powers of two."""
-        from edgeshrink_quantize.leveling import train_powers
+        from edgeshrink_quantize.fewbits.level_training import train_powers
 
         return train_powers(model, self.options, context)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.api import Context, Flag, Method, Plan, Precision, UsageError
-from edgeshrink_quantize.training import Qat, QatOptions
+from edgeshrink_quantize.training.qat import Qat, QatOptions
 
 if TYPE_CHECKING:
     import keras
@@ -91,7 +91,7 @@ class LowBit(Precision):
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink.nn.graph.fold import folded
-        from edgeshrink_quantize.narrowing import encoded, narrow
+        from edgeshrink_quantize.fewbits.narrowing import encoded, narrow
 
         data = context.data is not None and context.data.calibration is not None
         activations = self.activations(data=data)

@@ -1,0 +1,1 @@
+"""As many bits for each layer as it needs, within a budget."""

@@ -1,0 +1,1 @@
+"""Accuracy after training, without training: equalized, rounded and corrected on samples."""

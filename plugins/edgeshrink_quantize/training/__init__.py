@@ -1,0 +1,1 @@
+"""Quantization-aware training: a twin whose numbers are rounded while it learns."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeshrink.errors import TargetError, UsageError
-from edgeshrink_targets.adbaddress import AdbAddress
-from edgeshrink_targets.adbclient import AdbClient
+from edgeshrink_targets.adb.address import AdbAddress
+from edgeshrink_targets.adb.client import AdbClient
 
 
 @pytest.mark.parametrize(

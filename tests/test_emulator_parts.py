@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
-from edgeshrink_targets import bundle, image, machine
-from edgeshrink_targets.emulator import Emulator, Options
-from edgeshrink_targets.initramfs import initramfs
+from edgeshrink_targets.adb import python_bundle
+from edgeshrink_targets.emulator import image, machine
+from edgeshrink_targets.emulator.initramfs import initramfs
+from edgeshrink_targets.emulator.target import Emulator, Options
 
 # Stand-ins for an emulator that fails; they ignore their arguments.
 DEAD = "echo one; echo 'no such processor' >&2; exit 1"
@@ -218,7 +219,7 @@ def test_a_free_port_can_be_listened_to():
     ],
 )
 def test_the_bundle_takes_what_python_needs(path, wanted):
-    assert bundle._wanted(path) is wanted
+    assert python_bundle._wanted(path) is wanted
 
 
 def test_a_packed_bundle_says_nothing_of_who_made_it(tmp_path):
@@ -226,10 +227,10 @@ def test_a_packed_bundle_says_nothing_of_who_made_it(tmp_path):
         folder = tmp_path / name
         (folder / "lib").mkdir(parents=True)
         (folder / "lib/a").write_bytes(b"a")
-        (folder / "run.sh").write_text(bundle.LAUNCHER)
+        (folder / "run.sh").write_text(python_bundle.LAUNCHER)
         (folder / "run.sh").chmod(0o755 if name == "one" else 0o775)
         os.utime(folder / "lib/a", (1, 1) if name == "one" else (2, 2))
-        bundle._pack(folder, tmp_path / f"{name}.tar.gz")
+        python_bundle._pack(folder, tmp_path / f"{name}.tar.gz")
     first, second = ((tmp_path / f"{name}.tar.gz").read_bytes() for name in ("one", "two"))
     assert first == second
     with tarfile.open(tmp_path / "one.tar.gz") as archive:

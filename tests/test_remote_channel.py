@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeshrink_targets.channel import Channel, Lost, Silent, TooMuch
-from edgeshrink_targets.lock import Owner
-from edgeshrink_targets.remote import printable, start_client
+from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
+from edgeshrink_targets.shell.lock import Owner
+from edgeshrink_targets.shell.remote import printable, start_client
 
 NONCE = "0123456789abcdef"
 # Line ends, and what almost is a mark, are what could be mistaken.

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeshrink.api import UsageError
-from edgeshrink_targets.sshaddress import Address
-from edgeshrink_targets.sshtrouble import explain
+from edgeshrink_targets.ssh.address import Address
+from edgeshrink_targets.ssh.trouble import explain
 
 
 @pytest.mark.parametrize(

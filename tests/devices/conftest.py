@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cutproxy import CutProxy
 
-from edgeshrink_targets import ssh
+from edgeshrink_targets.ssh import target
 
 # sshd starts itself anew for each connection, so it must be named by its path.
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -89,7 +89,7 @@ class Server:
         known: str = "host",
         more: str = "",
         **options: int | str,
-    ) -> ssh.Options:
+    ) -> target.Options:
         """Return options with which `ssh:device` is this server.
 
         Args:
@@ -112,7 +112,7 @@ class Server:
             "  GlobalKnownHostsFile /dev/null\n"
         )
         quick = {"connect_timeout": 2, "alive_interval": 1, "alive_count": 2}
-        return ssh.Options(**{"config": str(config), **quick, **options})  # type: ignore[arg-type]
+        return target.Options(**{"config": str(config), **quick, **options})  # type: ignore[arg-type]
 
     def shim(self, name: str, text: str) -> None:
         """Put a program before the system's own, over there."""

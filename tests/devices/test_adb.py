@@ -7,7 +7,7 @@ import pytest
 
 from edgeshrink.errors import CommandFailed, TargetError
 from edgeshrink.testing import check_target
-from edgeshrink_targets.adb import Adb, Options
+from edgeshrink_targets.adb.target import Adb, Options
 
 pytestmark = pytest.mark.device
 

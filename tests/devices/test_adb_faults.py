@@ -11,7 +11,7 @@ import phone as phones
 import pytest
 
 from edgeshrink.errors import CommandFailed, TargetError
-from edgeshrink_targets.adb import Adb, Options
+from edgeshrink_targets.adb.target import Adb, Options
 
 pytestmark = pytest.mark.device
 
@@ -214,7 +214,7 @@ def test_a_phone_that_stalls_is_told_in_time(connect, request, monkeypatch, kind
     phone = request.getfixturevalue(kind)
     with connect(f"adb:{phone.address}") as device:
         monkeypatch.setattr(device, "patience", 1.0)
-        monkeypatch.setattr("edgeshrink_targets.remote.STOP_SECONDS", 1.0)
+        monkeypatch.setattr("edgeshrink_targets.shell.remote.STOP_SECONDS", 1.0)
         phone.fault(shell_delay=30)
         fails(lambda: device.run("true"), "does not answer any more", "connect again")
         phone.fault()
@@ -267,7 +267,7 @@ def test_a_disk_without_room_is_seen_before_a_push(connect, phone, sent):
 
 def test_a_push_that_stalls_is_told_in_time(connect, phone, sent, monkeypatch):
     with connect(f"adb:{phone.address}") as device:
-        monkeypatch.setattr("edgeshrink_targets.adb.SLOW_BYTES", 50_000_000)
+        monkeypatch.setattr("edgeshrink_targets.adb.target.SLOW_BYTES", 50_000_000)
         remote = f"{device.folder()}/file"
         monkeypatch.setattr(device, "patience", 1.0)
         phone.fault(push_stall=100_000)

@@ -11,7 +11,7 @@ from edgeshrink.devices.measurement import BenchPlan, Measurement
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink_litert.litert import LiteRT
-from edgeshrink_targets.emulator import Emulator, Options
+from edgeshrink_targets.emulator.target import Emulator, Options
 from edgeshrink_targets.local import Local
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(600)]

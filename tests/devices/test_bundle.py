@@ -20,8 +20,9 @@ import phone as phones
 import pytest
 
 from edgeshrink.errors import CommandFailed, TargetError
-from edgeshrink_targets import bundle, debian
-from edgeshrink_targets.adb import Adb, Options
+from edgeshrink_targets import debian
+from edgeshrink_targets.adb import python_bundle
+from edgeshrink_targets.adb.target import Adb, Options
 from edgeshrink_targets.cachefolder import cache_folder
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(600)]
@@ -222,7 +223,7 @@ def test_installing_again_replaces_what_is_there(installed, place):
     broken = "/data/local/tmp/edgeshrink/python/run.sh"
     installed.run("sh", "-c", f"echo exit 3 > {broken}").check()
     assert installed.run(*installed.python(), "-c", "").returncode == 3
-    bundle.install(installed, lambda share, note: None)
+    python_bundle.install(installed, lambda share, note: None)
     assert installed.run(*installed.python(), "-c", "").returncode == 0
     left = installed.run("find", "/data/local/tmp/edgeshrink").check().stdout
     assert "python.new" not in left
@@ -230,20 +231,22 @@ def test_installing_again_replaces_what_is_there(installed, place):
 
 
 def test_a_python_that_does_not_run_is_not_believed(installed, monkeypatch):
-    monkeypatch.setattr(bundle, "UNPACK", ":")  # what is there is whole
-    monkeypatch.setattr(bundle, "CHECK", "print('[]')")
+    monkeypatch.setattr(python_bundle, "UNPACK", ":")  # what is there is whole
+    monkeypatch.setattr(python_bundle, "CHECK", "print('[]')")
     with pytest.raises(CommandFailed, match="does not run"):
-        bundle.install(installed, lambda share, note: None)
-    monkeypatch.setattr(bundle, "CHECK", "raise SystemExit('no such instruction')")
+        python_bundle.install(installed, lambda share, note: None)
+    monkeypatch.setattr(python_bundle, "CHECK", "raise SystemExit('no such instruction')")
     with pytest.raises(CommandFailed, match="does not run: no such instruction"):
-        bundle.install(installed, lambda share, note: None)
+        python_bundle.install(installed, lambda share, note: None)
 
 
 def test_what_cannot_be_unpacked_is_told(installed, monkeypatch):
     python = installed.python()
-    monkeypatch.setattr(bundle, "UNPACK", bundle.UNPACK.replace("tar -xzf", "tar -xzf none"))
+    monkeypatch.setattr(
+        python_bundle, "UNPACK", python_bundle.UNPACK.replace("tar -xzf", "tar -xzf none")
+    )
     with pytest.raises(CommandFailed, match="cannot be unpacked in /data/local/tmp/edgeshrink: "):
-        bundle.install(installed, lambda share, note: None)
+        python_bundle.install(installed, lambda share, note: None)
     assert installed.run(*python, "-c", "").returncode == 0, "what was there is still there"
 
 
@@ -261,8 +264,8 @@ def test_another_processor_is_refused(place, tmp_path):
 
 @pytest.mark.slow
 def test_equal_packages_give_equal_bytes(tmp_path, installed):
-    there = bundle.build(cache_folder() / "bundle", lambda share, note: None)
-    again = bundle.build(tmp_path / "again", lambda share, note: None)
+    there = python_bundle.build(cache_folder() / "bundle", lambda share, note: None)
+    again = python_bundle.build(tmp_path / "again", lambda share, note: None)
     assert again.read_bytes() == there.read_bytes()
     packages = json.loads(again.with_suffix("").with_suffix(".json").read_text())["packages"]
     assert {"libc6", "python3.11-minimal"} <= {package["name"] for package in packages}

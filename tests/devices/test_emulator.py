@@ -17,8 +17,8 @@ import pytest
 
 from edgeshrink.errors import TargetError
 from edgeshrink.testing import check_target
-from edgeshrink_targets import image
-from edgeshrink_targets.emulator import Emulator, Options
+from edgeshrink_targets.emulator import image
+from edgeshrink_targets.emulator.target import Emulator, Options
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(600)]
 

@@ -23,7 +23,7 @@ from edgeshrink.errors import CommandFailed, EdgeshrinkError
 from edgeshrink.plugins import installed
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
-from edgeshrink_targets.ssh import Ssh
+from edgeshrink_targets.ssh.target import Ssh
 
 pytestmark = [
     pytest.mark.device,

@@ -11,7 +11,7 @@ from edgeshrink.engine.measuring.sessions import hosting
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
-from edgeshrink_targets.adb import Adb
+from edgeshrink_targets.adb.target import Adb
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(600)]
 PROFILE = DeviceProfile("phone", target="adb")

@@ -15,8 +15,8 @@ import pytest
 
 from edgeshrink.api import CommandFailed, Flag, TargetError
 from edgeshrink.testing import check_target
-from edgeshrink_targets import scripts
-from edgeshrink_targets.remote import Remote, start_client
+from edgeshrink_targets.shell import scripts
+from edgeshrink_targets.shell.remote import Remote, start_client
 
 pytestmark = pytest.mark.device
 

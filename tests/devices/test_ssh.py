@@ -15,8 +15,8 @@ from cutproxy import CutProxy
 
 from edgeshrink.api import CommandFailed, TargetError
 from edgeshrink.testing import check_target
-from edgeshrink_targets.lock import Owner
-from edgeshrink_targets.ssh import Ssh
+from edgeshrink_targets.shell.lock import Owner
+from edgeshrink_targets.ssh.target import Ssh
 
 pytestmark = pytest.mark.device
 NAME = "a 'b' \"c\" $d `e` *\nü\\"

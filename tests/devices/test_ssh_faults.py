@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeshrink.api import CommandFailed, TargetError
-from edgeshrink_targets.ssh import Options, Ssh
+from edgeshrink_targets.ssh.target import Options, Ssh
 
 pytestmark = pytest.mark.device
 # Interval and count of the signs of life are 1 s and 2 in these tests, to connect takes 2 s.

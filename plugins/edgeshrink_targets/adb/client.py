@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeshrink.api import TargetError
-from edgeshrink_targets.adbaddress import AdbAddress
-from edgeshrink_targets.adbtrouble import ATTACHED, explain, gone, last_line, only, silent, unready
+from edgeshrink_targets.adb.address import AdbAddress
+from edgeshrink_targets.adb.trouble import ATTACHED, explain, gone, last_line, only, silent, unready
 
 # The server takes half a second to start, and longer on a machine that is busy.
 SERVER_SECONDS = 15.0

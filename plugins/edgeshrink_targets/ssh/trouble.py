@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from edgeshrink.api import TargetError
-from edgeshrink_targets.connection import printable
+from edgeshrink_targets.shell.connection import printable
 
 
 @dataclass(frozen=True)

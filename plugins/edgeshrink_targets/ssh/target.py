@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from edgeshrink.api import Flag, TargetError
-from edgeshrink_targets.channel import Channel
-from edgeshrink_targets.remote import Remote, start_client
-from edgeshrink_targets.sshaddress import Address
-from edgeshrink_targets.sshtrouble import explain
+from edgeshrink_targets.shell.channel import Channel
+from edgeshrink_targets.shell.remote import Remote, start_client
+from edgeshrink_targets.ssh.address import Address
+from edgeshrink_targets.ssh.trouble import explain
 
 # The path of a Unix socket has at most 103 characters on some systems; ssh first makes it with
 # 17 more.

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from edgeshrink.api import CommandFailed, Completed, TargetError
-from edgeshrink_targets import scripts
-from edgeshrink_targets.channel import Channel, Lost, Silent, TooMuch
-from edgeshrink_targets.connection import STOP_SECONDS, Connection, printable
+from edgeshrink_targets.shell import scripts
+from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
+from edgeshrink_targets.shell.connection import STOP_SECONDS, Connection, printable
 
 __all__ = ["Remote", "printable", "start_client"]
 

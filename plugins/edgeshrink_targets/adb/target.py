@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from edgeshrink.api import Flag, Progress, TargetError
-from edgeshrink_targets.adbaddress import AdbAddress
-from edgeshrink_targets.adbclient import AdbClient
-from edgeshrink_targets.adbtrouble import explain
-from edgeshrink_targets.connection import printable
-from edgeshrink_targets.remote import Remote, start_client
+from edgeshrink_targets.adb.address import AdbAddress
+from edgeshrink_targets.adb.client import AdbClient
+from edgeshrink_targets.adb.trouble import explain
+from edgeshrink_targets.shell.connection import printable
+from edgeshrink_targets.shell.remote import Remote, start_client
 
 # What any app and any user of adb may write to, and where files may be executed.
 CACHE = "/data/local/tmp/edgeshrink"
@@ -88,7 +88,7 @@ class Adb(Remote):
             TargetError: there is no such device, or it has another processor than ARM64.
             CommandFailed: the Python does not run there.
         """
-        from edgeshrink_targets.bundle import install
+        from edgeshrink_targets.adb.python_bundle import install
 
         with cls.connect(address, options) as device:
             abi = device.run("getprop", "ro.product.cpu.abi").stdout.strip()
@@ -102,7 +102,7 @@ class Adb(Remote):
 
     def python(self) -> tuple[str, ...]:
         """Return the command of the Python that `setup` puts there; 127 means that it is not."""
-        from edgeshrink_targets.bundle import launcher_in
+        from edgeshrink_targets.adb.python_bundle import launcher_in
 
         return ("sh", launcher_in(self.cache()))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from edgeshrink.api import TargetError
-from edgeshrink_targets.connection import printable
+from edgeshrink_targets.shell.connection import printable
 
 ATTACHED = "device"  # adb's word for a device that is there and answers
 

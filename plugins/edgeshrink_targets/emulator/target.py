@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from edgeshrink.api import EdgeshrinkError, Flag, Progress, TargetError, UsageError, near
-from edgeshrink_targets import debian, image, ssh
-from edgeshrink_targets.machine import Machine
-from edgeshrink_targets.sshaddress import Address
+from edgeshrink_targets import debian
+from edgeshrink_targets.emulator import image
+from edgeshrink_targets.emulator.machine import Machine
+from edgeshrink_targets.ssh import target as ssh
+from edgeshrink_targets.ssh.address import Address
 
 # Those whose instructions qemu emulates rightly; its `max` gives wrong results in int8 kernels.
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")

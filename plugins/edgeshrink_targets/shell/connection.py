@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from edgeshrink.api import Target, TargetError
-from edgeshrink_targets import scripts
-from edgeshrink_targets.channel import Channel, Lost, Silent, TooMuch
-from edgeshrink_targets.lock import Owner
+from edgeshrink_targets.shell import scripts
+from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
+from edgeshrink_targets.shell.lock import Owner
 
 # How long a machine may take to stop a command; then it is taken for lost.
 STOP_SECONDS = 10.0

@@ -21,7 +21,7 @@ import filelock
 from edgeshrink.api import EdgeshrinkError, Progress
 from edgeshrink_targets import debian
 from edgeshrink_targets.cachefolder import cache_folder
-from edgeshrink_targets.initramfs import initramfs
+from edgeshrink_targets.emulator.initramfs import initramfs
 
 PACKAGES = (
     *("base-files", "base-passwd", "busybox-static", "coreutils", "dash", "findutils"),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from edgeshrink.api import UsageError
-from edgeshrink_targets.connection import printable
+from edgeshrink_targets.shell.connection import printable
 
 USAGE = "write ssh://[user@]host[:port], or ssh:NAME for a Host of your ssh configuration"
 # A host or user may end in a ProxyCommand's shell, so it holds nothing that a shell would read.

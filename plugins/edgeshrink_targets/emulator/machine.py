@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from edgeshrink.api import TargetError
-from edgeshrink_targets.image import HOST_ALIAS, NO_DISK, READY, Image
+from edgeshrink_targets.emulator.image import HOST_ALIAS, NO_DISK, READY, Image
 
 # Started as `sh -c GUARD sh qemu …`, with a pipe as standard input that only we hold open: when
 # it closes, because we closed it or because we died, qemu dies.

@@ -1,0 +1,1 @@
+"""An ARM64 machine emulated here by qemu, reached by ssh."""

@@ -1,0 +1,1 @@
+"""Machines with a POSIX shell, whatever client starts scripts there."""

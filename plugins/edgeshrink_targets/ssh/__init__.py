@@ -1,0 +1,1 @@
+"""Machines reached by the user's own OpenSSH client."""

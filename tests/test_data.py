@@ -35,7 +35,7 @@ def npz(folder: Path, *, compressed: bool = False, name: str = "data.npz", **val
 
 
 def rows(dataset: Dataset) -> dict[str, set[int]]:
-    return {name: set(part.rows.tolist()) for name, part in dataset.parts().items()}
+    return {name: set(part.rows.tolist()) for name, part in dataset.subsets().items()}
 
 
 # ---------------------------------------------------------------- preprocessing

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
-from edgeshrink.engine.planning.planner import data_free
+from edgeshrink.engine.planning import data_free
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
 from edgeshrink.nn.inputs.inversion import distance, inverted

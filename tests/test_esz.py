@@ -9,10 +9,11 @@ from tests.tiny_models import converted
 
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite import esz
-from edgeshrink.tflite.esz import mask, values
+from edgeshrink.tflite.esz import container, mask, values
 from edgeshrink.tflite.esz.arithmetic import Broken, Decoder
 from edgeshrink.tflite.esz.content import ELEMENTS, Content, bits_of, code, stored
 from edgeshrink.tflite.esz.lanes import SCALE, decode, histogram
+from edgeshrink.tflite.esz.varint import varint
 from edgeshrink.tflite.packed import unpacked
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.choose import Room, choose, classify
@@ -174,19 +175,19 @@ def test_a_file_cut_short_is_noticed(packed, data):
 @given(st.binary(min_size=1, max_size=300), st.integers(0, 2**32 - 1), st.sampled_from([16, 17]))
 @settings(max_examples=40, deadline=None)
 def test_a_header_that_lies_is_an_error(body, size, way):
-    head = esz.MAGIC + bytes((way,)) + b"\1\2\3\4" + esz.varint(size)
+    head = esz.MAGIC + bytes((way,)) + b"\1\2\3\4" + varint(size)
     with pytest.raises(Broken):
         esz.unpack(head + body)
 
 
 def test_a_size_beyond_what_the_file_can_hold_is_refused_before_anything_is_read():
-    head = esz.MAGIC + bytes((esz.MODELLED,)) + b"\1\2\3\4" + esz.varint(1 << 34)
+    head = esz.MAGIC + bytes((container.MODELLED,)) + b"\1\2\3\4" + varint(1 << 34)
     with pytest.raises(Broken, match="more than it has room for"):
         esz.unpack(head + bytes(100))
 
 
 def test_a_zlib_stream_that_grows_without_end_is_refused():
-    bomb = zlib.compress(bytes(esz.ALWAYS + (4 << 20)), 9)
+    bomb = zlib.compress(bytes(container.ALWAYS + (4 << 20)), 9)
     with pytest.raises(Broken, match="too early"):
         esz.unpack(bomb[: len(bomb) // 2])
     with pytest.raises(Broken, match="does not begin"):

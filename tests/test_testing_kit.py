@@ -208,9 +208,9 @@ def test_the_tiny_model_and_data_fit_and_can_be_told_apart() -> None:
     assert data.test is not None
     values = data.values(data.test, np.arange(4))["image"]
     assert model(values).shape == (4, 3)
-    assert {name: part.labels is not None for name, part in data.parts().items()} == dict.fromkeys(
-        data.parts(), True
-    )
+    assert {
+        name: part.labels is not None for name, part in data.subsets().items()
+    } == dict.fromkeys(data.subsets(), True)
     assert tiny_data(labels=False).train.labels is None
     kernel = model.get_layer("hidden").kernel.numpy()
     assert np.mean(kernel == 0) == 0.5

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgeshrink.engine.judging.verdicts import teachable
-from edgeshrink.engine.planning.planner import PlannedStep
+from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Training
 from edgeshrink.results.ledger import Row

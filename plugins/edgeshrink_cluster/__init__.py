@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink.api import Context, Method, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink_cluster.options import LEAST_MEMBERS, Options
 
 if TYPE_CHECKING:
     import keras
-
-# Weights other than zero for each value: with fewer, a codebook saves nothing.
-LEAST_MEMBERS = 3
-
-
-@dataclass(frozen=True)
-class Options:
-    """How many values, where they begin, and who shares them."""
-
-    clusters: Annotated[
-        int, Flag("Distinct values of a kernel, zero included where it has zeros.", min=2, max=256)
-    ]
-    init: Annotated[
-        Literal["linear", "density", "kmeans++", "random"],
-        Flag("Where k-means begins: evenly over the range, over the weights, or at weights."),
-    ] = "linear"
-    scope: Annotated[
-        Literal["layer", "channel"],
-        Flag("One codebook for a kernel, or one for each of its output channels."),
-    ] = "layer"
-    layers: Annotated[tuple[str, ...], Flag("`all`, `dense`, `conv`, or names of layers.")] = (
-        "all",
-    )
 
 
 class Cluster(Method):

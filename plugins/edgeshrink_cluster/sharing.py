@@ -13,11 +13,11 @@ from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.graph.scope import kernels_of, layers_in
 from edgeshrink.nn.learning.training import finetune
 from edgeshrink.nn.learning.weight_sharing import channel_rows, from_rows
-from edgeshrink_cluster import LEAST_MEMBERS
 from edgeshrink_cluster.kmeans import kmeans
+from edgeshrink_cluster.options import LEAST_MEMBERS
 
 if TYPE_CHECKING:
-    from edgeshrink_cluster import Options
+    from edgeshrink_cluster.options import Options
 
 
 def cluster(model: keras.Model, options: Options, context: Context) -> keras.Model:

@@ -18,7 +18,7 @@ from edgeshrink_distill.students import fitted, student
 from edgeshrink_distill.trials import Trial, among_branches, teach
 
 if TYPE_CHECKING:
-    from edgeshrink_distill import Options
+    from edgeshrink_distill.options import Options
 
 
 @dataclass(frozen=True)

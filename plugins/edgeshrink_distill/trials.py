@@ -17,7 +17,7 @@ from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
 
 if TYPE_CHECKING:
-    from edgeshrink_distill import Options
+    from edgeshrink_distill.options import Options
 
 
 @dataclass(frozen=True)

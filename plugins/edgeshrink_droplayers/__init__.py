@@ -3,50 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Phase, Plan, Training, hookimpl
+from edgeshrink.api import Context, Method, Phase, Plan, Training, hookimpl
+from edgeshrink_droplayers.options import Options
 
 if TYPE_CHECKING:
     import keras
-
-TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class Options:
-    """How much depth is given up."""
-
-    count: Annotated[
-        int | Literal["auto"],
-        Flag(
-            "Residual branches, or layers that keep the shape of what they are given, to drop; "
-            "`auto` drops as long as the tolerance allows.",
-            min=1,
-            metavar="N|auto",
-        ),
-    ]
-    tolerance: Annotated[
-        float,
-        Flag(
-            "With `auto`: what may be lost of the validation score (of the agreement with the "
-            "model before, where there are no labels) in all, before training makes good.",
-            min=0,
-        ),
-    ] = TOLERANCE
-
-    of: Annotated[
-        tuple[str, ...],
-        Flag("Drop only among these: sums of residual branches, or layers, by name."),
-    ] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse a tolerance that nothing asks for."""
-        if self.count != "auto" and self.tolerance != TOLERANCE:
-            raise ValueError(
-                f"the tolerance says where auto ends; received one with a count of {self.count}"
-            )
 
 
 class DropLayers(Method):

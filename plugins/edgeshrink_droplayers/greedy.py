@@ -17,7 +17,7 @@ from edgeshrink.nn.graph.section import Passed, Section, sections
 from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
 
 if TYPE_CHECKING:
-    from edgeshrink_droplayers import Options
+    from edgeshrink_droplayers.options import Options
 
 RANKED_ON = 1000  # validation samples, at most
 TOLD = 12  # harms in a sentence; all of them are among the facts

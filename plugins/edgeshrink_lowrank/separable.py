@@ -18,7 +18,7 @@ from edgeshrink_lowrank.chains import depthwise, linked, samples, walked
 from edgeshrink_lowrank.sites import CONVOLUTIONS, reasons
 
 if TYPE_CHECKING:
-    from edgeshrink_lowrank import DepthwiseOptions
+    from edgeshrink_lowrank.options import DepthwiseOptions
 
 # Input channels that are few: a filter for each of them leaves next to nothing (Lagrange, section
 # IV: the first layer stays whole).

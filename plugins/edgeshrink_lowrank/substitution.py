@@ -26,7 +26,7 @@ from edgeshrink_lowrank.kinds import Factored
 from edgeshrink_lowrank.sites import Site, cells_of, reasons, sites
 
 if TYPE_CHECKING:
-    from edgeshrink_lowrank import LowrankOptions
+    from edgeshrink_lowrank.options import LowrankOptions
 
 SAMPLES = 64  # on which decompositions of a layer are compared
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from edgeshrink.tflite import esz
 from edgeshrink.tflite import reader as flat
-from edgeshrink.tflite.esz import whole
+from edgeshrink.tflite.esz import container, whole
 from edgeshrink.tflite.esz.objects import Role
+from edgeshrink.tflite.esz.varint import varint
 from edgeshrink_pack.arithmetic import Encoder
 from edgeshrink_pack.choose import Room, choose, classify
 from edgeshrink_pack.lanes import encode, lanes_for
@@ -50,9 +51,9 @@ def pack(data: bytes, progress: Callable[[float, str], None] = lambda *_: None) 
     model = flat.read(data)
     deflated = zlib.compress(data, 9)
     xz = len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
-    ways = {"zlib": deflated, "lzma": _headed(esz.LZMA, data, _lzma(data))}
+    ways = {"zlib": deflated, "lzma": _headed(container.LZMA, data, _lzma(data))}
     with contextlib.suppress(Unknown):
-        ways["modelled"] = _headed(esz.MODELLED, data, _modelled(data, model, progress))
+        ways["modelled"] = _headed(container.MODELLED, data, _modelled(data, model, progress))
     for how in sorted(ways, key=lambda way: len(ways[way])):
         if how == "zlib" or _holds(ways[how], data):
             return Packed(ways[how], how, len(deflated), xz)
@@ -68,11 +69,11 @@ def _holds(packed: bytes, data: bytes) -> bool:
 
 def _headed(method: int, data: bytes, body: bytes) -> bytes:
     check = zlib.crc32(data).to_bytes(4, "little")
-    return b"".join((esz.MAGIC, bytes((method,)), check, esz.varint(len(data)), body))
+    return b"".join((esz.MAGIC, bytes((method,)), check, varint(len(data)), body))
 
 
 def _lzma(data: bytes) -> bytes:
-    strongest = {**esz.LZMA_FILTER, "preset": 9 | lzma.PRESET_EXTREME}
+    strongest = {**container.LZMA_FILTER, "preset": 9 | lzma.PRESET_EXTREME}
     tries = [[{**strongest, "pb": alignment}] for alignment in (0, 2)]
     return min((lzma.compress(data, lzma.FORMAT_RAW, filters=one) for one in tries), key=len)
 
@@ -92,7 +93,7 @@ def _modelled(data: bytes, model: Any, progress: Callable[[float, str], None]) -
         classes = np.repeat([s.kind - 1 for s in coded], [s.count for s in coded])
         words = encode(symbols, wanted.lanes, wanted.tables, classes)
     plain = b"".join(np.asarray(s.symbols).tobytes() for s in sections if not s.kind)
-    return esz.varint(len(body)) + body + words.astype("<u2").tobytes() + plain
+    return varint(len(body)) + body + words.astype("<u2").tobytes() + plain
 
 
 def described(

@@ -22,7 +22,7 @@ from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth
 
 if TYPE_CHECKING:
-    from edgeshrink_prune import Options
+    from edgeshrink_prune.options import Options
 
 DENSE_TOLD = 0.2  # share of parameters from which on it is told that they stay dense
 

@@ -16,7 +16,7 @@ from edgeshrink_prune.pattern import parse
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink_prune import Options
+    from edgeshrink_prune.options import Options
 
 RAMP = 0.6  # of training, over which the polynomial schedule reaches the final sparsity
 SURGERY = 0.8  # of training, after which nothing grows back, so that what is left can settle

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
     Agreement,
     Context,
     DeviceProfile,
-    Flag,
     Kind,
     Method,
     Need,
@@ -25,40 +24,19 @@ from edgeshrink.api import (
 from edgeshrink_quantize.fewbits.levels import Binary, Inq, Ternary, TrainLevels
 from edgeshrink_quantize.fewbits.lowbit import Int2, Int4
 from edgeshrink_quantize.mixed.precision import Mixed
+from edgeshrink_quantize.options import FloatOptions, GranularityOptions, Int8Options
 from edgeshrink_quantize.posttraining.methods import (
     AdaptiveRounding,
     BatchNormReestimation,
     BiasCorrection,
-    Corrected,
     Equalize,
-    Equalized,
-    Estimator,
-    Rounding,
     improvements,
     refuse,
 )
-from edgeshrink_quantize.training.qat import Ends, Qat, Steps
+from edgeshrink_quantize.training.qat import Qat
 
 if TYPE_CHECKING:
     import keras
-
-
-Granularity = Annotated[
-    Literal["auto", "channel", "tensor"],
-    Flag(
-        "Scales for each output channel (keeps more accuracy), or for each tensor (deflates "
-        "better); `auto` measures both."
-    ),
-]
-
-
-@dataclass(frozen=True)
-class FloatOptions:
-    """How floats are stored."""
-
-    sparse: Annotated[
-        bool, Flag("Leave zeros out of the file; XNNPACK can skip only those that are.")
-    ] = False
 
 
 class Float(Precision):
@@ -88,13 +66,6 @@ class Fp16(Precision):
         from edgeshrink_quantize.precisions import float16
 
         return float16(model, self.options, context)
-
-
-@dataclass(frozen=True)
-class GranularityOptions:
-    """How finely weights are scaled."""
-
-    granularity: Granularity = "auto"
 
 
 class Dynamic(Precision):
@@ -129,26 +100,6 @@ def _dense_by_channel(device: DeviceProfile) -> bool:
     not have.
     """
     return device.operators.get("FULLY_CONNECTED", 12) >= 12
-
-
-@dataclass(frozen=True)
-class Int8Options:
-    """Types at the border, granularity, and what may stay in float."""
-
-    io: Annotated[
-        Literal["float32", "int8", "uint8"], Flag("Type of the model's inputs and outputs.")
-    ] = "float32"
-    granularity: Granularity = "auto"
-    float_ops: Annotated[
-        Literal["allow", "refuse"], Flag("Operators that have no integer kernel.")
-    ] = "allow"
-    qat: Annotated[bool, Flag("Train with 8-bit weights and activations first.")] = False
-    qat_steps: Steps = "range"
-    qat_ends: Ends = "moving"
-    ranges: Estimator = "minmax"
-    equalize: Equalized = False
-    rounding: Rounding = "nearest"
-    correct_bias: Corrected = False
 
 
 class Int8(Precision):

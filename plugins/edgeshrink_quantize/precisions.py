@@ -22,7 +22,7 @@ from edgeshrink_quantize.sparsity import without_zeros
 from edgeshrink_quantize.unrolling import unrolled
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize import FloatOptions, Int8Options
+    from edgeshrink_quantize.options import FloatOptions, Int8Options
 
 
 def float32(model: keras.Model, options: FloatOptions, context: Context) -> bytes:

@@ -15,7 +15,7 @@ from edgeshrink.nn.graph.trace import Axis, Role
 from edgeshrink_shrink.shrinking import followed, told
 
 if TYPE_CHECKING:
-    from edgeshrink_shrink import MergeOptions
+    from edgeshrink_shrink.options import MergeOptions
 
 
 def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.Model:

@@ -22,7 +22,7 @@ from edgeshrink_shrink.selecting import Limits, evenly, together
 from edgeshrink_shrink.slimming import slimmed
 
 if TYPE_CHECKING:
-    from edgeshrink_shrink import ShrinkOptions
+    from edgeshrink_shrink.options import ShrinkOptions
 
 NAMED = 12  # groups in a sentence
 MEASURED = 64  # removals between which a measured target is searched for, in six steps

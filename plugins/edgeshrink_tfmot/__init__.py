@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeshrink.api import (
     Context,
-    Flag,
     Method,
     ModelError,
     Need,
@@ -19,22 +17,12 @@ from edgeshrink.api import (
     UsageError,
     hookimpl,
 )
+from edgeshrink_tfmot.options import ClusterOptions, PruneOptions
 
 if TYPE_CHECKING:
     import keras
 
 PACKAGES = ("tensorflow-model-optimization", "tf-keras")
-
-
-@dataclass(frozen=True)
-class PruneOptions:
-    """How much is pruned, and how fast."""
-
-    sparsity: Annotated[float, Flag("Share of zeros in each kernel.", min=0, below=1)]
-    schedule: Annotated[
-        Literal["polynomial", "constant"],
-        Flag("How sparsity grows: cubic over the first part of training, or all at once."),
-    ] = "polynomial"
 
 
 class TfmotPrune(Method):
@@ -55,17 +43,6 @@ class TfmotPrune(Method):
         from edgeshrink_tfmot.weights import prune
 
         return prune(model, self.options, context)
-
-
-@dataclass(frozen=True)
-class ClusterOptions:
-    """How many values, and which to start from."""
-
-    # TFMOT refuses 2 where zeros are kept
-    clusters: Annotated[int, Flag("Most distinct values in each kernel, zero included.", min=3)]
-    init: Annotated[
-        Literal["linear", "density", "kmeans++", "random"], Flag("Centroids to start from.")
-    ] = "kmeans++"
 
 
 class TfmotCluster(Method):

@@ -14,7 +14,7 @@ from edgeshrink_tfmot.training import steps_in_all, train
 from edgeshrink_tfmot.translation import translated
 
 if TYPE_CHECKING:
-    from edgeshrink_tfmot import ClusterOptions, PruneOptions
+    from edgeshrink_tfmot.options import ClusterOptions, PruneOptions
 
 RAMP = 0.6  # of training, over which the polynomial schedule reaches the final sparsity
 UPDATES = 50  # of TFMOT's masks over that part

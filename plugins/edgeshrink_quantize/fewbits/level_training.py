@@ -24,7 +24,7 @@ from edgeshrink_quantize.fewbits.forwards import (
 from edgeshrink_quantize.fewbits.sensitive_layers import named
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.fewbits.levels import InqOptions, TrainLevelsOptions
+    from edgeshrink_quantize.options import InqOptions, TrainLevelsOptions
 
 SMALL = 0.1  # an end that holds more of the weights is no small thing to keep
 FORWARDS: dict[str, type[PerChannel]] = {"ternary": TernaryForward, "binary": BinaryForward}

@@ -4,49 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from edgeshrink.api import Context, Flag, Method, Phase, Plan, Precision, Training, UsageError
+from edgeshrink.api import Context, Method, Phase, Plan, Precision, Training, UsageError
+from edgeshrink_quantize.options import InqOptions, LevelsOptions, TrainLevelsOptions
 
 if TYPE_CHECKING:
     import keras
-
-Keep = Annotated[
-    tuple[str, ...],
-    Flag(
-        "Layers that stay at 8 bits: names, `none`, or `ends` for the first and the last, each "
-        "if it has no more than a tenth of the weights."
-    ),
-]
-Scales = Annotated[
-    Literal["mean", "learned"],
-    Flag("Each channel's scale: from the mean of its weights at every step, or learned."),
-]
-
-
-@dataclass(frozen=True)
-class LevelsOptions:
-    """What is trained, and how the result is run."""
-
-    scales: Scales = "mean"
-    keep: Keep = ("ends",)
-    activations: Annotated[
-        Literal["float32", "int8"],
-        Flag(
-            "Beside float activations every layer is stored in 2 bits; beside integers, which "
-            "are faster and need data, convolutions take 4, since the runtime has no less."
-        ),
-    ] = "float32"
-
-
-@dataclass(frozen=True)
-class TrainLevelsOptions:
-    """Which levels, and where."""
-
-    levels: Annotated[Literal["ternary", "binary"], Flag("Three levels or two.")]
-    scales: Scales = "mean"
-    keep: Keep = ("ends",)
 
 
 class TrainLevels(Method):
@@ -119,19 +83,6 @@ class Binary(Levels):
 
     name, title, levels = "binary", "Precision: binary weights", "binary"
     paper = "Courbariaux et al., 2015 (BinaryConnect), scales of Rastegari et al., 2016 (XNOR-Net)"
-
-
-@dataclass(frozen=True)
-class InqOptions:
-    """How many powers of two there are."""
-
-    bits: Annotated[
-        int,
-        Flag("Bits of a weight: 5 are zero and eight powers of two of either sign.", min=2, max=8),
-    ]
-    keep: Annotated[
-        tuple[str, ...], Flag("Layers that stay as they are: names, `none` or `ends`.")
-    ] = ("none",)
 
 
 class Inq(Method):

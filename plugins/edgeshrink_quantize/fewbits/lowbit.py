@@ -4,50 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Plan, Precision, UsageError
-from edgeshrink_quantize.training.qat import Qat, QatOptions
+from edgeshrink.api import Context, Method, Plan, Precision, UsageError
+from edgeshrink_quantize.options import LowBitOptions, QatOptions
+from edgeshrink_quantize.training.qat import Qat
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True)
-class LowBitOptions:
-    """How weights are rounded, which are not, and what they are multiplied with."""
-
-    activations: Annotated[
-        Literal["auto", "int8", "float32"],
-        Flag(
-            "Integer activations need data; `auto` takes them for 4 bits where there is data: "
-            "LiteRT's kernels then run faster. For 2 bits it takes float, since of layers with "
-            "integer activations only dense ones run on 2 bits."
-        ),
-    ] = "auto"
-    rounding: Annotated[
-        Literal["auto", "nearest", "mse", "octav", "gptq"],
-        Flag(
-            "How weights find their codes: nearest on a grid over the whole range, on one of the "
-            "least squared error, on OCTAV's, or with errors made good as in GPTQ, which needs "
-            "data; `auto` is gptq with data, else mse."
-        ),
-    ] = "auto"
-    keep: Annotated[
-        tuple[str, ...],
-        Flag(
-            "Layers that stay at 8 bits: names, `none`, or `auto` for those that few bits hurt "
-            "most, within a tenth of the weights' bytes."
-        ),
-    ] = ("auto",)
-    qat: Annotated[
-        bool,
-        Flag(
-            "Train on the grid first; weights are then not rounded any more, and layers stay at "
-            "8 bits by name only."
-        ),
-    ] = False
 
 
 class LowBit(Precision):

@@ -11,15 +11,16 @@ import numpy as np
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.tflite.reader import read
-from edgeshrink_quantize import Int8Options, precisions
+from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits import sensitive_layers
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.encoding import narrowed
 from edgeshrink_quantize.fewbits.hessians import hessian
 from edgeshrink_quantize.fewbits.rounding import gptq, rounded
+from edgeshrink_quantize.options import Int8Options
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.fewbits.lowbit import LowBitOptions
+    from edgeshrink_quantize.options import LowBitOptions
 
 # Of the whole step: sensitivity, then rounding, then the conversion.
 MEASURED, ROUNDED = 0.3, 0.7

@@ -14,7 +14,7 @@ from edgeshrink_quantize.mixed.candidates import Candidate, Candidates, listed
 from edgeshrink_quantize.stripping import SIDE_TABLE
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.mixed.precision import MixedOptions
+    from edgeshrink_quantize.options import MixedOptions
 
 # Files that are made at most, beside those of most and of fewest bits.
 ROUNDS = 6

@@ -16,7 +16,7 @@ from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.inputs.prediction import predict
 from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink.tflite.stripping import strip
-from edgeshrink_quantize import FloatOptions, precisions
+from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.encoding import DEQUANTIZE_BYTES, OPERATORS
 from edgeshrink_quantize.fewbits.grids import steps
@@ -32,6 +32,7 @@ from edgeshrink_quantize.fewbits.sensitivity import (
     measured,
 )
 from edgeshrink_quantize.mixed.allocation import Choice
+from edgeshrink_quantize.options import FloatOptions
 
 # Validation samples that layers are measured on.
 SAMPLES = 500

@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Plan, UsageError
+from edgeshrink.api import Context, Method, Plan, UsageError
 from edgeshrink_quantize.fewbits.lowbit import LowBit
+from edgeshrink_quantize.options import MixedOptions
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True)
-class MixedOptions:
-    """The budget, and how weights are rounded."""
-
-    bytes: Annotated[int | None, Flag("The most that the stripped .tflite may take.", min=1)] = None
-    drop: Annotated[
-        float | None,
-        Flag(
-            "The most that may be lost on validation samples: points of accuracy, or of agreement "
-            "with float where there are no labels; the fewest bytes are searched for.",
-            min=0,
-            max=100,
-        ),
-    ] = None
-    activations: Annotated[
-        Literal["auto", "int8", "float32"],
-        Flag("`auto` takes integer activations where there is data to calibrate them with."),
-    ] = "auto"
-    rounding: Annotated[
-        Literal["auto", "nearest", "mse", "octav", "gptq"],
-        Flag("How weights find their codes, as with --int4; `auto` is gptq with data, else mse."),
-    ] = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse no budget, and two."""
-        if (self.bytes is None) == (self.drop is None):
-            given = "none" if self.bytes is None else "both"
-            raise ValueError(f"exactly one of bytes and drop must be given; received {given}")
 
 
 class Mixed(LowBit):

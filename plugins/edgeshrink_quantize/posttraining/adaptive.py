@@ -19,7 +19,7 @@ from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_k
 from edgeshrink_quantize.precisions import calibration
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.posttraining.methods import AdaptiveOptions
+    from edgeshrink_quantize.options import AdaptiveOptions
 
 BATCH = 32
 RATE = 1e-2

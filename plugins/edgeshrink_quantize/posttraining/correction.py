@@ -13,7 +13,7 @@ from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_k
 from edgeshrink_quantize.precisions import calibration
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.posttraining.methods import GridOptions
+    from edgeshrink_quantize.options import GridOptions
 
 
 def corrected(model: keras.Model, options: GridOptions, context: Context) -> keras.Model:

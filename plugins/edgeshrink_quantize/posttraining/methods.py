@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Need, Phase, Plan, UsageError
+from edgeshrink.api import Context, Method, Need, Phase, Plan, UsageError
+from edgeshrink_quantize.options import AdaptiveOptions, GridOptions
 
 if TYPE_CHECKING:
     import keras
-
-Estimator = Annotated[
-    Literal["minmax", "percentile", "mse", "entropy"],
-    Flag("How the ranges of activations are estimated from calibration samples."),
-]
-Rounding = Annotated[
-    Literal["nearest", "adaptive"],
-    Flag("How weights are rounded: to nearest, or by their layer's outputs (AdaRound)."),
-]
-
-
-Equalized = Annotated[
-    bool, Flag("Equalize the ranges of channels across layers first; answers stay the same.")
-]
-Corrected = Annotated[
-    bool, Flag("Take the mean error that rounding brings back from each layer's bias.")
-]
 
 
 class Equalize(Method):
@@ -42,26 +25,6 @@ class Equalize(Method):
         from edgeshrink_quantize.posttraining.equalization import equalized
 
         return equalized(model, context)
-
-
-@dataclass(frozen=True)
-class GridOptions:
-    """The grids that rounding is measured on."""
-
-    weights: Annotated[int, Flag("Bits of a weight.", min=2, max=8)] = 8
-    activations: Annotated[
-        int, Flag("Bits of an activation; 32 leaves them in float.", min=8, max=32)
-    ] = 8
-    granularity: Annotated[
-        Literal["channel", "tensor"], Flag("A step for each output channel, or for each tensor.")
-    ] = "channel"
-
-
-@dataclass(frozen=True)
-class AdaptiveOptions(GridOptions):
-    """Grids, and how long is searched."""
-
-    iterations: Annotated[int, Flag("Steps of Adam for each layer.", min=1)] = 1000
 
 
 class _OnSamples(Method):

@@ -17,7 +17,7 @@ from edgeshrink.nn.learning.training import finetune
 from edgeshrink.nn.learning.weight_sharing import shared
 
 if TYPE_CHECKING:
-    from edgeshrink_quantize.training.qat import QatOptions
+    from edgeshrink_quantize.options import QatOptions
 
 FIRST_SAMPLES = 512  # training samples that give the ranges their first ends
 

@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Flag, Method, Need, Phase, Plan, Training, UsageError
+from edgeshrink.api import Context, Method, Need, Phase, Plan, Training, UsageError
+from edgeshrink_quantize.options import QatOptions
 
 if TYPE_CHECKING:
     import keras
-
-Steps = Annotated[
-    Literal["range", "learned"],
-    Flag("The step of weights: from their range, or learned (LSQ)."),
-]
-Ends = Annotated[
-    Literal["moving", "learned"],
-    Flag("The ends of activations: moving averages of batches, or learned (PACT)."),
-]
-
-
-@dataclass(frozen=True)
-class QatOptions:
-    """What is rounded while the model trains, and how finely."""
-
-    weights: Annotated[int, Flag("Bits of a weight.", min=2, max=8)] = 8
-    activations: Annotated[
-        int, Flag("Bits of an activation; 32 leaves them in float.", min=8, max=32)
-    ] = 8
-    granularity: Annotated[
-        Literal["channel", "tensor"], Flag("A step for each output channel, or for each tensor.")
-    ] = "channel"
-    steps: Steps = "range"
-    ends: Ends = "moving"
-    keep: Annotated[tuple[str, ...], Flag("Layers whose weights stay at 8 bits, by name.")] = ()
 
 
 class Qat(Method):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, BenchResult
-from edgeshrink.engine.planning.planner import Planned, PlannedStep, Request, plan
+from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,20 +9,19 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from edgeshrink.engine.compressing import VERSIONED
 from edgeshrink.engine.judging.perturbing import Perturbing, sampled
 from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, BenchResult
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.farm import Farm, Observed
+from edgeshrink.engine.measuring.farm import Farm
+from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import chosen, hosting, import_tensorflow
 from edgeshrink.engine.measuring.signature import Signature
-from edgeshrink.engine.planning.planner import described
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
 from edgeshrink.models.artifact import RUNNABLE, Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.workspace import version_of
 from edgeshrink.results.judge import Judge, Outputs, Samples, samples_of
+from edgeshrink.results.report import versions
 from edgeshrink.results.robustness import Robustness
 from edgeshrink.samples import dataset as datasets
 from edgeshrink.samples.dataset import Dataset
@@ -94,8 +93,8 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         results,
         tuple(data.notes) if data else (),
         request.command,
-        described(data),
-        {name: version_of(name) for name in VERSIONED},
+        data.described() if data else {},
+        versions(),
         robustness,
     )
     if not report.lost:

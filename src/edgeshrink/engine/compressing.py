@@ -19,7 +19,7 @@ from edgeshrink.engine.measuring.sessions import (
     is_host,
     open_session,
 )
-from edgeshrink.engine.planning.planner import Planned, PlannedStep, described
+from edgeshrink.engine.planning.request import Planned, PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
@@ -27,14 +27,13 @@ from edgeshrink.models import snippet
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.nn.conversion import converter
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.workspace import Stage, Workspace, version_of, write_bytes, write_text
+from edgeshrink.recipes.workspace import Stage, Workspace, write_bytes, write_text
 from edgeshrink.results.judge import near_chance
 from edgeshrink.results.ledger import Ledger, Row
-from edgeshrink.results.report import Report, json_text
+from edgeshrink.results.report import Report, json_text, versions
 from edgeshrink.tflite.packed import tflite_bytes
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
-VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
 
 
 def compress(planned: Planned, plugins: Plugins) -> Report:
@@ -135,11 +134,11 @@ class _Compression:
             command=request.command,
             recipe=recipe,
             devices=self.verdicts.devices,
-            data=described(data),
+            data=data.described() if data else {},
             ledger=Ledger(rows),
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
-            versions={name: version_of(name) for name in VERSIONED},
+            versions=versions(),
             robustness=robustness(self.run, final),
             failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
         )

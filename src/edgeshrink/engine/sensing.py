@@ -11,7 +11,8 @@ from typing import Any
 
 from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.measuring.sessions import import_tensorflow
-from edgeshrink.engine.planning.planner import Request, plan
+from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.planning.request import Request
 from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.errors import UsageError

@@ -14,7 +14,7 @@ from edgeshrink.errors import UsageError, near
 from edgeshrink.models.artifact import RUNNABLE
 from edgeshrink.recipes.workspace import digest_of
 from edgeshrink.results.metric import Metric, Score
-from edgeshrink.samples.subset import Part, labels_by_output, task_of
+from edgeshrink.samples.subset import Subset, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class Samples:
 
 
 def samples_of(
-    data: Dataset, part: Part, name: str, folder: Path, outputs: Sequence[str]
+    data: Dataset, part: Subset, name: str, folder: Path, outputs: Sequence[str]
 ) -> Samples:
     """Return a part of a data set as samples on disk."""
     inputs = data.write_inputs(part, folder / name)

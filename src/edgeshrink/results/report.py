@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 from edgeshrink.devices.measurement import DeviceInfo, Energy
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.recipes.method import Agreement
+from edgeshrink.recipes.workspace import version_of
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.robustness import Robustness
 from edgeshrink.results.study_report import StudyReport
 
 SCHEMA = 2
+# the versions that a report tells
+VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides a result, by distribution; empty for one not there."""
+    return {name: version_of(name) for name in VERSIONED}
 
 
 class Reporter(ABC):

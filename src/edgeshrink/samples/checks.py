@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeshrink.errors import DataError
 from edgeshrink.samples.readers import Stored
-from edgeshrink.samples.subset import Part, chunks, task_of
+from edgeshrink.samples.subset import Subset, chunks, task_of
 
 
 def check_stored(stored: Stored, spec: str) -> Stored:
@@ -40,7 +40,7 @@ def check_stored(stored: Stored, spec: str) -> Stored:
     return replace(stored, labels=labels[0], class_names=class_names)
 
 
-def check_varied(part: Part, spec: str) -> None:
+def check_varied(part: Subset, spec: str) -> None:
     """Raise a DataError if two or more samples are one and the same in every input."""
     for column in part.inputs.values():
         if len(column) < 2:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, near
 from edgeshrink.samples.images import Images
-from edgeshrink.samples.subset import Part, Source, is_one_hot, task_of
+from edgeshrink.samples.subset import Source, Subset, is_one_hot, task_of
 
 if TYPE_CHECKING:
     from edgeshrink.samples.preprocess import Preprocess
@@ -17,11 +17,11 @@ Shape = Sequence[int | None]
 
 
 def adapt_inputs(
-    part: Part,
+    part: Subset,
     inputs: Mapping[str, Shape],
     dtypes: Mapping[str, str],
     preprocess: Preprocess,
-) -> tuple[Part, list[str]]:
+) -> tuple[Subset, list[str]]:
     """Return a part with a model's input names and sizes, and notes on what was changed.
 
     Raises:
@@ -53,7 +53,7 @@ def adapt_inputs(
     return adapted, notes
 
 
-def check_labels(part_name: str, part: Part, outputs: Mapping[str, Shape]) -> None:
+def check_labels(part_name: str, part: Subset, outputs: Mapping[str, Shape]) -> None:
     """Raise a DataError if a part's labels do not fit the model's outputs."""
     labels = part.labels
     if labels is None:

@@ -17,12 +17,12 @@ from edgeshrink.samples.compatibility import adapt_inputs, check_labels
 from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
 from edgeshrink.samples.readers import Stored, from_value, read
 from edgeshrink.samples.split import split_rows, strata_of
-from edgeshrink.samples.subset import Column, Part
+from edgeshrink.samples.subset import Column, Subset
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Column", "Dataset", "Part", "Preprocess", "load", "warn_double_scaling"]
+__all__ = ["Column", "Dataset", "Preprocess", "Subset", "load", "warn_double_scaling"]
 
 # Held out where a file has no test set of its own.
 TEST_SHARE = 0.2
@@ -43,10 +43,10 @@ class Dataset:
     """
 
     name: str
-    train: Part | None
-    validation: Part | None
-    calibration: Part | None
-    test: Part | None
+    train: Subset | None
+    validation: Subset | None
+    calibration: Subset | None
+    test: Subset | None
     preprocess: Preprocess = field(default_factory=Preprocess)
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -58,13 +58,13 @@ class Dataset:
         """SHA-256 of content, split and preprocessing, in hex; computed when first asked."""
         shapes = {
             name: column.shape[1:]
-            for part in self.parts().values()
+            for part in self.subsets().values()
             for name, column in part.inputs.items()
         }
         rest = json.dumps([dict(self.split), self.preprocess.describe(), shapes], sort_keys=True)
         return hashlib.sha256((self.fingerprint() + rest).encode()).hexdigest()
 
-    def parts(self) -> dict[str, Part]:
+    def subsets(self) -> dict[str, Subset]:
         """Return the parts that there are, by name."""
         named = {
             "train": self.train,
@@ -76,11 +76,22 @@ class Dataset:
 
     def counts(self) -> dict[str, int]:
         """Return how many samples each part has; 0 for a part that is missing."""
-        found = self.parts()
+        found = self.subsets()
         names = ("train", "validation", "calibration", "test")
         return {name: len(found[name]) if name in found else 0 for name in names}
 
-    def values(self, part: Part, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
+    def described(self) -> dict[str, Any]:
+        """Return what a report says of the data: its name, counts, preprocessing and split."""
+        return {
+            "name": self.name,
+            "counts": self.counts(),
+            "preprocess": self.preprocess.describe(),
+            "split": dict(self.split),
+            "digest": self.digest,
+            "class_names": list(self.class_names),
+        }
+
+    def values(self, part: Subset, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return samples of a part as the model sees them, by input name."""
         return {
             name: self._prepared(column, column.take(indices))
@@ -88,7 +99,7 @@ class Dataset:
         }
 
     def batches(
-        self, part: Part, size: int, *, shuffle_seed: int | None = None
+        self, part: Subset, size: int, *, shuffle_seed: int | None = None
     ) -> Iterator[tuple[dict[str, np.ndarray[Any, Any]], Any]]:
         """Yield preprocessed inputs by name, with their labels; the last batch may be smaller.
 
@@ -112,7 +123,7 @@ class Dataset:
             else:
                 yield self.values(part, rows), None if labels is None else labels[rows]
 
-    def write_inputs(self, part: Part, folder: Path) -> dict[str, Path]:
+    def write_inputs(self, part: Subset, folder: Path) -> dict[str, Path]:
         """Write what the model sees to one .npy file for each input, batch by batch.
 
         Returns:
@@ -156,8 +167,8 @@ class Dataset:
             DataError: the samples or labels do not fit.
         """
         notes = list(self.notes)
-        adapted: dict[str, Part | None] = {}
-        for name, part in self.parts().items():
+        adapted: dict[str, Subset | None] = {}
+        for name, part in self.subsets().items():
             fitted, added = adapt_inputs(part, inputs, dtypes or {}, self.preprocess)
             notes += [note for note in added if note not in notes]
             if outputs is not None and name != "calibration":
@@ -271,7 +282,7 @@ def _split(
     )
 
 
-def _part(stored: Stored, name: str) -> Part:
+def _part(stored: Stored, name: str) -> Subset:
     import numpy as np
 
     labels: Any = stored.labels.get(name)
@@ -279,4 +290,4 @@ def _part(stored: Stored, name: str) -> Part:
         labels = labels[""]
     sources = stored.inputs[name]
     rows = np.arange(next(iter(sources.values())).shape[0])
-    return Part(sources, rows, labels)
+    return Subset(sources, rows, labels)

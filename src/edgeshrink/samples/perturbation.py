@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.samples.subset import Column, Part, Source
+from edgeshrink.samples.subset import Column, Source, Subset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ class Perturbed:
         return (np.rint(values) if kind.kind in "iu" else values).astype(kind)
 
 
-def check_images(test: Part | None) -> None:
+def check_images(test: Subset | None) -> None:
     """Raise a UsageError or DataError if these are not test images with labels."""
     if test is None or test.labels is None:
         raise UsageError(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.samples.subset import Part, is_one_hot, task_of
+from edgeshrink.samples.subset import Subset, is_one_hot, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def split_rows(
     return rows[chosen], rows[~chosen]
 
 
-def strata_of(part: Part) -> np.ndarray[Any, Any] | None:
+def strata_of(part: Subset) -> np.ndarray[Any, Any] | None:
     """Return the class of each sample where the labels are one class a sample."""
     labels = part.labels
     if isinstance(labels, Mapping):

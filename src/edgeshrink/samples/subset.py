@@ -1,4 +1,4 @@
-"""Part: a set of samples that stay as they are stored until a batch of them is taken."""
+"""Subset: a set of samples that stay as they are stored until a batch of them is taken."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
-class Part:
+class Subset:
     """A set of samples, such as those for training.
 
     Attributes:
@@ -106,7 +106,7 @@ class Part:
         """Return samples by their position in this part, in the stored type, by input name."""
         return {name: column.take(indices) for name, column in self.inputs.items()}
 
-    def subset(self, rows: np.ndarray[Any, Any]) -> Part:
+    def subset(self, rows: np.ndarray[Any, Any]) -> Subset:
         """Return the part that holds other rows of the same stored samples."""
         return replace(self, rows=rows)
 
@@ -174,7 +174,7 @@ def chunks(source: Source) -> Iterator[slice]:
         yield slice(start, min(start + step, samples))
 
 
-def labels_by_output(part: Part, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+def labels_by_output(part: Subset, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Return a part's labels by the names of a model's outputs; an output without is absent."""
     if part.labels is None:
         return {}

@@ -16,7 +16,7 @@ from edgeshrink.results.robustness import Case, Pair, Robustness
 from edgeshrink.samples.dataset import Dataset
 from edgeshrink.samples.perturbation import PERTURBATIONS, Perturbation, Perturbed, value_range
 from edgeshrink.samples.split import split_rows, strata_of
-from edgeshrink.samples.subset import Part
+from edgeshrink.samples.subset import Subset
 
 Answers = Callable[[Samples], Outputs]
 Progress = Callable[[float, str], None]
@@ -49,7 +49,7 @@ class Perturbing:
     """
 
     data: Dataset
-    part: Part
+    part: Subset
     judge: Judge
     runs: tuple[Answers, Answers]
     names: Sequence[str]
@@ -97,7 +97,7 @@ class Perturbing:
         }
         return self._paired(replace(self.part, sources=sources), f"{one.name}-{level:g}")
 
-    def _paired(self, part: Part, name: str) -> Paired:
+    def _paired(self, part: Subset, name: str) -> Paired:
         name = f"test-{len(part)}-{self.seed}-{name}"
         samples = samples_of(self.data, part, name, self.folder, self.names)
         before, after = (run(samples) for run in self.runs)
@@ -108,7 +108,7 @@ class Perturbing:
         return found
 
 
-def sampled(part: Part, most: int, seed: int) -> Part:
+def sampled(part: Subset, most: int, seed: int) -> Subset:
     """Return a part, or this many of its samples, of each class in proportion."""
     if len(part) <= most:
         return part

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 
 from edgeshrink.devices.measurement import DeviceInfo, Measurement
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.farm import Farm, Observed
-from edgeshrink.engine.planning.planner import PlannedStep
+from edgeshrink.engine.measuring.farm import Farm
+from edgeshrink.engine.measuring.observed import Observed
+from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.models.artifact import RUNNABLE, Artifact
 from edgeshrink.recipes.method import Phase

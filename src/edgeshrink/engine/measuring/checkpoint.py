@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.measurement import Measurement
+from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import is_host
 from edgeshrink.recipes.workspace import digest_of, write_text
 from edgeshrink.results.report import json_text
 
 if TYPE_CHECKING:
     from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.engine.measuring.farm import Observed
     from edgeshrink.models.artifact import Artifact
 
 
@@ -45,8 +45,6 @@ class Kept:
 
     def find(self, device: DeviceProfile, model: Artifact) -> Observed | None:
         """Return a measurement that is there whole, or None."""
-        from edgeshrink.engine.measuring.farm import Observed
-
         try:
             text = self._file(device, model).read_text(encoding="utf-8")
             measurement = Measurement.from_dict(json.loads(text))

@@ -10,37 +10,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
+from edgeshrink.devices.measurement import BenchPlan, Failure
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.measuring import compatibility, parity
 from edgeshrink.engine.measuring.checkpoint import Kept
+from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import is_host, open_session
 from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
 from edgeshrink.models.artifact import Artifact
 from edgeshrink.plugins import Plugins
 from edgeshrink.results.judge import Judge, Outputs, Samples
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What one device said of one model.
-
-    Attributes:
-        measurement: None where there is a failure.
-        outputs: for the samples; None where there are none, or the runtime gives none.
-        host_error: greatest difference from this machine's outputs for the first samples, over
-            their range; None for this machine itself.
-        notes: sentences.
-    """
-
-    model: Artifact
-    device: DeviceProfile
-    measurement: Measurement | None = None
-    failure: Failure | None = None
-    outputs: Outputs | None = None
-    host_error: float | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.samples.dataset import Dataset, Part
+from edgeshrink.samples.dataset import Dataset, Subset
 from edgeshrink.samples.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def synthesised(
         name: Synthesised(name, (count, *(d or 1 for d in shape[1:])), made)
         for name, shape in shapes.items()
     }
-    part = Part(sources, np.arange(count))
+    part = Subset(sources, np.arange(count))
     return Dataset(
         name=NAME,
         train=part,

@@ -6,19 +6,19 @@ import importlib.metadata
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import RULES, BenchPlan
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen
 from edgeshrink.engine.planning.data_free import synthesised
+from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models import config
 from edgeshrink.models.artifact import Artifact, Kind
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.method import Method, Need, Plan, Training
+from edgeshrink.recipes.method import Need, Plan, Training
 from edgeshrink.recipes.recipe import Recipe
 from edgeshrink.recipes.workspace import version_of
 from edgeshrink.samples import dataset as datasets
@@ -29,89 +29,6 @@ if TYPE_CHECKING:
 
 KERAS_KINDS = (Kind.KERAS, Kind.KERAS2, Kind.SAVEDMODEL)
 FEW_SAMPLES = 10_000
-
-
-@dataclass(frozen=True)
-class Request:
-    """One compression, as it was asked for.
-
-    Attributes:
-        model: a Keras file or SavedModel folder.
-        recipe: the steps that were asked for; what is on by default is added by `plan`.
-        out: the file to write; its suffix says .tflite, .esz or .keras.
-        data: a data set, as `edgeshrink.samples.dataset.load` reads it; empty for none.
-        data_free: inputs are synthesised from the model's batch norms, in place of data.
-        preprocess: what is done to samples before the model sees them.
-        calibration: samples that calibrate activations.
-        devices: names or paths of profiles; the result is for the first, and measured on all.
-        at: the address of the one device, in place of its profile's.
-        connection: options of targets, over those of the profiles.
-        run: the run folder; None puts it beside `out`.
-        force: overwrite `out`, and go on where a check says stop.
-        unsafe: code inside the model file may run.
-        custom: `module:object` of classes that are not Keras's.
-        input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
-            of a single input may be empty.
-        metric: the metric of record; empty for the task's own.
-        robustness: also score the base and the result on perturbed test images.
-        robustness_samples: how many test samples are perturbed, at most.
-        bench: how long files are timed.
-        command: what was typed, for the report.
-    """
-
-    model: Path
-    recipe: Recipe
-    out: Path
-    data: str = ""
-    data_free: bool = False
-    preprocess: str = "none"
-    calibration: int = 200
-    devices: tuple[str, ...] = ("desktop",)
-    at: str = ""
-    connection: Mapping[str, Any] = field(default_factory=dict)
-    run: Path | None = None
-    force: bool = False
-    unsafe: bool = False
-    custom: tuple[str, ...] = ()
-    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    metric: str = ""
-    robustness: bool = False
-    robustness_samples: int = 1000
-    bench: BenchPlan = RULES["quick"]
-    command: str = ""
-
-    @property
-    def run_folder(self) -> Path:
-        """Where stages, log and report go."""
-        return self.run or self.out.with_suffix(".run")
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step that will run, and what it can and cannot change."""
-
-    step: Method
-    training: Training | None
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A checked request: all that can be told before TensorFlow is loaded."""
-
-    request: Request
-    base: Artifact
-    facts: config.ModelFacts
-    devices: tuple[DeviceProfile, ...]
-    recipe: Recipe
-    data: Dataset | None
-    steps: tuple[PlannedStep, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def profile(self) -> DeviceProfile:
-        """The device that the result is for."""
-        return self.devices[0]
 
 
 def plan(request: Request, plugins: Plugins) -> Planned:
@@ -256,7 +173,7 @@ def _synthesised(
     plugins: Plugins,
 ) -> Dataset:
     def load() -> Any:
-        from edgeshrink.engine.running.models import load_base
+        from edgeshrink.engine.planning.base import load_base
 
         return load_base(request, plugins)
 
@@ -333,17 +250,3 @@ def _settled(wanted: Training, found: config.ModelFacts, data: Dataset) -> Train
             teacher="original" if unlabelled else "none",
         )
     )
-
-
-def described(data: Dataset | None) -> dict[str, Any]:
-    """Return what a report says of the data: its name, counts, preprocessing and split."""
-    if data is None:
-        return {}
-    return {
-        "name": data.name,
-        "counts": data.counts(),
-        "preprocess": data.preprocess.describe(),
-        "split": dict(data.split),
-        "digest": data.digest,
-        "class_names": list(data.class_names),
-    }

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.engine.planning.planner import Planned, Request
+from edgeshrink.engine.planning.base import load_base
+from edgeshrink.engine.planning.request import Planned
 from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
 from edgeshrink.plugins import Plugins
 from edgeshrink.samples.subset import labels_by_output, task_of
@@ -76,22 +77,7 @@ class Models:
         """Whether the base tells classes: the labels say so, else its last activation."""
         from edgeshrink.nn.learning.losses import activation_of
 
-        for part in self._data.parts().values() if self._data else ():
+        for part in self._data.subsets().values() if self._data else ():
             for labels in labels_by_output(part, self.output_names).values():
                 return task_of(labels) != "regression"
         return activation_of(self.base, 0) in ("softmax", "sigmoid")
-
-
-def load_base(request: Request, plugins: Plugins) -> keras.Model:
-    """Return a new copy of the model that a request compresses."""
-    from edgeshrink.nn.loading.load import load_model
-
-    answer = plugins.hook.edgeshrink_load_model(path=request.model)
-    if answer is not None:
-        return answer
-    return load_model(
-        request.model,
-        custom=request.custom,
-        unsafe=request.unsafe,
-        input_shapes=request.input_shapes,
-    )

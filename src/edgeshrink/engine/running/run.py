@@ -9,7 +9,7 @@ from typing import Self
 from edgeshrink.devices.measurement import Failure, Measurement
 from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.measuring.sessions import open_session
-from edgeshrink.engine.planning.planner import Planned
+from edgeshrink.engine.planning.request import Planned
 from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.models.artifact import Artifact

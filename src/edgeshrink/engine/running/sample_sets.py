@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.engine.planning.planner import Planned
+from edgeshrink.engine.planning.request import Planned
 from edgeshrink.engine.running.models import Models
 from edgeshrink.recipes.workspace import digest_of
 from edgeshrink.results.judge import Samples, samples_of
 from edgeshrink.samples.split import split_rows, strata_of
 
 if TYPE_CHECKING:
-    from edgeshrink.samples.dataset import Part
+    from edgeshrink.samples.dataset import Subset
 
 COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and
@@ -67,7 +67,7 @@ class SampleSets:
         """What candidates are compared on: validation samples, else made-up inputs."""
         return self.chosen(COMPARED) or self._synthetic
 
-    def _stored(self, part: Part, name: str) -> Samples:
+    def _stored(self, part: Subset, name: str) -> Samples:
         assert self._data is not None
         self._progress(0.0, f"preparing {len(part):,} {name} samples")
         kept = f"{name}-{len(part)}"

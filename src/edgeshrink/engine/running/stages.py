@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.measurement import Failure, Measurement
-from edgeshrink.engine.planning.planner import PlannedStep
+from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.errors import EdgeshrinkError, VerificationError
 from edgeshrink.models.artifact import Artifact, Kind, content_digest

@@ -17,7 +17,8 @@ from typing import Any
 
 from edgeshrink.api import hookimpl
 from edgeshrink.devices.measurement import RULES
-from edgeshrink.engine.planning.planner import Request, plan
+from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError
 from edgeshrink.models.importing import import_object
 from edgeshrink.plugins import Plugins, installed

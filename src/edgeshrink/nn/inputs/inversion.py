@@ -12,8 +12,8 @@ from keras import ops
 from edgeshrink.errors import ModelError
 from edgeshrink.nn.conversion.exporting import packed
 from edgeshrink.nn.graph.rewrite import functional, opened
+from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up
 from edgeshrink.nn.inputs.prediction import at_once
-from edgeshrink.nn.inputs.synthetic import COMMON_RANGES, made_up
 
 TOGETHER = 64  # inputs whose statistics are matched together
 TRIED = 1 << 20  # values of noise, at most, by which a range is chosen

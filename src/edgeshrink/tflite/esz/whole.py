@@ -12,6 +12,7 @@ from .arithmetic import Broken, Coder, Decoder
 from .content import Content
 from .objects import Object, Role, build
 from .preset import PRESET
+from .varint import read_varint
 
 # Files that are read before each file, so that what is usual costs next to nothing.
 PRESET_BUDGET = 1 << 20
@@ -108,8 +109,6 @@ def decode(data: bytes, size: int, budget: int) -> bytes:
     Raises:
         Broken: the bytes are damaged.
     """
-    from . import read_varint
-
     count, place = read_varint(data, 0)
     if place + count > len(data):
         raise Broken("it ends too early")

@@ -28,7 +28,7 @@ from edgeshrink.nn.conversion import exporting
 from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.loading.load import load_model
 from edgeshrink.tflite import esz, reader, stripping
-from edgeshrink_pack.encode import pack
+from edgeshrink.tflite.packing.encode import pack
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5

@@ -15,10 +15,10 @@ from edgeshrink.tflite.esz.content import ELEMENTS, Content, bits_of, code, stor
 from edgeshrink.tflite.esz.lanes import SCALE, decode, histogram
 from edgeshrink.tflite.esz.varint import varint
 from edgeshrink.tflite.packed import unpacked
-from edgeshrink_pack.arithmetic import Encoder
-from edgeshrink_pack.choose import Room, choose, classify
-from edgeshrink_pack.encode import pack
-from edgeshrink_pack.lanes import encode, frequencies
+from edgeshrink.tflite.packing.choose import Room, choose, classify
+from edgeshrink.tflite.packing.encode import pack
+from edgeshrink.tflite.packing.encoder import Encoder
+from edgeshrink.tflite.packing.lanes import encode, frequencies
 
 BUDGET = 1 << 24
 KINDS = ["float", "float16", "dynamic", "int8", "int8_float_io", "pair"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite import esz
+from edgeshrink.tflite.esz.container import ZLIB
 
 SUFFIX = ".esz"
 
@@ -25,7 +26,7 @@ def tflite_bytes(path: Path) -> bytes:
 
 def is_packed(data: bytes, path: Path) -> bool:
     """Return whether these bytes of a file are packed; a plain zlib stream only by its name."""
-    return esz.is_packed(data) or (path.suffix == SUFFIX and data[:1] == bytes((esz.ZLIB,)))
+    return esz.is_packed(data) or (path.suffix == SUFFIX and data[:1] == bytes((ZLIB,)))
 
 
 def unpacked(data: bytes) -> bytes:

@@ -20,8 +20,8 @@ from edgeshrink.tflite.esz.content import (
     rotated,
 )
 from edgeshrink.tflite.esz.lanes import LETTERS, MOST_CLASSES, SCALE
-from edgeshrink_pack.arithmetic import Encoder
-from edgeshrink_pack.lanes import bits, frequencies
+from edgeshrink.tflite.packing.encoder import Encoder
+from edgeshrink.tflite.packing.lanes import bits, frequencies
 
 TYPES = {
     "int2": 0,

@@ -15,11 +15,11 @@ from edgeshrink.tflite import reader as flat
 from edgeshrink.tflite.esz import container, whole
 from edgeshrink.tflite.esz.objects import Role
 from edgeshrink.tflite.esz.varint import varint
-from edgeshrink_pack.arithmetic import Encoder
-from edgeshrink_pack.choose import Room, choose, classify
-from edgeshrink_pack.lanes import encode, lanes_for
-from edgeshrink_pack.products import products
-from edgeshrink_pack.walk import Unknown, Walk
+from edgeshrink.tflite.packing.choose import Room, choose, classify
+from edgeshrink.tflite.packing.encoder import Encoder
+from edgeshrink.tflite.packing.lanes import encode, lanes_for
+from edgeshrink.tflite.packing.products import products
+from edgeshrink.tflite.packing.walk import Unknown, Walk
 
 
 class Packed(NamedTuple):

@@ -83,7 +83,7 @@ class Walk:
         end = max(place + made[0].size() for place, made in self._made.items())
         self.tail = data[end:]
         self.buffers = {number[place]: k for place, k in self._buffers.items() if place in number}
-        self.objects = []
+        self.objects: list[Object] = []
         for place in self._places:
             one, targets, _ = self._made[place]
             one.targets = [number[target] for target in targets]

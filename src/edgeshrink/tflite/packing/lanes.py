@@ -19,7 +19,7 @@ def lanes_for(count: int) -> int:
 def frequencies(counts: np.ndarray) -> np.ndarray:
     """Return counts of symbols scaled to the coder's total, none that occurs becoming zero."""
     total = int(counts.sum())
-    scaled = np.maximum(counts * SCALE // total, counts > 0).astype(np.int64)
+    scaled: np.ndarray = np.maximum(counts * SCALE // total, counts > 0).astype(np.int64)
     while (rest := SCALE - int(scaled.sum())) != 0:
         # where one more or less changes the expected length least
         with np.errstate(divide="ignore", invalid="ignore"):

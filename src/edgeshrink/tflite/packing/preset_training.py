@@ -1,6 +1,6 @@
 """Make the preset: what a packed file's reader knows before it reads.
 
-`python -m edgeshrink_pack.training A.tflite B.tflite …` writes it into
+`python -m edgeshrink.tflite.packing.preset_training A.tflite B.tflite …` writes it into
 `edgeshrink.tflite.esz.preset`. A change of it is a change of the format.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from edgeshrink.tflite import reader as flat
 from edgeshrink.tflite.esz import preset, whole
 from edgeshrink.tflite.esz.content import Content, Wave, Way
-from edgeshrink_pack.arithmetic import Encoder
-from edgeshrink_pack.encode import described
+from edgeshrink.tflite.packing.encode import described
+from edgeshrink.tflite.packing.encoder import Encoder
 
 LINE = 90
 # Bytes up to which a buffer holds no weights, but a version or a shape.

@@ -1,0 +1,1 @@
+"""Writes `.esz` files, which `edgeshrink.tflite.esz` reads."""

@@ -36,8 +36,8 @@ OWNER = """
 import signal
 import sys
 from pathlib import Path
-from edgeshrink_targets.image import Image
-from edgeshrink_targets.machine import Machine
+from edgeshrink_targets.emulator.image import Image
+from edgeshrink_targets.emulator.machine import Machine
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder = Path(sys.argv[1])
 hardware = {"memory_mb": 256, "cores": 1, "qemu": str(folder / "qemu"), "timeout": 600}

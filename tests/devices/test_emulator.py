@@ -28,7 +28,7 @@ PARTS = {"cortex-a72": "0xd08", "cortex-a76": "0xd0b"}
 OWNER = """
 import sys, time
 from pathlib import Path
-from edgeshrink_targets.emulator import Emulator, Options
+from edgeshrink_targets.emulator.target import Emulator, Options
 machine = Emulator.connect("cortex-a53", Options())
 remote = machine.place(Path(sys.argv[1]))
 machine.run("sync").check()

@@ -23,7 +23,7 @@ NAME = "a 'b' \"c\" $d `e` *\nü\\"
 # A process that connects, says so, and waits for ever.
 CONNECTS = """
 import sys, time
-from edgeshrink_targets.ssh import Options, Ssh
+from edgeshrink_targets.ssh.target import Options, Ssh
 target = Ssh.connect("ssh:device", Options(config=sys.argv[1]))
 print("connected", flush=True)
 if len(sys.argv) > 2:

@@ -105,7 +105,7 @@ def sparse(model: keras.Model, zeros: float, count: int) -> None:
 def entropy(data: bytes) -> float:
     """Return the bytes of the file's sparse weights by the entropy of mask and of values."""
     total = 0.0
-    for tensor in reader.read(data).weights:
+    for tensor in reader.read_model(data).weights:
         values = reader.constant_values(data, tensor).ravel()
         if len(tensor.shape) < 2:
             continue
@@ -119,7 +119,7 @@ def entropy(data: bytes) -> float:
 def fixed(data: bytes) -> int:
     """Return the bytes of a packed file whose weights are all zero, biases and scales kept."""
     changed = bytearray(data)
-    model = reader.read(data)
+    model = reader.read_model(data)
     for tensor in model.weights:
         if len(tensor.shape) < 2:
             continue

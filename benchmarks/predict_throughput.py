@@ -126,7 +126,7 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
             model, inputs, outputs = (
                 folder / f"{name}{s}" for s in (".tflite", ".in.npy", ".out.npy")
             )
-            shape = reader.read(model.read_bytes()).inputs[0].shape[1:]
+            shape = reader.read_model(model.read_bytes()).inputs[0].shape[1:]
             np.save(inputs, samples(data / file, name, shape))
             plain, ours, wall, others = [], [], [], []
             until = time.monotonic() + quiet

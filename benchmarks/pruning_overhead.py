@@ -116,7 +116,9 @@ def main(shared: Path) -> None:
     for name, (data_name, preprocess, limit, count) in CASES.items():
         path = shared / "models" / f"{name}.keras"
         model = keras.models.load_model(path, compile=False)
-        loaded = datasets.load(str(shared / "data" / f"{data_name}.npz"), preprocess=preprocess)
+        loaded = datasets.load_dataset(
+            str(shared / "data" / f"{data_name}.npz"), preprocess=preprocess
+        )
         data = loaded.for_model({t.name: tuple(t.shape) for t in model.inputs})
         count = min(count, len(data.train))
         ratios, pairs = [], []

@@ -53,7 +53,7 @@ def main(shared: str = "../shared", *only: str) -> int:
 
 def compressed(shared: str, model: str, precision: str, data: tuple[str, ...]) -> dict[str, Any]:
     """Run one command and return what its report and its file say."""
-    from edgeshrink.tflite.reader import read
+    from edgeshrink.tflite.reader import read_model
 
     given = tuple(word.format(shared=shared) for word in data)
     argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras", f"--{precision}", *given]
@@ -63,7 +63,7 @@ def compressed(shared: str, model: str, precision: str, data: tuple[str, ...]) -
         done = subprocess.run(
             [*argv, "-o", str(out), "--json"], capture_output=True, text=True, check=False
         )
-        file = read(out.read_bytes()) if out.is_file() else None
+        file = read_model(out.read_bytes()) if out.is_file() else None
     row: dict[str, Any] = {
         "model": model,
         "precision": precision,

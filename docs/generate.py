@@ -22,7 +22,7 @@ from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
 from edgeshrink.recipes.column import MEASURES
 from edgeshrink.recipes.method import Method
-from edgeshrink.recipes.study import Base, Figure, Heading, Row, Source, Table
+from edgeshrink.recipes.study import Base, Figure, Heading, Source, StudyRow, Table
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- Written by docs/generate.py; do not edit. -->\n"
@@ -197,7 +197,7 @@ def _study() -> str:
         ("`[data.NAME]`", Source),
         ("`[models.NAME]`", Base),
         ("`[[tables]]`", Table),
-        ("`rows`, in a table", Row),
+        ("`rows`, in a table", StudyRow),
         ("`figure`, in a table", Figure),
     ):
         options = (

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from random_models import inputs_for, randomize
 
-from edgeshrink.nn.conversion.exporting import Conversion, convert
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import traced
+from edgeshrink.nn.graph.dependency import channel_graph
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 from edgeshrink.testing.running import outputs
 
@@ -33,7 +34,7 @@ def test_a_third_of_the_channels_goes(name: str, tmp_path: Path) -> None:
     shape = (SIZES[name], SIZES[name], 3)
     model = getattr(keras.applications, name)(weights=None, input_shape=shape, classes=10)
     randomize(model, 0)
-    graph = traced(model)
+    graph = channel_graph(model)
     rng, removed = np.random.default_rng(0), np.zeros(graph.numbers, bool)
     for group in graph.free:
         removed[rng.permutation(group.channels)[: int(0.3 * len(group))]] = True

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeshrink.errors import UsageError
 from edgeshrink.nn.learning.augmentation import shifted
-from edgeshrink.nn.learning.supervision import batches
+from edgeshrink.nn.learning.supervision import training_batches
 from edgeshrink.recipes.method import Context, Training
 from edgeshrink.samples.dataset import Dataset
 from edgeshrink.testing import tiny_data, tiny_model
@@ -56,7 +56,7 @@ def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
     assert data.train is not None
     labels = {"classes": np.asarray(data.train.labels)}
     still, moved, turned = (
-        next(iter(batches(model, lent(data, training), labels, 60)))
+        next(iter(training_batches(model, lent(data, training), labels, 60)))
         for training in (Training(), Training(shift=2), Training(flip=True))
     )
     for varied in (moved, turned):
@@ -72,4 +72,4 @@ def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
 def test_a_model_without_images_is_refused() -> None:
     model = keras.Sequential([keras.Input((8,), name="row"), keras.layers.Dense(3)])
     with pytest.raises(UsageError, match="only images can be shifted"):
-        batches(model, lent(tiny_data(), Training(shift=1)), {}, 10)
+        training_batches(model, lent(tiny_data(), Training(shift=1)), {}, 10)

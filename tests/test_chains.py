@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgeshrink.tflite.reader import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read_model
 
 layers = keras.layers
 SMALLER = {
@@ -56,7 +56,7 @@ def test_prune_and_a_precision_follow(
     assert smaller["macs"] < 0.9 * base["macs"]
     assert pruned["step"].startswith("prune")
     file = (tmp_path / "small.tflite").read_bytes()
-    flat = read(file)
+    flat = read_model(file)
     kernels = [t for t in flat.weights if len(t.shape) > 1]
     assert {t.dtype for t in kernels} == {"int8" if precision == "--int8" else "float16"}
     # what pruning made zero is zero in the file

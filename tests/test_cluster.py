@@ -24,7 +24,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
-from edgeshrink.tflite.reader import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read_model
 from edgeshrink_cluster import Cluster
 from edgeshrink_cluster.kmeans import STARTS, kmeans
 
@@ -164,7 +164,7 @@ def test_the_method_is_one() -> None:
 def codes(data: bytes, least: int) -> list[int]:
     """Return how many codes each 8-bit weight has, and check that it has one scale."""
     found = []
-    for tensor in read(data).tensors:
+    for tensor in read_model(data).tensors:
         weight = tensor.constant and tensor.dtype == "int8" and len(tensor.shape) > 1
         if weight and tensor.elements >= least:
             assert len(tensor.scales) == 1

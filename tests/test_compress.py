@@ -16,7 +16,7 @@ import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.errors import DataError
 from edgeshrink.results.report import Report
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 
 layers = keras.layers
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
@@ -115,7 +115,7 @@ def test_other_options_are_other_stages(
     )
     assert [row.reused for row in report.ledger.rows[1:]] == [True, True, False, False]
     # images here are stored as bytes 0..16 and scaled by 1/16: a byte goes in as it is
-    (taken,) = read((tmp_path / "other.tflite").read_bytes()).inputs
+    (taken,) = read_model((tmp_path / "other.tflite").read_bytes()).inputs
     assert taken.dtype == "uint8"
     assert (taken.scales[0], taken.zero_points[0]) == (pytest.approx(1 / 16), 0)
     assert report.ledger.final.score.value > 0.85

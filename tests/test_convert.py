@@ -13,7 +13,7 @@ from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
-from edgeshrink.tflite.reader import float_operators, read
+from edgeshrink.tflite.reader import float_operators, read_model
 
 layers = keras.layers
 
@@ -47,7 +47,7 @@ def test_names_types_and_zeros_survive_conversion(tmp_path: Path) -> None:
         "int16x8": Conversion("int8", "int16"),
     }
     made = convert(model, wants, tmp_path, samples(model), tmp_path / "log")
-    read_back = {name: read(data) for name, data in made.items()}
+    read_back = {name: read_model(data) for name, data in made.items()}
     for flat in read_back.values():
         (signature,) = flat.signatures
         assert set(signature.inputs) == {"image", "extra"}
@@ -71,7 +71,7 @@ def test_lost_zeros_are_found(tmp_path: Path) -> None:
     kernel = model.get_layer("kind").kernel
     kernel.assign(np.zeros(kernel.shape))
     with pytest.raises(VerificationError, match="zeros must stay zero"):
-        check_zeros(model, read(made))
+        check_zeros(model, read_model(made))
 
 
 def test_dynamic_dimensions_are_refused_with_the_flag_that_fixes_them(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) ->
     with pytest.raises(ConversionError, match="killed by signal"):
         convert(recurrent, want, tmp_path / "first", samples(recurrent))
     made = convert(recurrent, {"dynamic": Conversion("int8")}, tmp_path / "second")
-    assert read(made["dynamic"]).parameters > 0
+    assert read_model(made["dynamic"]).parameters > 0
 
 
 def test_a_refusal_of_the_converter_is_one_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.samples.dataset import Dataset, load
+from edgeshrink.samples.dataset import Dataset, load_dataset
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.split import split_rows
 
@@ -173,21 +173,21 @@ def test_parts_are_disjoint_and_cover_everything(
     if labelled:
         values["y"] = np.arange(count) % 2
     spec = npz(tmp_path, **values)
-    dataset = load(spec, validation=validation, calibration=calibration, seed=seed)
+    dataset = load_dataset(spec, validation=validation, calibration=calibration, seed=seed)
     found = rows(dataset)
     parts = [found.get(n, set()) for n in ("train", "validation", "test")]
     assert set.union(*parts) == set(range(count))
     assert sum(map(len, parts)) == count
     assert found["calibration"] <= found["train"]
     assert len(found["calibration"]) == min(calibration, len(found["train"]))
-    again = load(spec, validation=validation, calibration=calibration, seed=seed)
+    again = load_dataset(spec, validation=validation, calibration=calibration, seed=seed)
     assert rows(again) == found
     assert again.digest == dataset.digest
 
 
 def test_load_keeps_the_parts_that_a_file_has(tmp_path: Path) -> None:
     values = arrays() | {"x_val": arrays()["x_test"], "y_val": arrays()["y_test"]}
-    dataset = load(npz(tmp_path, **values), calibration=8)
+    dataset = load_dataset(npz(tmp_path, **values), calibration=8)
     assert dataset.counts() == {"train": 40, "validation": 20, "calibration": 8, "test": 20}
     assert dataset.notes == ()
     assert sorted(dataset.calibration.labels.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
@@ -195,13 +195,13 @@ def test_load_keeps_the_parts_that_a_file_has(tmp_path: Path) -> None:
 
 def test_load_holds_out_a_test_set_and_says_so(tmp_path: Path) -> None:
     values = arrays()
-    dataset = load(npz(tmp_path, x_train=values["x_train"], y_train=values["y_train"]))
+    dataset = load_dataset(npz(tmp_path, x_train=values["x_train"], y_train=values["y_train"]))
     assert dataset.counts() == {"train": 29, "validation": 3, "calibration": 29, "test": 8}
     assert "held out" in dataset.notes[0]
 
 
 def test_load_of_test_samples_only_has_nothing_to_calibrate_on(tmp_path: Path) -> None:
-    dataset = load(npz(tmp_path, x_test=arrays()["x_test"]))
+    dataset = load_dataset(npz(tmp_path, x_test=arrays()["x_test"]))
     assert dataset.counts() == {"train": 0, "validation": 0, "calibration": 0, "test": 20}
     assert "test samples only" in dataset.notes[0]
 
@@ -210,14 +210,14 @@ def test_digest_tells_data_split_and_preprocessing_apart(tmp_path: Path) -> None
     spec = npz(tmp_path, **arrays())
     other = npz(tmp_path, name="other.npz", **arrays(seed=1))
     digests = {
-        load(spec).digest,
-        load(spec, seed=1).digest,
-        load(spec, preprocess="scale=1/255").digest,
-        load(spec, calibration=7).digest,
-        load(other).digest,
+        load_dataset(spec).digest,
+        load_dataset(spec, seed=1).digest,
+        load_dataset(spec, preprocess="scale=1/255").digest,
+        load_dataset(spec, calibration=7).digest,
+        load_dataset(other).digest,
     }
     assert len(digests) == 5
-    assert len(load(spec).digest) == 64
+    assert len(load_dataset(spec).digest) == 64
 
 
 # ---------------------------------------------------------------- values
@@ -226,7 +226,7 @@ def test_digest_tells_data_split_and_preprocessing_apart(tmp_path: Path) -> None
 @pytest.mark.parametrize("compressed", [True, False])
 def test_batches_preprocess_what_is_stored(tmp_path: Path, compressed: bool) -> None:
     values = arrays()
-    dataset = load(npz(tmp_path, compressed=compressed, **values), preprocess="scale=1/255")
+    dataset = load_dataset(npz(tmp_path, compressed=compressed, **values), preprocess="scale=1/255")
     assert dataset.test is not None
     assert dataset.test.take([3])["x"].dtype == np.uint8
     batches = list(dataset.batches(dataset.test, 8))
@@ -238,7 +238,7 @@ def test_batches_preprocess_what_is_stored(tmp_path: Path, compressed: bool) -> 
 
 def test_uncompressed_arrays_are_mapped_not_loaded(tmp_path: Path) -> None:
     order = np.asfortranarray(np.arange(24.0).reshape(4, 6))
-    dataset = load(npz(tmp_path, x_test=order))
+    dataset = load_dataset(npz(tmp_path, x_test=order))
     assert dataset.test is not None
     source = dataset.test.sources["x"]
     assert isinstance(source._values, np.memmap)
@@ -246,7 +246,7 @@ def test_uncompressed_arrays_are_mapped_not_loaded(tmp_path: Path) -> None:
 
 
 def test_batches_are_shuffled_by_a_seed(tmp_path: Path) -> None:
-    dataset = load(npz(tmp_path, x_test=np.arange(20.0), y_test=np.arange(20) % 3))
+    dataset = load_dataset(npz(tmp_path, x_test=np.arange(20.0), y_test=np.arange(20) % 3))
     assert dataset.test is not None
     one, again, other = (
         next(dataset.batches(dataset.test, 20, shuffle_seed=seed))[0]["x"].tolist()
@@ -259,7 +259,7 @@ def test_batches_are_shuffled_by_a_seed(tmp_path: Path) -> None:
 
 def test_write_inputs_writes_what_batches_give(tmp_path: Path) -> None:
     spec = npz(tmp_path, **arrays(test=300))
-    dataset = load(spec, preprocess="scale=1/255").for_model({"a/b": (None, 6, 6, 1)})
+    dataset = load_dataset(spec, preprocess="scale=1/255").for_model({"a/b": (None, 6, 6, 1)})
     assert dataset.test is not None
     files = dataset.write_inputs(dataset.test, tmp_path / "inputs")
     written = np.load(files["a/b"])
@@ -276,7 +276,7 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path) -> None:
     }
     values |= {"y_train/kind": np.arange(20) % 3, "y_test/kind": np.arange(6) % 3}
     values |= {"y_train/size": np.arange(20) / 7, "y_test/size": np.arange(6) / 7}
-    dataset = load(npz(tmp_path, **values)).for_model(
+    dataset = load_dataset(npz(tmp_path, **values)).for_model(
         {"left": (None, 2), "right": (None, 2)},
         {"kind": (None, 3), "size": (None, 1)},
         {"left": "int32"},
@@ -305,7 +305,7 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_task_is_told_from_labels(tmp_path: Path, labels: Any, task: str, integers: Any) -> None:
-    dataset = load(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
+    dataset = load_dataset(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
     assert dataset.test is not None
     assert dataset.test.task == task
     if integers is None:
@@ -317,14 +317,14 @@ def test_task_is_told_from_labels(tmp_path: Path, labels: Any, task: str, intege
 
 def test_text_labels_are_named(tmp_path: Path) -> None:
     spec = npz(tmp_path, x_test=np.ones((2, 2)), y_test=np.array(["dog", "cat"]))
-    assert load(spec).class_names == ("cat", "dog")
+    assert load_dataset(spec).class_names == ("cat", "dog")
 
 
 # ---------------------------------------------------------------- fitting a model
 
 
 def test_for_model_adds_a_channel_and_says_so(tmp_path: Path) -> None:
-    dataset = load(npz(tmp_path, **arrays()))
+    dataset = load_dataset(npz(tmp_path, **arrays()))
     notes = dataset.check_model({"pixels": (None, 6, 6, 1)}, {"out": (None, 4)})
     assert any("channel" in note for note in notes)
     fitted = dataset.for_model({"pixels": (None, 6, 6, 1)})
@@ -336,7 +336,7 @@ def test_for_model_adds_a_channel_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(None, 5, 6), (None, 6, 6, 3), (None, 36)])
 def test_for_model_refuses_other_shapes(tmp_path: Path, shape: tuple[int | None, ...]) -> None:
     with pytest.raises(DataError, match="fit the model's input"):
-        load(npz(tmp_path, **arrays())).for_model({"pixels": shape})
+        load_dataset(npz(tmp_path, **arrays())).for_model({"pixels": shape})
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_for_model_refuses_other_shapes(tmp_path: Path, shape: tuple[int | None,
 def test_check_model_refuses_labels_that_do_not_fit(
     tmp_path: Path, labels: Any, output: tuple[int | None, ...], message: str
 ) -> None:
-    dataset = load(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
+    dataset = load_dataset(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
     with pytest.raises(DataError, match=message):
         dataset.check_model({"x": (None, 2)}, {"out": output})
 
@@ -371,7 +371,7 @@ def test_check_model_refuses_labels_that_do_not_fit(
     ],
 )
 def test_check_model_takes_labels_that_fit(tmp_path: Path, labels: Any, output: Any) -> None:
-    dataset = load(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
+    dataset = load_dataset(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
     assert dataset.check_model({"x": (None, 2)}, {"out": output})
 
 
@@ -405,14 +405,14 @@ def test_load_refuses_what_cannot_be_used(
     tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        load(npz(tmp_path, **values))
+        load_dataset(npz(tmp_path, **values))
     assert caught.value.exit_code == 1
 
 
 def test_load_offers_near_names_when_the_file_is_missing(tmp_path: Path) -> None:
     npz(tmp_path, **arrays())
     with pytest.raises(UsageError) as caught:
-        load(str(tmp_path / "dta.npz"))
+        load_dataset(str(tmp_path / "dta.npz"))
     assert "data.npz" in caught.value.hint
 
 
@@ -428,7 +428,7 @@ def test_load_offers_near_names_when_the_file_is_missing(tmp_path: Path) -> None
 def test_load_says_what_is_no_data(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "data.npz").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        load(str(tmp_path / "data.npz"))
+        load_dataset(str(tmp_path / "data.npz"))
 
 
 @settings(
@@ -444,7 +444,7 @@ def test_load_of_a_damaged_file_is_told_or_refused(
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
     with contextlib.suppress(EdgeshrinkError):
-        load(str(path))
+        load_dataset(str(path))
 
 
 @pytest.mark.parametrize(
@@ -452,12 +452,12 @@ def test_load_of_a_damaged_file_is_told_or_refused(
 )
 def test_load_refuses_shares_that_make_no_sense(tmp_path: Path, arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        load(npz(tmp_path, **arrays()), **arguments)
+        load_dataset(npz(tmp_path, **arrays()), **arguments)
 
 
 def test_load_knows_the_keras_sets_by_name() -> None:
     with pytest.raises(UsageError) as caught:
-        load("keras:minst")
+        load_dataset("keras:minst")
     assert "mnist" in caught.value.hint
 
 
@@ -469,7 +469,7 @@ def test_load_says_when_a_download_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     fake.datasets.mnist.load_data = offline
     monkeypatch.setitem(sys.modules, "keras", fake)
     with pytest.raises(DataError, match="could not download keras:mnist"):
-        load("keras:mnist")
+        load_dataset("keras:mnist")
 
 
 # ---------------------------------------------------------------- other sources
@@ -497,40 +497,40 @@ def test_load_of_a_function_takes_a_dict_or_a_pair(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert load("my_data:pair").counts()["test"] == 6
-    named = load("my_data:named")
+    assert load_dataset("my_data:pair").counts()["test"] == 6
+    named = load_dataset("my_data:named")
     assert named.train is not None
     assert list(named.train.inputs) == ["a", "b"]
     with pytest.raises(DataError, match="int"):
-        load("my_data:wrong")
+        load_dataset("my_data:wrong")
     sys.modules.pop("my_data", None)
 
 
 def test_load_asks_the_hook_first(tmp_path: Path) -> None:
-    answered = load("anything", hook=lambda spec: arrays() if spec == "anything" else None)
+    answered = load_dataset("anything", hook=lambda spec: arrays() if spec == "anything" else None)
     assert answered.counts()["test"] == 20
-    assert answered.digest == load("anything", hook=lambda spec: arrays()).digest
-    assert load(npz(tmp_path, **arrays()), hook=lambda spec: None).counts()["test"] == 20
+    assert answered.digest == load_dataset("anything", hook=lambda spec: arrays()).digest
+    assert load_dataset(npz(tmp_path, **arrays()), hook=lambda spec: None).counts()["test"] == 20
 
 
 def test_load_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "named.csv").write_text("a,label,b\n" + "1.5,0,2\n3,1,4.5\n" * 10)
     (tmp_path / "plain.csv").write_text("1.5,2,cat\n3,4.5,dog\n" * 10)
     (tmp_path / "real.csv").write_text("a,b,price\n1,2,0.5\n3,4,1.25\n5,6,0.75\n")
-    named = load(str(tmp_path / "named.csv"))
+    named = load_dataset(str(tmp_path / "named.csv"))
     assert named.train is not None
     assert named.train.task == "binary"
     assert sorted(set(map(tuple, named.train.take(slice(None))["x"].tolist()))) == [
         (1.5, 2.0),
         (3.0, 4.5),
     ]
-    assert load(str(tmp_path / "plain.csv")).class_names == ("cat", "dog")
-    real = load(str(tmp_path / "real.csv"))
+    assert load_dataset(str(tmp_path / "plain.csv")).class_names == ("cat", "dog")
+    real = load_dataset(str(tmp_path / "real.csv"))
     assert real.test is not None
     assert real.test.task == "regression"
     (tmp_path / "bad.csv").write_text("a,y\n1,2\nx,3\n")
     with pytest.raises(DataError, match="row 3"):
-        load(str(tmp_path / "bad.csv"))
+        load_dataset(str(tmp_path / "bad.csv"))
 
 
 def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             for number in range(count):
                 image.new("RGB", (10, 8), colour).save(folder / f"{number}.png")
-    dataset = load(str(tmp_path), preprocess="scale=1/200", validation=0.25)
+    dataset = load_dataset(str(tmp_path), preprocess="scale=1/200", validation=0.25)
     assert dataset.class_names == ("blue", "red")
     assert dataset.counts() == {"train": 12, "validation": 4, "calibration": 12, "test": 6}
     fitted = dataset.for_model({"pixels": (None, 4, 5, 3)}, {"out": (None, 2)})
@@ -556,7 +556,7 @@ def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
     assert grey.test is not None
     assert grey.test.take([0])["pixels"].shape == (1, 4, 5, 1)
     assert fitted.digest != grey.digest
-    flat = load(str(tmp_path / "train"))
+    flat = load_dataset(str(tmp_path / "train"))
     assert flat.counts()["test"] == 3
     assert flat.test is not None
     assert set(flat.test.labels.tolist()) == {0, 1}
@@ -567,7 +567,7 @@ def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
 
 def test_load_refuses_a_folder_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one folder of images for each class"):
-        load(str(tmp_path))
+        load_dataset(str(tmp_path))
 
 
 def test_data_modules_import_nothing_heavy() -> None:
@@ -584,10 +584,10 @@ def test_data_modules_import_nothing_heavy() -> None:
 PEAK = """
 import resource, sys
 import numpy as np
-from edgeshrink import data
+from edgeshrink.samples import load_dataset
 spec, size = sys.argv[1], int(sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-dataset = data.load(spec, preprocess="scale=1/255")
+dataset = load_dataset(spec, preprocess="scale=1/255")
 part = dataset.train
 for start in range(0, min(len(part), size), 32):
     dataset.values(part, np.arange(start, min(start + 32, size)))
@@ -618,7 +618,7 @@ def test_ten_thousand_images_cost_little_memory(tmp_path: Path, compressed: bool
 @pytest.mark.slow
 def test_shared_data_fits_and_stays_small(shared: Path) -> None:
     for name in ("mnist", "cifar10_40k", "fsdd_logmel"):
-        dataset = load(str(shared / "data" / f"{name}.npz"))
+        dataset = load_dataset(str(shared / "data" / f"{name}.npz"))
         assert dataset.train is not None
         assert dataset.train.task == "classification"
         assert min(dataset.counts().values()) > 0

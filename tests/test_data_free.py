@@ -104,7 +104,7 @@ def test_what_cannot_be_inverted_is_told() -> None:
 
 
 def made(file: Path, preprocess: str = "none", **options: object) -> package.data.Dataset:
-    return data_free.synthesised(
+    return data_free.synthesised_dataset(
         config.facts(file),
         {"image": (None, 8, 8, 3)},
         lambda: keras.models.load_model(file),

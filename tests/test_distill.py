@@ -20,10 +20,10 @@ from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import traced
-from edgeshrink.nn.graph.strength import norms, strongest
+from edgeshrink.nn.graph.dependency import channel_graph
+from edgeshrink.nn.graph.strength import channel_norms, strongest_channels
 from edgeshrink.nn.inputs.comparison import agreement
-from edgeshrink.nn.learning.distillation import SoftLoss, Teaching
+from edgeshrink.nn.learning.distillation import Distillation, SoftLoss
 from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs
@@ -165,9 +165,9 @@ def test_a_narrow_student_begins_with_the_strongest_channels(tmp_path: Path, sha
 @given(st.floats(0.05, 1))
 @settings(deadline=None, max_examples=20)
 def test_what_is_kept_is_stronger_than_what_goes(share: float) -> None:
-    graph = traced(tiny_model())
-    strength = norms(graph)
-    gone = strongest(graph, share, strength)
+    graph = channel_graph(tiny_model())
+    strength = channel_norms(graph)
+    gone = strongest_channels(graph, share, strength)
     for group in graph.free:
         away, kept = (strength[group.channels[gone[group.channels] == which]] for which in (1, 0))
         assert len(kept) == max(1, int(share * len(group) + 0.5))
@@ -300,7 +300,7 @@ def test_sizes_of_logits_are_free_only_where_labels_tell_them(
     def teaching(temperature: Any, alpha: Any, match: str, noise: float) -> None:
         raise Seen(match)
 
-    monkeypatch.setattr("edgeshrink_distill.trials.Teaching", teaching)
+    monkeypatch.setattr("edgeshrink_distill.trials.Distillation", teaching)
     with pytest.raises(Seen, match=match):
         taught(tiny_model(), tmp_path, labels=labels, **options)
 
@@ -626,7 +626,7 @@ def test_branches_answer_together_by_their_gate(tmp_path: Path) -> None:
     assert (one != other).any()
     assert together.shape == one.shape
     one, other, together = map(np.asarray, branches.model(x, training=True))
-    apart = SoftLoss("softmax", Teaching(3.0))
+    apart = SoftLoss("softmax", Distillation(3.0))
     np.testing.assert_allclose(
         sorted(map(float, branches.model.losses)),
         sorted([float(apart(together, one)), float(apart(together, other))]),

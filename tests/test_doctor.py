@@ -57,6 +57,8 @@ def test_the_doubler_is_what_the_converter_makes() -> None:
 
     module = Doubler()
     concrete = [module.double.get_concrete_function()]
-    made = reader.read(tf.lite.TFLiteConverter.from_concrete_functions(concrete, module).convert())
-    kept = reader.read(doctor.DOUBLER.read_bytes())
+    made = reader.read_model(
+        tf.lite.TFLiteConverter.from_concrete_functions(concrete, module).convert()
+    )
+    kept = reader.read_model(doctor.DOUBLER.read_bytes())
     assert [o.name for o in kept.operators] == [o.name for o in made.operators] == ["ADD"]

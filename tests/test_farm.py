@@ -18,7 +18,7 @@ import edgeshrink as package
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring import compatibility
 from edgeshrink.errors import UsageError
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 DEAD = 'target = "ssh"\naddress = "ssh://nobody@127.0.0.1:1"\n'
@@ -166,7 +166,7 @@ def test_a_file_that_cannot_fit_is_not_sent(here: Path) -> None:
 
 
 def test_why_a_file_does_not_fit_a_device() -> None:
-    flat = read(model("int8").read_bytes())
+    flat = read_model(model("int8").read_bytes())
 
     def said(**more: object) -> str:
         return " / ".join(compatibility.problems(flat, DeviceProfile("board", **more)))
@@ -238,7 +238,7 @@ def test_dynamic_range_is_by_tensor_where_dense_kernels_are_old(
         package.compress(digits_model, dynamic_granularity="channel", **asked)
     assert "--dynamic-granularity tensor" in told.value.hint
     package.compress(digits_model, **asked)
-    flat = read((here / "small.tflite").read_bytes())
+    flat = read_model((here / "small.tflite").read_bytes())
     versions = {o.version for o in flat.operators if o.name == "FULLY_CONNECTED"}
     assert versions
     assert max(versions) < 12

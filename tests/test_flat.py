@@ -42,7 +42,7 @@ def outputs_of(data: bytes) -> list[np.ndarray]:
 
 
 def test_read_tells_shapes_types_and_signature():
-    model = flat.read(read("int8"))
+    model = flat.read_model(read("int8"))
     (image,), (scores,) = model.inputs, model.outputs
     assert (image.shape, image.dtype, scores.shape) == ((1, 8, 8, 1), "int8", (1, 8))
     assert len(image.scales) == len(image.zero_points) == 1
@@ -53,26 +53,28 @@ def test_read_tells_shapes_types_and_signature():
 
 @pytest.mark.parametrize("name", ["float", "float16", "dynamic", "int8"])
 def test_parameters_and_macs_are_those_of_the_keras_model(name):
-    model = flat.read(read(name))
+    model = flat.read_model(read(name))
     # conv 3*3*4+4, depthwise 3*3*4+4, dense 144*8+8; the latter two run 6*6 places and once
     assert model.parameters == 40 + 40 + 1160
     assert model.macs == 36 * 36 + 36 * 36 + 1152
 
 
 def test_weight_bytes_follow_the_precision():
-    sizes = {name: flat.read(read(name)).weight_bytes for name in ("float", "float16", "int8")}
+    sizes = {
+        name: flat.read_model(read(name)).weight_bytes for name in ("float", "float16", "int8")
+    }
     assert sizes == {"float": 4 * 1240, "float16": 2 * 1240, "int8": 1224 + 4 * 16}
 
 
 def test_operators_are_named_and_counted_by_subgraph():
-    model = flat.read(read("float"))
+    model = flat.read_model(read("float"))
     names = [o.name for o in model.operators]
     assert names == ["CONV_2D", "DEPTHWISE_CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
     assert [o.index for o in model.operators] == list(range(5))
 
 
 def test_kernels_of_an_int8_file_have_a_scale_for_each_channel():
-    model = flat.read(read("int8"))
+    model = flat.read_model(read("int8"))
     kernels = {o.name: model.tensor(0, o.inputs[1]) for o in model.operators if o.macs}
     assert {name: (len(k.scales), k.axis) for name, k in kernels.items()} == {
         "CONV_2D": (4, 0),
@@ -83,7 +85,7 @@ def test_kernels_of_an_int8_file_have_a_scale_for_each_channel():
 
 def test_constant_values_are_the_interpreters():
     data = read("int8")
-    model = flat.read(data)
+    model = flat.read_model(data)
     interpreter = Interpreter(model_content=data)
     interpreter.allocate_tensors()
     for tensor in model.weights:
@@ -92,7 +94,7 @@ def test_constant_values_are_the_interpreters():
 
 
 def test_nonzeros_counts_stored_zeros():
-    model = flat.read(read("int8"))
+    model = flat.read_model(read("int8"))
     data = read("int8")
     for tensor in model.weights:
         assert tensor.nonzeros == np.count_nonzero(flat.constant_values(data, tensor))
@@ -123,16 +125,16 @@ def test_four_bit_values_are_unpacked_low_half_first():
 def test_constant_values_of_a_computed_tensor_is_refused():
     data = read("float")
     with pytest.raises(ModelError, match="not a constant"):
-        flat.constant_values(data, flat.read(data).inputs[0])
+        flat.constant_values(data, flat.read_model(data).inputs[0])
 
 
 def test_float_operators_of_a_full_integer_file_are_none():
-    assert flat.float_operators(flat.read(read("int8"))) == []
-    assert flat.float_operators(flat.read(read("int8_float_io"))) == []
+    assert flat.float_operators(flat.read_model(read("int8"))) == []
+    assert flat.float_operators(flat.read_model(read("int8_float_io"))) == []
 
 
 def test_float_operators_of_a_float_file_are_all():
-    found = flat.float_operators(flat.read(read("float")))
+    found = flat.float_operators(flat.read_model(read("float")))
     assert [reason for _, reason in found] == [
         "CONV_2D computes in float32",
         "DEPTHWISE_CONV_2D computes in float32",
@@ -143,16 +145,16 @@ def test_float_operators_of_a_float_file_are_all():
 
 
 def test_a_recurrent_layer_is_stateful():
-    model = flat.read(written(recurrent))
+    model = flat.read_model(written(recurrent))
     assert model.stateful
-    assert not flat.read(read("float")).stateful
+    assert not flat.read_model(read("float")).stateful
     assert model.macs == 3 * 8
 
 
 def test_runtime_requirements_names_flex_operators():
-    (sentence,) = flat.runtime_requirements(flat.read(written(flex)))
+    (sentence,) = flat.runtime_requirements(flat.read_model(written(flex)))
     assert "FlexErf" in sentence
-    assert flat.runtime_requirements(flat.read(read("int8"))) == []
+    assert flat.runtime_requirements(flat.read_model(read("int8"))) == []
 
 
 @pytest.mark.parametrize(
@@ -166,14 +168,14 @@ def test_runtime_requirements_names_flex_operators():
 )
 def test_what_is_no_tflite_file_is_refused_with_a_hint(data, hint):
     with pytest.raises(ModelError, match=r"not a \.tflite") as caught:
-        flat.read(data)
+        flat.read_model(data)
     assert hint in caught.value.hint
 
 
 def test_a_file_cut_short_is_refused():
     data = read("float")
     with pytest.raises(ModelError, match="damaged"):
-        flat.read(data[: len(data) // 2])
+        flat.read_model(data[: len(data) // 2])
 
 
 @settings(max_examples=150, deadline=None)
@@ -187,7 +189,7 @@ def test_damaged_bytes_are_read_or_refused_and_nothing_else(name, cut, flips):
     for place, value in flips:
         data[int(place * len(data))] = value
     damaged = bytes(data[: int(cut * len(data))] if cut < 0.7 else data)
-    for reader in (flat.read, strip):
+    for reader in (flat.read_model, strip):
         with contextlib.suppress(ModelError):
             reader(damaged)
 
@@ -198,7 +200,7 @@ def test_damaged_offsets_are_read_or_refused_and_nothing_else(place, value, earl
     data = bytearray(read("float"))
     start = 4 * place if early else len(data) - 4 * (place + 2)
     data[start : start + 4] = value
-    for reader in (flat.read, strip):
+    for reader in (flat.read_model, strip):
         with contextlib.suppress(ModelError):
             reader(bytes(data))
 
@@ -214,7 +216,7 @@ def test_strip_shrinks_the_file_and_changes_no_output(name):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_strip_keeps_what_a_reader_needs(name):
-    before, after = flat.read(read(name)), flat.read(strip(read(name))[0])
+    before, after = flat.read_model(read(name)), flat.read_model(strip(read(name))[0])
     for field in ("parameters", "nonzeros", "macs", "signatures", "runtime_version", "subgraphs"):
         assert getattr(before, field) == getattr(after, field), field
     for ends in ("inputs", "outputs"):
@@ -229,7 +231,7 @@ def test_strip_keeps_what_a_reader_needs(name):
 
 
 def test_strip_returns_the_names_that_it_drops():
-    model = flat.read(read("int8"))
+    model = flat.read_model(read("int8"))
     _, names = strip(read("int8"))
     assert names["tensors"] == {"0": [t.name for t in model.tensors]}
     assert names["operators"]["0"][-1] == [model.outputs[0].name]
@@ -243,7 +245,7 @@ def test_strip_again_changes_nothing_more():
 
 def test_strip_aligns_constants_to_16_bytes():
     stripped, _ = strip(read("int8"))
-    root = flat.open_model(stripped)
+    root = flat.schema_model(stripped)
     for index in range(1, root.BuffersLength()):
         table = root.Buffers(index)._tab
         assert table.Vector(table.Offset(4)) % 16 == 0

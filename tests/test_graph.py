@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.surgery import narrowed
 
 layers = keras.layers
@@ -16,10 +16,10 @@ layers = keras.layers
 
 def groups(model: keras.Model) -> dict[str, str | None]:
     """Return the words of each group, with its fence."""
-    return {str(group): group.fence for group in traced(model).groups}
+    return {str(group): group.fence for group in channel_graph(model).groups}
 
 
-def removal(graph: Graph, start: str, *places: int) -> np.ndarray:
+def removal(graph: ChannelGraph, start: str, *places: int) -> np.ndarray:
     (group,) = (g for g in graph.groups if str(g).startswith(start))
     removed = np.zeros(graph.numbers, bool)
     removed[group.channels[list(places)]] = True
@@ -56,7 +56,7 @@ def test_flatten_ties_every_place_of_a_channel():
             layers.Dense(2, name="taking"),
         ]
     )
-    (group,) = traced(model).free
+    (group,) = channel_graph(model).free
     (taken,) = (a for a in group.axes if a.path == "taking")
     assert taken.ids.tolist() == np.tile(group.channels, 4).tolist()
     assert len(group) == 3
@@ -87,7 +87,7 @@ def test_heads_of_attention_go_whole():
     given = keras.Input((5, 6))
     x = layers.Dense(6, name="before")(given)
     x = layers.MultiHeadAttention(3, 4, name="attention")(x, x)
-    graph = traced(keras.Model(given, layers.Dense(2, name="after")(x)))
+    graph = channel_graph(keras.Model(given, layers.Dense(2, name="after")(x)))
     (heads,) = (g for g in graph.free if len(g) == 3)
     removed = np.zeros(graph.numbers, bool)
     removed[heads.channels[1]] = True
@@ -102,7 +102,7 @@ def test_groups_of_a_convolution_go_whole():
     x = layers.Conv2D(4, 1, name="before")(given)
     x = layers.Conv2D(8, 3, groups=2, name="grouped")(x)
     model = keras.Model(given, layers.Conv2D(2, 1, name="after")(x))
-    graph = traced(model)
+    graph = channel_graph(model)
     (group,) = graph.free
     assert len(group) == 2
     assert group.width == 4
@@ -115,7 +115,7 @@ def test_a_shared_layer_ties_what_it_takes_to_what_it_gives():
     given = keras.Input((6, 6, 1))
     layer = layers.Conv2D(4, 3, padding="same", name="shared")
     x = layer(layer(layers.Conv2D(4, 1, name="first")(given)))
-    (group,) = traced(keras.Model(given, layers.Conv2D(1, 1, name="after")(x))).free
+    (group,) = channel_graph(keras.Model(given, layers.Conv2D(1, 1, name="after")(x))).free
     assert {a.path for a in group.axes} == {"first", "shared", "after"}
 
 
@@ -174,7 +174,7 @@ def test_a_constant_that_is_left_goes_into_a_bias_that_was_not_there():
     given = keras.Input((3,))
     x = layers.Dense(4, activation="sigmoid", name="first")(given)
     model = keras.Model(given, layers.Dense(2, use_bias=False, name="then")(x))
-    graph = traced(model)
+    graph = channel_graph(model)
     small = narrowed(graph, removal(graph, "first outputs", 0, 2))
     kernel = np.asarray(model.get_layer("then").kernel)
     np.testing.assert_allclose(small.get_layer("then").bias, 0.5 * kernel[[0, 2]].sum(0), rtol=1e-6)
@@ -185,14 +185,14 @@ def test_a_split_is_cut_where_the_channels_are_kept():
     x = layers.Dense(6, name="first")(given)
     some, others = ops.split(x, 2, axis=-1)
     y = layers.Dense(2, name="left")(some) + layers.Dense(2, name="right")(others)
-    graph = traced(keras.Model(given, y))
+    graph = channel_graph(keras.Model(given, y))
     small = narrowed(graph, removal(graph, "first outputs → left", 0, 1))
     assert small.get_layer("left").kernel.shape == (1, 2)
     assert small.get_layer("right").kernel.shape == (3, 2)
 
 
 def test_removing_what_must_stay_is_refused():
-    graph = traced(residual())
+    graph = channel_graph(residual())
     with pytest.raises(ModelError, match=r"must stay: outputs of the model"):
         narrowed(graph, removal(graph, "dense outputs", 0))
     with pytest.raises(ModelError, match="nothing would be left of conv1"):
@@ -205,4 +205,4 @@ def test_a_subclassed_model_is_refused_in_words():
             return x
 
     with pytest.raises(ModelError, match="is a subclassed model"):
-        traced(Own())
+        channel_graph(Own())

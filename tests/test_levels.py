@@ -14,7 +14,7 @@ from keras import ops
 from edgeshrink.api import Context
 from edgeshrink.errors import UsageError
 from edgeshrink.testing import check_method, running, tiny_data, tiny_model
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink_quantize.fewbits.channels import channel_kernels
 from edgeshrink_quantize.fewbits.forwards import (
     BinaryForward,
@@ -55,7 +55,7 @@ def test_trained_levels_are_stored_in_two_bits(method: type, tmp_path: Path) -> 
             assert kernel.columns().all()
     context = context_for(step, trained, tmp_path)
     made = step.apply(trained, context)
-    types = {t.elements: t.dtype for t in read(made).weights if len(t.shape) > 1}
+    types = {t.elements: t.dtype for t in read_model(made).weights if len(t.shape) > 1}
     assert types == {36: "float32", 16 * 64: "int2", 16 * 3: "int2"}
     assert context.agreement(made).cosine > 0.99
 

@@ -22,9 +22,10 @@ from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method
-from edgeshrink.tflite.reader import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read_model
 from edgeshrink_quantize.fewbits.encoding import narrowed, packed
-from edgeshrink_quantize.fewbits.lowbit import Int2, Int4, LowBitOptions
+from edgeshrink_quantize.fewbits.lowbit import Int2, Int4
+from edgeshrink_quantize.options import LowBitOptions
 
 layers = keras.layers
 LARGEST = {4: 7, 2: 1}
@@ -70,7 +71,7 @@ def answers(data: bytes, inputs: np.ndarray, *, delegate: bool = True) -> np.nda
 
 def dequantized(data: bytes) -> list[np.ndarray]:
     """Return all kernels as floats, in the order of operators."""
-    flat = read(data)
+    flat = read_model(data)
     found = {}
     for operator in flat.operators:
         for tensor in flat.tensors_of(operator)[0]:
@@ -114,7 +115,7 @@ STORED = {
 def test_narrowed_files_hold_the_same_weights_and_answer_alike(files: dict, kind: str) -> None:
     made = narrowed(files[kind])
     stored: dict[str, int] = {}
-    for tensor in read(made).weights:
+    for tensor in read_model(made).weights:
         if len(tensor.shape) > 1:
             stored[tensor.dtype] = stored.get(tensor.dtype, 0) + 1
     assert stored == STORED[kind, files["bits"]]
@@ -136,8 +137,8 @@ def test_what_lies_on_no_grid_stays_as_it_is(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((20,)), layers.Dense(60), layers.Dense(4)])
     made = convert(model, {"dynamic": Conversion("int8")}, tmp_path)["dynamic"]
-    weights = [(t.dtype, t.scales) for t in read(made).weights]
-    assert [(t.dtype, t.scales) for t in read(narrowed(made)).weights] == weights
+    weights = [(t.dtype, t.scales) for t in read_model(made).weights]
+    assert [(t.dtype, t.scales) for t in read_model(narrowed(made)).weights] == weights
 
 
 def test_codes_and_steps_are_those_of_litert_quantizer(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from edgeshrink.devices.measurement import (
     percentile,
     wilson,
 )
-from edgeshrink.devices.profile import DeviceProfile, find
+from edgeshrink.devices.profile import DeviceProfile, find_profile
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
 
@@ -100,8 +100,8 @@ def test_a_profile_with_an_unknown_key_is_refused_with_a_near_match() -> None:
 
 def test_a_profile_is_found_by_name_or_path(tmp_path: Path) -> None:
     (tmp_path / "board.toml").write_text("threads = 2")
-    assert find("board", [tmp_path]).threads == 2
-    assert find(str(tmp_path / "board.toml"), []).name == "board"
+    assert find_profile("board", [tmp_path]).threads == 2
+    assert find_profile(str(tmp_path / "board.toml"), []).name == "board"
     with pytest.raises(UsageError, match="no device profile 'bord'") as told:
-        find("bord", [tmp_path])
+        find_profile("bord", [tmp_path])
     assert told.value.hint == "did you mean 'board'?"

@@ -33,7 +33,7 @@ from edgeshrink.results.metric import Score
 from edgeshrink.results.sensitivity import Sensitivity, Width
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink_quantize.fewbits.channels import channel_kernels
 from edgeshrink_quantize.fewbits.sensitivity import at_width, sensitivity
 from edgeshrink_quantize.mixed.allocation import Choice, allocated, worthwhile
@@ -355,7 +355,7 @@ def test_layers_are_stored_in_the_bits_that_are_told(made: tuple[bytes, Context]
     elements = {36: "conv", 1024: "hidden", 48: "classes_linear"}
     stored = {
         elements[tensor.elements]: tensor.dtype
-        for tensor in read(data).weights
+        for tensor in read_model(data).weights
         if len(tensor.shape) > 1
     }
     assert stored == {name: f"int{width}" for name, width in bits.items()}

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.models.config import Kind, ModelFacts, facts, identify, refuse
+from edgeshrink.models.artifact import Kind
+from edgeshrink.models.config import ModelFacts, facts, refuse
+from edgeshrink.models.kind import identify
 from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
 
 LEGACY = Path(__file__).parent / "data" / "legacy.zip"

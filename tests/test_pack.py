@@ -13,7 +13,7 @@ from edgeshrink.cli.app import app
 from edgeshrink.engine.measuring.unpacking import Unpacking
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
-from edgeshrink.models.config import identify
+from edgeshrink.models.kind import identify
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.recipe import Recipe
 from edgeshrink.tflite.packed import tflite_bytes

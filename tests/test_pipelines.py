@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
-from edgeshrink.tflite.reader import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read_model
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_a_pipeline_keeps_what_its_steps_made(
         data = (out.with_suffix(".run") / file.file).read_bytes()
         counts = [
             len(np.unique(constant_values(data, tensor)))
-            for tensor in read(data).tensors
+            for tensor in read_model(data).tensors
             if tensor.constant and len(tensor.shape) >= 2 and tensor.nonzeros is not None
         ]
         assert counts

@@ -21,7 +21,7 @@ from edgeshrink.nn.learning.fake_quantization import Grid
 from edgeshrink.recipes.method import Context, Method, Plan
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink_quantize import Int8, estimators
 from edgeshrink_quantize.posttraining.adaptive import Relaxed, rounded
 from edgeshrink_quantize.posttraining.correction import corrected, linear_mean
@@ -118,7 +118,7 @@ def test_estimated_ranges_are_in_the_file(tmp_path: Path, monkeypatch: pytest.Mo
         None,
         lambda calibrated: estimators.estimated(calibrated, {"image": x}, "half"),
     )["int8"]
-    flat = read(made)
+    flat = read_model(made)
     first = next(o for o in flat.operators if "CONV" in o.name)
     given, result = (float(flat.tensor(0, i[0]).scales[0]) for i in (first.inputs, first.outputs))
     # the ends of the input are what was seen, those of the convolution half of that

@@ -34,7 +34,7 @@ def read(text: str, name: str = "mine", **bases: str) -> DeviceProfile:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_profile_is_right_and_its_options_exist(name: str) -> None:
-    found = profile.find(name, [SHIPPED])
+    found = profile.find_profile(name, [SHIPPED])
     assert found.title
     assert found.hardware
     assert set(found.slow_precisions) <= set(found.precisions)
@@ -52,7 +52,7 @@ def test_the_operators_that_shipped_profiles_name_are_in_the_schema() -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     for name in NAMES:
-        found = profile.find(name, [SHIPPED])
+        found = profile.find_profile(name, [SHIPPED])
         assert all(hasattr(schema.BuiltinOperator, operator) for operator in found.operators)
 
 
@@ -73,8 +73,8 @@ def test_the_operators_that_shipped_profiles_name_are_in_the_schema() -> None:
     ],
 )
 def test_a_device_is_recognised_by_its_own_words(said: str, target: str, name: str | None) -> None:
-    profiles = [profile.find(one, [SHIPPED]) for one in NAMES]
-    found = profile.recognise(said, profiles, target)
+    profiles = [profile.find_profile(one, [SHIPPED]) for one in NAMES]
+    found = profile.recognise_profile(said, profiles, target)
     assert (found.name if found else None) == name
 
 
@@ -161,7 +161,7 @@ def test_a_profile_based_on_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('based_on = "b"')
     (tmp_path / "b.toml").write_text('based_on = "a"')
     with pytest.raises(ProfileError, match="'a' is based on itself"):
-        profile.find("a", [tmp_path])
+        profile.find_profile("a", [tmp_path])
 
 
 # ---- addresses
@@ -173,20 +173,20 @@ def test_a_profile_based_on_itself_is_refused(tmp_path: Path) -> None:
 )
 def test_an_address_of_the_profiles_target_replaces_its_own(target: str, address: str) -> None:
     device = DeviceProfile("mine", target=target, address="old")
-    assert profile.at(device, address).address == address
-    assert profile.at(device, "") == device
+    assert profile.profile_at(device, address).address == address
+    assert profile.profile_at(device, "") == device
 
 
 @pytest.mark.parametrize("address", ["adb:123", "pi@somewhere", "somewhere:22", "SSH://x", ":x"])
 def test_an_address_of_another_target_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="mine is reached by ssh") as caught:
-        profile.at(DeviceProfile("mine", target="ssh"), address)
+        profile.profile_at(DeviceProfile("mine", target="ssh"), address)
     assert caught.value.hint == "its addresses begin with ssh:"
 
 
 def test_this_machine_takes_no_address() -> None:
     with pytest.raises(UsageError, match="takes no address; received 'ssh://x'"):
-        profile.at(DeviceProfile("desktop"), "ssh://x")
+        profile.profile_at(DeviceProfile("desktop"), "ssh://x")
 
 
 # ---- writing
@@ -205,36 +205,36 @@ def test_what_is_saved_is_read_again_and_nobody_elses_to_read(config: Path) -> N
         "target": "ssh",
         "python": "",
     }
-    path = profile.save("my-pi_2", values)
+    path = profile.save_profile("my-pi_2", values)
     assert path == config / "my-pi_2.toml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    found = profile.find("my-pi_2", [config])
+    found = profile.find_profile("my-pi_2", [config])
     assert (found.address, found.target, found.python) == ("ssh://pi@x", "ssh", "")
     assert found.connection == values["connection"]
     assert [entry.name for entry in config.iterdir()] == ["my-pi_2.toml"]
 
 
 def test_a_profile_is_replaced_only_by_force(config: Path) -> None:
-    profile.save("mine", {"title": "first"})
+    profile.save_profile("mine", {"title": "first"})
     with pytest.raises(UsageError, match="is there already") as caught:
-        profile.save("mine", {"title": "second"})
+        profile.save_profile("mine", {"title": "second"})
     assert caught.value.hint == "--force replaces it"
-    assert profile.find("mine", [config]).title == "first"
-    profile.save("mine", {"title": "second"}, force=True)
-    assert profile.find("mine", [config]).title == "second"
+    assert profile.find_profile("mine", [config]).title == "first"
+    profile.save_profile("mine", {"title": "second"}, force=True)
+    assert profile.find_profile("mine", [config]).title == "second"
     assert [entry.name for entry in config.iterdir()] == ["mine.toml"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "../x", "a b", "ü", "-a", "a.toml", "x" * 65])
 def test_a_name_that_is_no_file_name_is_refused(config: Path, name: str) -> None:
     with pytest.raises(UsageError, match="a device's name has letters"):
-        profile.save(name, {})
+        profile.save_profile(name, {})
     assert not config.exists()
 
 
 def test_what_is_no_unicode_is_refused(config: Path) -> None:
     with pytest.raises(UsageError, match="is Unicode text"):
-        profile.save("mine", {"python": os.fsdecode(b"/\xff")})
+        profile.save_profile("mine", {"python": os.fsdecode(b"/\xff")})
     assert not config.exists()
 
 

@@ -21,7 +21,7 @@ from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
-from edgeshrink.tflite.reader import constant_values, read
+from edgeshrink.tflite.reader import constant_values, read_model
 from edgeshrink_prune import Options, Prune
 from edgeshrink_prune.kernels import Kernel, in_scope
 from edgeshrink_prune.masks import holds, scores
@@ -173,7 +173,7 @@ def test_the_pattern_is_there_after_training_and_in_the_file(
     for data in convert(model, wants, tmp_path, samples).values():
         (stored,) = (
             tensor
-            for tensor in read(data).tensors
+            for tensor in read_model(data).tensors
             if tensor.constant and tensor.elements == model.get_layer("hidden").kernel.shape[0] * 16
         )
         assert holds(constant_values(data, stored).T, parse(pattern))

@@ -17,19 +17,24 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.nn.conversion.matching import matched
+from edgeshrink.nn.conversion.matching import matched_ranges
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep, Range, largest_code
-from edgeshrink.nn.learning.fake_quantized import calibrated, observed, rounded_tensors, twin
+from edgeshrink.nn.learning.fake_quantized import (
+    calibrated_ranges,
+    observed_values,
+    rounded_tensors,
+    twin,
+)
 from edgeshrink.recipes.method import Plan
 from edgeshrink.samples import dataset as datasets
-from edgeshrink.tflite.ranges import activations
-from edgeshrink.tflite.reader import constant_values, float_operators, read
+from edgeshrink.tflite.ranges import activation_values
+from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_quantize import Int8, Qat
+from edgeshrink_quantize.options import QatOptions
 from edgeshrink_quantize.training.fake_quantized import trained
-from edgeshrink_quantize.training.qat import QatOptions
 
 layers = keras.layers
 
@@ -117,9 +122,10 @@ def test_every_rounded_tensor_is_found_in_the_file(tmp_path: Path) -> None:
     samples = {plain.inputs[0].name: images(8)}
     made = convert(plain, {"float": Conversion()}, tmp_path)["float"]
     ends = {
-        name: np.array([-1.0, place + 1.0]) for place, name in enumerate(calibrated(plain, samples))
+        name: np.array([-1.0, place + 1.0])
+        for place, name in enumerate(calibrated_ranges(plain, samples))
     }
-    found = matched(made, plain, ends, samples)
+    found = matched_ranges(made, plain, ends, samples)
     assert set(found.values()) == {(-1.0, place + 1.0) for place in range(len(ends))}
 
 
@@ -128,7 +134,7 @@ def test_the_twin_computes_what_the_file_computes(tmp_path: Path) -> None:
     name = plain.inputs[0].name
     samples = {name: images(64)}
     # ends that clip, so that a file with other ranges than the twin's answers otherwise
-    ends = {name: 0.6 * seen for name, seen in calibrated(plain, samples).items()}
+    ends = {name: 0.6 * seen for name, seen in calibrated_ranges(plain, samples).items()}
     chains = {path: [Grid(8, axes)] for path, (_, axes) in quantized_weights(plain).items()}
     seen, placed = twin(plain, chains, ends)
     learned = {n: r.values for n, r in placed.items()}
@@ -138,9 +144,9 @@ def test_the_twin_computes_what_the_file_computes(tmp_path: Path) -> None:
         {"int8": Conversion("int8", "int8")},
         tmp_path,
         samples,
-        ranges=lambda calibrated: matched(calibrated, plain, learned, samples),
+        ranges=lambda calibrated: matched_ranges(calibrated, plain, learned, samples),
     )["int8"]
-    assert float_operators(read(made)) == []
+    assert float_operators(read_model(made)) == []
     tests = images(200, seed=5)
     expected = seen.predict(tests, verbose=0)
     found, by_float = run(made, tests), plain.predict(tests, verbose=0)
@@ -195,7 +201,7 @@ def test_training_keeps_zeros_and_shared_values_to_the_file(
     from edgeshrink_quantize.precisions import int8
 
     file = int8(made, Int8.of({}).options, inherited)
-    flat = read(file)
+    flat = read_model(file)
     check_zeros(made, flat)
     assert float_operators(flat) == []
     largest = max(flat.weights, key=lambda t: t.elements)
@@ -236,7 +242,7 @@ def test_values_between_operators_are_those_of_the_model(tmp_path: Path) -> None
     name = plain.inputs[0].name
     samples = {name: np.random.default_rng(0).normal(size=(2, 8)).astype("float32")}
     made = convert(plain, {"float": Conversion()}, tmp_path)["float"]
-    (first, second) = list(activations(made, samples))
-    hidden = observed(plain, samples)[plain.layers[1].name]
+    (first, second) = list(activation_values(made, samples))
+    hidden = observed_values(plain, samples)[plain.layers[1].name]
     assert any(v.size == 32 and np.allclose(v, hidden[0], atol=1e-5) for v in first.values())
     assert any(v.size == 32 and np.allclose(v, hidden[1], atol=1e-5) for v in second.values())

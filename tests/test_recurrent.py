@@ -19,7 +19,7 @@ from edgeshrink.nn.conversion.exporting import convert, loops
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.samples import dataset
-from edgeshrink.tflite.reader import float_operators, read
+from edgeshrink.tflite.reader import float_operators, read_model
 from edgeshrink.tflite.stripping import strip
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_litert.runner.interpreter import Package
@@ -82,12 +82,12 @@ def test_lstm_layers_are_fused_and_answer_alike(
     model, made = everything
     expected = model(sequences()).numpy()
     for name, error in [("float32", 1e-5), ("int8", 0.1)]:
-        operators = [operator.name for operator in read(made[name]).operators]
+        operators = [operator.name for operator in read_model(made[name]).operators]
         assert operators.count(FUSED) == 3, name
         assert "WHILE" not in operators
         spread = np.ptp(expected)
         assert np.abs(answers(made[name], sequences()) - expected).max() <= error * spread, name
-    assert float_operators(read(made["int8"])) == []
+    assert float_operators(read_model(made["int8"])) == []
 
 
 def test_the_model_is_not_changed_by_conversion(
@@ -109,7 +109,7 @@ def test_a_cell_state_beyond_ten_is_not_clipped(tmp_path: Path) -> None:
     samples = np.full((1, 24, FEATURES), 2, "float32")
     samples[:, 13:] = -2
     made = convert(model, {"float": Conversion()}, tmp_path)["float"]
-    assert FUSED in {operator.name for operator in read(made).operators}
+    assert FUSED in {operator.name for operator in read_model(made).operators}
     expected = model(samples).numpy()
     assert expected.min() > 0.2
     np.testing.assert_allclose(answers(made, samples), expected, atol=1e-5)
@@ -118,7 +118,7 @@ def test_a_cell_state_beyond_ten_is_not_clipped(tmp_path: Path) -> None:
 def test_states_have_the_scale_of_their_outputs(
     everything: tuple[keras.Model, dict[str, bytes]],
 ) -> None:
-    file = read(everything[1]["int8"])
+    file = read_model(everything[1]["int8"])
     for operator in file.operators:
         if operator.name == FUSED:
             state = file.tensor(operator.subgraph, operator.inputs[18])
@@ -161,7 +161,9 @@ def test_timed_runs_can_begin_with_a_state_of_zero(
     path.write_bytes(everything[1]["float32"])
     package = Package("ai_edge_litert", "ai-edge-litert")
     job = {"threads": 1}
-    model = package.load(job, {"path": str(path), "stateful": read(path.read_bytes()).stateful})
+    model = package.load(
+        job, {"path": str(path), "stateful": read_model(path.read_bytes()).stateful}
+    )
     given = model.interpreter.get_output_details()[0]["index"]
 
     def run() -> np.ndarray:
@@ -180,14 +182,14 @@ def test_zeros_are_looked_for_in_the_gates(
 ) -> None:
     model, made = everything
     for name, file in made.items():
-        assert check_zeros(model, read(file)) > 0.3, name
-        assert check_zeros(model, read(strip(file)[0])) > 0.3, name
+        assert check_zeros(model, read_model(file)) > 0.3, name
+        assert check_zeros(model, read_model(strip(file)[0])) > 0.3, name
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
     kernel = other.layers[1].cell.recurrent_kernel
     kernel.assign(np.where(np.arange(16) < 10, 0, kernel))
     with pytest.raises(VerificationError, match="recurrent_kernel had"):
-        check_zeros(other, read(made["int8"]))
+        check_zeros(other, read_model(made["int8"]))
 
 
 def masked() -> keras.Model:
@@ -262,7 +264,7 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
     inputs = sequences(60, model.inputs[0].shape[1])
     labels = np.arange(60) % model.outputs[0].shape[1]
     arrays = {"x_train": inputs, "y_train": labels, "x_test": inputs, "y_test": labels}
-    loaded = dataset.load("sequences", calibration=20, hook=lambda spec: arrays)
+    loaded = dataset.load_dataset("sequences", calibration=20, hook=lambda spec: arrays)
     fitting = loaded.for_model({"x": model.inputs[0].shape}, {"y": model.outputs[0].shape})
     expected = {"y": model(inputs).numpy()}
 
@@ -297,7 +299,7 @@ def test_a_loop_that_is_small_unrolled_has_integers(
 ) -> None:
     model = network(layers.SimpleRNN(40), layers.Dense(3), steps=4, spread=0.2)
     given = context(model, tmp_path)
-    file = read(step.apply(model, given))
+    file = read_model(step.apply(model, given))
     assert given.facts["quantization"] == told
     assert given.facts["unrolled"] == 4
     assert float_operators(file) == []
@@ -310,7 +312,7 @@ def test_a_loop_that_is_large_unrolled_is_dynamic_range(tmp_path: Path) -> None:
     file = Int8.of({"granularity": "tensor"}).apply(model, given)
     assert given.facts["quantization"] == "int8 weights, dynamic range"
     assert given.notes[0].startswith("the activations stayed in float (dynamic range): integers")
-    assert "WHILE" in {operator.name for operator in read(file).operators}
+    assert "WHILE" in {operator.name for operator in read_model(file).operators}
 
 
 @pytest.mark.parametrize(
@@ -341,8 +343,8 @@ def test_real_models_keep_their_accuracy_in_int8(shared: Path, tmp_path: Path, n
     samples = {model.inputs[0].name: (np.float32(train[:200]) / scale).reshape(shape)}
     made = convert(model, {"int8": Conversion("int8", "int8")}, tmp_path, samples)["int8"]
     assert len(made) <= 35_840
-    assert read(made).operators[1].name == FUSED or name == "mnist_row_lstm"
-    assert float_operators(read(made)) == []
+    assert read_model(made).operators[1].name == FUSED or name == "mnist_row_lstm"
+    assert float_operators(read_model(made)) == []
     wrong = [
         np.count_nonzero(found.argmax(-1) != labels[:1000])
         for found in (answers(made, inputs), model.predict(inputs, verbose=0))

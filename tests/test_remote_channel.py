@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
+from edgeshrink_targets.shell.connection import printable
 from edgeshrink_targets.shell.lock import Owner
-from edgeshrink_targets.shell.remote import printable, start_client
+from edgeshrink_targets.shell.remote import start_client
 
 NONCE = "0123456789abcdef"
 # Line ends, and what almost is a mark, are what could be mistaken.

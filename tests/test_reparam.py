@@ -22,7 +22,7 @@ from edgeshrink.nn.learning.weight_sharing import (
     channel_rows,
     from_rows,
     is_shared,
-    shared,
+    shared_values,
     shares_tensors,
 )
 from edgeshrink.testing import tiny_data, tiny_model
@@ -192,7 +192,7 @@ def test_sharing_is_found_in_a_model_by_kernel_and_by_channel() -> None:
     for name in ("whole", "each"):
         kernel = model.get_layer(name).kernel
         kernel.assign(np.sign(kernel) * (0.1 if name == "whole" else np.random.rand(300)))
-    found = shared(model)
+    found = shared_values(model)
     assert {path.split("/")[-2]: chain[0].axes for path, chain in found.items()} == {
         "whole": (),
         "each": (-1,),

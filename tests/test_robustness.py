@@ -181,7 +181,7 @@ def test_a_paired_z_test_sees_what_differs(seed: int) -> None:
 
 
 def test_fewer_samples_are_of_each_class_in_proportion(digits: Path) -> None:
-    test = datasets.load(str(digits)).test
+    test = datasets.load_dataset(str(digits)).test
     assert test is not None
     few = sampled(test, 100, seed=3)
     assert len(few) == 100
@@ -239,7 +239,7 @@ def test_scores_are_those_of_images_perturbed_by_hand(
 
     found = whole[0].robustness
     assert found is not None
-    test = datasets.load(str(digits)).test
+    test = datasets.load_dataset(str(digits)).test
     assert test is not None
     part = sampled(test, 200, seed=0)
     source = next(iter(part.sources.values()))

@@ -91,7 +91,7 @@ def step(path):
     """Return the quantization step of a model's output, or 0."""
     from edgeshrink.tflite import reader
 
-    (tensor,) = reader.read(path.read_bytes()).outputs
+    (tensor,) = reader.read_model(path.read_bytes()).outputs
     return tensor.scales[0] if tensor.scales else 0.0
 
 

@@ -51,7 +51,7 @@ def of(names, calls=1):
 @pytest.mark.parametrize("name", ["float", "float16", "dynamic", "int8", "int8_float_io"])
 def test_operators_of_real_files_have_their_layers(name):
     path = converted() / f"{name}.tflite"
-    model = reader.read(path.read_bytes())
+    model = reader.read_model(path.read_bytes())
     found = scopes.layers(model, path)
     told = [(o.name, found.get(o.index)) for o in model.operators if o.name not in layers.STEPS]
     assert told == [

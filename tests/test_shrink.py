@@ -14,11 +14,11 @@ from random_models import inputs_for, model_of, randomize
 import edgeshrink as package
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.surgery import narrowed
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost
 from edgeshrink_shrink.importance import CRITERIA, importance
@@ -52,7 +52,7 @@ def shrunk(model: keras.Model, folder: Path, *, data: bool = False, **options: o
 @given(numbers=numbers, seed=st.integers(0, 99))
 def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> None:
     model = model_of(numbers)
-    graph = traced(model)
+    graph = channel_graph(model)
     rng, removed = np.random.default_rng(seed), np.zeros(graph.numbers, bool)
     for group in graph.free:
         removed[rng.permutation(group.channels)[: len(group) // 2]] = True
@@ -108,7 +108,7 @@ def test_a_selection_is_the_smallest_that_is_enough(
     assert cost.of("parameters", removed) == (best[0] if best else costs[-1])
 
 
-GRAPH: Graph = traced(network())
+GRAPH: ChannelGraph = channel_graph(network())
 
 
 @pytest.mark.parametrize("criterion", sorted(set(CRITERIA) - {"random"}))
@@ -116,7 +116,7 @@ def test_a_dead_channel_is_worth_least(criterion: str, tmp_path: Path) -> None:
     model = tiny_model()
     step = Shrink.of({"ratio": 0.5})
     lent = context(step, model, model, tiny_data(), tmp_path)
-    graph = traced(model)
+    graph = channel_graph(model)
     group = max(graph.free, key=len)
     for axis in group.axes:  # neither made nor taken in, and in the median of all others
         values = np.moveaxis(np.array(axis.variable), axis.axis, 0)
@@ -181,7 +181,7 @@ def test_a_ratio_out_of_range_is_refused(ratio: object) -> None:
 
 def test_neurons_that_compute_the_same_merge_without_a_change(tmp_path: Path) -> None:
     model = network()
-    graph = traced(model)
+    graph = channel_graph(model)
     for group in graph.free:  # the second half of each group computes what the first does
         half = len(group) // 2
         for axis in group.axes:
@@ -232,7 +232,7 @@ def test_one_command_shrinks_prunes_and_quantizes(
     rows = report.ledger.rows
     base, pruned, final = rows[0], rows[3], rows[-1]
     assert [row.step.partition("(")[0] for row in rows[2:4]] == ["shrink", "prune"]
-    flat = read((tmp_path / "small.tflite").read_bytes())
+    flat = read_model((tmp_path / "small.tflite").read_bytes())
     assert flat.parameters < 0.8 * base.parameters
     assert final.nonzeros <= pruned.nonzeros < 0.7 * pruned.parameters
     if precision == "int8":

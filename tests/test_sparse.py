@@ -29,9 +29,9 @@ from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.recipes.method import Context, Method, Plan, Training
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink.tflite.stripping import strip
-from edgeshrink.tflite.xnnpack_sparsity import Conditions, conditions, skipping
+from edgeshrink.tflite.xnnpack_sparsity import SparseConditions, skipping_kernels, sparse_conditions
 from edgeshrink_litert import runner
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_prune import Prune
@@ -213,19 +213,19 @@ def profiled(files: Sequence[bytes], folder: Path) -> list[list[str]]:
     ],
 )
 def test_what_is_in_the_way_is_named(body: Callable[[Any], Any], said: str, unsafe: bool) -> None:
-    found = conditions(sparse_of(body))
+    found = sparse_conditions(sparse_of(body))
     assert re.search(said, found.in_the_way)
     assert found.unsafe is unsafe
 
 
 @pytest.mark.slow
 def test_the_first_convolution_and_the_zeros_count() -> None:
-    gray = conditions(tflite(made(plain, channels=1)))
+    gray = sparse_conditions(tflite(made(plain, channels=1)))
     assert "stem (CONV_2D) is neither 1x1 nor the first one, 3x3 with stride 2" in gray.in_the_way
-    few = conditions(tflite(made(plain, zeros=0.6)))
+    few = sparse_conditions(tflite(made(plain, zeros=0.6)))
     assert few.in_the_way.startswith("60.0% of the weights of its 2 1x1 convolutions are zero")
-    whole = conditions(tflite(made(plain), sparse=False))
-    assert whole == Conditions((), 2, 16 * 32 + 32 * 32, round(0.8 * 512) + round(0.8 * 1024))
+    whole = sparse_conditions(tflite(made(plain), sparse=False))
+    assert whole == SparseConditions((), 2, 16 * 32 + 32 * 32, round(0.8 * 512) + round(0.8 * 1024))
     assert whole.in_the_way == "the file does not store its zeros sparsely"
 
 
@@ -235,14 +235,14 @@ def test_a_file_without_zeros_is_smaller_and_the_same(weights: str) -> None:
     sparse = tflite(model, weights=weights)
     dense = tflite(model, weights=weights, sparse=False)
     assert len(sparse) < 0.85 * len(dense)
-    assert any(tensor.sparse for tensor in read(sparse).tensors)
-    assert read(sparse).nonzeros == read(dense).nonzeros
-    assert read(sparse).parameters == read(dense).parameters
-    assert check_zeros(model, read(sparse)) > 0.5
-    found = conditions(sparse)
+    assert any(tensor.sparse for tensor in read_model(sparse).tensors)
+    assert read_model(sparse).nonzeros == read_model(dense).nonzeros
+    assert read_model(sparse).parameters == read_model(dense).parameters
+    assert check_zeros(model, read_model(sparse)) > 0.5
+    found = sparse_conditions(sparse)
     assert found.kernels == 2
     assert not found.in_the_way
-    assert conditions(strip(sparse)[0]) == found
+    assert sparse_conditions(strip(sparse)[0]) == found
     images = np.random.default_rng(0).random((4, 16, 16, 3), "float32")
     np.testing.assert_array_equal(*(answers(data, images) for data in (sparse, dense)))
 
@@ -268,15 +268,15 @@ def test_the_runtime_skips_zeros_where_the_conditions_say_so(
 ) -> None:
     files = [sparse_of(body) for body in bodies]
     for data, names in zip(files, profiled(files, tmp_path), strict=True):
-        found = conditions(data)
-        assert skipping(names) == (0 if found.in_the_way else found.kernels)
+        found = sparse_conditions(data)
+        assert skipping_kernels(names) == (0 if found.in_the_way else found.kernels)
 
 
 @pytest.mark.slow
 @skips_zeros
 def test_too_few_zeros_and_zeros_that_are_stored_are_not_skipped(tmp_path: Path) -> None:
     files = [tflite(made(plain, zeros=0.6)), tflite(made(plain), sparse=False)]
-    assert list(map(skipping, profiled(files, tmp_path))) == [0, 0]
+    assert list(map(skipping_kernels, profiled(files, tmp_path))) == [0, 0]
 
 
 def lent(folder: Path, device: Any = None) -> Context:
@@ -330,7 +330,7 @@ def test_the_switch_is_seen_on_the_device(
     data = step.apply(model, notes)
     assert notes.facts["kernels_that_skip_zeros"] == 2
     assert "2 of 2 1x1 convolutions skip their zeros on skipper (80.0% zeros)" in notes.notes
-    assert any(tensor.sparse for tensor in read(data).tensors)
+    assert any(tensor.sparse for tensor in read_model(data).tensors)
 
 
 @pytest.mark.slow
@@ -377,7 +377,7 @@ def test_zeros_are_stored_where_leaving_them_out_gains_nothing(tmp_path: Path) -
     step = Float.of({"sparse": True})
     notes = lent(tmp_path)
     data = step.apply(made(plain, zeros=0.0), notes)
-    assert not any(tensor.sparse for tensor in read(data).tensors)
+    assert not any(tensor.sparse for tensor in read_model(data).tensors)
     assert "no kernel has so many" in notes.notes[-1]
 
 

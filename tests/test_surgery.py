@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of
 
-from edgeshrink.nn.conversion.exporting import packed
-from edgeshrink.nn.graph.dependency import Graph, traced
+from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 
 layers = keras.layers
 
 
-def some_removed(graph: Graph, share: float, seed: int) -> np.ndarray:
+def some_removed(graph: ChannelGraph, share: float, seed: int) -> np.ndarray:
     """Remove about this share of each free group, at random, all but one channel at most."""
     rng = np.random.default_rng(seed)
     removed = np.zeros(graph.numbers, bool)
@@ -28,11 +28,11 @@ def some_removed(graph: Graph, share: float, seed: int) -> np.ndarray:
 
 def answers(model: keras.Model, inputs: list[np.ndarray]) -> list[np.ndarray]:
     given = {t.name: values for t, values in zip(model.inputs, inputs, strict=True)}
-    outputs = model(packed(model, given), training=False)
+    outputs = model(structured(model, given), training=False)
     return [np.asarray(v) for v in keras.tree.flatten(outputs)]
 
 
-def assert_same(graph: Graph, removed: np.ndarray) -> keras.Model:
+def assert_same(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
     small, inputs = narrowed(graph, removed), inputs_for(graph.model, 3)
     for ours, wanted in zip(
         answers(small, inputs), answers(zeroed(graph, removed), inputs), strict=True
@@ -43,7 +43,7 @@ def assert_same(graph: Graph, removed: np.ndarray) -> keras.Model:
 
 
 def check(model: keras.Model, share: float, seed: int) -> None:
-    graph = traced(model)
+    graph = channel_graph(model)
     removed = some_removed(graph, share, seed)
     small = assert_same(graph, removed)
     kept = sum(

@@ -14,9 +14,9 @@ from scipy.special import expit, log_softmax, rel_entr, softmax
 from scipy.stats import zscore
 from test_training import context, renamed, small
 
-from edgeshrink.nn.learning.distillation import SoftLoss, Teaching, logits_of
+from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
 from edgeshrink.nn.learning.soft_targets import answers
-from edgeshrink.nn.learning.supervision import Lesson, batches
+from edgeshrink.nn.learning.supervision import Supervision, training_batches
 from edgeshrink.nn.learning.training import Course, finetune
 from edgeshrink.recipes.method import Training
 from edgeshrink.samples import dataset as datasets
@@ -37,7 +37,7 @@ def test_softened_probabilities_are_as_far_apart_as_their_divergence(
     theirs, ours = drawn(50, 7)
     apart = rel_entr(softmax(theirs / temperature, -1), softmax(ours / temperature, -1)).sum(-1)
     given = (softmax(theirs, -1), softmax(ours, -1)) if activation == "softmax" else (theirs, ours)
-    loss = SoftLoss(activation, Teaching(temperature))(*given)
+    loss = SoftLoss(activation, Distillation(temperature))(*given)
     np.testing.assert_allclose(loss, temperature**2 * apart.mean(), rtol=1e-3, atol=1e-5)
 
 
@@ -47,7 +47,7 @@ def test_of_two_classes_too(temperature: float) -> None:
     theirs, ours = (np.clip(logits, -9, 9) for logits in drawn(50, 2))
     p, q = (np.stack([expit(s * x / temperature) for s in (1, -1)]) for x in (theirs, ours))
     apart = temperature**2 * rel_entr(p, q).sum(0).mean()
-    loss = SoftLoss("sigmoid", Teaching(temperature))(expit(theirs), expit(ours))
+    loss = SoftLoss("sigmoid", Distillation(temperature))(expit(theirs), expit(ours))
     np.testing.assert_allclose(loss, apart, rtol=2e-2, atol=1e-4)
 
 
@@ -61,7 +61,7 @@ def test_logits_are_found_behind_a_softmax_and_a_sigmoid() -> None:
 
 def test_logits_match_up_to_a_constant_where_softmax_is_blind_to_it() -> None:
     logits, _ = drawn(20, 5)
-    loss = SoftLoss("softmax", Teaching(match="mse"))
+    loss = SoftLoss("softmax", Distillation(match="mse"))
     same = loss(softmax(logits, -1), softmax(logits + 3, -1))
     np.testing.assert_allclose(same, 0, atol=1e-6)
     assert float(loss(softmax(logits, -1), softmax(2 * logits, -1))) > 0.1
@@ -75,7 +75,7 @@ def test_z_scores_are_blind_to_the_size_of_logits(
     theirs, ours = drawn(50, 7)
     scores = [zscore(logits, axis=-1) / temperature for logits in (theirs, ours)]
     apart = rel_entr(*(softmax(one, -1) for one in scores)).sum(-1).mean()
-    loss = SoftLoss(activation, Teaching(temperature, match="zscore"))
+    loss = SoftLoss(activation, Distillation(temperature, match="zscore"))
     for other in (ours, size * ours + shift):
         given = (theirs, other)
         if activation == "softmax":
@@ -87,7 +87,7 @@ def test_z_scores_are_blind_to_the_size_of_logits(
 
 def test_equal_logits_have_a_gradient() -> None:
     logits = keras.Variable(np.zeros((3, 4), "float32"))
-    loss = SoftLoss("logits", Teaching(2.0, match="zscore"))
+    loss = SoftLoss("logits", Distillation(2.0, match="zscore"))
     with tf.GradientTape() as tape:
         apart = loss(np.eye(4, dtype="float32")[:3], logits.value)
     (gradient,) = tape.gradient(apart, [logits.value])
@@ -97,24 +97,24 @@ def test_equal_logits_have_a_gradient() -> None:
 def test_values_are_followed_as_they_are() -> None:
     theirs, ours = drawn(20, 5)
     for temperature in (1.0, 9.0):
-        loss = SoftLoss("linear", Teaching(temperature))(theirs, ours)
+        loss = SoftLoss("linear", Distillation(temperature))(theirs, ours)
         np.testing.assert_allclose(loss, ((theirs - ours) ** 2).mean(), rtol=1e-5)
 
 
 def test_a_vanished_probability_gives_no_nan() -> None:
     certain = np.eye(4, dtype="float32")
     turned = np.roll(certain, 1, axis=1)
-    assert np.isfinite(float(SoftLoss("softmax", Teaching(2.0))(certain, turned)))
-    assert np.isfinite(float(SoftLoss("sigmoid", Teaching(2.0))(certain, turned)))
+    assert np.isfinite(float(SoftLoss("softmax", Distillation(2.0))(certain, turned)))
+    assert np.isfinite(float(SoftLoss("sigmoid", Distillation(2.0))(certain, turned)))
 
 
 def test_a_noisy_teacher_answers_differently_each_time() -> None:
     theirs, ours = drawn(20, 5)
-    loss = SoftLoss("logits", Teaching(noise=0.3))
+    loss = SoftLoss("logits", Distillation(noise=0.3))
     told = {float(loss(theirs, ours)) for _ in range(3)}
     assert len(told) == 3
     assert np.mean(list(told)) == pytest.approx(
-        float(SoftLoss("logits", Teaching())(theirs, ours)), rel=0.5
+        float(SoftLoss("logits", Distillation())(theirs, ours)), rel=0.5
     )
 
 
@@ -167,7 +167,7 @@ def test_kept_answers_stay_with_their_samples(
     lent = context(renamed(blobs, teacher), tmp_path)
     kept = answers(teacher, teacher, lent)
     assert kept is not None
-    x, targets = next(iter(batches(teacher, lent, {}, 40, kept)))
+    x, targets = next(iter(training_batches(teacher, lent, {}, 40, kept)))
     np.testing.assert_allclose(
         targets["taught"]["0"], teacher.predict_on_batch(x), rtol=1e-5, atol=1e-6
     )
@@ -216,7 +216,7 @@ def test_a_course_runs_again_without_compiling_anew(
     teacher = small()
     finetune(teacher, context(renamed(blobs, teacher), tmp_path))
     start = model.get_weights()
-    course = Course(model, lent, taught=Lesson(teacher, Teaching(warmth, alpha=0.0)))
+    course = Course(model, lent, taught=Supervision(teacher, Distillation(warmth, alpha=0.0)))
     traced, counts, whole, made = [], [], course._trainee.compute_loss, []
     monkeypatch.setattr(  # Python is called while the step is traced, and not when it runs
         course._trainee, "compute_loss", lambda *args, **kw: traced.append(1) or whole(*args, **kw)

@@ -21,10 +21,10 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.planning import planner
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.nn.conversion.verification import check_zeros
-from edgeshrink.nn.learning.masks import kernels
+from edgeshrink.nn.learning.masks import kernel_weights
 from edgeshrink.recipes.method import Plan, Training
 from edgeshrink.testing import running, tiny_data, tiny_model
-from edgeshrink.tflite.reader import constant_values, float_operators, read
+from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_tfmot.toolkit import first_sentence, load, refusals
 from edgeshrink_tfmot.translation import LAYERS, translated
 
@@ -133,13 +133,13 @@ def test_both_kerases_live_in_one_process_without_a_trace() -> None:
 def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Path) -> None:
     prune, count = methods.TfmotPrune.of({"sparsity": 0.7}), 8
     model, context = applied(prune, tiny_model(), tmp_path, labels=False)  # taught by the original
-    zeros = {v.path: np.asarray(v) == 0 for v in kernels(model)}
+    zeros = {v.path: np.asarray(v) == 0 for v in kernel_weights(model)}
     for path, where in zeros.items():
         assert abs(where.sum() - 0.7 * where.size) <= 1, path
     assert context.facts["sparsity_in_scope"] == pytest.approx(0.7, abs=0.02)
 
     model, context = applied(methods.TfmotCluster.of({"clusters": count}), model, tmp_path)
-    for variable in kernels(model):
+    for variable in kernel_weights(model):
         values = np.asarray(variable)
         assert 2 < len(np.unique(values)) <= count
         assert not values[zeros[variable.path]].any()
@@ -149,9 +149,9 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
 @pytest.mark.slow
 def test_pcqat_makes_a_file_of_int8_that_keeps_zeros_and_clusters(tmp_path: Path) -> None:
     model = tiny_model(zeros=True, clusters=True)
-    values = max(len(np.unique(v)) for v in kernels(model))
+    values = max(len(np.unique(v)) for v in kernel_weights(model))
     made, context = applied(methods.TfmotPcqat(), model, tmp_path)
-    flat = read(made)
+    flat = read_model(made)
     assert float_operators(flat) == context.facts["float_operators"] == []
     assert check_zeros(model, flat) > 0.4
     weights = [t for t in flat.weights if len(t.shape) > 1]
@@ -276,7 +276,7 @@ def test_schemes_keep_zeros_and_clusters_though_a_layer_before_has_none(tmp_path
     kernel.assign(np.where(np.random.default_rng(0).random(kernel.shape) < 0.7, 0, kernel))
     for step in (methods.TfmotPqat(), methods.TfmotPcqat()):
         made, context = applied(step, model, tmp_path)
-        assert check_zeros(model, read(made)) > 0.1
+        assert check_zeros(model, read_model(made)) > 0.1
         assert context.facts["quantization"] == "int8, static"
 
 

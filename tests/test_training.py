@@ -13,8 +13,8 @@ import pytest
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError
 from edgeshrink.nn.learning.losses import output_loss
-from edgeshrink.nn.learning.masks import Masks, kernels
-from edgeshrink.nn.learning.supervision import batches
+from edgeshrink.nn.learning.masks import Masks, kernel_weights
+from edgeshrink.nn.learning.supervision import training_batches
 from edgeshrink.nn.learning.training import Course, finetune, reestimate_batchnorm
 from edgeshrink.recipes.method import Context, Training
 from edgeshrink.samples import dataset as datasets
@@ -116,7 +116,7 @@ def test_an_epoch_shows_as_many_samples_as_wanted_and_others_each_time(
     assert data.train is not None
     whole = len(data.train)
     lent = context(data, tmp_path, epoch_size=whole // 3, batch_size=8)
-    epochs = batches(model, lent, {"it": np.arange(whole)}, 8)
+    epochs = training_batches(model, lent, {"it": np.arange(whole)}, 8)
     shown = [np.concatenate([y["labels"]["it"] for _, y in epochs]) for _ in range(2)]
     assert [len(set(one)) for one in shown] == [whole // 3 // 8 * 8] * 2
     assert set(shown[0]) != set(shown[1])
@@ -211,7 +211,7 @@ def test_a_teacher_is_followed_where_there_are_no_labels(tmp_path: Path) -> None
     teacher = small()
     student = small()
     student.layers[0].kernel.assign(np.asarray(student.layers[0].kernel) * 0.1)
-    data = renamed(datasets.load(str(path)), student)
+    data = renamed(datasets.load_dataset(str(path)), student)
     lent = context(data, tmp_path, epochs=20)
     lent.original, lent.evaluate = (lambda: teacher), (lambda model: None)
 
@@ -237,7 +237,7 @@ def test_finetune_without_training_samples_is_refused(tmp_path: Path) -> None:
     np.savez(path, x_test=np.zeros((10, 8), "float32"), y_test=np.arange(10) % 3)
     model = small()
     with pytest.raises(DataError, match="needs training samples"):
-        finetune(model, context(renamed(datasets.load(str(path)), model), tmp_path))
+        finetune(model, context(renamed(datasets.load_dataset(str(path)), model), tmp_path))
 
 
 def test_batchnorm_statistics_are_those_of_the_data(
@@ -316,4 +316,4 @@ def test_a_loss_that_takes_labels_like_the_output_is_given_one_hot_ones(
 
 
 def test_kernels_are_weights_of_two_dimensions_or_more() -> None:
-    assert [tuple(v.shape) for v in kernels(small(norm=True))] == [(8, 16), (16, 3)]
+    assert [tuple(v.shape) for v in kernel_weights(small(norm=True))] == [(8, 16), (16, 3)]

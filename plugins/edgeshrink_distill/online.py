@@ -12,7 +12,7 @@ from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.conversion.exporting import output_names
 from edgeshrink.nn.graph.counts import macs_of
 from edgeshrink.nn.graph.rewrite import functional, rewritten
-from edgeshrink.nn.learning.distillation import SoftLoss, Teaching, logits_of
+from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
 from edgeshrink.nn.learning.losses import activation_of
 
 TEMPERATURE = 3.0  # Lan et al., section 4
@@ -92,7 +92,7 @@ class _Following(keras.layers.Layer):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._apart = SoftLoss("softmax", Teaching(TEMPERATURE))
+        self._apart = SoftLoss("softmax", Distillation(TEMPERATURE))
 
     def call(self, answers: list[Any], training: bool | None = None) -> Any:
         """Return the first of these, `(batch, classes)`, the ensemble's logits."""

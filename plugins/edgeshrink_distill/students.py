@@ -9,10 +9,10 @@ import keras
 
 from edgeshrink.api import Context, ModelError, Preprocess, import_object
 from edgeshrink.nn.graph.bypass import Switched, without
-from edgeshrink.nn.graph.dependency import traced
+from edgeshrink.nn.graph.dependency import channel_graph
 from edgeshrink.nn.graph.rewrite import functional, opened, rewritten
 from edgeshrink.nn.graph.section import sections
-from edgeshrink.nn.graph.strength import norms, strongest
+from edgeshrink.nn.graph.strength import channel_norms, strongest_channels
 from edgeshrink.nn.graph.surgery import narrowed
 from edgeshrink.nn.loading.load import load_model
 from edgeshrink_distill.spec import Shape, Spec, check_alike
@@ -50,13 +50,13 @@ def student(
     if spec.depth < 1:
         made = shallower(made, spec.depth, context)
     if spec.width < 1:
-        graph = traced(made)
+        graph = channel_graph(made)
         if not any(len(group) > 1 for group in graph.free):
             raise ModelError(
                 f"no narrower student can be made from {teacher.name}: all its channels must stay",
                 hint="name a student's file, or --distill depth=0.5",
             )
-        made = narrowed(graph, strongest(graph, spec.width, norms(graph)))
+        made = narrowed(graph, strongest_channels(graph, spec.width, channel_norms(graph)))
     return keras.models.clone_model(made) if init == "random" else made
 
 

@@ -10,8 +10,8 @@ import keras
 
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.distillation import Teaching
-from edgeshrink.nn.learning.supervision import Lesson
+from edgeshrink.nn.learning.distillation import Distillation
+from edgeshrink.nn.learning.supervision import Supervision
 from edgeshrink.nn.learning.training import Course
 from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
@@ -60,7 +60,7 @@ def teach(
     """
     settings = context.training
     if settings.teacher == "none":
-        return learner, [_trial(Course(learner, context, taught=Lesson()), context, 1.0, 1.0)]
+        return learner, [_trial(Course(learner, context, taught=Supervision()), context, 1.0, 1.0)]
     labelled = settings.teacher != "only"
     warmth, share = (keras.Variable(1.0, trainable=False) for _ in range(2))
     followed = pairs(learner, source, options.hints, options.hint_kind)
@@ -77,8 +77,8 @@ def teach(
     beside = labelled and all(alphas) and _has_labels(context)
     # z-scores leave the size of logits free, and labels tell it
     match = options.match or ("zscore" if beside and not options.noise else "kl")
-    teaching = Teaching(warmth, share, match, options.noise)
-    course = Course(learner, context, taught=Lesson(teacher, teaching, labelled, hints))
+    distillation = Distillation(warmth, share, match, options.noise)
+    course = Course(learner, context, taught=Supervision(teacher, distillation, labelled, hints))
     start = learner.get_weights()
     regressors = [hint.distance.get_weights() for hint in hints]
     trials, best = [], start

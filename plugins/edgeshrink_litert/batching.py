@@ -36,7 +36,7 @@ def patches(data: bytes, model: reader.FlatModel) -> tuple[list[tuple[int, int]]
     if not model.inputs or any(not t.shape or t.shape[0] != 1 for t in model.inputs):
         return None, "an input does not begin with a batch of one"
     found: list[tuple[int, int]] = []
-    root = reader.open_model(data)
+    root = reader.schema_model(data)
     graph = root.Subgraphs(0)
     for operator in model.operators:
         if operator.name != "RESHAPE":

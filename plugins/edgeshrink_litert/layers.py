@@ -15,7 +15,7 @@ from edgeshrink.api import OperatorTime
 from edgeshrink_litert import scopes
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite.reader import FlatModel, FlatOperator
+    from edgeshrink.tflite.flat_model import FlatModel, FlatOperator
 
 # What XNNPACK calls an operator: the beginning of its row's name. A 1 x 1 convolution runs as a
 # fully connected layer.
@@ -66,7 +66,7 @@ def of_rows(rows: Sequence[OperatorTime], path: Path) -> list[str]:
     """
     from edgeshrink.tflite import reader
 
-    model = reader.read(path.read_bytes())
+    model = reader.read_model(path.read_bytes())
     found = [""] * len(rows)
     # A row that is called twice in a run stands for two operators.
     once = all(row.calls == 1 for row in rows)

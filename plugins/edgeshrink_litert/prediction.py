@@ -18,7 +18,7 @@ from edgeshrink_litert.conversation import Conversation
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.tflite.reader import FlatModel
+    from edgeshrink.tflite.flat_model import FlatModel
 
 
 def run(
@@ -45,8 +45,8 @@ def run(
         TargetError: the device was lost.
     """
     data, flat = tensors.read_model(model)
-    input_names, output_names = feed.names(flat)
-    chosen = feed.matched(inputs, input_names)
+    input_names, output_names = feed.tensor_names(flat)
+    chosen = feed.matched_files(inputs, input_names)
     count = feed.count_samples(flat, chosen, input_names)
     patches, why = batching.patches(data, flat)
     job: dict[str, Any] = {

@@ -168,7 +168,7 @@ class LiteRTSession(Session):
     def _described(self, path: Path) -> dict[str, Any]:
         """Return what the runner has to know of a model that is timed, and put it there."""
         _, flat = tensors.read_model(path)
-        inputs, results = feed.names(flat)
+        inputs, results = feed.tensor_names(flat)
         return {
             **tensors.placed(self.runner, path),
             "stateful": flat.stateful,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.tflite.packed import is_packed, tflite_bytes
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite.reader import FlatModel
+    from edgeshrink.tflite.flat_model import FlatModel
     from edgeshrink_litert.conversation import Conversation
 
 
@@ -23,7 +23,7 @@ def read_model(path: Path) -> tuple[bytes, FlatModel]:
     from edgeshrink.tflite import reader as flat
 
     data = tflite_bytes(path)
-    return data, flat.read(data)
+    return data, flat.read_model(data)
 
 
 def placed(runner: Conversation, path: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.conversion.exporting import packed
-from edgeshrink.nn.graph.counts import calls
+from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.counts import layer_calls
 from edgeshrink.nn.graph.rewrite import Call, copied, opened, with_weights
 from edgeshrink_lowrank.kinds import Factored
 from edgeshrink_lowrank.matrices import Spatial, Svd
@@ -179,8 +179,8 @@ def samples(model: keras.Model, context: Context, most: int) -> Any | None:
     part = context.data.calibration if context.data is not None else None
     if part is None or context.data is None:
         return None
-    widest = max(math.prod(d or 1 for d in output[1:]) for *_, output in calls(model))
+    widest = max(math.prod(d or 1 for d in output[1:]) for *_, output in layer_calls(model))
     taken = np.arange(max(1, min(len(part), most, LARGEST // widest)))
     values = context.data.values(part, taken)
     kinds = {tensor.name: tensor.dtype for tensor in model.inputs}
-    return packed(model, {name: values[name].astype(kind) for name, kind in kinds.items()})
+    return structured(model, {name: values[name].astype(kind) for name, kind in kinds.items()})

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.counts import calls, count
+from edgeshrink.nn.graph.counts import count, layer_calls
 from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten, with_weights
 from edgeshrink.nn.graph.scope import layers_in
 from edgeshrink.nn.learning.training import finetune
@@ -201,7 +201,7 @@ def convolutions(
     wanted = {id(layer) for layer in named}
     chosen: dict[int, Separable] = {}
     left = {}
-    for path, layer, _, _ in calls(model):
+    for path, layer, _, _ in layer_calls(model):
         if id(layer) not in wanted or id(layer) in chosen or path in left:
             continue
         if reason := _obstacle(layer, options.multiplier, few=every):

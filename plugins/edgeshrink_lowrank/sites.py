@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.counts import Shape, calls, macs_of, uses_of
+from edgeshrink.nn.graph.counts import Shape, layer_calls, macs_of, uses_of
 
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
@@ -34,7 +34,7 @@ class Site:
     path: str
     layer: Any
     kernel: np.ndarray
-    calls: tuple[tuple[Shape, Shape], ...]
+    layer_calls: tuple[tuple[Shape, Shape], ...]
     macs: int
     fixed: int = 0
 
@@ -91,7 +91,7 @@ def sites(model: keras.Model) -> tuple[list[Site], dict[str, str]]:
         The sites, in the model's order, and reasons by the path of a layer.
     """
     uses: dict[int, tuple[str, Any, list[tuple[Shape, Shape]]]] = {}
-    for path, layer, inputs, output in calls(model):
+    for path, layer, inputs, output in layer_calls(model):
         if any(True for _ in uses_of(layer, inputs, output)):
             if cells_of(layer):  # which may give its last step alone
                 output = inputs[0]

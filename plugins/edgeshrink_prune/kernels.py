@@ -9,7 +9,13 @@ import keras
 import numpy as np
 
 from edgeshrink.api import ModelError
-from edgeshrink.nn.graph.scope import CONVOLUTIONS, KINDS, final_tensors, kernels_of, layers_in
+from edgeshrink.nn.graph.scope import (
+    CONVOLUTIONS,
+    LAYER_KINDS,
+    final_tensors,
+    kernels_of,
+    layers_in,
+)
 
 STAY_DENSE = (
     keras.layers.DepthwiseConv1D,
@@ -61,7 +67,7 @@ def in_scope(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
         ModelError: nothing is in scope.
     """
     chosen = layers_in(model, layers, "prune")
-    if KINDS.issuperset(layers):
+    if LAYER_KINDS.issuperset(layers):
         outputs = {id(tensor._keras_history.operation) for tensor in final_tensors(model)}
         everything = layers_in(model, ("all",), "prune")
         first = next((layer for layer in everything if isinstance(layer, CONVOLUTIONS)), None)

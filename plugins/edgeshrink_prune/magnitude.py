@@ -12,11 +12,11 @@ from edgeshrink.api import Context, ModelError
 from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert
 from edgeshrink.nn.graph.scope import kernels_of, layers_in
-from edgeshrink.nn.learning.masks import kernels as all_kernels
+from edgeshrink.nn.learning.masks import kernel_weights as all_kernels
 from edgeshrink.nn.learning.reparameterization import Reparameterized
 from edgeshrink.nn.learning.training import finetune
-from edgeshrink.nn.learning.weight_sharing import shared
-from edgeshrink.tflite.xnnpack_sparsity import conditions
+from edgeshrink.nn.learning.weight_sharing import shared_values
+from edgeshrink.tflite.xnnpack_sparsity import sparse_conditions
 from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
 from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth
@@ -64,7 +64,7 @@ def regrown(
     Raises:
         ModelError: weights share values, which those of a dense master would not.
     """
-    if shared(model):
+    if shared_values(model):
         raise ModelError(
             "weights that share values cannot grow back one by one",
             hint="prune before clustering, or use --prune-schedule polynomial",
@@ -87,7 +87,7 @@ def refuse_dense(model: keras.Model, context: Context) -> None:
     """
     context.progress(0.0, "reading XNNPACK's conditions from the graph")
     made = convert(model, {"float": Conversion()}, context.folder, log=context.log)["float"]
-    if unmet := conditions(made).unmet:
+    if unmet := sparse_conditions(made).unmet:
         raise ModelError(
             f"XNNPACK would not skip the zeros: {unmet[0]}",
             hint="drop --prune-for xnnpack (zeros then make only the file smaller), or change "

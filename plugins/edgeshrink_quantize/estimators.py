@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgeshrink.tflite.ranges import Ranges, activations
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.ranges import Ranges, activation_values
+from edgeshrink.tflite.reader import read_model
 
 BINS = 2048
 LEVELS = 256
@@ -32,11 +32,11 @@ def estimated(
         method: one of `ENDS`.
         progress: told the share done (0..1) and a note.
     """
-    flat = read(calibrated)
+    flat = read_model(calibrated)
     border = {t.index for t in (*flat.inputs, *flat.outputs)}
     count = len(next(iter(samples.values())))
     ends: dict[int, tuple[float, float]] = {}
-    for place, values in enumerate(activations(calibrated, samples)):
+    for place, values in enumerate(activation_values(calibrated, samples)):
         progress(place / count / 2, "looking for ranges")
         for index, value in values.items():
             low, high = ends.get(index, (0.0, 0.0))
@@ -47,7 +47,7 @@ def estimated(
         if index not in border and np.isfinite([low, high]).all() and high > low
     }
     histograms = {index: np.zeros(BINS, "int64") for index in wanted}
-    for place, values in enumerate(activations(calibrated, samples)):
+    for place, values in enumerate(activation_values(calibrated, samples)):
         progress((1 + place / count) / 2, "looking for ranges")
         for index, seen in wanted.items():
             histograms[index] += histogram(values[index], *seen)

@@ -11,11 +11,11 @@ import numpy as np
 from edgeshrink.api import Context, ConversionError, VerificationError
 from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import convert, loops
-from edgeshrink.nn.conversion.matching import matched
-from edgeshrink.nn.conversion.recurrent import layers
+from edgeshrink.nn.conversion.matching import matched_ranges
+from edgeshrink.nn.conversion.recurrent import recurrent_layers
 from edgeshrink.nn.learning.weight_sharing import shares_tensors
 from edgeshrink.tflite.ranges import Ranges
-from edgeshrink.tflite.reader import float_operators, read
+from edgeshrink.tflite.reader import float_operators, read_model
 from edgeshrink_quantize.choosing import chosen
 from edgeshrink_quantize.estimators import estimated
 from edgeshrink_quantize.sparsity import without_zeros
@@ -70,10 +70,10 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
     try:
         made = _integer(model, wants, samples, context, options.ranges)
     except ConversionError as error:
-        if not layers(model) or options.io != "float32" or options.float_ops == "refuse":
+        if not recurrent_layers(model) or options.io != "float32" or options.float_ops == "refuse":
             raise
         return _dynamic_instead(model, options.granularity, error, context)
-    left = [f"{operator.name}: {reason}" for operator, reason in float_operators(read(made))]
+    left = [f"{operator.name}: {reason}" for operator, reason in float_operators(read_model(made))]
     if left and options.float_ops == "refuse":
         raise VerificationError(
             f"--int8-float-ops refuse, and {len(left)} operators stayed in float: "
@@ -94,7 +94,7 @@ def int16x8(model: keras.Model, context: Context) -> bytes:
     try:
         return _integer(model, wants, calibration(context), context)
     except ConversionError as error:
-        if not layers(model):
+        if not recurrent_layers(model):
             raise
         return _dynamic_instead(model, "auto", error, context)
 
@@ -168,7 +168,7 @@ def _ranges(
     if samples is None:
         return None
     if ends:
-        return lambda calibrated: matched(calibrated, model, ends, samples)
+        return lambda calibrated: matched_ranges(calibrated, model, ends, samples)
     if estimator == "minmax":
         return None
     context.facts["ranges"] = estimator

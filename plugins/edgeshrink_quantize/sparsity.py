@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.api import Context, EdgeshrinkError
 from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.tflite.xnnpack_sparsity import Conditions, conditions, skipping
+from edgeshrink.tflite.xnnpack_sparsity import SparseConditions, skipping_kernels, sparse_conditions
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ def without_zeros(model: keras.Model, want: Conversion, context: Context) -> byt
     wants = {"dense": want, "sparse": replace(want, sparse=True)}
     made = convert(model, wants, context.folder, log=context.log)
     dense, sparse = made["dense"], made["sparse"]
-    found = conditions(sparse)
+    found = sparse_conditions(sparse)
     if found.unsafe:
         context.notes.append(
             "zeros are stored, since XNNPACK's sparse kernels would answer wrongly: the graph "
@@ -46,7 +46,7 @@ def without_zeros(model: keras.Model, want: Conversion, context: Context) -> byt
     return sparse
 
 
-def _skipped(data: bytes, found: Conditions, context: Context) -> Iterator[str]:
+def _skipped(data: bytes, found: SparseConditions, context: Context) -> Iterator[str]:
     """Yield whether the device skips the zeros of a file, as its own profile shows, or why not."""
     if found.in_the_way:
         yield f"XNNPACK does not skip the zeros: {found.in_the_way}"
@@ -61,7 +61,7 @@ def _skipped(data: bytes, found: Conditions, context: Context) -> Iterator[str]:
     if not measured.operators:
         yield f"whether {device} skips the zeros was not seen: its runtime tells no kernels"
         return
-    count = skipping(kernel.name for kernel in measured.operators)
+    count = skipping_kernels(kernel.name for kernel in measured.operators)
     context.facts["kernels_that_skip_zeros"] = count
     share = f"{found.zeros / found.weights:.1%} zeros"
     if count:

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.conversion.exporting import Conversion, convert
-from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.graph.dependency import ChannelGraph
 from edgeshrink.nn.graph.surgery import narrowed
 
-ShareLeft = Callable[[Graph, np.ndarray], float]
+ShareLeft = Callable[[ChannelGraph, np.ndarray], float]
 
 
 class Cost:
@@ -23,7 +24,7 @@ class Cost:
     constant behind an activation may add; the rebuilt model is counted whole.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ChannelGraph) -> None:
         self.graph = graph
         self.free = (
             np.unique(np.concatenate([g.channels for g in graph.free]))
@@ -50,7 +51,7 @@ class Cost:
         return total
 
 
-def share_left(target: str, whole: Graph, context: Context) -> ShareLeft:
+def share_left(target: str, whole: ChannelGraph, context: Context) -> ShareLeft:
     """Return what tells the share of a model's cost that a removal leaves, 0..1.
 
     Milliseconds are measured in pairs, the whole model's file beside the narrower one's: what
@@ -66,7 +67,7 @@ def share_left(target: str, whole: Graph, context: Context) -> ShareLeft:
         return lambda graph, removed: Cost(graph).of(target, removed) / cost
     base = _file(whole.model, context)
 
-    def measured(graph: Graph, removed: np.ndarray) -> float:
+    def measured(graph: ChannelGraph, removed: np.ndarray) -> float:
         context.progress(0.0, f"measuring {target} without {int(removed.sum())} channels")
         file = _file(narrowed(graph, removed), context)
         if target == "bytes":

@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.api import Context, Training
-from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.dependency import ChannelGraph
 from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.graph.trace import Axis, Role
+from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
 from edgeshrink.nn.learning.losses import Trainee
-from edgeshrink.nn.learning.supervision import batches, objectives
+from edgeshrink.nn.learning.supervision import objectives, training_batches
 
 SAMPLES, BATCH = 2048, 64
 
 
-def changes_of_loss(graph: Graph, context: Context) -> Iterator[np.ndarray]:
+def changes_of_loss(graph: ChannelGraph, context: Context) -> Iterator[np.ndarray]:
     """Yield for batches of training samples each sample's change of the loss, `(batch, numbers)`.
 
     A gate of one stands before each layer that takes channels in; its gradient is the sum over
@@ -57,7 +57,7 @@ def changes_of_loss(graph: Graph, context: Context) -> Iterator[np.ndarray]:
     size = min(BATCH, len(data.train))
     wanted = max(1, min(SAMPLES, len(data.train)) // size)
     still = replace(context, training=Training())
-    pipeline = batches(graph.model, still, labels, size).take(wanted)
+    pipeline = training_batches(graph.model, still, labels, size).take(wanted)
     for place, (x, y) in enumerate(pipeline):
         context.progress(0.0, f"gradients of batch {place + 1} of {wanted}")
         changes = np.zeros((size, graph.numbers))
@@ -72,9 +72,9 @@ def changes_of_loss(graph: Graph, context: Context) -> Iterator[np.ndarray]:
         yield changes
 
 
-def _places(graph: Graph) -> tuple[list[tuple[Any, Axis]], list[Axis]]:
+def _places(graph: ChannelGraph) -> tuple[list[tuple[Any, WeightAxis]], list[WeightAxis]]:
     """Return the layers that are gated, with the axis that takes in; and axes left to kernels."""
-    by_kernel = {id(a.variable): a for a in graph.axes if a.role is Role.INPUTS}
+    by_kernel = {id(a.variable): a for a in graph.axes if a.role is AxisRole.INPUTS}
     gated, met = [], np.zeros(graph.numbers, bool)
     for call, _ in graph.calls.values():
         variables = getattr(call.op, "weights", [])
@@ -83,14 +83,14 @@ def _places(graph: Graph) -> tuple[list[tuple[Any, Axis]], list[Axis]]:
         if axis is not None and value is not None and value.shape[-1] == len(axis.ids):
             gated.append((call.op, axis))
             met[axis.ids] = True
-    inner = [a for a in graph.axes if a.role is not Role.OWN and len(a.variable.shape) > 1]
+    inner = [a for a in graph.axes if a.role is not AxisRole.OWN and len(a.variable.shape) > 1]
     return gated, [a for a in inner if not met[a.ids].any()]
 
 
 class _Gated(keras.Model):
     """A model whose layers see gated inputs; variables, inputs and outputs are the model's own."""
 
-    def __init__(self, model: keras.Model, axes: dict[int, Axis]) -> None:
+    def __init__(self, model: keras.Model, axes: dict[int, WeightAxis]) -> None:
         super().__init__(name=model.name)
         self.model, self._axes = model, axes
         self.gates: dict[int, Any] = {}

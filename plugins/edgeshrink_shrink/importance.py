@@ -7,14 +7,19 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.dependency import Graph
-from edgeshrink.nn.graph.strength import makers, norms, slices, summed
+from edgeshrink.nn.graph.dependency import ChannelGraph
+from edgeshrink.nn.graph.strength import (
+    channel_norms,
+    making_axes,
+    summed_by_channel,
+    weight_slices,
+)
 from edgeshrink_shrink.gates import changes_of_loss
 
-Criterion = Callable[[Graph, Context], np.ndarray]
+Criterion = Callable[[ChannelGraph, Context], np.ndarray]
 
 
-def importance(graph: Graph, criterion: str, context: Context) -> np.ndarray:
+def importance(graph: ChannelGraph, criterion: str, context: Context) -> np.ndarray:
     """Return what each channel is worth, `(numbers,)`, not negative; comparable across groups.
 
     Where norms are measured, or magnitudes of changes, groups are brought to the same mean square
@@ -34,31 +39,31 @@ def importance(graph: Graph, criterion: str, context: Context) -> np.ndarray:
     return found
 
 
-def _l1(graph: Graph, _: Context) -> np.ndarray:
+def _l1(graph: ChannelGraph, _: Context) -> np.ndarray:
     """Sum of magnitudes of what makes a channel (Li et al., ICLR 2017, section 3.1)."""
     total = np.zeros(graph.numbers)
-    for axis in makers(graph):
-        total += summed(graph, axis, np.abs(slices(axis)).sum(1))
+    for axis in making_axes(graph):
+        total += summed_by_channel(graph, axis, np.abs(weight_slices(axis)).sum(1))
     return total
 
 
-def _l2(graph: Graph, _: Context) -> np.ndarray:
+def _l2(graph: ChannelGraph, _: Context) -> np.ndarray:
     """Euclidean norm of what makes a channel (He et al., IJCAI 2018, equation 2)."""
-    return norms(graph)
+    return channel_norms(graph)
 
 
-def _median(graph: Graph, _: Context) -> np.ndarray:
+def _median(graph: ChannelGraph, _: Context) -> np.ndarray:
     """Sum of distances from all filters of the layer (He et al., CVPR 2019, equation 5)."""
     total = np.zeros(graph.numbers)
-    for axis in makers(graph):
-        filters = slices(axis)
+    for axis in making_axes(graph):
+        filters = weight_slices(axis)
         square = (filters**2).sum(1)
         apart = np.maximum(square[:, None] + square[None] - 2 * filters @ filters.T, 0)
-        total += summed(graph, axis, np.sqrt(apart).sum(1))
+        total += summed_by_channel(graph, axis, np.sqrt(apart).sum(1))
     return total
 
 
-def _bn(graph: Graph, _: Context) -> np.ndarray:
+def _bn(graph: ChannelGraph, _: Context) -> np.ndarray:
     """Magnitude of the batch-norm scale (Liu et al., ICCV 2017, section 3); the greatest counts.
 
     Channels without a batch norm stay.
@@ -75,12 +80,12 @@ def _bn(graph: Graph, _: Context) -> np.ndarray:
     return np.where(total < 0, np.inf, total)
 
 
-def _random(graph: Graph, context: Context) -> np.ndarray:
+def _random(graph: ChannelGraph, context: Context) -> np.ndarray:
     """Nothing: the baseline that every other criterion should beat."""
     return np.random.default_rng(context.seed).random(graph.numbers)
 
 
-def _taylor(graph: Graph, context: Context) -> np.ndarray:
+def _taylor(graph: ChannelGraph, context: Context) -> np.ndarray:
     """Mean over samples of the first-order change of the loss, its magnitude.
 
     Molchanov et al., ICLR 2017, equation 8, summed over all layers that take the channel in.
@@ -88,7 +93,7 @@ def _taylor(graph: Graph, context: Context) -> np.ndarray:
     return sum(np.abs(changes).sum(0) for changes in changes_of_loss(graph, context))
 
 
-def _fisher(graph: Graph, context: Context) -> np.ndarray:
+def _fisher(graph: ChannelGraph, context: Context) -> np.ndarray:
     """Half the mean over samples of the squared first-order change of the loss.
 
     That is the second-order change by the Fisher information's diagonal (Theis et al., 2018,

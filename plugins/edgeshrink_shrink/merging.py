@@ -9,9 +9,9 @@ import numpy as np
 
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import Group
+from edgeshrink.nn.graph.dependency import ChannelGroup
 from edgeshrink.nn.graph.surgery import narrowed
-from edgeshrink.nn.graph.trace import Axis, Role
+from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
 from edgeshrink_shrink.shrinking import followed, told
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.
     return small
 
 
-def pairs(group: Group, number: int) -> list[tuple[int, int]]:
+def pairs(group: ChannelGroup, number: int) -> list[tuple[int, int]]:
     """Return the pairs (kept, merged) of a group, by their places in it, least saliency first."""
     made, taken = _incoming(group), _outgoing(group)
     square = (made**2).sum(1)
@@ -60,7 +60,7 @@ def pairs(group: Group, number: int) -> list[tuple[int, int]]:
     return found
 
 
-def _places(axis: Axis, group: Group) -> np.ndarray:
+def _places(axis: WeightAxis, group: ChannelGroup) -> np.ndarray:
     """Return where along an axis each channel of a group lies, `(channels, places)`."""
     order = np.argsort(axis.ids, kind="stable")
     first = np.searchsorted(axis.ids[order], group.channels)
@@ -68,17 +68,17 @@ def _places(axis: Axis, group: Group) -> np.ndarray:
     return order[first[:, None] + np.arange(width)]
 
 
-def _along(axis: Axis, group: Group) -> np.ndarray:
+def _along(axis: WeightAxis, group: ChannelGroup) -> np.ndarray:
     values = np.moveaxis(np.asarray(axis.variable, "float64"), axis.axis, 0)
     return values[_places(axis, group)].reshape(len(group), -1)
 
 
-def _incoming(group: Group) -> np.ndarray:
+def _incoming(group: ChannelGroup) -> np.ndarray:
     """Return all that makes each channel, `(channels, weights)`, batch norms folded in."""
     norms: dict[str, dict[str, np.ndarray]] = {}
     makers, shifts = [], []
     for axis in group.axes:
-        if axis.role is Role.INPUTS:
+        if axis.role is AxisRole.INPUTS:
             continue
         path, _, name = axis.variable.path.rpartition("/")
         if name in ("gamma", "beta", "moving_mean", "moving_variance"):
@@ -93,16 +93,16 @@ def _incoming(group: Group) -> np.ndarray:
     return np.concatenate([*(scale * made for made in makers), *shifts], axis=1)
 
 
-def _outgoing(group: Group) -> np.ndarray:
+def _outgoing(group: ChannelGroup) -> np.ndarray:
     """Return all that takes each channel in, `(channels, weights)`."""
-    taking = [_along(axis, group) for axis in group.axes if axis.role is Role.INPUTS]
+    taking = [_along(axis, group) for axis in group.axes if axis.role is AxisRole.INPUTS]
     return np.concatenate(taking, axis=1) if taking else np.zeros((len(group), 1))
 
 
-def _moved(group: Group, kept: int, merged: int) -> None:
+def _moved(group: ChannelGroup, kept: int, merged: int) -> None:
     """Add what takes one channel in to what takes in another, and leave zero behind."""
     for axis in group.axes:
-        if axis.role is Role.INPUTS:
+        if axis.role is AxisRole.INPUTS:
             values, places = np.array(axis.variable), _places(axis, group)
             along = np.moveaxis(values, axis.axis, 0)
             along[places[kept]] += along[places[merged]]

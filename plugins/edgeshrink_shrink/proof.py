@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.conversion.exporting import packed
-from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.dependency import ChannelGraph
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 
@@ -15,14 +15,14 @@ SAMPLES = 8
 TOLERANCE = 1e-4  # of the greatest output; rounding gives some 1e-7
 
 
-def rebuilt(graph: Graph, removed: np.ndarray, context: Context) -> keras.Model:
+def rebuilt(graph: ChannelGraph, removed: np.ndarray, context: Context) -> keras.Model:
     """Return the model without the removed channels, proved equal to the one with them at zero.
 
     Raises:
         VerificationError: it answers otherwise.
     """
     small = narrowed(graph, removed)
-    inputs = packed(small, _inputs(graph.model, context))
+    inputs = structured(small, _inputs(graph.model, context))
     wanted = keras.tree.flatten(zeroed(graph, removed)(inputs, training=False))
     given = keras.tree.flatten(small(inputs, training=False))
     for ours, theirs in zip(map(np.asarray, given), map(np.asarray, wanted), strict=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeshrink.nn.graph.dependency import Graph, Group
+from edgeshrink.nn.graph.dependency import ChannelGraph, ChannelGroup
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Limits:
     least: int
     tile: int
 
-    def kept(self, group: Group, wanted: int) -> int:
+    def kept(self, group: ChannelGroup, wanted: int) -> int:
         """Return how many channels of a group are kept where `wanted` would do."""
         tile = self.tile if group.width == 1 else 1
         rounded = -(-max(wanted, self.least, 1) // tile) * tile
         return min(rounded, len(group))
 
 
-def evenly(graph: Graph, worth: np.ndarray, limits: Limits) -> Selection:
+def evenly(graph: ChannelGraph, worth: np.ndarray, limits: Limits) -> Selection:
     """Return the channels in an order that takes the same share of each group, the least first."""
     ranks = np.full(graph.numbers, np.inf)
     for group in graph.free:
@@ -39,7 +39,7 @@ def evenly(graph: Graph, worth: np.ndarray, limits: Limits) -> Selection:
     return Selection(graph, ranks, [limits] * len(graph.free))
 
 
-def together(graph: Graph, worth: np.ndarray, limits: Limits, even: np.ndarray) -> Selection:
+def together(graph: ChannelGraph, worth: np.ndarray, limits: Limits, even: np.ndarray) -> Selection:
     """Return the channels in the order of their worth, over all groups.
 
     Each group keeps at least half of what an even removal would leave it: without that, one layer
@@ -67,7 +67,7 @@ class Selection:
         limits: what is kept of each free group.
     """
 
-    def __init__(self, graph: Graph, ranks: np.ndarray, limits: Sequence[Limits]) -> None:
+    def __init__(self, graph: ChannelGraph, ranks: np.ndarray, limits: Sequence[Limits]) -> None:
         self.graph, self.ranks, self.limits = graph, ranks, limits
         self.orders = [g.channels[np.argsort(ranks[g.channels], kind="stable")] for g in graph.free]
         self.levels = np.unique(ranks[np.isfinite(ranks)])

@@ -12,8 +12,8 @@ import numpy as np
 
 from edgeshrink.api import Context, ModelError, near
 from edgeshrink.nn.graph.counts import ModelCount, count
-from edgeshrink.nn.graph.dependency import Graph, traced
-from edgeshrink.nn.graph.trace import Role
+from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
+from edgeshrink.nn.graph.trace import AxisRole
 from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
@@ -66,7 +66,10 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
 
 
 def selected(
-    graph: Graph, worth: np.ndarray, options: ShrinkOptions, enough: Callable[[np.ndarray], bool]
+    graph: ChannelGraph,
+    worth: np.ndarray,
+    options: ShrinkOptions,
+    enough: Callable[[np.ndarray], bool],
 ) -> np.ndarray:
     """Return the smallest removal that is enough, `(numbers,)`; the largest where none is."""
     limits = Limits(options.min_width, options.round)
@@ -77,7 +80,7 @@ def selected(
     return together(graph, worth, limits, even).least(enough, measured)
 
 
-def made_by(graph: Graph, layers: Sequence[str]) -> np.ndarray:
+def made_by(graph: ChannelGraph, layers: Sequence[str]) -> np.ndarray:
     """Return which channels may go and are made by these layers, `(numbers,)`; by any, if none.
 
     Raises:
@@ -86,7 +89,7 @@ def made_by(graph: Graph, layers: Sequence[str]) -> np.ndarray:
     makers: dict[str, list[np.ndarray]] = {}
     for group in graph.free:
         for axis in group.axes:
-            if axis.role is not Role.INPUTS:
+            if axis.role is not AxisRole.INPUTS:
                 makers.setdefault(axis.path.rpartition("/")[2], []).append(group.channels)
     found = np.zeros(graph.numbers, bool)
     for name in layers or makers:
@@ -96,13 +99,13 @@ def made_by(graph: Graph, layers: Sequence[str]) -> np.ndarray:
     return found
 
 
-def followed(model: keras.Model) -> Graph:
+def followed(model: keras.Model) -> ChannelGraph:
     """Return the graph of a model in which channels can go.
 
     Raises:
         ModelError: in this one none can.
     """
-    graph = traced(model)
+    graph = channel_graph(model)
     if any(len(group) > 1 for group in graph.free):
         return graph
     said = "; ".join(f"{n} channels: {why}" for why, n in fences(graph).most_common(5))
@@ -127,9 +130,11 @@ def made_good(model: keras.Model, context: Context, turn: int, rounds: int) -> N
         context.notes.append("batch-norm statistics were estimated anew on training samples")
 
 
-def told(context: Context, graph: Graph, before: ModelCount, model: keras.Model, what: str) -> None:
+def told(
+    context: Context, graph: ChannelGraph, before: ModelCount, model: keras.Model, what: str
+) -> None:
     """Note what went, group by group, and what had to stay."""
-    after, now = count(model), {str(g): len(g) for g in traced(model).groups}
+    after, now = count(model), {str(g): len(g) for g in channel_graph(model).groups}
     context.notes.append(
         f"removed {what}: parameters {before.parameters:,} → {after.parameters:,}, "
         f"MACs {before.macs:,} → {after.macs:,}"
@@ -149,7 +154,7 @@ def told(context: Context, graph: Graph, before: ModelCount, model: keras.Model,
         context.notes.append(f"had to stay: {said}{more}")
 
 
-def fences(graph: Graph) -> Counter[str]:
+def fences(graph: ChannelGraph) -> Counter[str]:
     """Return how many channels must stay for each reason."""
     found: Counter[str] = Counter()
     for group in graph.groups:

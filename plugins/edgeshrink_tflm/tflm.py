@@ -33,7 +33,7 @@ from edgeshrink_tflm.failures import ended, explain
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.tflite.reader import FlatModel
+    from edgeshrink.tflite.flat_model import FlatModel
 
 RUNNER = Path(__file__).with_name("runner.py")
 EMULATED = "an interpreter on this machine stands for the microcontroller"
@@ -127,8 +127,8 @@ class TFLMSession(Session):
         from edgeshrink.tflite import feed
 
         data, flat = _read(model)
-        input_names, output_names = feed.names(flat)
-        chosen = feed.matched(inputs, input_names)
+        input_names, output_names = feed.tensor_names(flat)
+        chosen = feed.matched_files(inputs, input_names)
         samples = feed.count_samples(flat, chosen, input_names)
         by_tensor = {input_names[name]: path for name, path in chosen.items()}
         remote = [f"{self.workdir}/output-{uuid.uuid4().hex}.npy" for _ in flat.outputs]
@@ -276,7 +276,7 @@ def _read(path: Path) -> tuple[bytes, FlatModel]:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    return data, flat.read(data)
+    return data, flat.read_model(data)
 
 
 def _sha256(data: bytes) -> str:

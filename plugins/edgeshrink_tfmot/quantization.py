@@ -13,7 +13,7 @@ from edgeshrink.api import Context
 from edgeshrink.nn.conversion import converter
 from edgeshrink.nn.conversion.converter import Conversion
 from edgeshrink.nn.conversion.exporting import output_names
-from edgeshrink.tflite.reader import constant_values, float_operators, read
+from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train
 from edgeshrink_tfmot.translation import Twin, translated
@@ -41,7 +41,7 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
     saved = _exported(twin, aware, context.folder / "saved_model")
     # the ranges are in the graph: with weights of 8 bits the converter makes it all of integers
     out = context.folder / "aware.part.tflite"
-    converter.shared.convert(saved, Conversion("int8"), {}, out, context.log)
+    converter.shared_converter.convert(saved, Conversion("int8"), {}, out, context.log)
     made = out.read_bytes()
     out.unlink()
     _tell(made, context)
@@ -105,7 +105,7 @@ def _exported(twin: Twin, model: Any, folder: Path) -> Path:
 
 def _tell(made: bytes, context: Context) -> None:
     """Say which operators stayed in float, and how many codes each weight tensor has."""
-    flat = read(made)
+    flat = read_model(made)
     left = [f"{operator.name}: {reason}" for operator, reason in float_operators(flat)]
     context.facts["quantization"] = "int8, static"
     context.facts["float_operators"] = left

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from edgeshrink.api import Context, EdgeshrinkError, UsageError
 from edgeshrink.nn.learning.losses import OutputLoss
-from edgeshrink.nn.learning.supervision import batches, objectives
+from edgeshrink.nn.learning.supervision import objectives, training_batches
 from edgeshrink_tfmot.toolkit import load
 from edgeshrink_tfmot.translation import Twin
 
@@ -70,7 +70,7 @@ def train(twin: Twin, model: Any, context: Context, callbacks: Sequence[Any] = (
     for callback in callbacks:
         callback.set_model(model)
         callback.on_train_begin()
-    source = batches(twin.original, context, labels, batch_size(context))
+    source = training_batches(twin.original, context, labels, batch_size(context))
     for epoch in range(settings.epochs):
         sum_of_losses = 0.0
         for inputs, targets in source:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.learning.masks import kernels
+from edgeshrink.nn.learning.masks import kernel_weights
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import steps_in_all, train
 from edgeshrink_tfmot.translation import translated
@@ -80,7 +80,7 @@ def cluster(model: keras.Model, options: ClusterOptions, context: Context) -> ke
     )
 
     twin = translated(model, context.folder)
-    zeros = {v.path: np.asarray(v) == 0 for v in kernels(model)}
+    zeros = {v.path: np.asarray(v) == 0 for v in kernel_weights(model)}
     start = tfmot.clustering.keras.CentroidInitialization[CENTROIDS[options.init]]
     left = []
 
@@ -102,12 +102,12 @@ def cluster(model: keras.Model, options: ClusterOptions, context: Context) -> ke
     with refusals(context.notes):
         stripped = tfmot.clustering.keras.strip_clustering(wrapped)
     twin.carry_back(stripped)
-    for variable in kernels(model):
+    for variable in kernel_weights(model):
         lost = int(np.count_nonzero(np.asarray(variable)[zeros[variable.path]]))
         if lost:
             raise ModelError(f"TFMOT's clustering wrote over {lost} zeros of {variable.path}")
-    counts = {v.path: len(np.unique(np.asarray(v))) for v in kernels(model)}
-    zero = sum(int((np.asarray(v) == 0).sum()) for v in kernels(model))
+    counts = {v.path: len(np.unique(np.asarray(v))) for v in kernel_weights(model)}
+    zero = sum(int((np.asarray(v) == 0).sum()) for v in kernel_weights(model))
     context.facts["clusters"] = options.clusters
     context.facts["sparsity"] = zero / model.count_params()
     told = ", ".join(f"{path} {count}" for path, count in counts.items())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.kernel_axes import CHANNELS
+from edgeshrink.nn.graph.kernel_axes import CHANNEL_AXES
 
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 
@@ -52,7 +52,7 @@ def channel_kernels(model: keras.Model) -> list[ChannelKernel]:
     """
     found: dict[int, ChannelKernel] = {}
     for layer in model._flatten_layers(include_self=False):
-        for kinds, kernels in CHANNELS.items():
+        for kinds, kernels in CHANNEL_AXES.items():
             if type(layer) in kinds:
                 for name, axes in kernels.items():
                     variable = getattr(layer, name)

@@ -11,7 +11,7 @@ import numpy as np
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.masks import Masks, kernels
+from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
 from edgeshrink.nn.learning.training import finetune
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
@@ -92,7 +92,7 @@ def _trained(
     """Train through the forwards, where there is something to learn from, and settle."""
     seen = Reparameterized(model, forwards)
     if context.data is not None and context.data.train is not None and context.training.epochs:
-        zeros = Masks(v for v in kernels(model) if not np.asarray(v).all())
+        zeros = Masks(v for v in kernel_weights(model) if not np.asarray(v).all())
         finetune(seen, context, masks=zeros, schedule=schedule)
     elif schedule is not None:
         schedule.update(1.0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeshrink.api import Context
 from edgeshrink.nn.graph.fold import folded
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits import sensitive_layers
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
@@ -110,7 +110,7 @@ def _samples(context: Context) -> dict[str, np.ndarray]:
 def _widths(made: bytes) -> str:
     """Return a sentence on how many weights are stored in which type."""
     counts: Counter[str] = Counter()
-    for tensor in read(made).weights:
+    for tensor in read_model(made).weights:
         if len(tensor.shape) > 1:
             counts[tensor.dtype] += tensor.elements
     told = ", ".join(f"{count:,} in {name}" for name, count in counts.most_common())

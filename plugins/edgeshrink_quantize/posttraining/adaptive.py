@@ -14,7 +14,7 @@ from edgeshrink.nn.graph.fold import consumers, folded
 from edgeshrink.nn.graph.rewrite import functional
 from edgeshrink.nn.learning.fake_quantization import largest_code
 from edgeshrink.nn.learning.fake_quantized import is_relu
-from edgeshrink.nn.learning.weight_sharing import shared
+from edgeshrink.nn.learning.weight_sharing import shared_values
 from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 
@@ -41,7 +41,7 @@ def rounded(model: keras.Model, options: AdaptiveOptions, context: Context) -> k
     """
     plain = folded(model)
     made = folded(plain)
-    fixed = shared(made)
+    fixed = shared_values(made)
     kernels = {
         path: kernel
         for path, kernel in rounded_kernels(made, options.weights, options.granularity).items()

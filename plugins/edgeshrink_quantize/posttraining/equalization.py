@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import DEPTHWISE, consumers, folded
+from edgeshrink.nn.graph.fold import DEPTHWISE_LAYERS, consumers, folded
 from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.weight_sharing import shared
+from edgeshrink.nn.learning.weight_sharing import shared_values
 
 _layers = keras.layers
 WHOLE = (_layers.Dense, _layers.Conv1D, _layers.Conv2D)
@@ -44,7 +44,7 @@ def equalized(model: keras.Model, context: Context) -> keras.Model:
     with shared values stay as they are.
     """
     plain = folded(model)
-    sharing = shared(plain)
+    sharing = shared_values(plain)
     joined = [
         pair for pair in pairs(plain) if not any(layer.kernel.path in sharing for layer in pair)
     ]
@@ -101,16 +101,16 @@ def _positive(layer: Any) -> bool:
 
 
 def _scales_outputs(layer: Any) -> bool:
-    return type(layer) in (*WHOLE, *DEPTHWISE) and _positive(layer) and _separate(layer)
+    return type(layer) in (*WHOLE, *DEPTHWISE_LAYERS) and _positive(layer) and _separate(layer)
 
 
 def _scales_inputs(layer: Any) -> bool:
-    return type(layer) in (*WHOLE, *DEPTHWISE) and _separate(layer)
+    return type(layer) in (*WHOLE, *DEPTHWISE_LAYERS) and _separate(layer)
 
 
 def _separate(layer: Any) -> bool:
     """Return whether the axes of a kernel tell the channels of input and output."""
-    if isinstance(layer, DEPTHWISE):
+    if isinstance(layer, DEPTHWISE_LAYERS):
         return bool(layer.depth_multiplier == 1 and layer.data_format == "channels_last")
     if isinstance(layer, _layers.Dense):
         return True
@@ -123,7 +123,7 @@ def _equalize(first: Any, second: Any) -> float:
     alive = (ranges[0] > 0) & (ranges[1] > 0)
     ratio = np.divide(ranges[0], ranges[1], out=np.ones_like(ranges[0]), where=alive)
     scale = np.sqrt(ratio)
-    _assign(first.kernel, 1 / scale, -2 if isinstance(first, DEPTHWISE) else -1)
+    _assign(first.kernel, 1 / scale, -2 if isinstance(first, DEPTHWISE_LAYERS) else -1)
     if first.use_bias:
         _assign(first.bias, 1 / scale, -1)
     _assign(second.kernel, scale, -2)
@@ -139,7 +139,7 @@ def _assign(variable: Any, factor: np.ndarray, axis: int) -> None:
 
 def _outputs(layer: Any) -> np.ndarray:
     """Return the greatest magnitude of each output channel's weights."""
-    return _largest(layer, -2 if isinstance(layer, DEPTHWISE) else -1)
+    return _largest(layer, -2 if isinstance(layer, DEPTHWISE_LAYERS) else -1)
 
 
 def _inputs(layer: Any) -> np.ndarray:

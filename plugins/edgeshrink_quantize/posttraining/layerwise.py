@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.conversion.exporting import packed
-from edgeshrink.nn.graph.fold import LINEAR
+from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.fold import LINEAR_LAYERS
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.graph.rewrite import functional, opened
 from edgeshrink.nn.learning.fake_quantization import Grid
-from edgeshrink.nn.learning.fake_quantized import calibrated, twin
-from edgeshrink.nn.learning.weight_sharing import shared
+from edgeshrink.nn.learning.fake_quantized import calibrated_ranges, twin
+from edgeshrink.nn.learning.weight_sharing import shared_values
 
 MEMORY = 1 << 30  # bytes of activations that are held at once
 Work = Callable[[Any, Any, Any, Any], None]
@@ -28,7 +28,7 @@ def rounded_kernels(
 
     Kernels with shared values have one grid, as in `nn.learning.weight_sharing`.
     """
-    sharing = shared(model)
+    sharing = shared_values(model)
     return {
         path: (variable, axes if granularity == "channel" and path not in sharing else ())
         for path, (variable, axes) in quantized_weights(model).items()
@@ -55,18 +55,18 @@ def walk(
             the copy gets behind the layers changed so far; once for each layer with a kernel.
     """
     samples = _fitting(plain, samples)
-    ends = {} if activations == 32 else calibrated(plain, samples)
+    ends = {} if activations == 32 else calibrated_ranges(plain, samples)
     seen, _ = twin(changed, {}, ends, bits=activations, ends="fixed")
     originals = {layer.name: layer for layer in functional(plain).layers}
     given: dict[str, Any] = {}
 
     def recorded(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, LINEAR):
+        if isinstance(layer, LINEAR_LAYERS):
             given.setdefault(layer.name, args[0])
         return layer(*args, **kwargs)
 
     def worked(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, LINEAR) and layer.name in given:
+        if isinstance(layer, LINEAR_LAYERS) and layer.name in given:
             context.progress(1 - len(given) / count, f"correcting {layer.name}")
             work(originals[layer.name], layer, given.pop(layer.name), args[0])
         return layer(*args, **kwargs)
@@ -88,7 +88,7 @@ def _run(model: keras.Model, samples: Mapping[str, np.ndarray], call: Any) -> No
     tensors = keras.tree.map_structure(
         keras.ops.convert_to_tensor, {t.name: samples[t.name] for t in graph.inputs}
     )
-    opened(graph, packed(graph, tensors), call)
+    opened(graph, structured(graph, tensors), call)
 
 
 def _fitting(model: keras.Model, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

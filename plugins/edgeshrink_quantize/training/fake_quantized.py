@@ -11,10 +11,10 @@ from edgeshrink.api import Context, ModelError, UsageError, near
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep
-from edgeshrink.nn.learning.fake_quantized import calibrated, twin
+from edgeshrink.nn.learning.fake_quantized import calibrated_ranges, twin
 from edgeshrink.nn.learning.reparameterization import Forward
 from edgeshrink.nn.learning.training import finetune
-from edgeshrink.nn.learning.weight_sharing import shared
+from edgeshrink.nn.learning.weight_sharing import shared_values
 
 if TYPE_CHECKING:
     from edgeshrink_quantize.options import QatOptions
@@ -37,7 +37,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
     assert part is not None
     plain = folded(model)
     samples = context.data.values(part, np.arange(min(FIRST_SAMPLES, len(part))))
-    ranges = {} if options.activations == 32 else calibrated(plain, samples)
+    ranges = {} if options.activations == 32 else calibrated_ranges(plain, samples)
     seen, placed = twin(
         plain,
         _chains(plain, options),
@@ -54,7 +54,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
 
 def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]:
     """Return what weights are computed through, by path: sharing, and then a grid."""
-    weights, sharing = quantized_weights(model), shared(model)
+    weights, sharing = quantized_weights(model), shared_values(model)
     if not weights:
         raise ModelError("no layer of the model has weights that are quantized")
     layers = {path.rsplit("/", 2)[-2] for path in weights}

@@ -21,8 +21,6 @@ from edgeshrink_targets.shell import scripts
 from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
 from edgeshrink_targets.shell.connection import STOP_SECONDS, Connection, printable
 
-__all__ = ["Remote", "printable", "start_client"]
-
 # Exit codes of a shell for a command that a signal killed.
 SIGNALS = range(129, 193)
 # What even a slow machine reads and digests in a second.

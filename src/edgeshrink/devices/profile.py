@@ -180,7 +180,7 @@ def _check_operator(profile: str, operator: str, version: Any) -> None:
         )
 
 
-def at(profile: DeviceProfile, address: str) -> DeviceProfile:
+def profile_at(profile: DeviceProfile, address: str) -> DeviceProfile:
     """Return a profile with another address; an empty one leaves it as it is.
 
     Raises:
@@ -193,7 +193,7 @@ def at(profile: DeviceProfile, address: str) -> DeviceProfile:
             f"{profile.name} is this machine, which takes no address; received {address!r}",
             hint="name a device that is reached by one: `edgeshrink devices` lists all",
         )
-    if scheme(address) != profile.target:
+    if address_scheme(address) != profile.target:
         raise UsageError(
             f"{profile.name} is reached by {profile.target}; received the address {address!r}",
             hint=f"its addresses begin with {profile.target}:",
@@ -201,7 +201,7 @@ def at(profile: DeviceProfile, address: str) -> DeviceProfile:
     return replace(profile, address=address)
 
 
-def scheme(address: str) -> str:
+def address_scheme(address: str) -> str:
     """Return the name of the target that an address is for; empty where it names none.
 
     Example:
@@ -212,7 +212,9 @@ def scheme(address: str) -> str:
     return head if colon and re.fullmatch(r"[a-z][a-z0-9_]*", head) else ""
 
 
-def recognise(said: str, profiles: Iterable[DeviceProfile], target: str) -> DeviceProfile | None:
+def recognise_profile(
+    said: str, profiles: Iterable[DeviceProfile], target: str
+) -> DeviceProfile | None:
     """Return the profile of the device that calls itself `said`, and is reached by `target`.
 
     Of several that know it, the one whose pattern says most.
@@ -233,7 +235,7 @@ def user_folder() -> Path:
     return config / "edgeshrink" / "device_profiles"
 
 
-def check_name(name: str) -> None:
+def check_profile_name(name: str) -> None:
     """Raise `UsageError` where a new profile cannot have a name, since no file could."""
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -241,7 +243,7 @@ def check_name(name: str) -> None:
         )
 
 
-def save(name: str, values: Mapping[str, Any], *, force: bool = False) -> Path:
+def save_profile(name: str, values: Mapping[str, Any], *, force: bool = False) -> Path:
     """Write a profile that only this user can read, and return its file.
 
     Args:
@@ -252,7 +254,7 @@ def save(name: str, values: Mapping[str, Any], *, force: bool = False) -> Path:
     Raises:
         UsageError: the name cannot be one, or is taken, or a value is no Unicode text.
     """
-    check_name(name)
+    check_profile_name(name)
     folder = user_folder()
     path = folder / f"{name}.toml"
     tables = {key: table for key, table in values.items() if isinstance(table, Mapping) and table}
@@ -284,7 +286,7 @@ def save(name: str, values: Mapping[str, Any], *, force: bool = False) -> Path:
     return path
 
 
-def available(folders: Iterable[Path]) -> dict[str, Path]:
+def available_profiles(folders: Iterable[Path]) -> dict[str, Path]:
     """Return the profile files by name; the first folder that has a name wins."""
     found: dict[str, Path] = {}
     for folder in folders:
@@ -293,7 +295,7 @@ def available(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def find(name: str, folders: Sequence[Path]) -> DeviceProfile:
+def find_profile(name: str, folders: Sequence[Path]) -> DeviceProfile:
     """Return the profile with this name, or in the file of this path.
 
     Raises:
@@ -311,7 +313,7 @@ def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceP
         if not path.is_file():
             raise UsageError(f"no device profile file {name!r}")
     else:
-        known = available(folders)
+        known = available_profiles(folders)
         if name not in known:
             raise UsageError(
                 f"no device profile {name!r}",

@@ -104,7 +104,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     first = Signature.read(request.models[0])
-    data = datasets.load(
+    data = datasets.load_dataset(
         request.data,
         preprocess=request.preprocess,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),

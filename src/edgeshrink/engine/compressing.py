@@ -49,7 +49,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
         if planned.recipe.steps[-1].produces in RUNNABLE:
-            converter.shared.warm_up(workspace.log)
+            converter.shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
@@ -122,12 +122,12 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, recipe, text = request.out, self.planned.recipe.to_toml(), ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.tflite.reader import read
+            from edgeshrink.tflite.reader import read_model
 
             line = data.preprocess.python_snippet() if data else ""
             names = data.class_names if data else ()
-            stateful = read(final.path.read_bytes()).stateful
-            text = snippet.inference(out, line, names, stateful=stateful)
+            stateful = read_model(final.path.read_bytes()).stateful
+            text = snippet.inference_snippet(out, line, names, stateful=stateful)
         report = Report(
             model=str(request.model),
             output=str(out),
@@ -186,9 +186,9 @@ def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     """Return why a device cannot run the result, or nothing."""
     if final.kind not in RUNNABLE:
         return ""
-    from edgeshrink.tflite.reader import read
+    from edgeshrink.tflite.reader import read_model
 
-    flat = read(tflite_bytes(final.path))
+    flat = read_model(tflite_bytes(final.path))
     return "; ".join(
         reason for device in devices for reason in compatibility.problems(flat, device)
     )

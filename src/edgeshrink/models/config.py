@@ -10,10 +10,14 @@ from typing import Any
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.artifact import RUNNABLE, Kind
-from edgeshrink.models.kind import archive_json, hdf5_attributes, hdf5_version, identify, parsed
+from edgeshrink.models.kind import (
+    archive_json,
+    hdf5_attributes,
+    hdf5_version,
+    identify,
+    parsed_json,
+)
 from edgeshrink.models.savedmodel import keras_config
-
-__all__ = ["Kind", "LayerFacts", "ModelFacts", "TensorFacts", "facts", "identify", "refuse"]
 
 RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 TEXT_LOOKUP = frozenset(
@@ -138,8 +142,10 @@ def facts(path: Path) -> ModelFacts:
     else:
         version = hdf5_version(path)
         attributes = hdf5_attributes(path, "model_config", "training_config")
-        config = parsed(attributes["model_config"] or "", f"the model_config of {path.name}")
-        compiled = parsed(attributes["training_config"] or "{}", f"training_config of {path.name}")
+        config = parsed_json(attributes["model_config"] or "", f"the model_config of {path.name}")
+        compiled = parsed_json(
+            attributes["training_config"] or "{}", f"training_config of {path.name}"
+        )
         weights = path.stat().st_size
     try:
         return _from_config(config, compiled, kind, version, weights)

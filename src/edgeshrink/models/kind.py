@@ -63,7 +63,7 @@ def identify(path: Path) -> Kind:
         UsageError: there is nothing at `path`.
         ModelError: what is there is not a whole model.
     """
-    require(path)
+    require_path(path)
     if path.is_dir():
         return _identify_folder(path)
     try:
@@ -98,7 +98,7 @@ def identify(path: Path) -> Kind:
     )
 
 
-def require(path: Path, *, what: str = "model file") -> None:
+def require_path(path: Path, *, what: str = "model file") -> None:
     """Raise a UsageError with near matches if there is nothing at `path`."""
     try:
         exists = path.exists()
@@ -242,10 +242,10 @@ def _refuse_bomb(path: Path, why: str) -> None:
 
 def _parsed(stream: IO[bytes], member: str, path: Path) -> dict[str, Any]:
     text = stream.read(MAX_TEXT_BYTES + 1)
-    return parsed(text, f"{member} in {path.name}")
+    return parsed_json(text, f"{member} in {path.name}")
 
 
-def parsed(text: str | bytes, where: str) -> dict[str, Any]:
+def parsed_json(text: str | bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in `text`; a ModelError says `where` it is malformed."""
     try:
         value = json.loads(text)

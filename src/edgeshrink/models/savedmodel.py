@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
-from edgeshrink.models.kind import parsed, require
+from edgeshrink.models.kind import parsed_json, require_path
 
 
 def keras_config(metadata: Path) -> dict[str, Any]:
@@ -20,14 +20,14 @@ def keras_config(metadata: Path) -> dict[str, Any]:
 
 def keras_nodes(metadata: Path) -> list[dict[str, Any]]:
     """Return the JSON notes of every object in keras_metadata.pb, each with its `path`."""
-    require(metadata)
+    require_path(metadata)
     nodes = []
     try:
         for number, node in _protobuf_fields(metadata.read_bytes()):
             values = dict(_protobuf_fields(node)) if number == 1 and isinstance(node, bytes) else {}
             notes, place = values.get(5), values.get(3)
             if isinstance(notes, bytes) and isinstance(place, bytes):
-                nodes.append({**_lists(parsed(notes, metadata.name)), "path": place.decode()})
+                nodes.append({**_lists(parsed_json(notes, metadata.name)), "path": place.decode()})
     except (IndexError, UnicodeDecodeError) as error:
         raise ModelError(f"{metadata.name} is truncated or damaged") from error
     return nodes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def inference(
+def inference_snippet(
     file: Path, preprocess: str, class_names: Sequence[str], *, stateful: bool = False
 ) -> str:
     """Return a short program that runs a .tflite on one sample.

@@ -46,7 +46,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """A row of a table: where its figures come from, and what was published."""
 
     label: Annotated[str, Flag("What stands before the row.")]
@@ -97,7 +97,7 @@ class Filled:
 
     table: Table
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[StudyRow, ...]
     figure: Figure | None
 
 
@@ -165,7 +165,7 @@ class Study:
         except UsageError as error:  # right words, but this is inside a file
             raise StudyError(f"{origin}: {error}", hint=error.hint) from error
 
-    def scaled(self, row: Row) -> tuple[str, ...]:
+    def scaled(self, row: StudyRow) -> tuple[str, ...]:
         """Return the sentences on what was made smaller for a row."""
         of_model = self.models[row.model].scaled if row.model else ""
         return tuple(sentence for sentence in (of_model, row.scaled) if sentence)
@@ -209,7 +209,7 @@ def _filled(given: Mapping[str, Any], devices: tuple[str, ...]) -> Filled:
     rows = []
     for row in _tables(given.get("rows"), f"{owner}: rows"):
         where = f"{owner}, row {row.get('label', '?')!r}"
-        rows.append(build(Row, row, where))
+        rows.append(build(StudyRow, row, where))
         _check_row(rows[-1], columns, where)
     figure = (
         build(Figure, _table(given["figure"], owner), f"{owner}: figure")
@@ -221,7 +221,7 @@ def _filled(given: Mapping[str, Any], devices: tuple[str, ...]) -> Filled:
     return Filled(table, columns, tuple(rows), figure)
 
 
-def _check_row(row: Row, columns: tuple[Column, ...], where: str) -> None:
+def _check_row(row: StudyRow, columns: tuple[Column, ...], where: str) -> None:
     keys = [column.key for column in columns]
     for key, value in row.published.items():
         if key not in keys:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.samples.checks import check_stored, check_varied
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
-from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
+from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import Stored, from_value, read
 from edgeshrink.samples.split import split_rows, strata_of
 from edgeshrink.samples.subset import Column, Subset
@@ -22,7 +22,6 @@ from edgeshrink.samples.subset import Column, Subset
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Column", "Dataset", "Preprocess", "Subset", "load", "warn_double_scaling"]
 
 # Held out where a file has no test set of its own.
 TEST_SHARE = 0.2
@@ -197,7 +196,7 @@ class Dataset:
         return self.preprocess(values)
 
 
-def load(
+def load_dataset(
     spec: str,
     *,
     preprocess: str = "none",

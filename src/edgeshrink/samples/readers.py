@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
 from edgeshrink.models.importing import import_object
-from edgeshrink.models.kind import require
+from edgeshrink.models.kind import require_path
 from edgeshrink.samples.images import decoder, image_folder
 from edgeshrink.samples.npz import open_npz
 from edgeshrink.samples.subset import Source, chunks
@@ -68,7 +68,7 @@ def read(spec: str) -> Stored:
     if _OBJECT.fullmatch(spec) and not path.exists():
         function = import_object(spec, what="data")
         return _from_value(function() if callable(function) else function, spec)
-    require(path, what="data file")
+    require_path(path, what="data file")
     if path.is_dir():
         return _from_folder(path)
     try:

@@ -65,5 +65,5 @@ def tiny_data(*, labels: bool = True) -> Dataset:
         arrays[f"x_{part}"] = images.astype("float32")
         if labels:
             arrays[f"y_{part}"] = classes
-    loaded = dataset.load("tiny", calibration=24, hook=lambda spec: arrays)
+    loaded = dataset.load_dataset("tiny", calibration=24, hook=lambda spec: arrays)
     return loaded.for_model({"image": (None, SIDE, SIDE, 1)}, {"classes": (None, CLASSES)})

@@ -11,7 +11,7 @@ from edgeshrink.errors import DataError, near
 from edgeshrink.tflite.flat_model import FlatModel
 
 
-def names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
+def tensor_names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
     """Return the tensors of inputs and outputs by the names that the signature gives them."""
     for signature in flat.signatures:
         if signature.subgraph == 0:
@@ -19,7 +19,7 @@ def names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
     return {t.name: t.index for t in flat.inputs}, {t.name: t.index for t in flat.outputs}
 
 
-def matched(inputs: Mapping[str, Path], known: Mapping[str, int]) -> dict[str, Path]:
+def matched_files(inputs: Mapping[str, Path], known: Mapping[str, int]) -> dict[str, Path]:
     """Return the files in the model's order; a single one needs no name.
 
     Raises:

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from edgeshrink.tflite.feed import names
+from edgeshrink.tflite.feed import tensor_names
 from edgeshrink.tflite.flat_model import FLOATS
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 
 Ranges = Mapping[int, tuple[float, float]]
 
 
-def activations(model: bytes, samples: Mapping[str, np.ndarray]) -> Iterator[dict[int, np.ndarray]]:
+def activation_values(
+    model: bytes, samples: Mapping[str, np.ndarray]
+) -> Iterator[dict[int, np.ndarray]]:
     """Yield the values of all float tensors between operators, by index, for each sample.
 
     Args:
@@ -23,14 +25,14 @@ def activations(model: bytes, samples: Mapping[str, np.ndarray]) -> Iterator[dic
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    flat = read(model)
+    flat = read_model(model)
     interpreter = Interpreter(
         model_content=model,
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     interpreter.allocate_tensors()
-    inputs, _ = names(flat)
+    inputs, _ = tensor_names(flat)
     wanted = [
         t.index
         for t in flat.tensors
@@ -45,7 +47,7 @@ def activations(model: bytes, samples: Mapping[str, np.ndarray]) -> Iterator[dic
         yield {index: np.array(interpreter.get_tensor(index)) for index in wanted}
 
 
-def replaced(calibrated: bytes, ranges: Ranges) -> bytes:
+def with_ranges(calibrated: bytes, ranges: Ranges) -> bytes:
     """Return a calibrated .tflite with these ranges instead of those that were seen.
 
     Args:

@@ -19,17 +19,6 @@ from edgeshrink.tflite.flat_model import (
     count_macs,
 )
 
-__all__ = [
-    "FlatModel",
-    "FlatOperator",
-    "FlatSignature",
-    "FlatTensor",
-    "constant_values",
-    "float_operators",
-    "read",
-    "runtime_requirements",
-]
-
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 # Types that hold several values in a byte, with the bits of one.
@@ -49,20 +38,20 @@ BROKEN = (
 _Item = TypeVar("_Item")
 
 
-def read(data: bytes) -> FlatModel:
+def read_model(data: bytes) -> FlatModel:
     """Return what the bytes of a .tflite file say.
 
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.
     """
-    root = open_model(data)
+    root = schema_model(data)
     try:
         return _Reader(data, root).model()
     except BROKEN as error:
         raise damaged(error) from error
 
 
-def open_model(data: bytes) -> Any:
+def schema_model(data: bytes) -> Any:
     """Return the generated schema's `Model` at the root of the file.
 
     Raises:
@@ -108,7 +97,7 @@ def constant_values(data: bytes, tensor: FlatTensor) -> np.ndarray:
     if not tensor.constant:
         raise ModelError(f"tensor {tensor.index} ({tensor.name!r}) is not a constant")
     try:
-        values = _unpacked(_buffer_bytes(data, open_model(data).Buffers(tensor.buffer)), tensor)
+        values = _unpacked(_buffer_bytes(data, schema_model(data).Buffers(tensor.buffer)), tensor)
         return values if tensor.sparse else values.reshape(tensor.shape)
     except BROKEN as error:
         raise damaged(error) from error

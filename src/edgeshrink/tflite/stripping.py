@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.tflite.reader import BROKEN, IDENTIFIER, damaged, read
+from edgeshrink.tflite.reader import BROKEN, IDENTIFIER, damaged, read_model
 
 # Written by the converter for people who debug it; no runtime reads it.
 NEEDLESS_METADATA = frozenset({b"CONVERSION_METADATA"})
@@ -37,7 +37,7 @@ def strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.
     """
-    if any(t.bytes and t.buffer == 0 for t in read(data).tensors):
+    if any(t.bytes and t.buffer == 0 for t in read_model(data).tensors):
         raise ModelError("the .tflite file is damaged (a constant in the empty buffer)")
     try:
         return _strip(data)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeshrink.tflite.reader import read
+from edgeshrink.tflite.reader import read_model
 from edgeshrink.tflite.xnnpack_nodes import Node, nodes_of
 
 # What XNNPACK's profile calls a kernel that skips zeros.
@@ -19,7 +19,7 @@ KERNEL = "SPMM"
 
 
 @dataclass(frozen=True)
-class Conditions:
+class SparseConditions:
     """What a file has of that which XNNPACK's sparse kernels need.
 
     Attributes:
@@ -53,7 +53,7 @@ class Conditions:
         return "" if self.stored else "the file does not store its zeros sparsely"
 
 
-def skipping(kernels: Iterable[str]) -> int:
+def skipping_kernels(kernels: Iterable[str]) -> int:
     """Return how many of the kernels in a runtime's profile skip zeros.
 
     Example:
@@ -63,7 +63,7 @@ def skipping(kernels: Iterable[str]) -> int:
     return sum(KERNEL in name for name in kernels)
 
 
-def conditions(data: bytes) -> Conditions:
+def sparse_conditions(data: bytes) -> SparseConditions:
     """Return what a .tflite file has of that which XNNPACK needs to skip zeros.
 
     Args:
@@ -72,7 +72,7 @@ def conditions(data: bytes) -> Conditions:
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.
     """
-    flat = read(data)
+    flat = read_model(data)
     nodes = nodes_of(data, flat)
     results = {tensor.index for tensor in flat.outputs}
     links = _Links(nodes, results)
@@ -86,12 +86,12 @@ def conditions(data: bytes) -> Conditions:
         unmet = ["nothing averages over all places at its end (GlobalAveragePooling2D)"]
     if unmet:
         unsafe = ends and any(node.entry and not node.refused for node in nodes)
-        return Conditions(tuple(dict.fromkeys(unmet)), unsafe=unsafe)
+        return SparseConditions(tuple(dict.fromkeys(unmet)), unsafe=unsafe)
     kernels = [n.weights for part in parts for n in part if n.pointwise and n.weights is not None]
     elements = sum(kernel.elements for kernel in kernels)
     nonzeros = sum(kernel.nonzeros or 0 for kernel in kernels)
     stored = any(kernel.sparse for kernel in kernels)
-    return Conditions((), len(kernels), elements, elements - nonzeros, stored)
+    return SparseConditions((), len(kernels), elements, elements - nonzeros, stored)
 
 
 class _Links:

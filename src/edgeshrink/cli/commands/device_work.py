@@ -58,19 +58,23 @@ def add(
     like, board, notes = _base(name, at, like, ssh_config, force, plugins)
     values = {
         "based_on": like,
-        "target": profile.scheme(at),
+        "target": profile.address_scheme(at),
         "address": at,
         "python": python,
         "connection": _connection(ssh_config),
     }
-    path = profile.save(name, values, force=force)
+    path = profile.save_profile(name, values, force=force)
     to = console()
     said = f", which calls itself {board!r}" if board else ""
     write(f"{name}: {at}{said}", to=to)
     write(f"based on {like}" if like else "based on no other profile", to=to, lead="– ")
     if not like:
         why = "no profile knows that name" if board else "it does not tell what it is"
-        alike = [one for one in device_setup.known(plugins) if one.target == profile.scheme(at)]
+        alike = [
+            one
+            for one in device_setup.known_devices(plugins)
+            if one.target == profile.address_scheme(at)
+        ]
         some = ", ".join(one.name for one in alike if one.name != name)
         write(f"{why}: --like and --force take one of {some}", to=to, lead="– ")
     for note in notes:
@@ -85,21 +89,21 @@ def _base(
     """Return the profile that a new one is based on, what the device calls itself, and notes."""
     from edgeshrink.engine.measuring import device_setup
 
-    profile.check_name(name)
+    profile.check_profile_name(name)
     if like:
-        profile.at(profile.find(like, plugins.profile_folders), at)
-    taken = profile.available(plugins.profile_folders).get(name)
+        profile.profile_at(profile.find_profile(like, plugins.profile_folders), at)
+    taken = profile.available_profiles(plugins.profile_folders).get(name)
     own = profile.user_folder() / f"{name}.toml"
     if taken is not None and (taken != own or not force):
         hint = "--force replaces it" if taken == own else "choose another name"
         raise UsageError(f"there is a device {name!r} already: {taken}", hint=hint)
-    if ssh_config and profile.scheme(at) != "ssh":
+    if ssh_config and profile.address_scheme(at) != "ssh":
         raise UsageError(f"--ssh-config goes with an address of ssh; received {at!r}")
     if ssh_config and not Path(ssh_config).is_file():
         raise UsageError(f"no ssh configuration file {ssh_config!r}")
     board, notes = "", []
     try:
-        board = device_setup.identify(at, _connection(ssh_config), plugins)
+        board = device_setup.identify_device(at, _connection(ssh_config), plugins)
     except TargetError as error:
         if not like:
             raise TargetError(
@@ -108,7 +112,9 @@ def _base(
             ) from error
         notes.append(f"not reached now: {error}")
     if not like:
-        found = profile.recognise(board, device_setup.known(plugins), profile.scheme(at))
+        found = profile.recognise_profile(
+            board, device_setup.known_devices(plugins), profile.address_scheme(at)
+        )
         like = found.name if found else ""
     if like == name:
         raise UsageError(f"a device cannot be like itself; received {name!r} twice")
@@ -135,7 +141,7 @@ def setup(
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
     with Watcher(plugins):
-        said = device_setup.setup(device, plugins, _telling(device.name, plugins))
+        said = device_setup.setup_device(device, plugins, _telling(device.name, plugins))
     to = console()
     for sentence in said or ["nothing needs to be installed"]:
         write(sentence, to=to, lead="– ")
@@ -196,7 +202,7 @@ def clean(
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
-    print(f"{device_setup.clean(device, plugins):,} bytes freed on {name}")
+    print(f"{device_setup.clean_device(device, plugins):,} bytes freed on {name}")
 
 
 def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:

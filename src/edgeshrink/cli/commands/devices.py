@@ -43,9 +43,9 @@ def list_devices(json: Json = False, debug: Debug = False) -> None:
 
     folders = registry().profile_folders
     found: list[DeviceProfile] = []
-    for name in sorted(profile.available(folders)):
+    for name in sorted(profile.available_profiles(folders)):
         try:
-            found.append(profile.find(name, folders))
+            found.append(profile.find_profile(name, folders))
         except ProfileError as error:
             warn(str(error))
     if json:
@@ -72,7 +72,7 @@ def show_device(
     """Show all that the profile of a device says."""
     from edgeshrink.cli.display.tables import console, write
 
-    found = profile.find(name, registry().profile_folders)
+    found = profile.find_profile(name, registry().profile_folders)
     if json:
         print_json(asdict(found))
         return

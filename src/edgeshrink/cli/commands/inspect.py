@@ -35,7 +35,7 @@ def inspect(
     Example: edgeshrink inspect model.keras
     """
     from edgeshrink.cli.display import inspection
-    from edgeshrink.models.config import identify
+    from edgeshrink.models.kind import identify
 
     path = Path(model)
     kind = identify(path)

@@ -32,7 +32,7 @@ def pack(
     """
     from edgeshrink.engine import pack as packing
     from edgeshrink.models.artifact import Kind
-    from edgeshrink.models.config import identify
+    from edgeshrink.models.kind import identify
 
     path = Path(model)
     kind = identify(path)

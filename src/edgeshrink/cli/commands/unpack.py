@@ -32,7 +32,7 @@ def unpack(
     Example: edgeshrink unpack small.esz -o small.tflite
     """
     from edgeshrink.models.artifact import Kind
-    from edgeshrink.models.config import identify
+    from edgeshrink.models.kind import identify
     from edgeshrink.tflite.packed import tflite_bytes
 
     path = Path(model)

@@ -50,7 +50,7 @@ def tflite(path: Path) -> dict[str, Any]:
     from edgeshrink.tflite import reader
     from edgeshrink.tflite.packed import tflite_bytes
 
-    model = reader.read(tflite_bytes(path))
+    model = reader.read_model(tflite_bytes(path))
     weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
     operators = []
     for operator in model.operators:

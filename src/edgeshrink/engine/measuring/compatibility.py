@@ -9,7 +9,7 @@ from edgeshrink.tflite.flat_model import FLOATS
 
 if TYPE_CHECKING:
     from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.tflite.reader import FlatModel
+    from edgeshrink.tflite.flat_model import FlatModel
 
 BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "int16": 2}
 

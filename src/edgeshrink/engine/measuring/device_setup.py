@@ -17,14 +17,14 @@ MODEL = "getprop ro.product.model 2>/dev/null || cat /proc/device-tree/model 2>/
 MODEL_SECONDS = 30.0
 
 
-def identify(address: str, connection: Mapping[str, Any], plugins: Plugins) -> str:
+def identify_device(address: str, connection: Mapping[str, Any], plugins: Plugins) -> str:
     """Return what the device at an address calls itself; empty where it does not tell.
 
     Raises:
         UsageError: the address is of no target's kind.
         TargetError: the device is unreachable, or in use.
     """
-    name = profile.scheme(address)
+    name = profile.address_scheme(address)
     if name not in plugins.targets:
         schemes = [f"{known}:" for known in plugins.targets]
         raise UsageError(
@@ -40,18 +40,18 @@ def identify(address: str, connection: Mapping[str, Any], plugins: Plugins) -> s
     return "".join(c for c in said if c.isprintable()).strip()
 
 
-def known(plugins: Plugins) -> list[DeviceProfile]:
+def known_devices(plugins: Plugins) -> list[DeviceProfile]:
     """Return all device profiles, but those that are wrong inside."""
     found = []
-    for name in sorted(profile.available(plugins.profile_folders)):
+    for name in sorted(profile.available_profiles(plugins.profile_folders)):
         try:
-            found.append(profile.find(name, plugins.profile_folders))
+            found.append(profile.find_profile(name, plugins.profile_folders))
         except (ProfileError, UsageError):
             continue
     return found
 
 
-def setup(device: DeviceProfile, plugins: Plugins, progress: Progress) -> list[str]:
+def setup_device(device: DeviceProfile, plugins: Plugins, progress: Progress) -> list[str]:
     """Make the machine, where that is possible, and install the runtime on it.
 
     Returns:
@@ -71,7 +71,7 @@ def setup(device: DeviceProfile, plugins: Plugins, progress: Progress) -> list[s
     return [*said, *installed]
 
 
-def clean(device: DeviceProfile, plugins: Plugins) -> int:
+def clean_device(device: DeviceProfile, plugins: Plugins) -> int:
     """Remove all that is kept on a device; return how many bytes that freed.
 
     Raises:

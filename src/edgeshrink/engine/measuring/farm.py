@@ -200,10 +200,10 @@ class Farm:
 
     def _refused(self, device: DeviceProfile, model: Artifact) -> list[str]:
         from edgeshrink.tflite.packed import tflite_bytes
-        from edgeshrink.tflite.reader import read
+        from edgeshrink.tflite.reader import read_model
 
         try:
-            return list(compatibility.problems(read(tflite_bytes(model.path)), device))
+            return list(compatibility.problems(read_model(tflite_bytes(model.path)), device))
         except EdgeshrinkError as error:
             return [str(error)]
 

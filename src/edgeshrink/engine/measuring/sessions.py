@@ -88,8 +88,8 @@ def chosen(
         raise UsageError(f"--device {doubled} is there twice")
     found = []
     for name in names:
-        device = profile.find(name, plugins.profile_folders)
-        device = profile.at(device, at) if at else device
+        device = profile.find_profile(name, plugins.profile_folders)
+        device = profile.profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
         checked(device, plugins)
         found.append(device)

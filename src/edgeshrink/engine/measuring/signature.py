@@ -26,9 +26,9 @@ class Signature:
             ModelError: the file is no whole .tflite, packed or not.
         """
         from edgeshrink.tflite.packed import tflite_bytes
-        from edgeshrink.tflite.reader import read
+        from edgeshrink.tflite.reader import read_model
 
-        flat = read(tflite_bytes(path))
+        flat = read_model(tflite_bytes(path))
         by_index = {t.index: t for t in flat.tensors if t.subgraph == 0}
         if flat.signatures:
             signature = flat.signatures[0]

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.samples.dataset import Dataset, Subset
+from edgeshrink.samples.dataset import Dataset
 from edgeshrink.samples.preprocess import Preprocess
+from edgeshrink.samples.subset import Subset
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +39,7 @@ class Synthesised:
         return self._made()[self.name]
 
 
-def synthesised(
+def synthesised_dataset(
     found: ModelFacts,
     shapes: Mapping[str, tuple[int | None, ...]],
     load: Callable[[], keras.Model],

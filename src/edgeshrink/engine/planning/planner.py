@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen
-from edgeshrink.engine.planning.data_free import synthesised
+from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models import config
@@ -149,7 +149,7 @@ def _load_data(
     found: config.ModelFacts,
     plugins: Plugins,
 ) -> Dataset:
-    data = datasets.load(
+    data = datasets.load_dataset(
         request.data,
         preprocess=request.preprocess,
         seed=recipe.seed,
@@ -180,7 +180,7 @@ def _synthesised(
     def progress(share: float, note: str) -> None:
         plugins.hook.edgeshrink_step_progress(step=None, fraction=share, note=note)
 
-    return synthesised(
+    return synthesised_dataset(
         found,
         shapes,
         load,

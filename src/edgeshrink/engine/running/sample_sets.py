@@ -14,7 +14,7 @@ from edgeshrink.results.judge import Samples, samples_of
 from edgeshrink.samples.split import split_rows, strata_of
 
 if TYPE_CHECKING:
-    from edgeshrink.samples.dataset import Subset
+    from edgeshrink.samples.subset import Subset
 
 COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and
@@ -75,11 +75,11 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
-        from edgeshrink.nn.inputs.prediction import at_once
+        from edgeshrink.nn.inputs.prediction import samples_at_once
         from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 
         base, seed = self._models.base, self._planned.recipe.seed
-        count = at_once(base, VALUES, FEWEST, SYNTHETIC)
+        count = samples_at_once(base, VALUES, FEWEST, SYNTHETIC)
         files = synthetic_inputs(base, self._folder / "synthetic", count=count, seed=seed)
         key = digest_of({"base": self._planned.base.digest, "synthetic": [seed, count]})
         return Samples(files, {}, key, count, synthetic=True)

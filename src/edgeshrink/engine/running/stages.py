@@ -150,10 +150,10 @@ class Stages:
                 or does not answer as its parent does in number and shape.
         """
         from edgeshrink.nn.conversion.verification import check_clusters, check_zeros
-        from edgeshrink.tflite.reader import read, runtime_requirements
+        from edgeshrink.tflite.reader import read_model, runtime_requirements
 
         data = artifact.path.read_bytes()
-        flat = read(data)
+        flat = read_model(data)
         lacking = runtime_requirements(flat)
         if lacking:
             raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")

@@ -15,7 +15,7 @@ from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models.artifact import Kind, content_digest
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.recipes.study import Base, Filled, Row, Study
+from edgeshrink.recipes.study import Base, Filled, Study, StudyRow
 from edgeshrink.recipes.workspace import digest_of, version_of
 
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
@@ -60,14 +60,14 @@ class Grid:
             raise StudyError(f"{where}: {error}", hint=error.hint) from error
         return self.recipes.setdefault((name, seed), made)
 
-    def rows(self) -> Iterator[tuple[Filled, Row]]:
+    def rows(self) -> Iterator[tuple[Filled, StudyRow]]:
         """Yield every row with its table."""
         for filled in self.study.tables:
             for row in filled.rows:
                 yield filled, row
 
     @cached_property
-    def wanted(self) -> list[Row]:
+    def wanted(self) -> list[StudyRow]:
         """The rows that are to be run.
 
         Raises:
@@ -85,7 +85,7 @@ class Grid:
             if not row.left_out and any(fnmatchcase(names[id(row)], p) for p in patterns)
         ]
 
-    def runs(self, filled: Filled, row: Row) -> list[Run]:
+    def runs(self, filled: Filled, row: StudyRow) -> list[Run]:
         """Return the runs of a row: one a seed; a model as it is needs one."""
         if not row.model:
             return []

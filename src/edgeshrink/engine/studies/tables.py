@@ -12,7 +12,7 @@ from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
 from edgeshrink.recipes.column import MEASURES, Column
-from edgeshrink.recipes.study import Filled, Row
+from edgeshrink.recipes.study import Filled, StudyRow
 from edgeshrink.recipes.workspace import source_digest
 from edgeshrink.results.ledger import Row as LedgerRow
 from edgeshrink.results.report import Report
@@ -80,7 +80,7 @@ def _machines(found: Sequence[Mapping[str, Any]], times: Times) -> dict[str, dic
     }
 
 
-def _row(grid: Grid, times: Times, filled: Filled, row: Row) -> RowFound:
+def _row(grid: Grid, times: Times, filled: Filled, row: StudyRow) -> RowFound:
     runs = grid.runs(filled, row)
     results = {run: found for run in runs if (found := _result(grid, run)) is not None}
     whole = {run: found for run, found in results.items() if "report" in found}
@@ -131,7 +131,7 @@ class Stage(NamedTuple):
     layers: Mapping[str, Sequence[int]]
 
 
-def _stage(found: Mapping[str, Any], row: Row) -> Stage:
+def _stage(found: Mapping[str, Any], row: StudyRow) -> Stage:
     rows = Report.from_dict(found["report"]).ledger.rows
     place = stage_of(rows, row.at)
     told = found["layers"][place] if row.layers and place is not None else {}
@@ -139,7 +139,7 @@ def _stage(found: Mapping[str, Any], row: Row) -> Stage:
     return Stage(rows, place, chosen)
 
 
-def _missing(row: Row, stages: Sequence[Stage], errors: Sequence[str]) -> tuple[str, bool]:
+def _missing(row: StudyRow, stages: Sequence[Stage], errors: Sequence[str]) -> tuple[str, bool]:
     """Return why a row has no figures, empty if it has, and whether that is a failure."""
     if row.left_out:
         return f"left out: {row.left_out}", False

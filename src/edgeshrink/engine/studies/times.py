@@ -15,7 +15,7 @@ from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.errors import StudyError
 from edgeshrink.models.artifact import RUNNABLE, content_digest
-from edgeshrink.recipes.study import Row
+from edgeshrink.recipes.study import StudyRow
 from edgeshrink.recipes.workspace import write_text
 from edgeshrink.results.report import Report, json_text
 
@@ -56,7 +56,7 @@ class Times:
             write_text(self.file, json_text(self.known) + "\n")
             self.known[device].update(said)
 
-    def place(self, row: Row, filled: Any) -> tuple[str, Path] | None:
+    def place(self, row: StudyRow, filled: Any) -> tuple[str, Path] | None:
         """Return digest and path of the file of a row's first run, if there is one."""
         for run in self.grid.runs(filled, row)[:1]:
             return self._file(run, row.at)

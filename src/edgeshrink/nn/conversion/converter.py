@@ -155,8 +155,8 @@ class Converter:
             self._log = None
 
 
-shared = Converter()
-atexit.register(shared.close)
+shared_converter = Converter()
+atexit.register(shared_converter.close)
 
 
 def _job(

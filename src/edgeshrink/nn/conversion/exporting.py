@@ -15,7 +15,7 @@ import numpy as np
 from edgeshrink.errors import ConversionError
 from edgeshrink.nn.conversion import converter, recurrent
 from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.tflite.ranges import Ranges, replaced
+from edgeshrink.tflite.ranges import Ranges, with_ranges
 
 
 def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool = False) -> Path:
@@ -64,7 +64,7 @@ def loops(model: keras.Model, *, fuse: bool = True) -> list[recurrent.Loop]:
     """
     import tensorflow as tf
 
-    if not recurrent.layers(model):
+    if not recurrent.recurrent_layers(model):
         return []
     serve, specs = _served(model)
     with recurrent.written(model, fuse=fuse, unroll=False) as found:
@@ -88,7 +88,7 @@ def _served(model: keras.Model) -> tuple[Callable[..., dict[str, Any]], list[Any
 
     def serve(*tensors: Any) -> dict[str, Any]:
         given = dict(zip((t.name for t in model.inputs), tensors, strict=True))
-        outputs = keras.tree.flatten(model(packed(model, given), training=False))
+        outputs = keras.tree.flatten(model(structured(model, given), training=False))
         return dict(zip(names, outputs, strict=True))
 
     return serve, specs
@@ -100,7 +100,7 @@ def output_names(model: keras.Model) -> list[str]:
     return list(functional.output_names)
 
 
-def packed(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
+def structured(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
     """Return inputs by name in the structure that the model's `call` takes."""
     structure = getattr(model, "_inputs_struct", None)
     if isinstance(structure, dict):
@@ -148,12 +148,12 @@ def convert(
         needed = files if want.activations != "float32" else {}
         out = folder / f"{name}.part.tflite"
         if ranges is not None and want.activations == "int8":
-            seen = converter.shared.calibrate(saved[form], want, needed, out, log)
+            seen = converter.shared_converter.calibrate(saved[form], want, needed, out, log)
             calibrated = seen.read_bytes()
-            seen.write_bytes(replaced(calibrated, ranges(calibrated)))
-            converter.shared.quantize(seen, want, out, log)
+            seen.write_bytes(with_ranges(calibrated, ranges(calibrated)))
+            converter.shared_converter.quantize(seen, want, out, log)
         else:
-            converter.shared.convert(saved[form], want, needed, out, log)
+            converter.shared_converter.convert(saved[form], want, needed, out, log)
         made[name] = out.read_bytes()
         out.unlink()
     return made

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from edgeshrink.nn.learning.fake_quantized import observed
-from edgeshrink.tflite.ranges import activations
+from edgeshrink.nn.learning.fake_quantized import observed_values
+from edgeshrink.tflite.ranges import activation_values
 
 FEW = 4  # samples by whose values tensors are told apart
 CLOSE = 1e-3  # of a tensor's range: float kernels differ in the last bits
 
 
-def matched(
+def matched_ranges(
     calibrated: bytes,
     model: keras.Model,
     ends: Mapping[str, np.ndarray],
@@ -31,10 +31,10 @@ def matched(
         samples: `(samples, ...)` for each input; the first few are used.
     """
     few = {name: values[:FEW] for name, values in samples.items()}
-    wanted = {name: v for name, v in observed(model, few).items() if name in ends}
+    wanted = {name: v for name, v in observed_values(model, few).items() if name in ends}
     count = len(next(iter(few.values())))
     there: dict[int, list[np.ndarray]] = {}
-    for values in activations(calibrated, few):
+    for values in activation_values(calibrated, few):
         for index, value in values.items():
             there.setdefault(index, []).append(value.ravel())
     found = {}

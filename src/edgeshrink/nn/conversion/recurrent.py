@@ -35,7 +35,7 @@ class Loop:
     reason: str
 
 
-def layers(model: keras.Model) -> list[keras.layers.RNN]:
+def recurrent_layers(model: keras.Model) -> list[keras.layers.RNN]:
     """Return the recurrent layers of a model and of what is inside of it."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
 
@@ -54,7 +54,7 @@ def written(model: keras.Model, *, fuse: bool, unroll: bool) -> Iterator[list[Lo
         by themselves.
     """
     loops: list[Loop] = []
-    changed = layers(model)
+    changed = recurrent_layers(model)
     try:
         for layer in changed:
             # An attribute of this one layer shadows the method of its class.

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.nn.learning.masks import kernels
-from edgeshrink.nn.learning.weight_sharing import MOST
-from edgeshrink.tflite.reader import FlatModel, FlatTensor, constant_values, read
+from edgeshrink.nn.learning.masks import kernel_weights
+from edgeshrink.nn.learning.weight_sharing import MOST_SHARED_VALUES
+from edgeshrink.tflite.flat_model import FlatModel, FlatTensor
+from edgeshrink.tflite.reader import constant_values, read_model
 
 
 def check_zeros(model: keras.Model, flat: FlatModel) -> float:
@@ -52,10 +53,10 @@ def check_clusters(model: keras.Model, data: bytes) -> None:
         VerificationError: shared values were lost.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
-    for tensor in _weights(read(data)):
+    for tensor in _weights(read_model(data)):
         by_size[tensor.elements].append(len(np.unique(constant_values(data, tensor))))
     for path, _, distinct, now in _beside(model, lambda values: len(np.unique(values)), by_size):
-        if distinct <= MOST and now > distinct:
+        if distinct <= MOST_SHARED_VALUES and now > distinct:
             raise VerificationError(
                 f"shared values must stay shared: {path} had {distinct} distinct values, the "
                 f"converted file has {now} in its place",
@@ -84,7 +85,7 @@ def _beside(
         by_size: counts in the file, by number of elements.
     """
     wanted: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for variable in kernels(model):
+    for variable in kernel_weights(model):
         values = np.asarray(variable)
         wanted[values.size].append((int(count(values)), variable.path))
     for size, kept in wanted.items():

@@ -70,7 +70,7 @@ class ModelCount:
 def count(model: keras.Model) -> ModelCount:
     """Return the counts of a model; a shared layer's weights count once, its MACs each time."""
     uses: dict[int, tuple[str, keras.layers.Layer, Shape, int]] = {}
-    for path, layer, inputs, output in calls(model):
+    for path, layer, inputs, output in layer_calls(model):
         known = uses.get(id(layer))
         macs = macs_of(layer, inputs, output) + (known[3] if known else 0)
         uses[id(layer)] = (known[0] if known else path, layer, output, macs)
@@ -92,7 +92,7 @@ def _counted(path: str, layer: keras.layers.Layer, output: Shape, macs: int) -> 
     )
 
 
-def calls(
+def layer_calls(
     model: keras.Model, prefix: str = ""
 ) -> Iterator[tuple[str, keras.layers.Layer, list[Shape], Shape]]:
     """Yield each call of each layer: its path, itself, the input shapes and the output shape.
@@ -113,7 +113,7 @@ def calls(
         if isinstance(layer, keras.layers.InputLayer) or not isinstance(layer, keras.layers.Layer):
             continue
         if isinstance(layer, keras.Model):
-            yield from calls(layer, f"{prefix}{layer.name}/")
+            yield from layer_calls(layer, f"{prefix}{layer.name}/")
         else:
             shapes = [tuple(t.shape) for t in node.input_tensors]
             yield f"{prefix}{layer.name}", layer, shapes, tuple(node.outputs[0].shape)

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.graph.propagation import PASSING, Rule, alone
-from edgeshrink.nn.graph.trace import Call, Role, Trace, Value, at, elementwise
+from edgeshrink.nn.graph.trace import AxisRole, Call, Trace, Value, at, elementwise
 
 _layers = keras.layers
 
@@ -47,7 +47,7 @@ def take(
         exact: what a removed channel leaves can be added to the bias.
     """
     ids, rest = trace.channels(call, value)
-    trace.axis(call, kernel, axis, Role.INPUTS, ids)
+    trace.axis(call, kernel, axis, AxisRole.INPUTS, ids)
     added = rest if exact else np.zeros_like(rest)
     known = trace.leftovers.setdefault(id(kernel), added)
     bad = (known != rest) | (rest != added)
@@ -58,7 +58,7 @@ def take(
 def own(trace: Trace, call: Call, ids: np.ndarray, variable: Any, axis: int = -1) -> None:
     """Let an axis of a bias or the like follow a layer's channels."""
     if variable is not None:
-        trace.axis(call, variable, axis, Role.OWN, ids)
+        trace.axis(call, variable, axis, AxisRole.OWN, ids)
 
 
 def activated(trace: Trace, call: Call, ids: np.ndarray, rest: float = 0.0) -> np.ndarray:
@@ -76,21 +76,21 @@ def activated(trace: Trace, call: Call, ids: np.ndarray, rest: float = 0.0) -> n
 def _dense(trace: Trace, call: Call) -> Sequence[Value]:
     layer = call.op
     take(trace, call, layer.kernel, 0, call.values[0], exact=True)
-    made = trace.axis(call, layer.kernel, -1, Role.OUTPUTS, None)
+    made = trace.axis(call, layer.kernel, -1, AxisRole.OUTPUTS, None)
     own(trace, call, made, layer.bias)
     return [trace.made(call.shapes[0], made, activated(trace, call, made))]
 
 
 def _convolution(trace: Trace, call: Call) -> Sequence[Value]:
     layer = call.op
-    made = trace.axis(call, layer.kernel, -1, Role.OUTPUTS, None)
+    made = trace.axis(call, layer.kernel, -1, AxisRole.OUTPUTS, None)
     if layer.groups == 1:
         # padding is with zeros, not with what a removed channel leaves
         exact = layer.padding == "valid" or set(layer.kernel_size) == {1}
         take(trace, call, layer.kernel, -2, call.values[0], exact=exact)
     else:  # a group goes as a whole: its inputs, and its outputs
         ids, _ = trace.channels(call, call.values[0])
-        trace.step(call.path, Role.INPUTS, ids)
+        trace.step(call.path, AxisRole.INPUTS, ids)
         inputs, outputs = ids.reshape(layer.groups, -1), made.reshape(layer.groups, -1)
         trace.tie(inputs[:, :1], inputs)
         trace.tie(inputs[:, :1], outputs)
@@ -101,7 +101,7 @@ def _convolution(trace: Trace, call: Call) -> Sequence[Value]:
 def _transposed(trace: Trace, call: Call) -> Sequence[Value]:
     layer = call.op
     take(trace, call, layer.kernel, -1, call.values[0], exact=False)
-    made = trace.axis(call, layer.kernel, -2, Role.OUTPUTS, None)
+    made = trace.axis(call, layer.kernel, -2, AxisRole.OUTPUTS, None)
     own(trace, call, made, layer.bias)
     return [trace.made(call.shapes[0], made, activated(trace, call, made))]
 
@@ -109,7 +109,7 @@ def _transposed(trace: Trace, call: Call) -> Sequence[Value]:
 def _depthwise(trace: Trace, call: Call) -> Sequence[Value]:
     layer = call.op
     ids, _ = trace.channels(call, call.values[0])
-    trace.axis(call, layer.kernel, -2, Role.OWN, ids)
+    trace.axis(call, layer.kernel, -2, AxisRole.OWN, ids)
     made = np.repeat(ids, layer.depth_multiplier)
     own(trace, call, made, layer.bias)
     return [trace.made(call.shapes[0], made, activated(trace, call, made))]
@@ -118,16 +118,16 @@ def _depthwise(trace: Trace, call: Call) -> Sequence[Value]:
 def _separable(trace: Trace, call: Call) -> Sequence[Value]:
     layer = call.op
     ids, _ = trace.channels(call, call.values[0])
-    trace.axis(call, layer.depthwise_kernel, -2, Role.OWN, ids)
+    trace.axis(call, layer.depthwise_kernel, -2, AxisRole.OWN, ids)
     between = np.repeat(ids, layer.depth_multiplier)
-    trace.axis(call, layer.pointwise_kernel, -2, Role.INPUTS, between)
-    made = trace.axis(call, layer.pointwise_kernel, -1, Role.OUTPUTS, None)
+    trace.axis(call, layer.pointwise_kernel, -2, AxisRole.INPUTS, between)
+    made = trace.axis(call, layer.pointwise_kernel, -1, AxisRole.OUTPUTS, None)
     own(trace, call, made, layer.bias)
     return [trace.made(call.shapes[0], made, activated(trace, call, made))]
 
 
 def _embedding(trace: Trace, call: Call) -> Sequence[Value]:
-    made = trace.axis(call, call.op.weights[0], -1, Role.OUTPUTS, None)
+    made = trace.axis(call, call.op.weights[0], -1, AxisRole.OUTPUTS, None)
     return [trace.made(call.shapes[0], made)]
 
 
@@ -136,10 +136,10 @@ def _recurrent(trace: Trace, call: Call) -> Sequence[Value]:
     cell = call.op.cell
     entering, *states = call.values
     take(trace, call, cell.kernel, 0, entering, exact=False)
-    units = trace.axis(call, cell.recurrent_kernel, 0, Role.INPUTS, None)
+    units = trace.axis(call, cell.recurrent_kernel, 0, AxisRole.INPUTS, None)
     gates = np.tile(units, cell.kernel.shape[-1] // units.size)
-    trace.axis(call, cell.kernel, -1, Role.OUTPUTS, gates)
-    trace.axis(call, cell.recurrent_kernel, -1, Role.OUTPUTS, gates)
+    trace.axis(call, cell.kernel, -1, AxisRole.OUTPUTS, gates)
+    trace.axis(call, cell.recurrent_kernel, -1, AxisRole.OUTPUTS, gates)
     own(trace, call, gates, cell.bias)
     for state in states:
         ids, rest = trace.channels(call, state)
@@ -193,7 +193,7 @@ def _attention(trace: Trace, call: Call) -> Sequence[Value]:
         or not isinstance(named["value"], Value)
     ):
         return trace.opaque(call)
-    heads = trace.axis(call, layer._query_dense.kernel, 1, Role.OUTPUTS, None)
+    heads = trace.axis(call, layer._query_dense.kernel, 1, AxisRole.OUTPUTS, None)
     key = named.get("key")
     for dense, value in [
         (layer._query_dense, named["query"]),
@@ -201,10 +201,10 @@ def _attention(trace: Trace, call: Call) -> Sequence[Value]:
         (layer._value_dense, named["value"]),
     ]:
         take(trace, call, dense.kernel, 0, value, exact=False)
-        trace.axis(call, dense.kernel, 1, Role.OUTPUTS, heads)
+        trace.axis(call, dense.kernel, 1, AxisRole.OUTPUTS, heads)
         own(trace, call, heads, dense.bias, axis=0)
-    trace.axis(call, output.kernel, 0, Role.INPUTS, heads)
-    made = trace.axis(call, output.kernel, -1, Role.OUTPUTS, None)
+    trace.axis(call, output.kernel, 0, AxisRole.INPUTS, heads)
+    made = trace.axis(call, output.kernel, -1, AxisRole.OUTPUTS, None)
     own(trace, call, made, output.bias)
     return [trace.made(call.shapes[0], made)]
 
@@ -215,7 +215,7 @@ def _batch_norm(trace: Trace, call: Call) -> Sequence[Value]:
         return trace.opaque(call, f"{call.path} works along another axis")
     ids, rest = trace.channels(call, value)
     for variable in layer.weights:
-        trace.axis(call, variable, 0, Role.OWN, ids)
+        trace.axis(call, variable, 0, AxisRole.OWN, ids)
     if not layer.scale:  # nothing multiplies with zero
         trace.fence(ids[rest != 0], f"what they would leave passes {call.path}")
     return [trace.made(call.shapes[0], ids)]
@@ -225,7 +225,7 @@ def _prelu(trace: Trace, call: Call) -> Sequence[Value]:
     (value,) = call.values
     ids, rest = trace.channels(call, value)
     if call.op.alpha.shape[-1] == ids.size:
-        trace.axis(call, call.op.alpha, -1, Role.OWN, ids)
+        trace.axis(call, call.op.alpha, -1, AxisRole.OWN, ids)
     trace.fence(ids[rest < 0], f"what they would leave passes {call.path}")
     return [trace.made(call.shapes[0], ids, rest)]
 

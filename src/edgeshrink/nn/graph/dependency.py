@@ -19,11 +19,11 @@ from edgeshrink.nn.graph.counts import uses_of
 from edgeshrink.nn.graph.couplings import follow
 from edgeshrink.nn.graph.operations import OPERATIONS
 from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.graph.trace import Axis, Call, Role, Trace, Value
+from edgeshrink.nn.graph.trace import AxisRole, Call, Trace, Value, WeightAxis
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class ChannelGroup:
     """Channels that meet the same weights, each of which can go without the others.
 
     Attributes:
@@ -34,7 +34,7 @@ class Group:
     """
 
     channels: np.ndarray
-    axes: tuple[Axis, ...]
+    axes: tuple[WeightAxis, ...]
     fence: str | None
     words: str
 
@@ -49,12 +49,12 @@ class Group:
     @property
     def width(self) -> int:
         """How many places of a producing axis one channel fills, at most; 1 as a rule."""
-        made = [a for a in self.axes if a.role is Role.OUTPUTS] or self.axes
+        made = [a for a in self.axes if a.role is AxisRole.OUTPUTS] or self.axes
         return max(int(np.isin(a.ids, self.channels).sum()) // len(self) for a in made)
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class ChannelGraph:
     """The channels of a model.
 
     Attributes:
@@ -68,31 +68,31 @@ class Graph:
     """
 
     model: keras.Model
-    groups: tuple[Group, ...]
-    axes: tuple[Axis, ...]
+    groups: tuple[ChannelGroup, ...]
+    axes: tuple[WeightAxis, ...]
     numbers: int
     uses: dict[int, int]
     leftovers: dict[int, np.ndarray]
     calls: Mapping[int, tuple[Call, Sequence[Value]]]
 
     @property
-    def free(self) -> tuple[Group, ...]:
+    def free(self) -> tuple[ChannelGroup, ...]:
         """The groups whose channels may go."""
         return tuple(group for group in self.groups if group.fence is None)
 
-    def axes_of(self, variable: keras.Variable) -> list[Axis]:
+    def axes_of(self, variable: keras.Variable) -> list[WeightAxis]:
         """Return the axes of a weight that channels lie along."""
         return self._by_variable.get(id(variable), [])
 
     @functools.cached_property
-    def _by_variable(self) -> dict[int, list[Axis]]:
-        found: dict[int, list[Axis]] = {}
+    def _by_variable(self) -> dict[int, list[WeightAxis]]:
+        found: dict[int, list[WeightAxis]] = {}
         for axis in self.axes:
             found.setdefault(id(axis.variable), []).append(axis)
         return found
 
 
-def traced(model: keras.Model) -> Graph:
+def channel_graph(model: keras.Model) -> ChannelGraph:
     """Follow the channels of a model from its inputs to its outputs.
 
     Args:
@@ -154,7 +154,7 @@ class _Walk:
             for kernel, times in uses_of(op, inputs, tuple(node.outputs[0].shape)):
                 self.uses[id(kernel)] = self.uses.get(id(kernel), 0) + times
 
-    def graph(self, model: keras.Model) -> Graph:
+    def graph(self, model: keras.Model) -> ChannelGraph:
         """Return what was found, with one number for channels that are tied."""
         from scipy.sparse import coo_matrix
         from scipy.sparse.csgraph import connected_components
@@ -176,7 +176,8 @@ class _Walk:
             for key, (call, given) in self.calls.items()
         }
         axes = tuple(
-            Axis(a.path, a.variable, a.axis, a.role, labels[a.ids]) for a in trace.axes.values()
+            WeightAxis(a.path, a.variable, a.axis, a.role, labels[a.ids])
+            for a in trace.axes.values()
         )
         fences: dict[int, str] = {}
         # that it meets the model's inputs or outputs says more of a channel than the layer there
@@ -185,7 +186,7 @@ class _Walk:
                 fences.setdefault(int(label), reason)
         steps = [(path, role, np.unique(labels[ids])) for path, role, ids in trace.steps]
         groups = tuple(_groups(axes, fences, steps, numbers))
-        return Graph(model, groups, axes, numbers, self.uses, trace.leftovers, calls)
+        return ChannelGraph(model, groups, axes, numbers, self.uses, trace.leftovers, calls)
 
 
 def _mapped(call: Call, function: Any) -> Call:
@@ -201,11 +202,11 @@ def _nodes(graph: keras.Model) -> Iterator[Any]:
 
 
 def _groups(
-    axes: Sequence[Axis],
+    axes: Sequence[WeightAxis],
     fences: dict[int, str],
     steps: Sequence[tuple[str, str, np.ndarray]],
     numbers: int,
-) -> Iterator[Group]:
+) -> Iterator[ChannelGroup]:
     """Yield channels by what they meet, in the order in which the graph first meets them."""
     meets: list[list[int]] = [[] for _ in range(numbers)]
     for place, axis in enumerate(axes):
@@ -221,7 +222,9 @@ def _groups(
             passing[label].append((path, role))
     for (met, fence), labels in sorted(found.items(), key=lambda item: item[0][0]):
         passed = passing[labels[0]]
-        yield Group(np.array(labels), tuple(axes[place] for place in met), fence, _words(passed))
+        yield ChannelGroup(
+            np.array(labels), tuple(axes[place] for place in met), fence, _words(passed)
+        )
 
 
 def _words(steps: Sequence[tuple[str, str]]) -> str:
@@ -232,7 +235,7 @@ def _words(steps: Sequence[tuple[str, str]]) -> str:
     text = ""
     waiting: list[str] = []
     for path, known in roles.items():
-        made = Role.OUTPUTS in known and path != "the model"
+        made = AxisRole.OUTPUTS in known and path != "the model"
         kind = next((r for r in ("outputs", "inputs") if r in known), "")
         name = f"{path} {kind}".strip()
         if not text:

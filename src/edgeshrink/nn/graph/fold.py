@@ -10,7 +10,7 @@ import numpy as np
 from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten
 
 # Their output is a linear map of the input for each channel, so a batch norm behind them folds.
-LINEAR = (
+LINEAR_LAYERS = (
     keras.layers.Dense,
     keras.layers.Conv1D,
     keras.layers.Conv2D,
@@ -23,7 +23,7 @@ LINEAR = (
     keras.layers.SeparableConv2D,
 )
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
-DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 # What a kernel computes together with the layer; any other activation is an operator of its own.
 FUSED = ("linear", "relu", "relu6")
@@ -78,7 +78,7 @@ def _foldable(graph: keras.Model) -> list[tuple[Any, Any]]:
         given = [node.input_tensors[0] for node in _nodes(layer, graph)]
         source = given[0]._keras_history.operation if len(given) == 1 else None
         if (
-            isinstance(source, LINEAR)
+            isinstance(source, LINEAR_LAYERS)
             and layer.axis in (-1, len(given[0].shape) - 1)
             and _own_activation(source, fused=()) is None
             and len(_nodes(source, graph)) == 1
@@ -108,7 +108,7 @@ def consumers(layer: Any, graph: keras.Model) -> list[Any]:
 
 def _own_activation(layer: Any, fused: tuple[str, ...] = FUSED) -> str | None:
     """Return the name of a layer's activation where that is an operator of its own."""
-    if not isinstance(layer, LINEAR):
+    if not isinstance(layer, LINEAR_LAYERS):
         return None
     name = getattr(layer.activation, "__name__", "activation")
     return None if name in (*fused, "linear") else name
@@ -124,7 +124,7 @@ def _with_norm(layer: Any, norm: keras.layers.BatchNormalization) -> list[np.nda
     last = kernels[-1]
     if isinstance(layer, TRANSPOSED):  # (..., out, in)
         last = last * factor[:, None]
-    elif isinstance(layer, DEPTHWISE):  # (..., in, multiplier)
+    elif isinstance(layer, DEPTHWISE_LAYERS):  # (..., in, multiplier)
         last = last * factor.reshape(last.shape[-2:])
     else:
         last = last * factor

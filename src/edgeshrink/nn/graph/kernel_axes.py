@@ -6,7 +6,7 @@ import keras
 
 _layers = keras.layers
 # By kind of layer and name of the kernel, as the converter gives scales.
-CHANNELS: dict[tuple[type, ...], dict[str, tuple[int, ...]]] = {
+CHANNEL_AXES: dict[tuple[type, ...], dict[str, tuple[int, ...]]] = {
     (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D): {"kernel": (-2, -1)},
     (_layers.SeparableConv1D, _layers.SeparableConv2D): {
         "depthwise_kernel": (-2, -1),
@@ -29,7 +29,7 @@ def quantized_weights(model: keras.Model) -> dict[str, tuple[keras.Variable, tup
         if isinstance(layer, (_layers.Embedding, *RECURRENT)):
             kernels = {v.path: (v, ()) for v in layer.trainable_weights if len(v.shape) >= 2}
             found.update(kernels)
-        for kinds, names in CHANNELS.items():
+        for kinds, names in CHANNEL_AXES.items():
             if type(layer) in kinds:
                 for name, axes in names.items():
                     variable = getattr(layer, name)

@@ -9,7 +9,7 @@ import keras
 
 from edgeshrink.errors import UsageError, near
 
-KINDS = frozenset({"all", "dense", "conv"})
+LAYER_KINDS = frozenset({"all", "dense", "conv"})
 DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -35,7 +35,7 @@ def layers_in(model: keras.Model, wanted: Sequence[str], who: str) -> list[keras
         UsageError: a name that no layer has.
     """
     leaves = list({id(layer): layer for layer in _leaves(model)}.values())
-    if KINDS.issuperset(wanted):
+    if LAYER_KINDS.issuperset(wanted):
         return [layer for layer in leaves if _is_kind(layer, wanted)]
     named = {layer.name: layer for layer in leaves}
     for name in wanted:

@@ -6,38 +6,38 @@ import math
 
 import numpy as np
 
-from edgeshrink.nn.graph.dependency import Graph
-from edgeshrink.nn.graph.trace import Axis, Role
+from edgeshrink.nn.graph.dependency import ChannelGraph
+from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
 
 
-def makers(graph: Graph) -> list[Axis]:
+def making_axes(graph: ChannelGraph) -> list[WeightAxis]:
     """Return the axes of kernels along which channels are made."""
-    return [a for a in graph.axes if a.role is Role.OUTPUTS and len(a.variable.shape) > 1]
+    return [a for a in graph.axes if a.role is AxisRole.OUTPUTS and len(a.variable.shape) > 1]
 
 
-def slices(axis: Axis) -> np.ndarray:
+def weight_slices(axis: WeightAxis) -> np.ndarray:
     """Return the weights of each place along an axis, `(places, weights)` float64."""
     values = np.moveaxis(np.asarray(axis.variable, "float64"), axis.axis, 0)
     return values.reshape(len(values), -1)
 
 
-def summed(graph: Graph, axis: Axis, worth: np.ndarray) -> np.ndarray:
+def summed_by_channel(graph: ChannelGraph, axis: WeightAxis, worth: np.ndarray) -> np.ndarray:
     """Return the sum for each channel, `(numbers,)`, of what is said of each place of an axis."""
     return np.bincount(axis.ids, weights=worth, minlength=graph.numbers)
 
 
-def norms(graph: Graph) -> np.ndarray:
+def channel_norms(graph: ChannelGraph) -> np.ndarray:
     """Return the Euclidean norm of the weights that make each channel, `(numbers,)`.
 
     He et al., IJCAI 2018, "Soft filter pruning", equation 2; of coupled channels together.
     """
     total = np.zeros(graph.numbers)
-    for axis in makers(graph):
-        total += summed(graph, axis, (slices(axis) ** 2).sum(1))
+    for axis in making_axes(graph):
+        total += summed_by_channel(graph, axis, (weight_slices(axis) ** 2).sum(1))
     return np.sqrt(total)
 
 
-def strongest(graph: Graph, share: float, strength: np.ndarray) -> np.ndarray:
+def strongest_channels(graph: ChannelGraph, share: float, strength: np.ndarray) -> np.ndarray:
     """Return which channels go if each group keeps this share of its strongest, `(numbers,)`.
 
     Args:

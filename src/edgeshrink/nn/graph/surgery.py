@@ -11,23 +11,23 @@ import numpy as np
 
 from edgeshrink.errors import ModelError
 from edgeshrink.nn.graph.couplings import CONVOLUTIONS, RECURRENT, SEPARABLE, TRANSPOSED
-from edgeshrink.nn.graph.dependency import Graph
+from edgeshrink.nn.graph.dependency import ChannelGraph
 from edgeshrink.nn.graph.operations import borders, spelled
 from edgeshrink.nn.graph.rewrite import Call, copied, rewritten
-from edgeshrink.nn.graph.trace import Role
+from edgeshrink.nn.graph.trace import AxisRole
 
 _layers = keras.layers
 Shape = tuple[int, ...]
 
 
-def narrowed(graph: Graph, removed: np.ndarray) -> keras.Model:
+def narrowed(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
     """Return the model without the removed channels, as a plain Keras model.
 
     It answers as `zeroed` does, to float rounding: what a removed channel leaves behind an
     activation with f(0) ≠ 0 is added to the next bias.
 
     Args:
-        graph: of the model, from `nn.graph.dependency.traced`.
+        graph: of the model, from `nn.graph.dependency.channel_graph`.
         removed: whether the channel of each number goes, `(graph.numbers,)`.
 
     Raises:
@@ -58,7 +58,7 @@ def narrowed(graph: Graph, removed: np.ndarray) -> keras.Model:
     return rewritten(graph.model, change)
 
 
-def zeroed(graph: Graph, removed: np.ndarray) -> keras.Model:
+def zeroed(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
     """Return a copy of the model with zeros in all weights that make the removed channels.
 
     Args:
@@ -71,7 +71,7 @@ def zeroed(graph: Graph, removed: np.ndarray) -> keras.Model:
         for variable in layer.weights:
             values = np.array(variable)
             for axis in graph.axes_of(variable):
-                if axis.role is not Role.INPUTS:
+                if axis.role is not AxisRole.INPUTS:
                     np.moveaxis(values, axis.axis, 0)[removed[axis.ids]] = 0
             found.append(values)
         return found
@@ -83,7 +83,7 @@ def zeroed(graph: Graph, removed: np.ndarray) -> keras.Model:
     return rewritten(graph.model, change)
 
 
-def _refuse(graph: Graph, removed: np.ndarray) -> None:
+def _refuse(graph: ChannelGraph, removed: np.ndarray) -> None:
     for group in graph.groups:
         if group.fence is not None and removed[group.channels].any():
             raise ModelError(f"channels of {group} must stay: {group.fence}")
@@ -94,21 +94,21 @@ def _refuse(graph: Graph, removed: np.ndarray) -> None:
             )
 
 
-def _sliced(graph: Graph, variable: keras.Variable, removed: np.ndarray) -> np.ndarray:
+def _sliced(graph: ChannelGraph, variable: keras.Variable, removed: np.ndarray) -> np.ndarray:
     values = np.asarray(variable)
     for axis in graph.axes_of(variable):
         values = values.compress(~removed[axis.ids], axis.axis)
     return values
 
 
-def _left(graph: Graph, layer: Any, removed: np.ndarray) -> np.ndarray | None:
+def _left(graph: ChannelGraph, layer: Any, removed: np.ndarray) -> np.ndarray | None:
     """Return what removed inputs add to a layer's bias, `(kept outputs,)`, or None."""
     kernel = getattr(layer, "kernel", None)
     left = None if kernel is None else graph.leftovers.get(id(kernel))
     if kernel is None or left is None or not left.any() or not hasattr(layer, "use_bias"):
         return None
     inputs, outputs = graph.axes_of(kernel)
-    if inputs.role is not Role.INPUTS:
+    if inputs.role is not AxisRole.INPUTS:
         inputs, outputs = outputs, inputs
     values = np.asarray(kernel, "float64")
     total = values.sum(tuple(range(values.ndim - 2)))  # over the kernel's places
@@ -152,13 +152,13 @@ def _inner(wrapper: Any, key: str, layer: Any, shape: Callable[[Any], Shape]) ->
     return found
 
 
-def _shape(graph: Graph, op: Any, removed: np.ndarray) -> tuple[int, ...]:
+def _shape(graph: ChannelGraph, op: Any, removed: np.ndarray) -> tuple[int, ...]:
     """Return the shape that a reshape makes, -1 where it is dynamic."""
     _, (given,) = graph.calls[id(op)]
     return tuple(-1 if d is None else d for d in given.kept(removed))
 
 
-def _operation(graph: Graph, op: Any, removed: np.ndarray) -> Call | None:
+def _operation(graph: ChannelGraph, op: Any, removed: np.ndarray) -> Call | None:
     """Return what is called for an operation that is told numbers of channels, or None."""
     if id(op) not in graph.calls or not graph.calls[id(op)][0].values:
         return None

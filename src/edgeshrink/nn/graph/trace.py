@@ -19,7 +19,7 @@ import numpy as np
 Shape = tuple[int | None, ...]
 
 
-class Role(StrEnum):
+class AxisRole(StrEnum):
     """What an axis of a weight does to the channels along it."""
 
     OUTPUTS = "outputs"  # makes them
@@ -28,7 +28,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
+class WeightAxis:
     """An axis of a weight, each place of which belongs to a channel.
 
     Attributes:
@@ -42,7 +42,7 @@ class Axis:
     path: str
     variable: keras.Variable
     axis: int
-    role: Role
+    role: AxisRole
     ids: np.ndarray
 
 
@@ -111,7 +111,7 @@ class Trace:
 
     def __init__(self) -> None:
         self.numbers = 0
-        self.axes: dict[tuple[int, int], Axis] = {}
+        self.axes: dict[tuple[int, int], WeightAxis] = {}
         self.ties: list[tuple[np.ndarray, np.ndarray]] = []
         self.fences: list[tuple[np.ndarray, str]] = []
         # path and what is done there, for words
@@ -139,7 +139,12 @@ class Trace:
         self.steps.append((path, role, ids.ravel()))
 
     def axis(
-        self, call: Call, variable: keras.Variable, axis: int, role: Role, ids: np.ndarray | None
+        self,
+        call: Call,
+        variable: keras.Variable,
+        axis: int,
+        role: AxisRole,
+        ids: np.ndarray | None,
     ) -> np.ndarray:
         """Return the numbers along an axis of a weight.
 
@@ -153,7 +158,7 @@ class Trace:
         key = id(variable), axis % len(variable.shape)
         if key not in self.axes:
             own = self.fresh(variable.shape[axis]) if ids is None else ids
-            self.axes[key] = Axis(call.path, variable, key[1], role, own)
+            self.axes[key] = WeightAxis(call.path, variable, key[1], role, own)
             self.step(call.path, role, own)
         elif ids is not None:
             self.tie(self.axes[key].ids, ids)

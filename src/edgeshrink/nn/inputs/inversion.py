@@ -10,10 +10,10 @@ import numpy as np
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.nn.graph.rewrite import functional, opened
 from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up
-from edgeshrink.nn.inputs.prediction import at_once
+from edgeshrink.nn.inputs.prediction import samples_at_once
 
 TOGETHER = 64  # inputs whose statistics are matched together
 TRIED = 1 << 20  # values of noise, at most, by which a range is chosen
@@ -134,7 +134,7 @@ class _Distance:
 
     def __call__(self, inputs: list[Any]) -> Any:
         named = {t.name: value for t, value in zip(self._model.inputs, inputs, strict=True)}
-        seen = keras.tree.flatten(self._probe(packed(self._model, named), training=False))
+        seen = keras.tree.flatten(self._probe(structured(self._model, named), training=False))
         total = 0.0
         for norm, values in zip(self._norms, seen, strict=True):
             axis = norm.axis % len(values.shape)
@@ -213,7 +213,7 @@ def _nearest(model: keras.Model, known: _Distance, seed: int) -> tuple[float, fl
     import tensorflow as tf
 
     found: dict[float, tuple[float, float]] = {}
-    count = at_once(model, TRIED, 8, TOGETHER)  # few large images have pixels enough
+    count = samples_at_once(model, TRIED, 8, TOGETHER)  # few large images have pixels enough
     measured = tf.function(known, autograph=False)
     for low, high in COMMON_RANGES:
         rng = np.random.default_rng(seed)

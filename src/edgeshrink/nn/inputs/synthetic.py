@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.nn.inputs.comparison import top_class
 from edgeshrink.nn.inputs.inversion import learned_range
 from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up
@@ -52,7 +52,7 @@ def synthetic_inputs(
 
 def _spread(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float:
     """Return how well a model tells these inputs apart: entropy of classes, or variation."""
-    outputs = keras.tree.flatten(model.predict_on_batch(packed(model, inputs)))
+    outputs = keras.tree.flatten(model.predict_on_batch(structured(model, inputs)))
     total = 0.0
     for values in (np.asarray(o, "float64") for o in outputs):
         if not np.isfinite(values).all():

@@ -14,7 +14,7 @@ LEAST = 1e-7  # of a sigmoid: closer to 1, float32 is too coarse
 
 
 @dataclass(frozen=True)
-class Teaching:
+class Distillation:
     """How answers of a teacher are followed.
 
     Attributes:
@@ -44,12 +44,12 @@ class SoftLoss:
     Args:
         activation: that makes both: `softmax`, `sigmoid`, or `logits` of classes; anything else
             is a value, which is followed by its squared distance.
-        teaching: temperature, match and noise.
+        distillation: temperature, match and noise.
     """
 
-    def __init__(self, activation: str, teaching: Teaching) -> None:
-        self.activation, self.teaching = activation, teaching
-        self._random = keras.random.SeedGenerator(0) if teaching.noise else None
+    def __init__(self, activation: str, distillation: Distillation) -> None:
+        self.activation, self.distillation = activation, distillation
+        self._random = keras.random.SeedGenerator(0) if distillation.noise else None
 
     def __call__(self, taught: Any, answers: Any) -> Any:
         """Return the mean distance of a batch.
@@ -62,11 +62,11 @@ class SoftLoss:
             return ops.mean(ops.square(self._noisy(taught) - answers))
         theirs = self._noisy(logits_of(self.activation, taught))
         ours = logits_of(self.activation, answers)
-        if self.teaching.match == "mse":
+        if self.distillation.match == "mse":
             return ops.mean(ops.square(self._centred(theirs) - self._centred(ours)))
-        if self.teaching.match == "zscore" and self.activation != "sigmoid":
+        if self.distillation.match == "zscore" and self.activation != "sigmoid":
             theirs, ours = standardized(theirs), standardized(ours)
-        warmth = ops.cast(self.teaching.temperature, ours.dtype)
+        warmth = ops.cast(self.distillation.temperature, ours.dtype)
         theirs, ours = theirs / warmth, ours / warmth
         if self.activation == "sigmoid":
             wanted = ops.sigmoid(theirs)
@@ -80,7 +80,7 @@ class SoftLoss:
         if self._random is None:
             return values
         shape = (ops.shape(values)[0], *(1,) * (len(values.shape) - 1))
-        factor = keras.random.normal(shape, 1.0, self.teaching.noise, seed=self._random)
+        factor = keras.random.normal(shape, 1.0, self.distillation.noise, seed=self._random)
         return values * ops.cast(factor, values.dtype)
 
     def _centred(self, logits: Any) -> Any:

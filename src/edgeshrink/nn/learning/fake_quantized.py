@@ -8,8 +8,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from edgeshrink.nn.conversion.exporting import packed
-from edgeshrink.nn.graph.fold import LINEAR, consumers
+from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.fold import LINEAR_LAYERS, consumers
 from edgeshrink.nn.graph.rewrite import functional, opened
 from edgeshrink.nn.learning.fake_quantization import Range
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
@@ -41,7 +41,7 @@ PASSING = (
 # They compute, but on the codes of their input: the output has its scale, and is rounded to it.
 SAME_SCALE = (_layers.AveragePooling1D, _layers.AveragePooling2D)
 # The runtime computes them together with a ReLU behind them.
-WITH_RELU = (*LINEAR, _layers.Add, _layers.Subtract, _layers.Multiply)
+WITH_RELU = (*LINEAR_LAYERS, _layers.Add, _layers.Subtract, _layers.Multiply)
 # Outputs with a scale that the runtime's kernels prescribe, 8 bits.
 PRESCRIBED = {"softmax": (0.0, 255 / 256), "sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 
@@ -137,24 +137,26 @@ def rounded_tensors(model: keras.Model) -> dict[str, Any]:
     return found
 
 
-def calibrated(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def calibrated_ranges(
+    model: keras.Model, samples: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return the least and greatest value of each rounded tensor, float32 `(2,)`, by name.
 
     Args:
         model: from `nn.graph.fold.folded`.
         samples: `(samples, ...)` for each input.
     """
-    values = observed(model, samples)
+    values = observed_values(model, samples)
     return {name: np.array([v.min(), v.max()], "float32") for name, v in values.items()}
 
 
-def observed(
+def observed_values(
     model: keras.Model, samples: Mapping[str, np.ndarray], *, batch: int = 64
 ) -> dict[str, np.ndarray]:
     """Return the values of each rounded tensor for these samples, by name."""
     tensors = rounded_tensors(model)
     probe = keras.Model(model.input, list(tensors.values()))
-    made = probe.predict(packed(model, samples), batch_size=batch, verbose=0)
+    made = probe.predict(structured(model, samples), batch_size=batch, verbose=0)
     return dict(zip(tensors, map(np.asarray, keras.tree.flatten(made)), strict=True))
 
 

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from edgeshrink.errors import UsageError
-from edgeshrink.nn.learning.distillation import SoftLoss, Teaching
+from edgeshrink.nn.learning.distillation import Distillation, SoftLoss
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def output_loss(
     labels: Any | None,
     *,
     chosen: str | None = None,
-    teaching: Teaching | None = None,
+    distillation: Distillation | None = None,
 ) -> OutputLoss:
     """Return the loss of one output.
 
@@ -79,15 +79,15 @@ def output_loss(
         activation: that makes the output.
         labels: integer `(samples,)`, or `(samples, ...)` like the output; None without labels.
         chosen: a Keras loss by name; None for what fits activation and labels.
-        teaching: how a teacher's answers are followed; None without one.
+        distillation: how a teacher's answers are followed; None without one.
 
     Raises:
         UsageError: Keras knows no loss of the chosen name.
     """
-    soft = _soft(activation, labels, teaching) if teaching else None
+    soft = _soft(activation, labels, distillation) if distillation else None
     if labels is None:
         return OutputLoss(None, soft)
-    alpha = teaching.alpha if teaching else 1.0
+    alpha = distillation.alpha if distillation else 1.0
     return OutputLoss(_fitted(chosen, activation, labels), soft, alpha)
 
 
@@ -144,11 +144,11 @@ class OneHot(keras.losses.Loss):
         return self.loss.call(ops.one_hot(classes, y_pred.shape[-1]), y_pred)
 
 
-def _soft(activation: str, labels: Any | None, teaching: Teaching) -> SoftLoss:
+def _soft(activation: str, labels: Any | None, distillation: Distillation) -> SoftLoss:
     classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub"
     if activation not in ("softmax", "sigmoid"):
         activation = "logits" if classes else "values"
-    return SoftLoss(activation, teaching)
+    return SoftLoss(activation, distillation)
 
 
 def _listed(inputs: Any) -> Any:

@@ -69,7 +69,7 @@ class Masks:
             self.enforce()
 
 
-def kernels(model: keras.Model) -> list[keras.Variable]:
+def kernel_weights(model: keras.Model) -> list[keras.Variable]:
     """Return the weights of two or more dimensions, each once; not those of functions of them."""
     inner = model.model if isinstance(model, Reparameterized) else model
     return [v for v in inner.weights if len(v.shape) >= 2 and "float" in str(v.dtype)]

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.recipes.workspace import write_bytes
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _asked(teacher: keras.Model, model: keras.Model, context: Context) -> list[n
         share = start / len(part)
         context.progress(0.0, f"the teacher answers the training samples: {share:.0%}")
         places = np.arange(start, min(start + BATCH, len(part)))
-        given = teacher.predict_on_batch(packed(model, data.values(part, places)))
+        given = teacher.predict_on_batch(structured(model, data.values(part, places)))
         for parts, values in zip(found, keras.tree.flatten(given), strict=True):
             parts.append(np.asarray(values, "float32"))
     return [np.concatenate(parts) for parts in found]

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.nn.conversion.exporting import output_names, packed
+from edgeshrink.nn.conversion.exporting import output_names, structured
 from edgeshrink.nn.learning.augmentation import mirrored, shifted
-from edgeshrink.nn.learning.distillation import Teaching
+from edgeshrink.nn.learning.distillation import Distillation
 from edgeshrink.nn.learning.losses import Hint, OutputLoss, activation_of, output_loss
 from edgeshrink.samples.subset import labels_by_output
 
@@ -24,39 +24,41 @@ BATCHES_TOGETHER = 16
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Supervision:
     """What a model learns.
 
     Attributes:
         teacher: gives an answer for each output of the model, in order, then a feature for each
             hint; None without a teacher.
-        teaching: how its answers are followed.
+        distillation: how its answers are followed.
         labelled: whether labels are learned too, where there are some.
         hints: features of the model that follow the teacher's.
     """
 
     teacher: keras.Model | None = None
-    teaching: Teaching = field(default_factory=Teaching)
+    distillation: Distillation = field(default_factory=Distillation)
     labelled: bool = True
     hints: tuple[Hint, ...] = ()
 
 
-def lesson(context: Context) -> Lesson:
+def supervision_of(context: Context) -> Supervision:
     """Return what a step's settings say: labels, the uncompressed model's answers, or both."""
     settings, data = context.training, context.data
     unlabelled = data is not None and data.train is not None and data.train.labels is None
     if settings.teacher not in ("original", "only") and not unlabelled:
-        return Lesson()
+        return Supervision()
     chosen = {
         name: value
         for name in ("temperature", "alpha")
         if (value := getattr(settings, name)) is not None
     }
-    return Lesson(context.original(), Teaching(**chosen), labelled=settings.teacher != "only")
+    return Supervision(
+        context.original(), Distillation(**chosen), labelled=settings.teacher != "only"
+    )
 
 
 def objectives(
-    model: keras.Model, context: Context, taught: Lesson | None = None
+    model: keras.Model, context: Context, taught: Supervision | None = None
 ) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray]]:
     """Return what a model is trained towards: the loss of each output, and its labels.
 
@@ -77,7 +79,7 @@ def objectives(
         raise DataError(
             "training needs training samples", hint="pass --data with a train part, or --epochs 0"
         )
-    taught = lesson(context) if taught is None else taught
+    taught = supervision_of(context) if taught is None else taught
     names = output_names(model)
     labels = labels_by_output(data.train, names) if taught.labelled else {}
     for name, tensor in zip(names, model.outputs, strict=True):
@@ -88,14 +90,14 @@ def objectives(
             activation_of(model, place),
             labels.get(name),
             chosen=settings.loss or context.base_loss,
-            teaching=taught.teaching if taught.teacher is not None else None,
+            distillation=taught.distillation if taught.teacher is not None else None,
         )
         for place, name in enumerate(names)
     }
     return losses, labels
 
 
-def batches(
+def training_batches(
     model: keras.Model,
     context: Context,
     labels: Mapping[str, np.ndarray],
@@ -160,7 +162,7 @@ def batches(
             yield together(inputs), targets(places)
 
     def together(inputs: dict[str, Any]) -> Any:
-        x = packed(model, inputs)
+        x = structured(model, inputs)
         return tuple(x) if isinstance(x, list) else x  # tf.data would stack a list into one tensor
 
     signature = (

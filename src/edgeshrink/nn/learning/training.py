@@ -9,13 +9,18 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.nn.conversion.exporting import packed
+from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.nn.learning.losses import Trainee
-from edgeshrink.nn.learning.masks import Masks, kernels
+from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.reparameterization import Reparameterized
 from edgeshrink.nn.learning.soft_targets import answers
-from edgeshrink.nn.learning.supervision import Lesson, batches, lesson, objectives
-from edgeshrink.nn.learning.weight_sharing import shared
+from edgeshrink.nn.learning.supervision import (
+    Supervision,
+    objectives,
+    supervision_of,
+    training_batches,
+)
+from edgeshrink.nn.learning.weight_sharing import shared_values
 
 if TYPE_CHECKING:
     from edgeshrink.recipes.method import Context
@@ -38,7 +43,7 @@ def finetune(
     *,
     masks: Masks | None = None,
     schedule: Schedule | None = None,
-    taught: Lesson | None = None,
+    taught: Supervision | None = None,
 ) -> keras.Model:
     """Train a model in place on the data of `context`, by its training settings.
 
@@ -59,7 +64,7 @@ def finetune(
         DataError: there is nothing to learn from.
         EdgeshrinkError: the loss is no longer a number.
     """
-    if not isinstance(model, Reparameterized) and (sharing := shared(model)):
+    if not isinstance(model, Reparameterized) and (sharing := shared_values(model)):
         seen = Reparameterized(model, sharing)
         finetune(seen, context, masks=masks, schedule=schedule, taught=taught)
         return seen.settle()
@@ -91,10 +96,10 @@ class Course:
         context: Context,
         *,
         masks: Masks | None = None,
-        taught: Lesson | None = None,
+        taught: Supervision | None = None,
     ) -> None:
         self.model, self.context = model, context
-        taught = lesson(context) if taught is None else taught
+        taught = supervision_of(context) if taught is None else taught
         losses, self._labels = objectives(model, context, taught)
         data, settings = context.data, context.training
         assert data is not None
@@ -104,7 +109,7 @@ class Course:
         assert settings.lr is not None
         self.masks = masks
         if masks is None:
-            self.masks = Masks(v for v in kernels(model) if not np.asarray(v).all())
+            self.masks = Masks(v for v in kernel_weights(model) if not np.asarray(v).all())
         shown = settings.samples(len(data.train))
         self.size = min(settings.batch_size, shown)
         self.steps = shown // self.size
@@ -135,7 +140,7 @@ class Course:
         watch = _Watch(context, self.masks, schedule, self.steps, settings.epochs or 0)
         with self.masks.held():
             self._trainee.fit(
-                batches(self.model, context, self._labels, self.size, self._answers or ()),
+                training_batches(self.model, context, self._labels, self.size, self._answers or ()),
                 epochs=settings.epochs,
                 verbose=0,
                 shuffle=False,  # the pipeline shuffles
@@ -223,7 +228,7 @@ def reestimate_batchnorm(
             for layer in norms:
                 layer.momentum = turn / (turn + 1)  # the running mean of all batches so far
             batch = context.data.values(part, places[turn * size : (turn + 1) * size])
-            model(packed(model, batch), training=True)
+            model(structured(model, batch), training=True)
     finally:
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum

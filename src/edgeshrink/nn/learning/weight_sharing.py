@@ -12,7 +12,7 @@ from keras import ops
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.reparameterization import Forward
 
-MOST = 256  # distinct values of a tensor, or channel, whose sharing is on purpose
+MOST_SHARED_VALUES = 256  # distinct values of a tensor, or channel, whose sharing is on purpose
 GLANCE = 2048  # weights of which a channel is judged first: freely trained ones are told apart soon
 
 Axes = tuple[int, ...]
@@ -80,15 +80,16 @@ def is_shared(values: np.ndarray, axes: Axes = ()) -> bool:
         axes: that number the channels within which values are shared; empty for all of it.
     """
     rows = channel_rows(values, axes)
-    if _distinct(rows[:, :GLANCE]).max(initial=0) > MOST:
+    if _distinct(rows[:, :GLANCE]).max(initial=0) > MOST_SHARED_VALUES:
         return False
     distinct = _distinct(rows)
     return bool(
-        distinct.max(initial=0) <= MOST and 0 < 2 * distinct.sum() <= np.count_nonzero(rows)
+        distinct.max(initial=0) <= MOST_SHARED_VALUES
+        and 0 < 2 * distinct.sum() <= np.count_nonzero(rows)
     )
 
 
-def shared(model: keras.Model) -> Mapping[str, list[Forward]]:
+def shared_values(model: keras.Model) -> Mapping[str, list[Forward]]:
     """Return what keeps the shared values of a model's kernels, by the kernel's path.
 
     Values are looked for in all of a kernel first, and then within its output channels.

@@ -20,7 +20,7 @@ from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts, refuse
 from edgeshrink.models.importing import import_object
-from edgeshrink.models.kind import archive_json, hdf5_attributes, parsed
+from edgeshrink.models.kind import archive_json, hdf5_attributes, parsed_json
 from edgeshrink.models.savedmodel import keras_config
 from edgeshrink.nn.loading import keras2, keras2_weights
 
@@ -240,7 +240,7 @@ def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> k
         data, fill = archive_json(path, "config.json"), keras2_weights.set_from_archive
     else:
         text = hdf5_attributes(path, "model_config")["model_config"]
-        data, fill = parsed(text or "", path.name), keras2_weights.set_from_h5
+        data, fill = parsed_json(text or "", path.name), keras2_weights.set_from_h5
     try:
         built = keras2.rebuild(data, objects)
         fill(built, path)

@@ -48,7 +48,7 @@ def pack(data: bytes, progress: Callable[[float, str], None] = lambda *_: None) 
     Raises:
         ModelError: the bytes are no .tflite file.
     """
-    model = flat.read(data)
+    model = flat.read_model(data)
     deflated = zlib.compress(data, 9)
     xz = len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
     ways = {"zlib": deflated, "lzma": _headed(container.LZMA, data, _lzma(data))}

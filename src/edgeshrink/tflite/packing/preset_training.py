@@ -30,7 +30,7 @@ def trained(files: list[bytes]) -> str:
     reader = whole.Reader(encoder)
     encoder.number("presets", len(files))
     for data in files:
-        wanted = described(data, flat.read(data))
+        wanted = described(data, flat.read_model(data))
         contents = [_emptied(one) for one in wanted.contents]
         reader.model(encoder, len(data), wanted._replace(contents=contents, tables=[], lanes=1))
     return base64.b85encode(encoder.finish()).decode()

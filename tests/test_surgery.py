@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import inputs_for, model_of
 
-from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
+from edgeshrink.nn.graph.structure import structured
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 
 layers = keras.layers

@@ -9,9 +9,9 @@ import keras
 from keras import ops
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.conversion.exporting import output_names
 from edgeshrink.nn.graph.counts import macs_of
 from edgeshrink.nn.graph.rewrite import functional, rewritten
+from edgeshrink.nn.graph.structure import output_names
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
 from edgeshrink.nn.learning.losses import activation_of
 

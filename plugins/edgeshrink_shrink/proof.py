@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.conversion.exporting import structured
 from edgeshrink.nn.graph.dependency import ChannelGraph
+from edgeshrink.nn.graph.structure import structured
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from edgeshrink.api import Context
 from edgeshrink.nn.conversion import converter
 from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import output_names
+from edgeshrink.nn.graph.structure import output_names
 from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train

@@ -17,8 +17,8 @@ from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import chosen, hosting, import_tensorflow
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
-from edgeshrink.models import config
 from edgeshrink.models.artifact import RUNNABLE, Artifact
+from edgeshrink.models.kind import identify
 from edgeshrink.plugins import Plugins
 from edgeshrink.results.judge import Judge, Outputs, Samples, samples_of
 from edgeshrink.results.report import versions
@@ -41,14 +41,14 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         DataError: the data cannot be used.
     """
     for model in request.models:
-        kind = config.identify(model)
+        kind = identify(model)
         if kind not in RUNNABLE:
             raise ModelError(
                 f"bench takes .tflite and .esz files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
     devices = chosen(request.devices, request.at, request.connection, plugins)
-    models = [Artifact(path, config.identify(path)) for path in request.models]
+    models = [Artifact(path, identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
     kept = Kept.of(
         {

@@ -23,6 +23,7 @@ from edgeshrink.recipes.recipe import Recipe
 from edgeshrink.recipes.workspace import version_of
 from edgeshrink.samples import dataset as datasets
 from edgeshrink.samples.perturbation import check_images
+from edgeshrink.samples.preprocess import warn_double_scaling
 
 if TYPE_CHECKING:
     from edgeshrink.samples.dataset import Dataset
@@ -90,7 +91,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         data = _synthesised(request, recipe, shapes, found, base, plugins)
     if data is not None:
         warnings += data.notes
-        double = datasets.warn_double_scaling(found, data.preprocess)
+        double = warn_double_scaling(found, data.preprocess)
         warnings += [double] if double else []
     if request.robustness:
         check_images(data.test if data else None)

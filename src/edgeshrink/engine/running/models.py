@@ -44,7 +44,7 @@ class Models:
     @cached_property
     def output_names(self) -> list[str]:
         """Names of the base's outputs, in order."""
-        from edgeshrink.nn.conversion.exporting import output_names
+        from edgeshrink.nn.graph.structure import output_names
 
         return output_names(self.base)
 

@@ -15,6 +15,7 @@ import numpy as np
 from edgeshrink.errors import ConversionError
 from edgeshrink.nn.conversion import converter, recurrent
 from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.graph.structure import output_names, structured
 from edgeshrink.tflite.ranges import Ranges, with_ranges
 
 
@@ -92,22 +93,6 @@ def _served(model: keras.Model) -> tuple[Callable[..., dict[str, Any]], list[Any
         return dict(zip(names, outputs, strict=True))
 
     return serve, specs
-
-
-def output_names(model: keras.Model) -> list[str]:
-    """Return the names of the outputs, in order: the layers that they come from."""
-    functional = getattr(model, "_functional", model)  # a Sequential has no names of its own
-    return list(functional.output_names)
-
-
-def structured(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
-    """Return inputs by name in the structure that the model's `call` takes."""
-    structure = getattr(model, "_inputs_struct", None)
-    if isinstance(structure, dict):
-        return {key: inputs[tensor.name] for key, tensor in structure.items()}
-    values = [inputs[tensor.name] for tensor in model.inputs]
-    # a single input may still be a list of one
-    return values if len(values) > 1 or isinstance(structure, (list, tuple)) else values[0]
 
 
 def convert(

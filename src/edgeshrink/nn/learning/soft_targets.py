@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.structure import structured
 from edgeshrink.recipes.workspace import write_bytes
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.nn.conversion.exporting import output_names, structured
+from edgeshrink.nn.graph.structure import output_names, structured
 from edgeshrink.nn.learning.augmentation import mirrored, shifted
 from edgeshrink.nn.learning.distillation import Distillation
 from edgeshrink.nn.learning.losses import Hint, OutputLoss, activation_of, output_loss

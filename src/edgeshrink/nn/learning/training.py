@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.nn.conversion.exporting import structured
+from edgeshrink.nn.graph.structure import structured
 from edgeshrink.nn.learning.losses import Trainee
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.reparameterization import Reparameterized

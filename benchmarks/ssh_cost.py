@@ -104,12 +104,12 @@ def timed(device, model: Path, inputs: Path) -> dict[str, float]:
     """Return the seconds to open a session and to run all samples, on a device without files."""
     import numpy as np
 
-    from edgeshrink.engine.measuring.sessions import checked, open_session
+    from edgeshrink.engine.measuring.sessions import open_session, session_options
     from edgeshrink.plugins import installed
 
     plugins = installed()
     with plugins.targets[device.target].connect(
-        device.address, checked(device, plugins)[0]
+        device.address, session_options(device, plugins)[0]
     ) as target:
         target.clean()
     started = time.perf_counter()

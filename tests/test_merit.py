@@ -12,7 +12,7 @@ from edgeshrink import cli
 from edgeshrink.cli.commands.compare import together
 from edgeshrink.plugins import installed
 from edgeshrink.results.ledger import Ledger, Row
-from edgeshrink.results.merit import Merit, reckoned
+from edgeshrink.results.merit import Merit, with_merits
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report, json_text
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
@@ -72,21 +72,21 @@ def test_quality_lies_in_0_to_1_and_a_perfect_tiny_model_comes_near_1(
     models: list[tuple[float, int]],
 ) -> None:
     rows = [row(accuracy, weights, weights, weights) for accuracy, weights in models]
-    assert all(0 <= one.merits["quality_of_model"] <= 1 for one in reckoned(rows, MERITS))
+    assert all(0 <= one.merits["quality_of_model"] <= 1 for one in with_merits(rows, MERITS))
     tiny = row(1.0, 1, 1, 1)
     assert QualityOfModel().of(tiny, [tiny, row(0.1, 10**9, 1, 1)]) > 0.99
 
 
 def test_without_accuracy_there_are_no_figures() -> None:
     regressed = replace(row(None, 9, 9, 9), scores=(Score("mae", 0.3, 0, 1, 10, False),))
-    for one in reckoned([row(None, 9, 9, 9), regressed, row(0.5, 0, 9, 9)], MERITS)[:2]:
+    for one in with_merits([row(None, 9, 9, 9), regressed, row(0.5, 0, 9, 9)], MERITS)[:2]:
         assert one.merits == {}
     empty = row(0.5, 0, 9, 9)
     assert QualityOfModel().of(empty, [empty]) is None
 
 
 def test_reports_keep_the_figures_and_those_of_before_are_read() -> None:
-    rows = reckoned([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
+    rows = with_merits([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
     document = json.loads(json_text(report(*rows).as_dict()))
     written = document["ledger"]["rows"][1]["merits"]
     assert written["efficacy"] == pytest.approx(90 / (400 / MEGABYTE))
@@ -97,8 +97,8 @@ def test_reports_keep_the_figures_and_those_of_before_are_read() -> None:
 
 
 def test_side_by_side_quality_is_reckoned_among_all_models() -> None:
-    small = report(*reckoned([row(0.9, 100, 400, 400)], MERITS))
-    large = report(*reckoned([row(0.9, 1000, 4000, 4000)], MERITS))
+    small = report(*with_merits([row(0.9, 100, 400, 400)], MERITS))
+    large = report(*with_merits([row(0.9, 1000, 4000, 4000)], MERITS))
     assert small.ledger.final.merits["quality_of_model"] == pytest.approx(0.45)
     both = together({"small": small, "large": large})
     assert both["small"].ledger.final.merits["quality_of_model"] == pytest.approx(0.45 + 0.45)
@@ -109,7 +109,7 @@ def test_the_figures_are_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    rows = reckoned([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
+    rows = with_merits([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
     for name in ("a", "b"):
         text = json_text(report(*rows).as_dict())
         (tmp_path / f"{name}.report.json").write_text(text)

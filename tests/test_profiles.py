@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeshrink import toml
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.measuring.sessions import checked
+from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
 
@@ -39,7 +39,7 @@ def test_a_shipped_profile_is_right_and_its_options_exist(name: str) -> None:
     assert found.hardware
     assert set(found.slow_precisions) <= set(found.precisions)
     assert all(source.startswith("https://") for source in found.sources)
-    checked(found, installed())
+    session_options(found, installed())
 
 
 def test_all_devices_of_the_list_ship() -> None:

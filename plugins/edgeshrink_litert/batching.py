@@ -11,18 +11,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from edgeshrink.tflite import reader
+from edgeshrink.tflite.flat_model import FlatModel, FlatOperator
+from edgeshrink.tflite.reader import schema_model
 
 BYTES = {"float32": 4, "int32": 4, "int64": 8, "float64": 8, "int16": 2, "float16": 2}
 
 
-def activation_bytes(model: reader.FlatModel) -> int:
+def activation_bytes(model: FlatModel) -> int:
     """Return the bytes that one sample's largest computed tensor takes."""
     computed = (t for t in model.tensors if not t.constant)
     return max((t.elements * BYTES.get(t.dtype, 1) for t in computed), default=0)
 
 
-def patches(data: bytes, model: reader.FlatModel) -> tuple[list[tuple[int, int]] | None, str]:
+def patches(data: bytes, model: FlatModel) -> tuple[list[tuple[int, int]] | None, str]:
     """Return the 32-bit integers to replace, by their place in the file.
 
     Returns:
@@ -36,7 +37,7 @@ def patches(data: bytes, model: reader.FlatModel) -> tuple[list[tuple[int, int]]
     if not model.inputs or any(not t.shape or t.shape[0] != 1 for t in model.inputs):
         return None, "an input does not begin with a batch of one"
     found: list[tuple[int, int]] = []
-    root = reader.schema_model(data)
+    root = schema_model(data)
     graph = root.Subgraphs(0)
     for operator in model.operators:
         if operator.name != "RESHAPE":
@@ -53,7 +54,7 @@ def patches(data: bytes, model: reader.FlatModel) -> tuple[list[tuple[int, int]]
 
 
 def _shape_vector(
-    root: Any, graph: Any, model: reader.FlatModel, operator: reader.FlatOperator
+    root: Any, graph: Any, model: FlatModel, operator: FlatOperator
 ) -> tuple[Any, int]:
     """Return the flatbuffer table that holds a RESHAPE's new shape, and the field's offset.
 

@@ -7,7 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from edgeshrink.tflite import esz
+from edgeshrink.tflite.packed import unpacker
 
 RUNNER = Path(__file__).parent / "runner"
 PACKAGE = "edgeshrink_runner"
@@ -23,8 +23,8 @@ def packed() -> bytes:
     entries = {"__main__.py": MAIN.encode()}
     for path in RUNNER.glob("*.py"):
         entries[f"{PACKAGE}/{path.name}"] = path.read_bytes()
-    for path in Path(esz.__file__).parent.glob("*.py"):
-        entries[f"{PACKAGE}/esz/{path.name}"] = path.read_bytes()
+    for name, text in unpacker().items():
+        entries[f"{PACKAGE}/esz/{name}"] = text
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(entries):

@@ -20,10 +20,10 @@ def read_model(path: Path) -> tuple[bytes, FlatModel]:
     Raises:
         ModelError: the file cannot be read, or is no .tflite file.
     """
-    from edgeshrink.tflite import reader as flat
+    from edgeshrink.tflite.reader import read_model
 
     data = tflite_bytes(path)
-    return data, flat.read_model(data)
+    return data, read_model(data)
 
 
 def placed(runner: Conversation, path: Path) -> dict[str, Any]:

@@ -270,13 +270,13 @@ def _whole(what: str = "") -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[bytes, FlatModel]:
-    from edgeshrink.tflite import reader as flat
+    from edgeshrink.tflite.reader import read_model
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    return data, flat.read_model(data)
+    return data, read_model(data)
 
 
 def _sha256(data: bytes) -> str:

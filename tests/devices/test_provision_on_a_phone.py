@@ -7,7 +7,7 @@ from test_bundle import installed, place  # noqa: F401 - fixtures
 
 from edgeshrink import plugins, selftest
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.measuring.sessions import hosting
+from edgeshrink.engine.measuring.sessions import host_session
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
@@ -44,7 +44,7 @@ def test_a_phone_gives_the_outputs_of_this_machine(
     assert len(numpy) == (1 if room == "much" else 0)
     with (
         LiteRT().open(phone, phone.folder(), PROFILE) as session,
-        hosting(plugins.installed()) as host,
+        host_session(plugins.installed()) as host,
         selftest.samples() as inputs,
     ):
         info = session.facts()

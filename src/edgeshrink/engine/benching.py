@@ -14,7 +14,7 @@ from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, Ben
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.farm import Farm
 from edgeshrink.engine.measuring.observed import Observed
-from edgeshrink.engine.measuring.sessions import chosen, hosting, import_tensorflow
+from edgeshrink.engine.measuring.sessions import chosen_devices, host_session, import_tensorflow
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models.artifact import RUNNABLE, Artifact
@@ -47,7 +47,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
                 f"bench takes .tflite and .esz files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
-    devices = chosen(request.devices, request.at, request.connection, plugins)
+    devices = chosen_devices(request.devices, request.at, request.connection, plugins)
     models = [Artifact(path, identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
     kept = Kept.of(
@@ -68,7 +68,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         kept.forget()
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeshrink-")))
-        session = stack.enter_context(hosting(plugins))
+        session = stack.enter_context(host_session(plugins))
         samples = None
         if data is not None:
             if data.test is None:

@@ -143,13 +143,13 @@ class Judge:
 
     def paired(self, base: Outputs, outputs: Outputs, samples: Samples) -> Paired | None:
         """Return the values of the metric of record, sample by sample; None without labels."""
-        from edgeshrink.nn.inputs.comparison import matched
+        from edgeshrink.nn.inputs.comparison import matched_outputs
 
         scored = self._scored(base, samples)
         if not scored:
             return None
         name, labels, metric = scored[0]
-        now = dict(zip(base, matched(base, outputs), strict=True))
+        now = dict(zip(base, matched_outputs(base, outputs), strict=True))
         return Paired(
             metric, metric.per_sample(base[name], labels), metric.per_sample(now[name], labels)
         )

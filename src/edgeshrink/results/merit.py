@@ -29,7 +29,7 @@ class Merit(ABC):
         """
 
 
-def reckoned(rows: Sequence[Row], merits: Mapping[str, type[Merit]]) -> tuple[Row, ...]:
+def with_merits(rows: Sequence[Row], merits: Mapping[str, type[Merit]]) -> tuple[Row, ...]:
     """Return the rows with all figures of merit, reckoned among themselves."""
     found = [merit() for merit in merits.values()]
 

@@ -21,7 +21,7 @@ from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
 from edgeshrink.devices.target import Target
-from edgeshrink.engine.measuring.sessions import checked, hosting
+from edgeshrink.engine.measuring.sessions import host_session, session_options
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.plugins import Plugins
 
@@ -66,7 +66,7 @@ def run(device: DeviceProfile, plugins: Plugins, before: Callable[[str], None]) 
         TargetError: the device cannot be reached, or is lost.
         UsageError: the profile names a target or runtime that is not there.
     """
-    options, _ = checked(device, plugins)
+    options, _ = session_options(device, plugins)
 
     def done(name: str, check: Callable[[], str]) -> Check:
         before(name)
@@ -145,7 +145,7 @@ def _runtime(
 ) -> Iterator[Check]:
     runtime = plugins.runtimes[device.runtime]()
     with contextlib.ExitStack() as stack:
-        host = stack.enter_context(hosting(plugins))
+        host = stack.enter_context(host_session(plugins))
         try:
             session = stack.enter_context(runtime.open(target, target.folder(), device))
             info = session.facts()

@@ -51,7 +51,7 @@ def check_method(
     step = check_options(cls, values)
     if not apply:
         return
-    from edgeshrink.models import config
+    from edgeshrink.models.config import facts as facts_of
     from edgeshrink.testing.samples import tiny_data, tiny_model
 
     for with_data in (True, False):
@@ -62,7 +62,7 @@ def check_method(
             folder = Path(name)
             model = tiny_model(zeros=True, clusters=True)
             model.save(folder / "tiny.keras")
-            _check_plan(step, config.facts(folder / "tiny.keras"), data)
+            _check_plan(step, facts_of(folder / "tiny.keras"), data)
             _check_apply(step, model, data, folder)
 
 

@@ -14,7 +14,7 @@ from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.cli.commands.report import Format, Json, reporter_for
 from edgeshrink.errors import UsageError
 from edgeshrink.results.ledger import Ledger
-from edgeshrink.results.merit import reckoned
+from edgeshrink.results.merit import with_merits
 from edgeshrink.results.report import Report
 
 
@@ -52,7 +52,7 @@ def compare(
 def together(reports: Mapping[str, Report]) -> dict[str, Report]:
     """Return the reports with figures of merit that are reckoned among the rows of all."""
     rows = iter(
-        reckoned(
+        with_merits(
             [row for report in reports.values() for row in report.ledger.rows], registry().merits
         )
     )

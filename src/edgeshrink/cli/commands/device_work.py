@@ -206,9 +206,9 @@ def clean(
 
 
 def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
-    from edgeshrink.engine.measuring.sessions import chosen
+    from edgeshrink.engine.measuring.sessions import chosen_devices
 
-    return chosen((name,), at, _connection(ssh_config), plugins)[0]
+    return chosen_devices((name,), at, _connection(ssh_config), plugins)[0]
 
 
 def _connection(ssh_config: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from edgeshrink.flag import Flag, build
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink.results import robustness
+    from edgeshrink.results.robustness import Robustness as Scores
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def asked(given: Mapping[str, Any], command: str) -> Robustness:
     return options
 
 
-def show_robustness(found: robustness.Robustness, *, to: Console) -> None:
+def show_robustness(found: Scores, *, to: Console) -> None:
     """Print the scores under each perturbation, averaged over severities."""
     means = found.means()
     pairs = means.values()

@@ -16,7 +16,7 @@ from edgeshrink.recipes.method import Phase
 from edgeshrink.recipes.workspace import Stage, digest_of
 from edgeshrink.results.judge import Outputs
 from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
-from edgeshrink.results.merit import reckoned
+from edgeshrink.results.merit import with_merits
 from edgeshrink.tflite.packed import tflite_bytes
 
 
@@ -47,7 +47,7 @@ class Verdicts:
             said = observations(row, rows[-1], uncompressed)
             said += teachable(planned, row, rows[-1], rows[0])
             rows.append(replace(row, notes=(*row.notes, *said)))
-        return reckoned((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
+        return with_merits((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
 
     def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
         """Return what each device said of each file, by the file's digest."""

@@ -8,7 +8,7 @@ from typing import Any
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.target import Progress
-from edgeshrink.engine.measuring.sessions import checked
+from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.plugins import Plugins
 
@@ -34,7 +34,7 @@ def identify_device(address: str, connection: Mapping[str, Any], plugins: Plugin
         )
     # Which runtime it has is not known yet, nor asked for.
     new = DeviceProfile("the new device", target=name, address=address, connection=connection)
-    options, _ = checked(new, plugins)
+    options, _ = session_options(new, plugins)
     with plugins.targets[name].connect(address, options) as target:
         said = target.run("sh", "-c", MODEL, timeout=MODEL_SECONDS).stdout[:200]
     return "".join(c for c in said if c.isprintable()).strip()
@@ -61,7 +61,7 @@ def setup_device(device: DeviceProfile, plugins: Plugins, progress: Progress) ->
         TargetError: the device is unreachable or was lost.
         CommandFailed: there is no runtime for it, or it does not work there.
     """
-    options, _ = checked(device, plugins)
+    options, _ = session_options(device, plugins)
     kind, runtime = plugins.targets[device.target], plugins.runtimes[device.runtime]()
     said = kind.setup(device.address, options, lambda share, note: progress(share / 2, note))
     with kind.connect(device.address, options) as target:
@@ -77,6 +77,6 @@ def clean_device(device: DeviceProfile, plugins: Plugins) -> int:
     Raises:
         TargetError: the device is unreachable or was lost.
     """
-    options, _ = checked(device, plugins)
+    options, _ = session_options(device, plugins)
     with plugins.targets[device.target].connect(device.address, options) as target:
         return target.clean()

@@ -41,7 +41,7 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
         UsageError: no plugin has the target or the runtime.
         TargetError: the device is unreachable.
     """
-    options, _ = checked(device, plugins)
+    options, _ = session_options(device, plugins)
     kind, runtime = plugins.targets[device.target], plugins.runtimes[device.runtime]()
     with (
         kind.connect(device.address, options) as target,
@@ -55,7 +55,7 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def hosting(plugins: Plugins) -> Iterator[Callable[[], Session]]:
+def host_session(plugins: Plugins) -> Iterator[Callable[[], Session]]:
     """Yield what gives a session on this machine, opened when it is first asked for."""
     with contextlib.ExitStack() as stack:
 
@@ -66,7 +66,7 @@ def hosting(plugins: Plugins) -> Iterator[Callable[[], Session]]:
         yield session
 
 
-def chosen(
+def chosen_devices(
     names: Sequence[str], at: str, connection: Mapping[str, Any], plugins: Plugins
 ) -> tuple[DeviceProfile, ...]:
     """Return the devices of a request, checked as far as that goes without reaching them.
@@ -91,12 +91,12 @@ def chosen(
         device = profile.find_profile(name, plugins.profile_folders)
         device = profile.profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
-        checked(device, plugins)
+        session_options(device, plugins)
         found.append(device)
     return tuple(found)
 
 
-def checked(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:
+def session_options(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:
     """Return the options of a device's target and runtime, as their classes take them.
 
     Raises:

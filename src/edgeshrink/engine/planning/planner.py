@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.measuring.sessions import chosen
+from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
@@ -54,7 +54,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
         )
     )
-    devices = chosen(request.devices, request.at, request.connection, plugins)
+    devices = chosen_devices(request.devices, request.at, request.connection, plugins)
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.engine.measuring.sessions import chosen
+from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models.artifact import Kind, content_digest
@@ -39,7 +39,7 @@ class Grid:
             self.recipe(name, 0)
         self._check_places()
         try:
-            chosen(study.heading.devices, "", {}, plugins)
+            chosen_devices(study.heading.devices, "", {}, plugins)
         except EdgeshrinkError as error:
             raise StudyError(f"{request.file.name}: devices: {error}", hint=error.hint) from error
 

@@ -32,7 +32,9 @@ def agreement(
         )
     cosines, errors, same = [], [], []
     named: int | None = None
-    for (name, wanted), given in zip(reference.items(), matched(reference, outputs), strict=True):
+    for (name, wanted), given in zip(
+        reference.items(), matched_outputs(reference, outputs), strict=True
+    ):
         left, right = wanted.astype("float64"), given.astype("float64")
         if left.shape != right.shape:
             raise VerificationError(
@@ -73,7 +75,7 @@ def top_class(outputs: np.ndarray) -> np.ndarray:
     return np.asarray(outputs.argmax(axis=-1))
 
 
-def matched(reference: Outputs, outputs: Outputs) -> list[np.ndarray]:
+def matched_outputs(reference: Outputs, outputs: Outputs) -> list[np.ndarray]:
     """Return `outputs` in the order of `reference`: by name where all agree, else as they come."""
     if set(reference) == set(outputs):
         return [outputs[name] for name in reference]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeshrink.tflite import reader as flat
 from edgeshrink.tflite.esz import preset, whole
 from edgeshrink.tflite.esz.content import Content, Wave, Way
 from edgeshrink.tflite.packing.encode import described
 from edgeshrink.tflite.packing.encoder import Encoder
+from edgeshrink.tflite.reader import read_model
 
 LINE = 90
 # Bytes up to which a buffer holds no weights, but a version or a shape.
@@ -30,7 +30,7 @@ def trained(files: list[bytes]) -> str:
     reader = whole.Reader(encoder)
     encoder.number("presets", len(files))
     for data in files:
-        wanted = described(data, flat.read_model(data))
+        wanted = described(data, read_model(data))
         contents = [_emptied(one) for one in wanted.contents]
         reader.model(encoder, len(data), wanted._replace(contents=contents, tables=[], lanes=1))
     return base64.b85encode(encoder.finish()).decode()

@@ -22,8 +22,7 @@ from ai_edge_litert.interpreter import Interpreter
 from machine import described
 
 import edgeshrink
-from edgeshrink.nn.inputs.comparison import agreement
-from edgeshrink.nn.inputs.synthetic import synthetic_inputs
+from edgeshrink.nn.inputs import agreement, synthetic_inputs
 
 MODEL = "mlperf_vww_mobilenetv1"
 SIDE = 96

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from machine import described
 
-from edgeshrink.tflite.packed import tflite_bytes
+from edgeshrink.tflite import tflite_bytes
 
 RESULT = Path(__file__).parent / "results" / "fewer_bits.json"
 MODEL, DATA = "mlperf_resnet8_cifar10.keras", "cifar10_40k.npz"
@@ -148,9 +148,8 @@ def twin_answers(trained: Path, images: np.ndarray) -> np.ndarray:
     """Return what the fake-quantized twin of a trained model answers."""
     import keras
 
-    from edgeshrink.nn.graph.kernel_axes import quantized_weights
-    from edgeshrink.nn.learning.fake_quantization import Grid
-    from edgeshrink.nn.learning.fake_quantized import twin
+    from edgeshrink.nn.graph import quantized_weights
+    from edgeshrink.nn.learning import Grid, twin
 
     model = keras.models.load_model(trained, compile=False)
     with np.load(trained.with_name("state.npz")) as state:

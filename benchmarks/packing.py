@@ -24,11 +24,9 @@ import keras
 import numpy as np
 from machine import described
 
-from edgeshrink.nn.conversion import exporting
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.loading.load import load_model
-from edgeshrink.tflite import esz, reader, stripping
-from edgeshrink.tflite.packing.encode import pack
+from edgeshrink.nn.conversion import Conversion, convert
+from edgeshrink.nn.loading import load_model
+from edgeshrink.tflite import constant_values, esz, pack, read_model, strip
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5
@@ -56,8 +54,8 @@ def converted(model: keras.Model, want: Conversion) -> bytes:
     random = np.random.default_rng(0)
     samples = {i.name: random.random((20, *i.shape[1:])).astype("float32") for i in model.inputs}
     with tempfile.TemporaryDirectory() as folder:
-        made = exporting.convert(model, {"made": want}, Path(folder), samples)
-    return stripping.strip(made["made"])[0]
+        made = convert(model, {"made": want}, Path(folder), samples)
+    return strip(made["made"])[0]
 
 
 def measured(data: bytes) -> dict[str, Any]:
@@ -105,8 +103,8 @@ def sparse(model: keras.Model, zeros: float, count: int) -> None:
 def entropy(data: bytes) -> float:
     """Return the bytes of the file's sparse weights by the entropy of mask and of values."""
     total = 0.0
-    for tensor in reader.read_model(data).weights:
-        values = reader.constant_values(data, tensor).ravel()
+    for tensor in read_model(data).weights:
+        values = constant_values(data, tensor).ravel()
         if len(tensor.shape) < 2:
             continue
         mask = np.bincount((values != 0).astype(int), minlength=2)
@@ -119,11 +117,11 @@ def entropy(data: bytes) -> float:
 def fixed(data: bytes) -> int:
     """Return the bytes of a packed file whose weights are all zero, biases and scales kept."""
     changed = bytearray(data)
-    model = reader.read_model(data)
+    model = read_model(data)
     for tensor in model.weights:
         if len(tensor.shape) < 2:
             continue
-        raw = reader.constant_values(data, tensor).tobytes()
+        raw = constant_values(data, tensor).tobytes()
         place = data.find(raw)
         changed[place : place + len(raw)] = bytes(len(raw))
     return len(pack(bytes(changed)).data)

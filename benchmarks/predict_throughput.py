@@ -115,7 +115,7 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
     import numpy as np
 
     from edgeshrink.api import DeviceProfile
-    from edgeshrink.tflite import reader
+    from edgeshrink.tflite import read_model
     from edgeshrink_litert.litert import LiteRT
     from edgeshrink_targets.local import Local
 
@@ -126,7 +126,7 @@ def measure(folder: Path, data: Path, pairs: int, quiet: float) -> tuple[list[di
             model, inputs, outputs = (
                 folder / f"{name}{s}" for s in (".tflite", ".in.npy", ".out.npy")
             )
-            shape = reader.read_model(model.read_bytes()).inputs[0].shape[1:]
+            shape = read_model(model.read_bytes()).inputs[0].shape[1:]
             np.save(inputs, samples(data / file, name, shape))
             plain, ours, wall, others = [], [], [], []
             until = time.monotonic() + quiet

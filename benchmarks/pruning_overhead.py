@@ -23,9 +23,9 @@ import keras
 import numpy as np
 from machine import described
 
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.recipes.method import Context, Training
-from edgeshrink.samples import dataset as datasets
+from edgeshrink.devices import DeviceProfile
+from edgeshrink.recipes import Context, Training
+from edgeshrink.samples import Dataset, load_dataset
 from edgeshrink_prune import Options
 from edgeshrink_prune.magnitude import prune
 
@@ -60,7 +60,7 @@ class Clock(keras.callbacks.Callback):
         self.seconds.append(now() - self.started)
 
 
-def plain(path: Path, data: datasets.Dataset, count: int) -> list[Seconds]:
+def plain(path: Path, data: Dataset, count: int) -> list[Seconds]:
     """Return seconds of each later epoch of what a user would write: compile and fit."""
     model = keras.models.load_model(path, compile=False)
     inputs = next(iter(data.values(data.train, np.arange(count)).values()))
@@ -77,7 +77,7 @@ def plain(path: Path, data: datasets.Dataset, count: int) -> list[Seconds]:
     return clock.seconds[1:]
 
 
-def pruned(path: Path, data: datasets.Dataset, count: int, folder: Path) -> list[Seconds]:
+def pruned(path: Path, data: Dataset, count: int, folder: Path) -> list[Seconds]:
     """Return seconds of each later epoch of the same training while it is pruned."""
     model = keras.models.load_model(path, compile=False)
     part = data.train.subset(data.train.rows[:count])
@@ -105,7 +105,7 @@ def pruned(path: Path, data: datasets.Dataset, count: int, folder: Path) -> list
     return [after - before for before, after in itertools.pairwise(ends)]
 
 
-def vars_of(data: datasets.Dataset) -> dict[str, Any]:
+def vars_of(data: Dataset) -> dict[str, Any]:
     """Return the fields of a data set."""
     return {name: getattr(data, name) for name in data.__dataclass_fields__}
 
@@ -116,9 +116,7 @@ def main(shared: Path) -> None:
     for name, (data_name, preprocess, limit, count) in CASES.items():
         path = shared / "models" / f"{name}.keras"
         model = keras.models.load_model(path, compile=False)
-        loaded = datasets.load_dataset(
-            str(shared / "data" / f"{data_name}.npz"), preprocess=preprocess
-        )
+        loaded = load_dataset(str(shared / "data" / f"{data_name}.npz"), preprocess=preprocess)
         data = loaded.for_model({t.name: tuple(t.shape) for t in model.inputs})
         count = min(count, len(data.train))
         ratios, pairs = [], []

@@ -53,7 +53,7 @@ def main(shared: str = "../shared", *only: str) -> int:
 
 def compressed(shared: str, model: str, precision: str, data: tuple[str, ...]) -> dict[str, Any]:
     """Run one command and return what its report and its file say."""
-    from edgeshrink.tflite.reader import read_model
+    from edgeshrink.tflite import read_model
 
     given = tuple(word.format(shared=shared) for word in data)
     argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras", f"--{precision}", *given]

@@ -104,7 +104,7 @@ def timed(device, model: Path, inputs: Path) -> dict[str, float]:
     """Return the seconds to open a session and to run all samples, on a device without files."""
     import numpy as np
 
-    from edgeshrink.engine.measuring.sessions import open_session, session_options
+    from edgeshrink.engine import open_session, session_options
     from edgeshrink.plugins import installed
 
     plugins = installed()
@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     import numpy as np
 
-    from edgeshrink.devices.profile import DeviceProfile
+    from edgeshrink.devices import DeviceProfile
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

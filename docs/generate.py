@@ -20,9 +20,7 @@ from edgeshrink.cli.commands.methods import about, sentence, spelling
 from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipes.column import MEASURES
-from edgeshrink.recipes.method import Method
-from edgeshrink.recipes.study import Base, Figure, Heading, Source, StudyRow, Table
+from edgeshrink.recipes import MEASURES, Base, Figure, Heading, Method, Source, StudyRow, Table
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- Written by docs/generate.py; do not edit. -->\n"

@@ -6,8 +6,7 @@ import os
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgeshrink.errors import TargetError, UsageError
 from edgeshrink_targets.adb.address import AdbAddress

@@ -8,8 +8,7 @@ from typing import cast
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgeshrink.errors import UsageError
 from edgeshrink.nn.learning.augmentation import shifted

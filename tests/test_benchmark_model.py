@@ -11,14 +11,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement, Summary
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed, EdgeshrinkError, UsageError
-from edgeshrink_benchtool import download as downloads
-from edgeshrink_benchtool import log
+from edgeshrink_benchtool import download as downloads, log
 from edgeshrink_benchtool.benchtool import BenchmarkModel
 from edgeshrink_benchtool.binary import Options, find
 from edgeshrink_benchtool.download import download

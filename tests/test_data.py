@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
 from edgeshrink.samples.dataset import Dataset, load_dataset

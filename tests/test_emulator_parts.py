@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink_targets.adb import python_bundle

@@ -3,8 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from tests.tiny_models import converted
 
 from edgeshrink.errors import ModelError

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError

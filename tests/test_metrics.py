@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgeshrink.errors import DataError
 from edgeshrink_metrics import MeanAbsoluteError, RootMeanSquaredError, Top1, Top5

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from edgeshrink.api import Flag, Kind, Method, NoOptions, Phase, Training
 from edgeshrink.errors import EdgeshrinkError, RecipeError, UsageError

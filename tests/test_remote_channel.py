@@ -6,8 +6,7 @@ import contextlib
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from edgeshrink_targets.shell.channel import Channel, Lost, Silent, TooMuch
 from edgeshrink_targets.shell.connection import printable

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 from hypothesis.extra import numpy as arrays
 from tiny_models import batch_mean, converted, flex, recurrent, written
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 from tiny_models import converted
 
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement

@@ -8,11 +8,15 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.nn.graph.kernel_axes import quantized_weights
-from edgeshrink.nn.graph.scope import kernels_of, layers_in
-from edgeshrink.nn.learning.training import finetune
-from edgeshrink.nn.learning.weight_sharing import channel_rows, from_rows
+from edgeshrink.nn import (
+    channel_rows,
+    finetune,
+    folded,
+    from_rows,
+    kernels_of,
+    layers_in,
+    quantized_weights,
+)
 from edgeshrink_cluster.kmeans import kmeans
 from edgeshrink_cluster.options import LEAST_MEMBERS
 

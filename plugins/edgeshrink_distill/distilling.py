@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.counts import ModelCount, count
-from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.loading.load import load_model, save_model
+from edgeshrink.nn import ModelCount, count, functional, load_model, opened, save_model
 from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
 from edgeshrink_distill.trials import Trial, among_branches, teach

@@ -10,8 +10,7 @@ import keras
 from keras import ops
 
 from edgeshrink.api import ModelError, near
-from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.losses import Hint
+from edgeshrink.nn import Hint, functional
 
 TINY = 1e-12
 

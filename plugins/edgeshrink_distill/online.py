@@ -9,11 +9,16 @@ import keras
 from keras import ops
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.counts import macs_of
-from edgeshrink.nn.graph.rewrite import functional, rewritten
-from edgeshrink.nn.graph.structure import output_names
-from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
-from edgeshrink.nn.learning.losses import activation_of
+from edgeshrink.nn import (
+    Distillation,
+    SoftLoss,
+    activation_of,
+    functional,
+    logits_of,
+    macs_of,
+    output_names,
+    rewritten,
+)
 
 TEMPERATURE = 3.0  # Lan et al., section 4
 

@@ -8,13 +8,19 @@ from typing import Any
 import keras
 
 from edgeshrink.api import Context, ModelError, Preprocess, import_object
-from edgeshrink.nn.graph.bypass import Switched, without
-from edgeshrink.nn.graph.dependency import channel_graph
-from edgeshrink.nn.graph.rewrite import functional, opened, rewritten
-from edgeshrink.nn.graph.section import sections
-from edgeshrink.nn.graph.strength import channel_norms, strongest_channels
-from edgeshrink.nn.graph.surgery import narrowed
-from edgeshrink.nn.loading.load import load_model
+from edgeshrink.nn import (
+    Switched,
+    channel_graph,
+    channel_norms,
+    functional,
+    load_model,
+    narrowed,
+    opened,
+    rewritten,
+    sections,
+    strongest_channels,
+    without,
+)
 from edgeshrink_distill.spec import Shape, Spec, check_alike
 
 RANKED_ON = 1000  # validation samples, at most

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.distillation import Distillation
-from edgeshrink.nn.learning.supervision import Supervision
-from edgeshrink.nn.learning.training import Course
+from edgeshrink.nn import Course, Distillation, Supervision, functional
 from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
 

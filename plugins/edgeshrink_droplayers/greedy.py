@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context, ModelError, near
-from edgeshrink.nn.graph.bypass import Switched, without
-from edgeshrink.nn.graph.counts import ModelCount, count
-from edgeshrink.nn.graph.rewrite import rewritten
-from edgeshrink.nn.graph.section import Passed, Section, sections
-from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
+from edgeshrink.nn import (
+    ModelCount,
+    Passed,
+    Section,
+    Switched,
+    count,
+    finetune,
+    reestimate_batchnorm,
+    rewritten,
+    sections,
+    without,
+)
 
 if TYPE_CHECKING:
     from edgeshrink_droplayers.options import Options

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from edgeshrink.tflite.flat_model import FlatModel, FlatOperator
-from edgeshrink.tflite.reader import schema_model
+from edgeshrink.tflite import FlatModel, FlatOperator, schema_model
 
 BYTES = {"float32": 4, "int32": 4, "int64": 8, "float64": 8, "int16": 2, "float16": 2}
 

@@ -15,7 +15,7 @@ from edgeshrink.api import OperatorTime
 from edgeshrink_litert import scopes
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite.flat_model import FlatModel, FlatOperator
+    from edgeshrink.tflite import FlatModel, FlatOperator
 
 # What XNNPACK calls an operator: the beginning of its row's name. A 1 x 1 convolution runs as a
 # fully connected layer.
@@ -64,9 +64,9 @@ def of_rows(rows: Sequence[OperatorTime], path: Path) -> list[str]:
         rows: kernels, in the order of the run.
         path: a .tflite file; beside it may lie the names that it lost when it was stripped.
     """
-    from edgeshrink.tflite import reader
+    from edgeshrink.tflite import read_model
 
-    model = reader.read_model(path.read_bytes())
+    model = read_model(path.read_bytes())
     found = [""] * len(rows)
     # A row that is called twice in a run stands for two operators.
     once = all(row.calls == 1 for row in rows)

@@ -14,7 +14,7 @@ from edgeshrink.api import (
     Failure,
     Measurement,
 )
-from edgeshrink.tflite.packed import tflite_bytes
+from edgeshrink.tflite import tflite_bytes
 from edgeshrink_litert import disturbance
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.failures import explain

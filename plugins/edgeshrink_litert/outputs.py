@@ -13,7 +13,7 @@ from edgeshrink.api import CommandFailed, Target
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.tflite.flat_model import FlatModel
+    from edgeshrink.tflite import FlatModel
 
 FLOAT32_BYTES = 4
 # numpy's header takes 128 bytes, in the largest case a few hundred.

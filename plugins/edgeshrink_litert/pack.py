@@ -7,7 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from edgeshrink.tflite.packed import unpacker
+from edgeshrink.tflite import unpacker
 
 RUNNER = Path(__file__).parent / "runner"
 PACKAGE = "edgeshrink_runner"

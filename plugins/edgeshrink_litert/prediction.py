@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import CommandFailed, EdgeshrinkError, Progress
-from edgeshrink.tflite import feed
+from edgeshrink.tflite import count_samples, matched_files, tensor_names
 from edgeshrink_litert import batching, outputs, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
@@ -18,7 +18,7 @@ from edgeshrink_litert.conversation import Conversation
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.tflite.flat_model import FlatModel
+    from edgeshrink.tflite import FlatModel
 
 
 def run(
@@ -45,9 +45,9 @@ def run(
         TargetError: the device was lost.
     """
     data, flat = tensors.read_model(model)
-    input_names, output_names = feed.tensor_names(flat)
-    chosen = feed.matched_files(inputs, input_names)
-    count = feed.count_samples(flat, chosen, input_names)
+    input_names, output_names = tensor_names(flat)
+    chosen = matched_files(inputs, input_names)
+    count = count_samples(flat, chosen, input_names)
     patches, why = batching.patches(data, flat)
     job: dict[str, Any] = {
         "kind": "predict",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite.flat_model import FlatModel, FlatOperator
+    from edgeshrink.tflite import FlatModel, FlatOperator
 
 # A model of a thousand layers has names of a few hundred kilobytes.
 LARGEST_TABLE = 32 << 20

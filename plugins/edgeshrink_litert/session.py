@@ -22,7 +22,7 @@ from edgeshrink.api import (
     Target,
     TargetError,
 )
-from edgeshrink.tflite import feed
+from edgeshrink.tflite import tensor_names
 from edgeshrink_litert import layers, measured, prediction, probe, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
@@ -168,7 +168,7 @@ class LiteRTSession(Session):
     def _described(self, path: Path) -> dict[str, Any]:
         """Return what the runner has to know of a model that is timed, and put it there."""
         _, flat = tensors.read_model(path)
-        inputs, results = feed.tensor_names(flat)
+        inputs, results = tensor_names(flat)
         return {
             **tensors.placed(self.runner, path),
             "stateful": flat.stateful,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.tflite.packed import is_packed, tflite_bytes
+from edgeshrink.tflite import is_packed, tflite_bytes
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite.flat_model import FlatModel
+    from edgeshrink.tflite import FlatModel
     from edgeshrink_litert.conversation import Conversation
 
 
@@ -20,7 +20,7 @@ def read_model(path: Path) -> tuple[bytes, FlatModel]:
     Raises:
         ModelError: the file cannot be read, or is no .tflite file.
     """
-    from edgeshrink.tflite.reader import read_model
+    from edgeshrink.tflite import read_model
 
     data = tflite_bytes(path)
     return data, read_model(data)

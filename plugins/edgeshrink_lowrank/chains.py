@@ -10,9 +10,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.counts import layer_calls
-from edgeshrink.nn.graph.rewrite import Call, copied, opened, with_weights
-from edgeshrink.nn.graph.structure import structured
+from edgeshrink.nn import Call, copied, layer_calls, opened, structured, with_weights
 from edgeshrink_lowrank.kinds import Factored
 from edgeshrink_lowrank.matrices import Spatial, Svd
 from edgeshrink_lowrank.sites import input_kernels

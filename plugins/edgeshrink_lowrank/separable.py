@@ -10,10 +10,17 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.counts import count, layer_calls
-from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten, with_weights
-from edgeshrink.nn.graph.scope import layers_in
-from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn import (
+    Call,
+    copied,
+    count,
+    finetune,
+    functional,
+    layer_calls,
+    layers_in,
+    rewritten,
+    with_weights,
+)
 from edgeshrink_lowrank.chains import depthwise, linked, samples, walked
 from edgeshrink_lowrank.sites import CONVOLUTIONS, reasons
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.counts import Shape, layer_calls, macs_of, uses_of
+from edgeshrink.nn import Shape, layer_calls, macs_of, uses_of
 
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.counts import ModelCount, count
-from edgeshrink.nn.graph.rewrite import Call, functional, rewritten
-from edgeshrink.nn.graph.scope import layers_in
-from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn import Call, ModelCount, count, finetune, functional, layers_in, rewritten
 from edgeshrink_lowrank.chains import chain, samples
 from edgeshrink_lowrank.choosing import (
     Choice,

@@ -18,7 +18,7 @@ class Pack(Method):
 
     def apply(self, model: bytes, context: Context) -> bytes:
         """Return the packed file; facts tell how it was coded, and what zlib and xz make of it."""
-        from edgeshrink.tflite.packing.encode import pack
+        from edgeshrink.tflite import pack
 
         packed = pack(model, context.progress)
         size = len(packed.data)

@@ -9,13 +9,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import ModelError
-from edgeshrink.nn.graph.scope import (
-    CONVOLUTIONS,
-    LAYER_KINDS,
-    final_tensors,
-    kernels_of,
-    layers_in,
-)
+from edgeshrink.nn import CONVOLUTIONS, LAYER_KINDS, final_tensors, kernels_of, layers_in
 
 STAY_DENSE = (
     keras.layers.DepthwiseConv1D,

@@ -9,14 +9,17 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.nn.graph.scope import kernels_of, layers_in
-from edgeshrink.nn.learning.masks import kernel_weights as all_kernels
-from edgeshrink.nn.learning.reparameterization import Reparameterized
-from edgeshrink.nn.learning.training import finetune
-from edgeshrink.nn.learning.weight_sharing import shared_values
-from edgeshrink.tflite.xnnpack_sparsity import sparse_conditions
+from edgeshrink.nn import (
+    Conversion,
+    Reparameterized,
+    convert,
+    finetune,
+    kernel_weights as all_kernels,
+    kernels_of,
+    layers_in,
+    shared_values,
+)
+from edgeshrink.tflite import sparse_conditions
 from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
 from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth

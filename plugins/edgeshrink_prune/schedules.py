@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeshrink.nn.learning.masks import Masks
-from edgeshrink.nn.learning.reparameterization import Forward, straight_through
+from edgeshrink.nn import Forward, Masks, straight_through
 from edgeshrink_prune.kernels import Kernel
 from edgeshrink_prune.masks import global_masks, layer_mask, scores, spread
 from edgeshrink_prune.pattern import parse

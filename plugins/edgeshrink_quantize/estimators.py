@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgeshrink.tflite.ranges import Ranges, activation_values
-from edgeshrink.tflite.reader import read_model
+from edgeshrink.tflite import Ranges, activation_values, read_model
 
 BINS = 2048
 LEVELS = 256

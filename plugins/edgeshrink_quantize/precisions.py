@@ -9,13 +9,15 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ConversionError, VerificationError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert, loops
-from edgeshrink.nn.conversion.matching import matched_ranges
-from edgeshrink.nn.conversion.recurrent import recurrent_layers
-from edgeshrink.nn.learning.weight_sharing import shares_tensors
-from edgeshrink.tflite.ranges import Ranges
-from edgeshrink.tflite.reader import float_operators, read_model
+from edgeshrink.nn import (
+    Conversion,
+    convert,
+    loops,
+    matched_ranges,
+    recurrent_layers,
+    shares_tensors,
+)
+from edgeshrink.tflite import Ranges, float_operators, read_model
 from edgeshrink_quantize.choosing import chosen
 from edgeshrink_quantize.estimators import estimated
 from edgeshrink_quantize.sparsity import without_zeros

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.api import Context, EdgeshrinkError
-from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.tflite.xnnpack_sparsity import SparseConditions, skipping_kernels, sparse_conditions
+from edgeshrink.nn import convert
+from edgeshrink.tflite import SparseConditions, skipping_kernels, sparse_conditions
 
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.nn.conversion.converter import Conversion
+    from edgeshrink.nn import Conversion
 
 X86 = ("x86_64", "AMD64", "i386", "i686")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from edgeshrink.api import Context
-from edgeshrink.tflite.stripping import strip as stripped
+from edgeshrink.tflite import strip as stripped
 
 SIDE_TABLE = "names.json"
 

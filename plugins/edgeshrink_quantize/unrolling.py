@@ -9,10 +9,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ConversionError, VerificationError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.nn.conversion.recurrent import Loop
-from edgeshrink.tflite.stripping import strip
+from edgeshrink.nn import Conversion, Loop, convert
+from edgeshrink.tflite import strip
 from edgeshrink_quantize.choosing import chosen, least_as_good
 
 # Bytes that a step takes in a stripped file, whatever its weights: measured with two units, in

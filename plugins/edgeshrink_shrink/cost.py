@@ -9,10 +9,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
-from edgeshrink.nn.graph.dependency import ChannelGraph
-from edgeshrink.nn.graph.surgery import narrowed
+from edgeshrink.nn import ChannelGraph, Conversion, convert, narrowed
 
 ShareLeft = Callable[[ChannelGraph, np.ndarray], float]
 

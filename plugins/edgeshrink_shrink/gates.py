@@ -11,11 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.api import Context, Training
-from edgeshrink.nn.graph.dependency import ChannelGraph
-from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
-from edgeshrink.nn.learning.losses import Trainee
-from edgeshrink.nn.learning.supervision import objectives, training_batches
+from edgeshrink.nn import (
+    AxisRole,
+    ChannelGraph,
+    Trainee,
+    WeightAxis,
+    functional,
+    objectives,
+    opened,
+    training_batches,
+)
 
 SAMPLES, BATCH = 2048, 64
 

@@ -7,13 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.graph.dependency import ChannelGraph
-from edgeshrink.nn.graph.strength import (
-    channel_norms,
-    making_axes,
-    summed_by_channel,
-    weight_slices,
-)
+from edgeshrink.nn import ChannelGraph, channel_norms, making_axes, summed_by_channel, weight_slices
 from edgeshrink_shrink.gates import changes_of_loss
 
 Criterion = Callable[[ChannelGraph, Context], np.ndarray]

@@ -8,10 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import ChannelGroup
-from edgeshrink.nn.graph.surgery import narrowed
-from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
+from edgeshrink.nn import AxisRole, ChannelGroup, WeightAxis, count, narrowed
 from edgeshrink_shrink.shrinking import followed, told
 
 if TYPE_CHECKING:

@@ -6,10 +6,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, VerificationError
-from edgeshrink.nn.graph.dependency import ChannelGraph
-from edgeshrink.nn.graph.structure import structured
-from edgeshrink.nn.graph.surgery import narrowed, zeroed
-from edgeshrink.nn.inputs.synthetic import synthetic_inputs
+from edgeshrink.nn import ChannelGraph, narrowed, structured, synthetic_inputs, zeroed
 
 SAMPLES = 8
 TOLERANCE = 1e-4  # of the greatest output; rounding gives some 1e-7

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeshrink.nn.graph.dependency import ChannelGraph, ChannelGroup
+from edgeshrink.nn import ChannelGraph, ChannelGroup
 
 
 @dataclass(frozen=True)

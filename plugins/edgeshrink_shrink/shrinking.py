@@ -11,10 +11,15 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError, near
-from edgeshrink.nn.graph.counts import ModelCount, count
-from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
-from edgeshrink.nn.graph.trace import AxisRole
-from edgeshrink.nn.learning.training import finetune, reestimate_batchnorm
+from edgeshrink.nn import (
+    AxisRole,
+    ChannelGraph,
+    ModelCount,
+    channel_graph,
+    count,
+    finetune,
+    reestimate_batchnorm,
+)
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
 from edgeshrink_shrink.proof import rebuilt

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import keras
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn import finetune
 
 
 def slimmed(model: keras.Model, penalty: float, context: Context) -> None:

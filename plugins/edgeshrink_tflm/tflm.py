@@ -33,7 +33,7 @@ from edgeshrink_tflm.failures import ended, explain
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.tflite.flat_model import FlatModel
+    from edgeshrink.tflite import FlatModel
 
 RUNNER = Path(__file__).with_name("runner.py")
 EMULATED = "an interpreter on this machine stands for the microcontroller"
@@ -124,12 +124,12 @@ class TFLMSession(Session):
         """
         import numpy as np
 
-        from edgeshrink.tflite import feed
+        from edgeshrink.tflite import count_samples, matched_files, tensor_names
 
         data, flat = _read(model)
-        input_names, output_names = feed.tensor_names(flat)
-        chosen = feed.matched_files(inputs, input_names)
-        samples = feed.count_samples(flat, chosen, input_names)
+        input_names, output_names = tensor_names(flat)
+        chosen = matched_files(inputs, input_names)
+        samples = count_samples(flat, chosen, input_names)
         by_tensor = {input_names[name]: path for name, path in chosen.items()}
         remote = [f"{self.workdir}/output-{uuid.uuid4().hex}.npy" for _ in flat.outputs]
         job = {
@@ -270,7 +270,7 @@ def _whole(what: str = "") -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[bytes, FlatModel]:
-    from edgeshrink.tflite.reader import read_model
+    from edgeshrink.tflite import read_model
 
     try:
         data = path.read_bytes()

@@ -10,10 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.api import Context
-from edgeshrink.nn.conversion import converter
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.graph.structure import output_names
-from edgeshrink.tflite.reader import constant_values, float_operators, read_model
+from edgeshrink.nn import Conversion, output_names, shared_converter
+from edgeshrink.tflite import constant_values, float_operators, read_model
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train
 from edgeshrink_tfmot.translation import Twin, translated
@@ -41,7 +39,7 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
     saved = _exported(twin, aware, context.folder / "saved_model")
     # the ranges are in the graph: with weights of 8 bits the converter makes it all of integers
     out = context.folder / "aware.part.tflite"
-    converter.shared_converter.convert(saved, Conversion("int8"), {}, out, context.log)
+    shared_converter.convert(saved, Conversion("int8"), {}, out, context.log)
     made = out.read_bytes()
     out.unlink()
     _tell(made, context)

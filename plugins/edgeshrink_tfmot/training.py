@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from edgeshrink.api import Context, EdgeshrinkError, UsageError
-from edgeshrink.nn.learning.losses import OutputLoss
-from edgeshrink.nn.learning.supervision import objectives, training_batches
+from edgeshrink.nn import OutputLoss, objectives, training_batches
 from edgeshrink_tfmot.toolkit import load
 from edgeshrink_tfmot.translation import Twin
 

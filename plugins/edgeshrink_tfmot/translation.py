@@ -12,9 +12,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import ModelError, VerificationError
-from edgeshrink.nn.inputs.comparison import agreement
-from edgeshrink.nn.inputs.prediction import predict
-from edgeshrink.nn.inputs.synthetic import synthetic_inputs
+from edgeshrink.nn import agreement, predict, synthetic_inputs
 from edgeshrink_tfmot.toolkit import REFUSALS, first_sentence, load
 
 TOLERANCE = 1e-4  # of the outputs' range, between the two Kerases

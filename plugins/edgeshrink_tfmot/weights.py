@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError
-from edgeshrink.nn.learning.masks import kernel_weights
+from edgeshrink.nn import kernel_weights
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import steps_in_all, train
 from edgeshrink_tfmot.translation import translated

@@ -33,7 +33,7 @@ class Train(Method):
 
     def apply(self, model: Any, context: Context) -> keras.Model:
         """Return the model, trained in place by the settings of the step."""
-        from edgeshrink.nn.learning.training import finetune
+        from edgeshrink.nn import finetune
 
         before = context.evaluate(model)
         finetune(model, context)

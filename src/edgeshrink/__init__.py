@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeshrink.devices.measurement import BenchPlan
+    from edgeshrink.devices import BenchPlan
     from edgeshrink.engine import BenchReport
-    from edgeshrink.results.report import Report
+    from edgeshrink.results import Report
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "bench", "compress"]
@@ -81,13 +81,11 @@ def compress(
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
     """
-    from edgeshrink.engine import Request, plan
-    from edgeshrink.engine import compress as run_plan
+    from edgeshrink.engine import Request, compress as run_plan, plan
     from edgeshrink.errors import UsageError
     from edgeshrink.flag import build
     from edgeshrink.plugins import installed
-    from edgeshrink.recipes.method import Training
-    from edgeshrink.recipes.recipe import Recipe
+    from edgeshrink.recipes import Recipe, Training
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
@@ -156,8 +154,7 @@ def bench(
     """
     from dataclasses import replace
 
-    from edgeshrink.engine import BenchRequest
-    from edgeshrink.engine import bench as measure
+    from edgeshrink.engine import BenchRequest, bench as measure
     from edgeshrink.plugins import installed
 
     request = BenchRequest(
@@ -176,7 +173,7 @@ def bench(
 
 
 def _rules(name: str) -> BenchPlan:
-    from edgeshrink.devices.measurement import RULES
+    from edgeshrink.devices import RULES
     from edgeshrink.errors import UsageError, near
 
     if name not in RULES:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pluggy
 
-from edgeshrink.devices.measurement import (
+from edgeshrink.devices import (
     BenchPlan,
+    Completed,
     DeviceInfo,
+    DeviceProfile,
     Energy,
     Failure,
     Measurement,
     OperatorTime,
+    Progress,
+    Runtime,
+    Session,
     Summary,
+    Target,
 )
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.devices.runtime import Runtime, Session
-from edgeshrink.devices.target import Completed, Progress, Target
 from edgeshrink.errors import (
     CheckFailed,
     CommandFailed,
@@ -33,21 +36,42 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, NoOptions, build, options_of
-from edgeshrink.models.artifact import Artifact, Kind
-from edgeshrink.models.config import ModelFacts, facts
-from edgeshrink.models.importing import check_module, import_object
-from edgeshrink.recipes.column import MEASURES, Column
-from edgeshrink.recipes.method import Agreement, Context, Method, Need, Phase, Plan, Training
-from edgeshrink.recipes.precision import Precision
-from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
-from edgeshrink.results.merit import Merit
-from edgeshrink.results.metric import Metric, Score
-from edgeshrink.results.report import Report, Reporter, json_text
-from edgeshrink.results.robustness import Pair, Robustness
-from edgeshrink.results.sensitivity import Sensitivity, Width
-from edgeshrink.results.study_report import Cell, RowFound, StudyReport, TableFound, Value
-from edgeshrink.samples.preprocess import Preprocess
+from edgeshrink.models import Artifact, Kind, ModelFacts, check_module, facts, import_object
+from edgeshrink.recipes import (
+    MEASURES,
+    Agreement,
+    Column,
+    Context,
+    Method,
+    Need,
+    Phase,
+    Plan,
+    Precision,
+    Recipe,
+    Training,
+)
+from edgeshrink.results import (
+    Cell,
+    Latency,
+    Ledger,
+    Merit,
+    Metric,
+    OnDevice,
+    Pair,
+    Report,
+    Reporter,
+    Robustness,
+    Row,
+    RowFound,
+    Score,
+    Sensitivity,
+    StudyReport,
+    TableFound,
+    Value,
+    Width,
+    json_text,
+)
+from edgeshrink.samples import Preprocess
 
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 

@@ -14,16 +14,11 @@ import pluggy
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.devices.measurement import Failure, Measurement
-    from edgeshrink.devices.runtime import Runtime
-    from edgeshrink.devices.target import Target
-    from edgeshrink.models.artifact import Artifact
-    from edgeshrink.recipes.method import Agreement, Method
-    from edgeshrink.results.merit import Merit
-    from edgeshrink.results.metric import Metric
-    from edgeshrink.results.report import Reporter
-    from edgeshrink.results.sensitivity import Sensitivity
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.devices import Failure, Measurement, Runtime, Target
+    from edgeshrink.models import Artifact
+    from edgeshrink.recipes import Agreement, Method
+    from edgeshrink.results import Merit, Metric, Reporter, Sensitivity
+    from edgeshrink.samples import Dataset
 
 hookspec = pluggy.HookspecMarker("edgeshrink")
 

@@ -17,15 +17,11 @@ from typing import Any
 import pluggy
 
 from edgeshrink import hookspecs
-from edgeshrink.devices.profile import user_folder
-from edgeshrink.devices.runtime import Runtime
-from edgeshrink.devices.target import Target
+from edgeshrink.devices import Runtime, Target, user_folder
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
-from edgeshrink.recipes.method import Method
-from edgeshrink.results.merit import Merit
-from edgeshrink.results.metric import Metric
-from edgeshrink.results.report import Reporter
+from edgeshrink.recipes import Method
+from edgeshrink.results import Merit, Metric, Reporter
 
 GROUP = "edgeshrink"
 HEAVY = ("tensorflow", "keras", "numpy", "ai_edge_litert", "torch", "jax", "h5py")

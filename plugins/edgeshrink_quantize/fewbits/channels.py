@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.kernel_axes import CHANNEL_AXES
+from edgeshrink.nn import CHANNEL_AXES
 
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 

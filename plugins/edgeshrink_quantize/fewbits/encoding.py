@@ -16,7 +16,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeshrink.tflite.reader import IDENTIFIER
+from edgeshrink.tflite import IDENTIFIER
 from edgeshrink_quantize.fewbits.grids import codes, steps
 
 # How far a code of 8 bits may lie beside the grid that it was rounded from.

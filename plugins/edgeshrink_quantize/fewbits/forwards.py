@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgeshrink.nn.learning.reparameterization import Forward, straight_through
+from edgeshrink.nn import Forward, straight_through
 
 THRESHOLD = 0.7  # of the mean magnitude (TWN, equation 6)
 

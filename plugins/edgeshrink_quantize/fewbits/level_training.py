@@ -9,11 +9,15 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.masks import Masks, kernel_weights
-from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
-from edgeshrink.nn.learning.training import finetune
+from edgeshrink.nn import (
+    Forward,
+    Masks,
+    Reparameterized,
+    finetune,
+    folded,
+    functional,
+    kernel_weights,
+)
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.forwards import (
     BinaryForward,

@@ -64,7 +64,7 @@ class Levels(Precision):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
-        from edgeshrink.nn.graph.fold import folded
+        from edgeshrink.nn import folded
         from edgeshrink_quantize.fewbits.narrowing import encoded
 
         context.facts["levels"] = f"{self.levels}: {self.paper}"

@@ -54,7 +54,7 @@ class LowBit(Precision):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
-        from edgeshrink.nn.graph.fold import folded
+        from edgeshrink.nn import folded
         from edgeshrink_quantize.fewbits.narrowing import encoded, narrow
 
         data = context.data is not None and context.data.calibration is not None

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.tflite.reader import read_model
+from edgeshrink.nn import folded
+from edgeshrink.tflite import read_model
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits import sensitive_layers
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels

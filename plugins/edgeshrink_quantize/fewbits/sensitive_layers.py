@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, UsageError, near
-from edgeshrink.nn.inputs.synthetic import synthetic_inputs
+from edgeshrink.nn import synthetic_inputs
 from edgeshrink_quantize.fewbits.channels import ChannelKernel
 from edgeshrink_quantize.fewbits.rounding import rounded
 from edgeshrink_quantize.fewbits.sensitivity import by_layer, divergence, measured

@@ -12,8 +12,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Sensitivity, Width
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.nn.inputs.prediction import predict
+from edgeshrink.nn import folded, predict
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.grids import steps
 from edgeshrink_quantize.fewbits.rounding import rounded

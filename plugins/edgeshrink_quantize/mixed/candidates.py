@@ -12,10 +12,8 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Context, ModelError
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.nn.inputs.prediction import predict
-from edgeshrink.nn.inputs.synthetic import synthetic_inputs
-from edgeshrink.tflite.stripping import strip
+from edgeshrink.nn import folded, predict, synthetic_inputs
+from edgeshrink.tflite import strip
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.encoding import DEQUANTIZE_BYTES, OPERATORS

@@ -10,11 +10,7 @@ import numpy as np
 from keras import ops
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import consumers, folded
-from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.fake_quantization import largest_code
-from edgeshrink.nn.learning.fake_quantized import is_relu
-from edgeshrink.nn.learning.weight_sharing import shared_values
+from edgeshrink.nn import consumers, folded, functional, is_relu, largest_code, shared_values
 from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn import folded
 from edgeshrink_quantize.posttraining.layerwise import assign_rounded, rounded_kernels, walk
 from edgeshrink_quantize.precisions import calibration
 

@@ -8,9 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import DEPTHWISE_LAYERS, consumers, folded
-from edgeshrink.nn.graph.rewrite import functional
-from edgeshrink.nn.learning.weight_sharing import shared_values
+from edgeshrink.nn import DEPTHWISE_LAYERS, consumers, folded, functional, shared_values
 
 _layers = keras.layers
 WHOLE = (_layers.Dense, _layers.Conv1D, _layers.Conv2D)

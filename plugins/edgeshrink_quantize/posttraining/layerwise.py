@@ -9,13 +9,17 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context
-from edgeshrink.nn.graph.fold import LINEAR_LAYERS
-from edgeshrink.nn.graph.kernel_axes import quantized_weights
-from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.graph.structure import structured
-from edgeshrink.nn.learning.fake_quantization import Grid
-from edgeshrink.nn.learning.fake_quantized import calibrated_ranges, twin
-from edgeshrink.nn.learning.weight_sharing import shared_values
+from edgeshrink.nn import (
+    LINEAR_LAYERS,
+    Grid,
+    calibrated_ranges,
+    functional,
+    opened,
+    quantized_weights,
+    shared_values,
+    structured,
+    twin,
+)
 
 MEMORY = 1 << 30  # bytes of activations that are held at once
 Work = Callable[[Any, Any, Any, Any], None]

@@ -94,7 +94,7 @@ class BatchNormReestimation(Method):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model with new statistics, or the old where those score better."""
-        from edgeshrink.nn.learning.training import reestimate_batchnorm
+        from edgeshrink.nn import reestimate_batchnorm
 
         kept = reestimate_batchnorm(model, context)
         context.notes.append(

@@ -8,13 +8,17 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, ModelError, UsageError, near
-from edgeshrink.nn.graph.fold import folded
-from edgeshrink.nn.graph.kernel_axes import quantized_weights
-from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep
-from edgeshrink.nn.learning.fake_quantized import calibrated_ranges, twin
-from edgeshrink.nn.learning.reparameterization import Forward
-from edgeshrink.nn.learning.training import finetune
-from edgeshrink.nn.learning.weight_sharing import shared_values
+from edgeshrink.nn import (
+    Forward,
+    Grid,
+    LearnedStep,
+    calibrated_ranges,
+    finetune,
+    folded,
+    quantized_weights,
+    shared_values,
+    twin,
+)
 
 if TYPE_CHECKING:
     from edgeshrink_quantize.options import QatOptions

@@ -77,6 +77,6 @@ def typed() -> str:
 
 def print_json(document: Any) -> None:
     """Print a document as JSON on standard output."""
-    from edgeshrink.results.report import json_text
+    from edgeshrink.results import json_text
 
     print(json_text(document))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 
 from edgeshrink.flag import Flag, Option, options_of
-from edgeshrink.recipes.method import Method, Training
+from edgeshrink.recipes import Method, Training
 
 # Before the names of Python parameters, so that no method can collide with the command's own.
 PREFIX = "flag_"

@@ -1,1 +1,9 @@
-"""Devices: their profiles, the targets that reach them, the runtimes on them, what is measured."""
+"""Devices: their profiles, the targets that reach them, the runtimes there, what is measured.
+
+Imports errors, flag and toml.
+"""
+
+from lazy_loader import attach_stub
+
+# The names are in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

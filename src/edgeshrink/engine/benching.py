@@ -17,16 +17,10 @@ from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import chosen_devices, host_session, import_tensorflow
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
-from edgeshrink.models.artifact import RUNNABLE, Artifact
-from edgeshrink.models.kind import identify
+from edgeshrink.models import RUNNABLE, Artifact, identify
 from edgeshrink.plugins import Plugins
-from edgeshrink.results.judge import Judge, Outputs, Samples, samples_of
-from edgeshrink.results.report import versions
-from edgeshrink.results.robustness import Robustness
-from edgeshrink.samples import dataset as datasets
-from edgeshrink.samples.dataset import Dataset
-from edgeshrink.samples.perturbation import check_images
-from edgeshrink.samples.subset import task_of
+from edgeshrink.results import Judge, Outputs, Robustness, Samples, samples_of, versions
+from edgeshrink.samples import Dataset, check_images, load_dataset, task_of
 
 SEED = 0  # of what is drawn
 
@@ -104,7 +98,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     first = Signature.read(request.models[0])
-    data = datasets.load_dataset(
+    data = load_dataset(
         request.data,
         preprocess=request.preprocess,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),

@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgeshrink.devices.measurement import DeviceInfo
-from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
 from edgeshrink.engine.measuring import compatibility
@@ -23,15 +22,12 @@ from edgeshrink.engine.planning.request import Planned, PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
-from edgeshrink.models import snippet
-from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
-from edgeshrink.nn.conversion import converter
+from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet
+from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.workspace import Stage, Workspace, write_bytes, write_text
-from edgeshrink.results.judge import near_chance
-from edgeshrink.results.ledger import Ledger, Row
-from edgeshrink.results.report import Report, json_text, versions
-from edgeshrink.tflite.packed import tflite_bytes
+from edgeshrink.recipes import Stage, Workspace, write_bytes, write_text
+from edgeshrink.results import Ledger, Report, Row, json_text, near_chance, versions
+from edgeshrink.tflite import tflite_bytes
 
 LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 
@@ -49,7 +45,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
         if planned.recipe.steps[-1].produces in RUNNABLE:
-            converter.shared_converter.warm_up(workspace.log)
+            shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
@@ -122,12 +118,12 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, recipe, text = request.out, self.planned.recipe.to_toml(), ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.tflite.reader import read_model
+            from edgeshrink.tflite import read_model
 
             line = data.preprocess.python_snippet() if data else ""
             names = data.class_names if data else ()
             stateful = read_model(final.path.read_bytes()).stateful
-            text = snippet.inference_snippet(out, line, names, stateful=stateful)
+            text = inference_snippet(out, line, names, stateful=stateful)
         report = Report(
             model=str(request.model),
             output=str(out),
@@ -186,7 +182,7 @@ def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     """Return why a device cannot run the result, or nothing."""
     if final.kind not in RUNNABLE:
         return ""
-    from edgeshrink.tflite.reader import read_model
+    from edgeshrink.tflite import read_model
 
     flat = read_model(tflite_bytes(final.path))
     return "; ".join(

@@ -8,9 +8,9 @@ from typing import Any
 
 from edgeshrink.engine.measuring.sessions import host_profile
 from edgeshrink.errors import UsageError
-from edgeshrink.models.artifact import Kind
+from edgeshrink.models import Kind
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.method import Context, Training
+from edgeshrink.recipes import Context, Training
 
 
 def pack(model: Path, plugins: Plugins) -> tuple[bytes, dict[str, Any]]:

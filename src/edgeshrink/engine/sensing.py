@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices.runtime import Session
+from edgeshrink.devices import Session
 from edgeshrink.engine.measuring.sessions import import_tensorflow
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
@@ -17,10 +17,8 @@ from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.errors import UsageError
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.results.judge import Judge, Outputs, Samples
-from edgeshrink.results.metric import Score
-from edgeshrink.results.sensitivity import Sensitivity
+from edgeshrink.recipes import Recipe
+from edgeshrink.results import Judge, Outputs, Samples, Score, Sensitivity
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
-from edgeshrink.models.artifact import Kind
+from edgeshrink.models import Kind
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.devices.measurement import Measurement
-    from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.models.config import ModelFacts
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.devices import DeviceProfile, Measurement
+    from edgeshrink.models import ModelFacts
+    from edgeshrink.samples import Dataset
 
 
 class Phase(enum.IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edgeshrink.errors import UsageError
-from edgeshrink.models.artifact import Kind
+from edgeshrink.models import Kind
 from edgeshrink.recipes.method import Method, Phase, Plan
 
 # Steps after which there may be fewer weights than the base has.

@@ -11,7 +11,7 @@ from typing import Any
 from edgeshrink import toml
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build, options_of
-from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.models import RUNNABLE, Kind
 from edgeshrink.recipes.method import Method, Training
 
 Methods = Mapping[str, type[Method]]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import UsageError
-from edgeshrink.models.artifact import Artifact, Kind, content_digest
+from edgeshrink.models import Artifact, Kind, content_digest
 
 DONE = "done.json"
 

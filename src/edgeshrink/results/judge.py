@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import mcnemar
-from edgeshrink.devices.runtime import Session
+from edgeshrink.devices import Session, mcnemar
 from edgeshrink.errors import UsageError, near
-from edgeshrink.models.artifact import RUNNABLE
-from edgeshrink.recipes.workspace import digest_of
+from edgeshrink.models import RUNNABLE
+from edgeshrink.recipes import digest_of
 from edgeshrink.results.metric import Metric, Score
-from edgeshrink.samples.subset import Subset, labels_by_output, task_of
+from edgeshrink.samples import Subset, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.models.artifact import Artifact
-    from edgeshrink.recipes.method import Agreement
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.models import Artifact
+    from edgeshrink.recipes import Agreement
+    from edgeshrink.samples import Dataset
 
 Outputs = dict[str, "np.ndarray"]
 NEAR_CHANCE = 0.15  # of the way from guessing to being always right
@@ -122,7 +121,7 @@ class Judge:
         """Return what a model says of samples: a Keras model, or the path of a .tflite."""
         if isinstance(model, Path):
             return self.session().predict(model, samples.inputs, self.progress)
-        from edgeshrink.nn.inputs.prediction import predict
+        from edgeshrink.nn.inputs import predict
 
         return predict(model, samples.inputs)
 
@@ -143,7 +142,7 @@ class Judge:
 
     def paired(self, base: Outputs, outputs: Outputs, samples: Samples) -> Paired | None:
         """Return the values of the metric of record, sample by sample; None without labels."""
-        from edgeshrink.nn.inputs.comparison import matched_outputs
+        from edgeshrink.nn.inputs import matched_outputs
 
         scored = self._scored(base, samples)
         if not scored:
@@ -163,7 +162,7 @@ class Judge:
 
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
         """Return how alike two models' outputs for the same samples are."""
-        from edgeshrink.nn.inputs.comparison import agreement
+        from edgeshrink.nn.inputs import agreement
 
         return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.devices.measurement import NORMAL_95, Energy
-from edgeshrink.recipes.method import Agreement
+from edgeshrink.devices import NORMAL_95, Energy
+from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
 SIGNIFICANT = 0.05

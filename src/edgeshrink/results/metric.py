@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from edgeshrink.devices.measurement import NORMAL_95, wilson
+from edgeshrink.devices import NORMAL_95, wilson
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edgeshrink.devices.measurement import DeviceInfo, Energy
+from edgeshrink.devices import DeviceInfo, Energy
 from edgeshrink.errors import EdgeshrinkError, UsageError
-from edgeshrink.recipes.method import Agreement
-from edgeshrink.recipes.workspace import version_of
+from edgeshrink.recipes import Agreement, version_of
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.robustness import Robustness

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgeshrink.recipes.column import Column
-from edgeshrink.recipes.study import Figure
+from edgeshrink.recipes import Column, Figure
 
 SCHEMA = 1
 

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
-from edgeshrink.models.importing import import_object
+from edgeshrink.models import import_object
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink.models.config import ModelFacts
+    from edgeshrink.models import ModelFacts
 
 KEYS = ("scale", "offset", "mean", "std")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
-from edgeshrink.models.importing import import_object
-from edgeshrink.models.kind import require_path
+from edgeshrink.models import import_object, require_path
 from edgeshrink.samples.images import decoder, image_folder
 from edgeshrink.samples.npz import open_npz
 from edgeshrink.samples.subset import Source, chunks

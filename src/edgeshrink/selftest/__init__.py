@@ -17,11 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.devices.runtime import Session
-from edgeshrink.devices.target import Target
-from edgeshrink.engine.measuring.sessions import host_session, session_options
+from edgeshrink.devices import RULES, DeviceInfo, DeviceProfile, Failure, Session, Target
+from edgeshrink.engine import host_session, session_options
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.plugins import Plugins
 

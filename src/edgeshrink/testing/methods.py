@@ -10,19 +10,18 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices import DeviceProfile
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.flag import Option, options_of
-from edgeshrink.models.artifact import Kind
+from edgeshrink.models import Kind
 from edgeshrink.plugins import CORE_KEYS, NAME
-from edgeshrink.recipes.method import Method, Need, Phase, Plan
-from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.recipes import Method, Need, Phase, Plan, Recipe
 
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.models.config import ModelFacts
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.models import ModelFacts
+    from edgeshrink.samples import Dataset
 
 KEEPS = frozenset({"sparsity", "clusters", "outputs", "quantization"})
 PROFILE = DeviceProfile("test")
@@ -51,7 +50,7 @@ def check_method(
     step = check_options(cls, values)
     if not apply:
         return
-    from edgeshrink.models.config import facts as facts_of
+    from edgeshrink.models import facts as facts_of
     from edgeshrink.testing.samples import tiny_data, tiny_model
 
     for with_data in (True, False):

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Measurement
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.recipes.method import Agreement, Context, Method, Training
+from edgeshrink.devices import BenchPlan, DeviceInfo, DeviceProfile, Measurement
+from edgeshrink.recipes import Agreement, Context, Method, Training
 from edgeshrink.testing.samples import CLASSES, SIDE
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.samples import Dataset
 
 PROFILE = DeviceProfile("test")
 
@@ -48,8 +47,7 @@ def context(
 
 def as_tflite(model: keras.Model, folder: Path) -> bytes:
     """Return the model as a float .tflite."""
-    from edgeshrink.nn.conversion.converter import Conversion
-    from edgeshrink.nn.conversion.exporting import convert
+    from edgeshrink.nn.conversion import Conversion, convert
 
     return convert(model, {"float": Conversion()}, folder)["float"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.samples import Dataset
 
 SIDE = 8
 CLASSES = 3
@@ -53,7 +53,7 @@ def tiny_data(*, labels: bool = True) -> Dataset:
     """
     import numpy as np
 
-    from edgeshrink.samples import dataset
+    from edgeshrink.samples import load_dataset
 
     random = np.random.default_rng(11)
     arrays: dict[str, Any] = {}
@@ -65,5 +65,5 @@ def tiny_data(*, labels: bool = True) -> Dataset:
         arrays[f"x_{part}"] = images.astype("float32")
         if labels:
             arrays[f"y_{part}"] = classes
-    loaded = dataset.load_dataset("tiny", calibration=24, hook=lambda spec: arrays)
+    loaded = load_dataset("tiny", calibration=24, hook=lambda spec: arrays)
     return loaded.for_model({"image": (None, SIDE, SIDE, 1)}, {"classes": (None, CLASSES)})

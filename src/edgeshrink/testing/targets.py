@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices.target import Completed, Target
+from edgeshrink.devices import Completed, Target
 from edgeshrink.errors import EdgeshrinkError
 
 # Spaces, quotes, a dollar, a star, umlauts, a newline: what a shell in between would change.

@@ -21,10 +21,10 @@ from edgeshrink.cli.base import (
 )
 from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.flags import with_method_flags
-from edgeshrink.devices.measurement import RULES, RULES_HELP
+from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.results.report import json_text
+from edgeshrink.results import json_text
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ def bench(
     from edgeshrink.cli.display.bench_table import show_bench
     from edgeshrink.cli.display.progress import Watcher
     from edgeshrink.cli.display.tables import console
-    from edgeshrink.engine import BenchRequest
-    from edgeshrink.engine import bench as work
+    from edgeshrink.engine import BenchRequest, bench as work
 
     plugins = registry()
     options = build(Timing, timing, "bench")

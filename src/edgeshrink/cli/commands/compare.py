@@ -13,9 +13,7 @@ import typer
 from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.cli.commands.report import Format, Json, reporter_for
 from edgeshrink.errors import UsageError
-from edgeshrink.results.ledger import Ledger
-from edgeshrink.results.merit import with_merits
-from edgeshrink.results.report import Report
+from edgeshrink.results import Ledger, Report, with_merits
 
 
 def app() -> typer.Typer:

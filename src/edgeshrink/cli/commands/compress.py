@@ -23,12 +23,11 @@ from edgeshrink.cli.base import (
 )
 from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.flags import with_method_flags
-from edgeshrink.devices.measurement import RULES, RULES_HELP
+from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.models.artifact import Kind
-from edgeshrink.recipes.method import Training
-from edgeshrink.recipes.recipe import Methods, Recipe
+from edgeshrink.models import Kind
+from edgeshrink.recipes import Methods, Recipe, Training
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned
@@ -153,8 +152,7 @@ def compress(
     if settings.seed is not None:
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data
-    from edgeshrink.engine import Request, plan
-    from edgeshrink.engine import compress as work
+    from edgeshrink.engine import Request, compress as work, plan
 
     source = Path(model)
     request = Request(

@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeshrink.cli.base import At, Debug, Json, SshConfig, print_json, registry
-from edgeshrink.devices import profile
+from edgeshrink.devices import (
+    address_scheme,
+    available_profiles,
+    check_profile_name,
+    find_profile,
+    profile_at,
+    recognise_profile,
+    save_profile,
+    user_folder,
+)
 from edgeshrink.errors import TargetError, UsageError
 
 if TYPE_CHECKING:
-    from edgeshrink.devices.profile import DeviceProfile
+    from edgeshrink.devices import DeviceProfile
     from edgeshrink.plugins import Plugins
     from edgeshrink.selftest import Check
 
@@ -52,29 +61,25 @@ def add(
     Example: edgeshrink devices add mypi --at ssh://pi@raspberrypi.local
     """
     from edgeshrink.cli.display.tables import console, write
-    from edgeshrink.engine.measuring import device_setup
+    from edgeshrink.engine import known_devices
 
     plugins = registry()
     like, board, notes = _base(name, at, like, ssh_config, force, plugins)
     values = {
         "based_on": like,
-        "target": profile.address_scheme(at),
+        "target": address_scheme(at),
         "address": at,
         "python": python,
         "connection": _connection(ssh_config),
     }
-    path = profile.save_profile(name, values, force=force)
+    path = save_profile(name, values, force=force)
     to = console()
     said = f", which calls itself {board!r}" if board else ""
     write(f"{name}: {at}{said}", to=to)
     write(f"based on {like}" if like else "based on no other profile", to=to, lead="– ")
     if not like:
         why = "no profile knows that name" if board else "it does not tell what it is"
-        alike = [
-            one
-            for one in device_setup.known_devices(plugins)
-            if one.target == profile.address_scheme(at)
-        ]
+        alike = [one for one in known_devices(plugins) if one.target == address_scheme(at)]
         some = ", ".join(one.name for one in alike if one.name != name)
         write(f"{why}: --like and --force take one of {some}", to=to, lead="– ")
     for note in notes:
@@ -87,23 +92,23 @@ def _base(
     name: str, at: str, like: str, ssh_config: str, force: bool, plugins: Plugins
 ) -> tuple[str, str, list[str]]:
     """Return the profile that a new one is based on, what the device calls itself, and notes."""
-    from edgeshrink.engine.measuring import device_setup
+    from edgeshrink.engine import identify_device, known_devices
 
-    profile.check_profile_name(name)
+    check_profile_name(name)
     if like:
-        profile.profile_at(profile.find_profile(like, plugins.profile_folders), at)
-    taken = profile.available_profiles(plugins.profile_folders).get(name)
-    own = profile.user_folder() / f"{name}.toml"
+        profile_at(find_profile(like, plugins.profile_folders), at)
+    taken = available_profiles(plugins.profile_folders).get(name)
+    own = user_folder() / f"{name}.toml"
     if taken is not None and (taken != own or not force):
         hint = "--force replaces it" if taken == own else "choose another name"
         raise UsageError(f"there is a device {name!r} already: {taken}", hint=hint)
-    if ssh_config and profile.address_scheme(at) != "ssh":
+    if ssh_config and address_scheme(at) != "ssh":
         raise UsageError(f"--ssh-config goes with an address of ssh; received {at!r}")
     if ssh_config and not Path(ssh_config).is_file():
         raise UsageError(f"no ssh configuration file {ssh_config!r}")
     board, notes = "", []
     try:
-        board = device_setup.identify_device(at, _connection(ssh_config), plugins)
+        board = identify_device(at, _connection(ssh_config), plugins)
     except TargetError as error:
         if not like:
             raise TargetError(
@@ -112,9 +117,7 @@ def _base(
             ) from error
         notes.append(f"not reached now: {error}")
     if not like:
-        found = profile.recognise_profile(
-            board, device_setup.known_devices(plugins), profile.address_scheme(at)
-        )
+        found = recognise_profile(board, known_devices(plugins), address_scheme(at))
         like = found.name if found else ""
     if like == name:
         raise UsageError(f"a device cannot be like itself; received {name!r} twice")
@@ -136,12 +139,12 @@ def setup(
     """
     from edgeshrink.cli.display.progress import Watcher
     from edgeshrink.cli.display.tables import console, write
-    from edgeshrink.engine.measuring import device_setup
+    from edgeshrink.engine import setup_device
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
     with Watcher(plugins):
-        said = device_setup.setup_device(device, plugins, _telling(device.name, plugins))
+        said = setup_device(device, plugins, _telling(device.name, plugins))
     to = console()
     for sentence in said or ["nothing needs to be installed"]:
         write(sentence, to=to, lead="– ")
@@ -198,15 +201,15 @@ def clean(
 
     Example: edgeshrink devices clean mypi
     """
-    from edgeshrink.engine.measuring import device_setup
+    from edgeshrink.engine import clean_device
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
-    print(f"{device_setup.clean_device(device, plugins):,} bytes freed on {name}")
+    print(f"{clean_device(device, plugins):,} bytes freed on {name}")
 
 
 def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
-    from edgeshrink.engine.measuring.sessions import chosen_devices
+    from edgeshrink.engine import chosen_devices
 
     return chosen_devices((name,), at, _connection(ssh_config), plugins)[0]
 

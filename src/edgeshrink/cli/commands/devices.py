@@ -10,8 +10,7 @@ import typer
 from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
 from edgeshrink.cli.commands import device_work
 from edgeshrink.cli.plain import Command, Group
-from edgeshrink.devices import profile
-from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices import DeviceProfile, available_profiles, find_profile
 from edgeshrink.errors import ProfileError
 
 
@@ -43,9 +42,9 @@ def list_devices(json: Json = False, debug: Debug = False) -> None:
 
     folders = registry().profile_folders
     found: list[DeviceProfile] = []
-    for name in sorted(profile.available_profiles(folders)):
+    for name in sorted(available_profiles(folders)):
         try:
-            found.append(profile.find_profile(name, folders))
+            found.append(find_profile(name, folders))
         except ProfileError as error:
             warn(str(error))
     if json:
@@ -72,7 +71,7 @@ def show_device(
     """Show all that the profile of a device says."""
     from edgeshrink.cli.display.tables import console, write
 
-    found = profile.find_profile(name, registry().profile_folders)
+    found = find_profile(name, registry().profile_folders)
     if json:
         print_json(asdict(found))
         return

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single
-from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
+from edgeshrink.models import RUNNABLE, Artifact, Kind
 
 
 def app() -> typer.Typer:
@@ -35,7 +35,7 @@ def inspect(
     Example: edgeshrink inspect model.keras
     """
     from edgeshrink.cli.display import inspection
-    from edgeshrink.models.kind import identify
+    from edgeshrink.models import identify
 
     path = Path(model)
     kind = identify(path)

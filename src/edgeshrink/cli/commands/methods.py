@@ -12,7 +12,7 @@ from edgeshrink.cli.base import Debug, Json, print_json, registry, single
 from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Option, options_of
-from edgeshrink.recipes.method import Method
+from edgeshrink.recipes import Method
 
 
 def app() -> typer.Typer:

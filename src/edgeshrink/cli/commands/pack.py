@@ -31,8 +31,7 @@ def pack(
     Example: edgeshrink pack small.tflite -o small.esz
     """
     from edgeshrink.engine import pack as packing
-    from edgeshrink.models.artifact import Kind
-    from edgeshrink.models.kind import identify
+    from edgeshrink.models import Kind, identify
 
     path = Path(model)
     kind = identify(path)

@@ -9,7 +9,7 @@ import typer
 
 from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.errors import UsageError, near
-from edgeshrink.results.report import Report, Reporter
+from edgeshrink.results import Report, Reporter
 
 Format = Annotated[
     str,

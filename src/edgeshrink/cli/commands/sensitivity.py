@@ -13,13 +13,13 @@ import typer
 
 from edgeshrink.cli.base import Debug, Json, print_json, registry, single, warn
 from edgeshrink.errors import UsageError
-from edgeshrink.results.report import json_text
+from edgeshrink.results import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink.engine.sensing import SensitivityReport
-    from edgeshrink.results.sensitivity import Width
+    from edgeshrink.engine import SensitivityReport
+    from edgeshrink.results import Width
 
 SUFFIXES = (".csv", ".json")
 
@@ -70,8 +70,7 @@ def sensitivity(
     out = _checked(output, model)
     from edgeshrink.cli.commands.compress import shapes
     from edgeshrink.cli.display.progress import Watcher
-    from edgeshrink.engine import sensitivity as work
-    from edgeshrink.engine.sensing import SensitivityRequest
+    from edgeshrink.engine import SensitivityRequest, sensitivity as work
 
     plugins = registry()
     request = SensitivityRequest(

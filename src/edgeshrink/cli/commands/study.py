@@ -71,9 +71,7 @@ def study(
     Example: edgeshrink study grid.toml --jobs 2 -o results
     """
     from edgeshrink.cli.display.progress import Watcher
-    from edgeshrink.engine import study as engine_study
-    from edgeshrink.engine.studies.jobs import StudyRequest
-    from edgeshrink.engine.studies.running import plan_study
+    from edgeshrink.engine import StudyRequest, plan_study, study as engine_study
 
     plugins = registry()
     if root and not Path(root).is_dir():

@@ -31,9 +31,8 @@ def unpack(
 
     Example: edgeshrink unpack small.esz -o small.tflite
     """
-    from edgeshrink.models.artifact import Kind
-    from edgeshrink.models.kind import identify
-    from edgeshrink.tflite.packed import tflite_bytes
+    from edgeshrink.models import Kind, identify
+    from edgeshrink.tflite import tflite_bytes
 
     path = Path(model)
     kind = identify(path)

@@ -14,7 +14,7 @@ from edgeshrink.cli.display.words import NONE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink.devices.measurement import Measurement
+    from edgeshrink.devices import Measurement
     from edgeshrink.engine import BenchReport, BenchResult
 
 

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool) -> dict[str, Any]:
     """Return the layers of a Keras model and their totals."""
-    from edgeshrink.models.config import facts, refuse
+    from edgeshrink.models import facts, refuse
 
     found = facts(path)
     refuse(found, unsafe=unsafe, custom=custom, source=str(path))
     from edgeshrink.cli.quiet import quiet
 
     with quiet():  # TensorFlow has things to say while it is imported
-        from edgeshrink.nn.graph.counts import count
-        from edgeshrink.nn.loading.load import load_model
+        from edgeshrink.nn.graph import count
+        from edgeshrink.nn.loading import load_model
 
         model = plugins.hook.edgeshrink_load_model(path=path)
         counted = count(load_model(path, custom=custom, unsafe=unsafe) if model is None else model)
@@ -47,10 +47,9 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
 
 def tflite(path: Path) -> dict[str, Any]:
     """Return a .tflite file's operators, packed or not, totals, and where it would not run."""
-    from edgeshrink.tflite import reader
-    from edgeshrink.tflite.packed import tflite_bytes
+    from edgeshrink.tflite import float_operators, read_model, runtime_requirements, tflite_bytes
 
-    model = reader.read_model(tflite_bytes(path))
+    model = read_model(tflite_bytes(path))
     weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
     operators = []
     for operator in model.operators:
@@ -71,9 +70,9 @@ def tflite(path: Path) -> dict[str, Any]:
                 "bytes": sum(tensor.bytes for tensor in own),
             }
         )
-    floats = [reason for _, reason in reader.float_operators(model)]
+    floats = [reason for _, reason in float_operators(model)]
     integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in model.weights)
-    notes = reader.runtime_requirements(model)
+    notes = runtime_requirements(model)
     if integer and floats:
         notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
     return {

@@ -15,9 +15,9 @@ from edgeshrink.cli.display import words
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from edgeshrink.models.artifact import Artifact
+    from edgeshrink.models import Artifact
     from edgeshrink.plugins import Plugins
-    from edgeshrink.recipes.method import Method
+    from edgeshrink.recipes import Method
 
 NAME = "progress"
 

@@ -14,7 +14,7 @@ from edgeshrink.flag import Flag, build
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeshrink.results.robustness import Robustness as Scores
+    from edgeshrink.results import Robustness as Scores
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.engine import Planned, PlannedStep
-    from edgeshrink.results.ledger import Ledger, OnDevice, Row
-    from edgeshrink.results.report import Report
+    from edgeshrink.results import Ledger, OnDevice, Report, Row
 
 
 def show_plan(planned: Planned, *, to: Console) -> None:

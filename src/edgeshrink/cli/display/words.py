@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgeshrink.results.metric import Score
+from edgeshrink.results import Score
 
 NONE = "–"
 

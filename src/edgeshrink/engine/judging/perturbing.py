@@ -10,13 +10,28 @@ from pathlib import Path
 
 from edgeshrink.engine.running.run import Run
 from edgeshrink.errors import UsageError
-from edgeshrink.models.artifact import Artifact
-from edgeshrink.results.judge import Judge, Outputs, Paired, Samples, paired_z, samples_of
-from edgeshrink.results.robustness import Case, Pair, Robustness
-from edgeshrink.samples.dataset import Dataset
-from edgeshrink.samples.perturbation import PERTURBATIONS, Perturbation, Perturbed, value_range
-from edgeshrink.samples.split import split_rows, strata_of
-from edgeshrink.samples.subset import Subset
+from edgeshrink.models import Artifact
+from edgeshrink.results import (
+    Case,
+    Judge,
+    Outputs,
+    Pair,
+    Paired,
+    Robustness,
+    Samples,
+    paired_z,
+    samples_of,
+)
+from edgeshrink.samples import (
+    PERTURBATIONS,
+    Dataset,
+    Perturbation,
+    Perturbed,
+    Subset,
+    split_rows,
+    strata_of,
+    value_range,
+)
 
 Answers = Callable[[Samples], Outputs]
 Progress = Callable[[float, str], None]

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from edgeshrink.devices.measurement import DeviceInfo, Measurement
+from edgeshrink.devices import DeviceInfo, Measurement
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.farm import Farm
 from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
-from edgeshrink.models.artifact import RUNNABLE, Artifact
-from edgeshrink.recipes.method import Phase
-from edgeshrink.recipes.workspace import Stage, digest_of
-from edgeshrink.results.judge import Outputs
-from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
-from edgeshrink.results.merit import with_merits
-from edgeshrink.tflite.packed import tflite_bytes
+from edgeshrink.models import RUNNABLE, Artifact
+from edgeshrink.recipes import Phase, Stage, digest_of
+from edgeshrink.results import Latency, OnDevice, Outputs, Row, observations, with_merits
+from edgeshrink.tflite import tflite_bytes
 
 
 class Verdicts:
@@ -143,13 +140,13 @@ class Verdicts:
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
         if artifact.kind in RUNNABLE:
-            from edgeshrink.tflite.reader import read_model
+            from edgeshrink.tflite import read_model
 
             flat = read_model(tflite_bytes(artifact.path))
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]
         if artifact.digest not in self._counts:
-            from edgeshrink.nn.graph.counts import count
+            from edgeshrink.nn.graph import count
 
             counted = count(self.run.models.shown(artifact))
             self._counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs

@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices.measurement import RULES, BenchPlan, Failure, Measurement
-from edgeshrink.recipes.method import Agreement
-from edgeshrink.results.metric import Score
-from edgeshrink.results.report import SCHEMA
-from edgeshrink.results.robustness import Robustness
+from edgeshrink.devices import RULES, BenchPlan, Failure, Measurement
+from edgeshrink.recipes import Agreement
+from edgeshrink.results import SCHEMA, Robustness, Score
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import Measurement
+from edgeshrink.devices import Measurement
 from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import is_host
-from edgeshrink.recipes.workspace import digest_of, write_text
-from edgeshrink.results.report import json_text
+from edgeshrink.recipes import digest_of, write_text
+from edgeshrink.results import json_text
 
 if TYPE_CHECKING:
-    from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.models.artifact import Artifact
+    from edgeshrink.devices import DeviceProfile
+    from edgeshrink.models import Artifact
 
 
 class Kept:

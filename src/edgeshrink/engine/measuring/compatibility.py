@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgeshrink.tflite.flat_model import FLOATS
+from edgeshrink.tflite import FLOATS
 
 if TYPE_CHECKING:
-    from edgeshrink.devices.profile import DeviceProfile
-    from edgeshrink.tflite.flat_model import FlatModel
+    from edgeshrink.devices import DeviceProfile
+    from edgeshrink.tflite import FlatModel
 
 BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "int16": 2}
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeshrink.devices import profile
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.devices.target import Progress
+from edgeshrink.devices import (
+    DeviceProfile,
+    Progress,
+    address_scheme,
+    available_profiles,
+    find_profile,
+)
 from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.plugins import Plugins
@@ -24,7 +28,7 @@ def identify_device(address: str, connection: Mapping[str, Any], plugins: Plugin
         UsageError: the address is of no target's kind.
         TargetError: the device is unreachable, or in use.
     """
-    name = profile.address_scheme(address)
+    name = address_scheme(address)
     if name not in plugins.targets:
         schemes = [f"{known}:" for known in plugins.targets]
         raise UsageError(
@@ -43,9 +47,9 @@ def identify_device(address: str, connection: Mapping[str, Any], plugins: Plugin
 def known_devices(plugins: Plugins) -> list[DeviceProfile]:
     """Return all device profiles, but those that are wrong inside."""
     found = []
-    for name in sorted(profile.available_profiles(plugins.profile_folders)):
+    for name in sorted(available_profiles(plugins.profile_folders)):
         try:
-            found.append(profile.find_profile(name, plugins.profile_folders))
+            found.append(find_profile(name, plugins.profile_folders))
         except (ProfileError, UsageError):
             continue
     return found

@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from edgeshrink.devices.measurement import BenchPlan, Failure
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.devices.runtime import Session
+from edgeshrink.devices import BenchPlan, DeviceProfile, Failure, Session
 from edgeshrink.engine.measuring import compatibility, parity
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.observed import Observed
 from edgeshrink.engine.measuring.sessions import is_host, open_session
 from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
-from edgeshrink.models.artifact import Artifact
+from edgeshrink.models import Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.results.judge import Judge, Outputs, Samples
+from edgeshrink.results import Judge, Outputs, Samples
 
 
 @dataclass(frozen=True)
@@ -199,8 +197,7 @@ class Farm:
             raise TargetError(lost.reason)
 
     def _refused(self, device: DeviceProfile, model: Artifact) -> list[str]:
-        from edgeshrink.tflite.packed import tflite_bytes
-        from edgeshrink.tflite.reader import read_model
+        from edgeshrink.tflite import read_model, tflite_bytes
 
         try:
             return list(compatibility.problems(read_model(tflite_bytes(model.path)), device))

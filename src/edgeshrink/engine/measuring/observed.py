@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeshrink.devices.measurement import Failure, Measurement
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.models.artifact import Artifact
-from edgeshrink.results.judge import Outputs
+from edgeshrink.devices import DeviceProfile, Failure, Measurement
+from edgeshrink.models import Artifact
+from edgeshrink.results import Outputs
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import VerificationError
-from edgeshrink.recipes.workspace import digest_of
-from edgeshrink.results.judge import Outputs, Samples
+from edgeshrink.recipes import digest_of
+from edgeshrink.results import Outputs, Samples
 
 if TYPE_CHECKING:
-    from edgeshrink.models.artifact import Artifact
+    from edgeshrink.models import Artifact
 
 COMPARED = 32
 # Kernels round differently: up to a few steps of 1/255 of the range for 8-bit outputs.
@@ -63,7 +63,7 @@ def error(expected: Outputs, found: Outputs) -> float:
     Raises:
         VerificationError: the device's outputs are not those of this model.
     """
-    from edgeshrink.nn.inputs.comparison import agreement
+    from edgeshrink.nn.inputs import agreement
 
     count = len(next(iter(expected.values())))
     same = {name: values[:count] for name, values in found.items()}

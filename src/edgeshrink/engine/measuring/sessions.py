@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices import profile
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.devices.runtime import Session
+from edgeshrink.devices import DeviceProfile, Session, find_profile, profile_at
 from edgeshrink.engine.measuring.unpacking import Unpacking
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
@@ -88,8 +86,8 @@ def chosen_devices(
         raise UsageError(f"--device {doubled} is there twice")
     found = []
     for name in names:
-        device = profile.find_profile(name, plugins.profile_folders)
-        device = profile.profile_at(device, at) if at else device
+        device = find_profile(name, plugins.profile_folders)
+        device = profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
         session_options(device, plugins)
         found.append(device)

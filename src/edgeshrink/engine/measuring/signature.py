@@ -25,8 +25,7 @@ class Signature:
         Raises:
             ModelError: the file is no whole .tflite, packed or not.
         """
-        from edgeshrink.tflite.packed import tflite_bytes
-        from edgeshrink.tflite.reader import read_model
+        from edgeshrink.tflite import read_model, tflite_bytes
 
         flat = read_model(tflite_bytes(path))
         by_index = {t.index: t for t in flat.tensors if t.subgraph == 0}

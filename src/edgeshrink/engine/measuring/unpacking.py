@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.devices.runtime import Session
-from edgeshrink.devices.target import Progress
+from edgeshrink.devices import BenchPlan, DeviceInfo, Failure, Measurement, Progress, Session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +48,7 @@ class Unpacking(Session):
         return self._session.predict(self._plain(model), inputs, progress)
 
     def _plain(self, model: Path) -> Path:
-        from edgeshrink.tflite.packed import is_packed, unpacked
+        from edgeshrink.tflite import is_packed, unpacked
 
         data = model.read_bytes()
         if not is_packed(data, model):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def load_base(request: Request, plugins: Plugins) -> keras.Model:
     """Return a new copy of the model that a request compresses."""
-    from edgeshrink.nn.loading.load import load_model
+    from edgeshrink.nn.loading import load_model
 
     answer = plugins.hook.edgeshrink_load_model(path=request.model)
     if answer is not None:

@@ -7,15 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.samples.dataset import Dataset
-from edgeshrink.samples.preprocess import Preprocess
-from edgeshrink.samples.subset import Subset
+from edgeshrink.samples import Dataset, Preprocess, Subset
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from edgeshrink.models.config import ModelFacts
+    from edgeshrink.models import ModelFacts
 
 NAME = "data-free"
 CALIBRATED_ON = 64  # at most: 32 were enough for ZeroQ (section 3.1), and each takes time
@@ -95,7 +93,7 @@ def synthesised_dataset(
 
     def made() -> Arrays:
         if not kept:
-            from edgeshrink.nn.inputs.inversion import inverted
+            from edgeshrink.nn.inputs import inverted
 
             scale, offset = (np.array(v, "float32") for v in affine)
             bounds = sorted_ends(scale * BYTES[0] + offset, scale * BYTES[1] + offset)

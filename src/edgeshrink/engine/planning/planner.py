@@ -10,23 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
-from edgeshrink.models import config
-from edgeshrink.models.artifact import Artifact, Kind
+from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.method import Need, Plan, Training
-from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.recipes.workspace import version_of
-from edgeshrink.samples import dataset as datasets
-from edgeshrink.samples.perturbation import check_images
-from edgeshrink.samples.preprocess import warn_double_scaling
+from edgeshrink.recipes import Need, Plan, Recipe, Training, version_of
+from edgeshrink.samples import check_images, load_dataset, warn_double_scaling
 
 if TYPE_CHECKING:
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.samples import Dataset
 
 KERAS_KINDS = (Kind.KERAS, Kind.KERAS2, Kind.SAVEDMODEL)
 FEW_SAMPLES = 10_000
@@ -40,7 +35,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         ModelError: the model file cannot be worked with.
         DataError: the data cannot be used, or does not fit the model.
     """
-    found = config.facts(request.model)
+    found = facts(request.model)
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
@@ -50,9 +45,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             hint="`edgeshrink bench`, `inspect` and `pack` take .tflite files",
         )
     warnings = list(
-        config.refuse(
-            found, unsafe=request.unsafe, custom=request.custom, source=str(request.model)
-        )
+        refuse(found, unsafe=request.unsafe, custom=request.custom, source=str(request.model))
     )
     devices = chosen_devices(request.devices, request.at, request.connection, plugins)
     if request.metric and request.metric not in plugins.metrics:
@@ -121,7 +114,7 @@ def _check_output(request: Request) -> None:
 
 
 def _fixed(
-    found: config.ModelFacts, given: Mapping[str, tuple[int, ...]]
+    found: ModelFacts, given: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int | None, ...]]:
     """Return each input's shape with what `--input-shape` fixes, as far as the file tells."""
     shapes = {i.name: i.shape for i in found.inputs if i.shape is not None}
@@ -147,10 +140,10 @@ def _load_data(
     request: Request,
     recipe: Recipe,
     shapes: Mapping[str, tuple[int | None, ...]],
-    found: config.ModelFacts,
+    found: ModelFacts,
     plugins: Plugins,
 ) -> Dataset:
-    data = datasets.load_dataset(
+    data = load_dataset(
         request.data,
         preprocess=request.preprocess,
         seed=recipe.seed,
@@ -169,7 +162,7 @@ def _synthesised(
     request: Request,
     recipe: Recipe,
     shapes: Mapping[str, tuple[int | None, ...]],
-    found: config.ModelFacts,
+    found: ModelFacts,
     base: Artifact,
     plugins: Plugins,
 ) -> Dataset:
@@ -197,7 +190,7 @@ def _synthesised(
 def _planned_step(
     place: int,
     recipe: Recipe,
-    found: config.ModelFacts,
+    found: ModelFacts,
     data: Dataset | None,
     devices: Sequence[DeviceProfile],
 ) -> PlannedStep:
@@ -231,7 +224,7 @@ def _to_install(missing: Sequence[str]) -> str:
     return f'"edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
 
 
-def _settled(wanted: Training, found: config.ModelFacts, data: Dataset) -> Training:
+def _settled(wanted: Training, found: ModelFacts, data: Dataset) -> Training:
     """Return the settings with every open choice made by rule.
 
     Three epochs, or ten where there are few samples; a tenth of the rate that the model was

@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import RULES, BenchPlan
-from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.models.artifact import Artifact
-from edgeshrink.models.config import ModelFacts
-from edgeshrink.recipes.method import Method, Training
-from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
+from edgeshrink.models import Artifact, ModelFacts
+from edgeshrink.recipes import Method, Recipe, Training
 
 if TYPE_CHECKING:
-    from edgeshrink.samples.dataset import Dataset
+    from edgeshrink.samples import Dataset
 
 
 @dataclass(frozen=True)

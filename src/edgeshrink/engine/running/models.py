@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.engine.planning.base import load_base
 from edgeshrink.engine.planning.request import Planned
-from edgeshrink.models.artifact import RUNNABLE, Artifact, Kind
+from edgeshrink.models import RUNNABLE, Artifact, Kind
 from edgeshrink.plugins import Plugins
-from edgeshrink.samples.subset import labels_by_output, task_of
+from edgeshrink.samples import labels_by_output, task_of
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +33,7 @@ class Models:
     @cached_property
     def weighed_base(self) -> Artifact:
         """The base as its size is told: saved again, since optimizer state triples a file."""
-        from edgeshrink.nn.loading.load import is_wrapped, save_model
+        from edgeshrink.nn.loading import is_wrapped, save_model
 
         if is_wrapped(self.base):
             return self._base
@@ -44,7 +44,7 @@ class Models:
     @cached_property
     def output_names(self) -> list[str]:
         """Names of the base's outputs, in order."""
-        from edgeshrink.nn.graph.structure import output_names
+        from edgeshrink.nn.graph import output_names
 
         return output_names(self.base)
 
@@ -57,10 +57,10 @@ class Models:
         if artifact is self._base:
             return self.fresh_base()
         if artifact.kind in RUNNABLE:
-            from edgeshrink.tflite.packed import tflite_bytes
+            from edgeshrink.tflite import tflite_bytes
 
             return tflite_bytes(artifact.path)
-        from edgeshrink.nn.loading.load import load_model
+        from edgeshrink.nn.loading import load_model
 
         return load_model(artifact.path, custom=self._request.custom, unsafe=self._request.unsafe)
 
@@ -75,7 +75,7 @@ class Models:
     @property
     def classes(self) -> bool:
         """Whether the base tells classes: the labels say so, else its last activation."""
-        from edgeshrink.nn.learning.losses import activation_of
+        from edgeshrink.nn.learning import activation_of
 
         for part in self._data.subsets().values() if self._data else ():
             for labels in labels_by_output(part, self.output_names).values():

@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from edgeshrink.devices.measurement import Failure, Measurement
-from edgeshrink.devices.runtime import Session
+from edgeshrink.devices import Failure, Measurement, Session
 from edgeshrink.engine.measuring.sessions import open_session
 from edgeshrink.engine.planning.request import Planned
 from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.sample_sets import SampleSets
-from edgeshrink.models.artifact import Artifact
+from edgeshrink.models import Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.method import Method
-from edgeshrink.recipes.workspace import Workspace
-from edgeshrink.results.judge import Judge, Outputs, Samples
+from edgeshrink.recipes import Method, Workspace
+from edgeshrink.results import Judge, Outputs, Samples
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.planning.request import Planned
 from edgeshrink.engine.running.models import Models
-from edgeshrink.recipes.workspace import digest_of
-from edgeshrink.results.judge import Samples, samples_of
-from edgeshrink.samples.split import split_rows, strata_of
+from edgeshrink.recipes import digest_of
+from edgeshrink.results import Samples, samples_of
+from edgeshrink.samples import split_rows, strata_of
 
 if TYPE_CHECKING:
-    from edgeshrink.samples.subset import Subset
+    from edgeshrink.samples import Subset
 
 COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and
@@ -75,8 +75,7 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
-        from edgeshrink.nn.inputs.prediction import samples_at_once
-        from edgeshrink.nn.inputs.synthetic import synthetic_inputs
+        from edgeshrink.nn.inputs import samples_at_once, synthetic_inputs
 
         base, seed = self._models.base, self._planned.recipe.seed
         count = samples_at_once(base, VALUES, FEWEST, SYNTHETIC)

@@ -9,13 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices.measurement import Failure, Measurement
+from edgeshrink.devices import Failure, Measurement
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.models.artifact import Artifact, Kind, content_digest
-from edgeshrink.recipes.method import Agreement, Context, Method, Need, Training
-from edgeshrink.recipes.workspace import Stage, digest_of, source_digest, version_of, write_bytes
+from edgeshrink.models import Artifact, Kind, content_digest
+from edgeshrink.recipes import (
+    Agreement,
+    Context,
+    Method,
+    Need,
+    Stage,
+    Training,
+    digest_of,
+    source_digest,
+    version_of,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +134,7 @@ class Stages:
         if isinstance(made, bytes):
             write_bytes(path, made)
         else:
-            from edgeshrink.nn.loading.load import save_model
+            from edgeshrink.nn.loading import save_model
 
             save_model(made, path)
         base_facts = self._planned.base.facts
@@ -149,8 +159,8 @@ class Stages:
             VerificationError: it needs operators that LiteRT lacks, lost zeros or shared values,
                 or does not answer as its parent does in number and shape.
         """
-        from edgeshrink.nn.conversion.verification import check_clusters, check_zeros
-        from edgeshrink.tflite.reader import read_model, runtime_requirements
+        from edgeshrink.nn.conversion import check_clusters, check_zeros
+        from edgeshrink.tflite import read_model, runtime_requirements
 
         data = artifact.path.read_bytes()
         flat = read_model(data)

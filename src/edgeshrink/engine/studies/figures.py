@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgeshrink.results.ledger import Row
+from edgeshrink.results import Row
 
 
 def stage_of(rows: Sequence[Row], at: str) -> int | None:

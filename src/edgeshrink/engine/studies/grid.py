@@ -12,11 +12,9 @@ from typing import Any
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
-from edgeshrink.models.artifact import Kind, content_digest
+from edgeshrink.models import Kind, content_digest
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.recipes.study import Base, Filled, Study, StudyRow
-from edgeshrink.recipes.workspace import digest_of, version_of
+from edgeshrink.recipes import Base, Filled, Recipe, Study, StudyRow, digest_of, version_of
 
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
 OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")

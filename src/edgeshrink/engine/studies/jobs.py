@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
-from edgeshrink.recipes.workspace import write_text
-from edgeshrink.results.report import json_text
+from edgeshrink.recipes import write_text
+from edgeshrink.results import json_text
 
 
 @dataclass(frozen=True)

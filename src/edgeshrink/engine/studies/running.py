@@ -13,9 +13,8 @@ from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError, UsageError
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes.study import Study
-from edgeshrink.recipes.workspace import Workspace, write_text
-from edgeshrink.results.study_report import StudyReport
+from edgeshrink.recipes import Study, Workspace, write_text
+from edgeshrink.results import StudyReport
 
 T = TypeVar("T")
 

@@ -11,12 +11,16 @@ from edgeshrink.engine.studies.grid import Grid, Waiting
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
-from edgeshrink.recipes.column import MEASURES, Column
-from edgeshrink.recipes.study import Filled, StudyRow
-from edgeshrink.recipes.workspace import source_digest
-from edgeshrink.results.ledger import Row as LedgerRow
-from edgeshrink.results.report import Report
-from edgeshrink.results.study_report import Cell, RowFound, StudyReport, TableFound, Value
+from edgeshrink.recipes import MEASURES, Column, Filled, StudyRow, source_digest
+from edgeshrink.results import (
+    Cell,
+    Report,
+    Row as LedgerRow,
+    RowFound,
+    StudyReport,
+    TableFound,
+    Value,
+)
 
 MACHINE = ("cpu", "cores", "machine", "system", "runtime", "runtime_version", "adapter")
 

@@ -7,17 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices.measurement import RULES
+from edgeshrink.devices import RULES
 from edgeshrink.engine.benching import bench
 from edgeshrink.engine.measuring.benchmark import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.errors import StudyError
-from edgeshrink.models.artifact import RUNNABLE, content_digest
-from edgeshrink.recipes.study import StudyRow
-from edgeshrink.recipes.workspace import write_text
-from edgeshrink.results.report import Report, json_text
+from edgeshrink.models import RUNNABLE, content_digest
+from edgeshrink.recipes import StudyRow, write_text
+from edgeshrink.results import Report, json_text
 
 
 class Times:

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.api import hookimpl
-from edgeshrink.devices.measurement import RULES
+from edgeshrink.devices import RULES
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError
-from edgeshrink.models.importing import import_object
+from edgeshrink.models import import_object
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.recipes.workspace import source_digest, write_text
-from edgeshrink.results.report import Report, json_text
+from edgeshrink.recipes import Recipe, source_digest, write_text
+from edgeshrink.results import Report, json_text
 
 JOB, RESULT = "job.json", "result.json"
 
@@ -123,7 +122,7 @@ def by_layer(report: Report, request: Request) -> list[dict[str, tuple[int, int]
     """Return weights and MACs by layer for each row of the ledger; a file has its model's."""
     import keras
 
-    from edgeshrink.nn.graph.counts import count
+    from edgeshrink.nn.graph import count
 
     found: list[dict[str, tuple[int, int]]] = []
     for row in report.ledger.rows:

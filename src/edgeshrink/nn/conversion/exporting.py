@@ -15,8 +15,8 @@ import numpy as np
 from edgeshrink.errors import ConversionError
 from edgeshrink.nn.conversion import converter, recurrent
 from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.graph.structure import output_names, structured
-from edgeshrink.tflite.ranges import Ranges, with_ranges
+from edgeshrink.nn.graph import output_names, structured
+from edgeshrink.tflite import Ranges, with_ranges
 
 
 def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool = False) -> Path:

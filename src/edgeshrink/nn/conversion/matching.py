@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from edgeshrink.nn.learning.fake_quantized import observed_values
-from edgeshrink.tflite.ranges import activation_values
+from edgeshrink.nn.learning import observed_values
+from edgeshrink.tflite import activation_values
 
 FEW = 4  # samples by whose values tensors are told apart
 CLOSE = 1e-3  # of a tensor's range: float kernels differ in the last bits

@@ -9,10 +9,8 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.nn.learning.masks import kernel_weights
-from edgeshrink.nn.learning.weight_sharing import MOST_SHARED_VALUES
-from edgeshrink.tflite.flat_model import FlatModel, FlatTensor
-from edgeshrink.tflite.reader import constant_values, read_model
+from edgeshrink.nn.learning import MOST_SHARED_VALUES, kernel_weights
+from edgeshrink.tflite import FlatModel, FlatTensor, constant_values, read_model
 
 
 def check_zeros(model: keras.Model, flat: FlatModel) -> float:

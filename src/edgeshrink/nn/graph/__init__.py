@@ -1,1 +1,9 @@
-"""What a model is: its layers in their order, what couples their channels, models written anew."""
+"""What a model is: its layers in order, what couples their channels, and models written anew.
+
+Imports no other part of nn.
+"""
+
+from lazy_loader import attach_stub
+
+# The names are in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeshrink.errors import VerificationError
-from edgeshrink.recipes.method import Agreement
+from edgeshrink.recipes import Agreement
 
 Outputs = Mapping[str, np.ndarray]
 

@@ -10,8 +10,7 @@ import numpy as np
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.graph.structure import structured
+from edgeshrink.nn.graph import functional, opened, structured
 from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up
 from edgeshrink.nn.inputs.prediction import samples_at_once
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.structure import output_names, structured
+from edgeshrink.nn.graph import output_names, structured
 
 BATCH = 256  # samples at once, at most
 VALUES = 1 << 22  # of inputs at once, at most: activations of large images are large

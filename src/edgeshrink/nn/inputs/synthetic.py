@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.structure import structured
+from edgeshrink.nn.graph import structured
 from edgeshrink.nn.inputs.comparison import top_class
 from edgeshrink.nn.inputs.inversion import learned_range
 from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up

@@ -1,1 +1,9 @@
-"""How a model learns: one loop, losses, teachers, and what steps before it made and it keeps."""
+"""How a model learns: one loop, losses, teachers, and what earlier steps made and it keeps.
+
+Imports graph, and what a recipe says of training.
+"""
+
+from lazy_loader import attach_stub
+
+# The names are in __init__.pyi; each is imported when it is first asked for.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -8,9 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.fold import LINEAR_LAYERS, consumers
-from edgeshrink.nn.graph.rewrite import functional, opened
-from edgeshrink.nn.graph.structure import structured
+from edgeshrink.nn.graph import LINEAR_LAYERS, consumers, functional, opened, structured
 from edgeshrink.nn.learning.fake_quantization import Range
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized
 

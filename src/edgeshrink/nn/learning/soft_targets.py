@@ -12,11 +12,11 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.structure import structured
-from edgeshrink.recipes.workspace import write_bytes
+from edgeshrink.nn.graph import structured
+from edgeshrink.recipes import write_bytes
 
 if TYPE_CHECKING:
-    from edgeshrink.recipes.method import Context
+    from edgeshrink.recipes import Context
 
 BATCH = 256  # that a teacher answers at once
 HELD_BYTES = 1 << 30  # in memory; more answers are computed anew in each epoch

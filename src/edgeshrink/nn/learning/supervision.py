@@ -11,14 +11,14 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.nn.graph.structure import output_names, structured
+from edgeshrink.nn.graph import output_names, structured
 from edgeshrink.nn.learning.augmentation import mirrored, shifted
 from edgeshrink.nn.learning.distillation import Distillation
 from edgeshrink.nn.learning.losses import Hint, OutputLoss, activation_of, output_loss
-from edgeshrink.samples.subset import labels_by_output
+from edgeshrink.samples import labels_by_output
 
 if TYPE_CHECKING:
-    from edgeshrink.recipes.method import Context
+    from edgeshrink.recipes import Context
 
 BATCHES_TOGETHER = 16
 

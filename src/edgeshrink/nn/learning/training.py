@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.nn.graph.structure import structured
+from edgeshrink.nn.graph import structured
 from edgeshrink.nn.learning.losses import Trainee
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.reparameterization import Reparameterized
@@ -23,7 +23,7 @@ from edgeshrink.nn.learning.supervision import (
 from edgeshrink.nn.learning.weight_sharing import shared_values
 
 if TYPE_CHECKING:
-    from edgeshrink.recipes.method import Context
+    from edgeshrink.recipes import Context
 
 
 class Schedule(Protocol):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgeshrink.nn.graph.kernel_axes import quantized_weights
+from edgeshrink.nn.graph import quantized_weights
 from edgeshrink.nn.learning.reparameterization import Forward
 
 MOST_SHARED_VALUES = 256  # distinct values of a tensor, or channel, whose sharing is on purpose

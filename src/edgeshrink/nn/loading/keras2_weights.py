@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.models.savedmodel import keras_nodes
+from edgeshrink.models import keras_nodes
 from edgeshrink.nn.loading.keras2 import Built, layer_name
 
 # Keras 2 names of variables that Keras 3 calls otherwise.

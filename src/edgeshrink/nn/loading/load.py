@@ -17,11 +17,17 @@ import numpy as np
 import tensorflow as tf
 
 from edgeshrink.errors import ModelError, UsageError, near
-from edgeshrink.models.artifact import Kind
-from edgeshrink.models.config import ModelFacts, facts, refuse
-from edgeshrink.models.importing import import_object
-from edgeshrink.models.kind import archive_json, hdf5_attributes, parsed_json
-from edgeshrink.models.savedmodel import keras_config
+from edgeshrink.models import (
+    Kind,
+    ModelFacts,
+    archive_json,
+    facts,
+    hdf5_attributes,
+    import_object,
+    keras_config,
+    parsed_json,
+    refuse,
+)
 from edgeshrink.nn.loading import keras2, keras2_weights
 
 logger = logging.getLogger(__name__)

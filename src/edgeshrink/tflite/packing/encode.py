@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgeshrink.tflite import esz
-from edgeshrink.tflite import reader as flat
+from edgeshrink.tflite import esz, reader as flat
 from edgeshrink.tflite.esz import container, whole
 from edgeshrink.tflite.esz.objects import Role
 from edgeshrink.tflite.esz.varint import varint

@@ -1,0 +1,34 @@
+from .measurement import (
+    NORMAL_95 as NORMAL_95,
+    RULES as RULES,
+    RULES_HELP as RULES_HELP,
+    BenchPlan as BenchPlan,
+    DeviceInfo as DeviceInfo,
+    Energy as Energy,
+    Failure as Failure,
+    Measurement as Measurement,
+    OperatorTime as OperatorTime,
+    Summary as Summary,
+    mcnemar as mcnemar,
+    wilson as wilson,
+)
+from .profile import (
+    DeviceProfile as DeviceProfile,
+    address_scheme as address_scheme,
+    available_profiles as available_profiles,
+    check_profile_name as check_profile_name,
+    find_profile as find_profile,
+    profile_at as profile_at,
+    recognise_profile as recognise_profile,
+    save_profile as save_profile,
+    user_folder as user_folder,
+)
+from .runtime import (
+    Runtime as Runtime,
+    Session as Session,
+)
+from .target import (
+    Completed as Completed,
+    Progress as Progress,
+    Target as Target,
+)

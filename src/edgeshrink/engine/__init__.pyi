@@ -1,0 +1,46 @@
+from .benching import (
+    bench as bench,
+)
+from .compressing import (
+    compress as compress,
+)
+from .measuring.benchmark import (
+    BenchReport as BenchReport,
+    BenchRequest as BenchRequest,
+    BenchResult as BenchResult,
+)
+from .measuring.device_setup import (
+    clean_device as clean_device,
+    identify_device as identify_device,
+    known_devices as known_devices,
+    setup_device as setup_device,
+)
+from .measuring.sessions import (
+    chosen_devices as chosen_devices,
+    host_session as host_session,
+    open_session as open_session,
+    session_options as session_options,
+)
+from .packing import (
+    pack as pack,
+)
+from .planning.planner import (
+    plan as plan,
+)
+from .planning.request import (
+    Planned as Planned,
+    PlannedStep as PlannedStep,
+    Request as Request,
+)
+from .sensing import (
+    SensitivityReport as SensitivityReport,
+    SensitivityRequest as SensitivityRequest,
+    sensitivity as sensitivity,
+)
+from .studies.jobs import (
+    StudyRequest as StudyRequest,
+)
+from .studies.running import (
+    plan_study as plan_study,
+    study as study,
+)

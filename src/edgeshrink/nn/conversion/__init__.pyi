@@ -1,0 +1,19 @@
+from .converter import (
+    Conversion as Conversion,
+    shared_converter as shared_converter,
+)
+from .exporting import (
+    convert as convert,
+    loops as loops,
+)
+from .matching import (
+    matched_ranges as matched_ranges,
+)
+from .recurrent import (
+    Loop as Loop,
+    recurrent_layers as recurrent_layers,
+)
+from .verification import (
+    check_clusters as check_clusters,
+    check_zeros as check_zeros,
+)

@@ -1,0 +1,48 @@
+from .distillation import (
+    Distillation as Distillation,
+    SoftLoss as SoftLoss,
+    logits_of as logits_of,
+)
+from .fake_quantization import (
+    Grid as Grid,
+    LearnedStep as LearnedStep,
+    largest_code as largest_code,
+)
+from .fake_quantized import (
+    calibrated_ranges as calibrated_ranges,
+    is_relu as is_relu,
+    observed_values as observed_values,
+    twin as twin,
+)
+from .losses import (
+    Hint as Hint,
+    OutputLoss as OutputLoss,
+    Trainee as Trainee,
+    activation_of as activation_of,
+)
+from .masks import (
+    Masks as Masks,
+    kernel_weights as kernel_weights,
+)
+from .reparameterization import (
+    Forward as Forward,
+    Reparameterized as Reparameterized,
+    straight_through as straight_through,
+)
+from .supervision import (
+    Supervision as Supervision,
+    objectives as objectives,
+    training_batches as training_batches,
+)
+from .training import (
+    Course as Course,
+    finetune as finetune,
+    reestimate_batchnorm as reestimate_batchnorm,
+)
+from .weight_sharing import (
+    MOST_SHARED_VALUES as MOST_SHARED_VALUES,
+    channel_rows as channel_rows,
+    from_rows as from_rows,
+    shared_values as shared_values,
+    shares_tensors as shares_tensors,
+)

@@ -1,0 +1,39 @@
+from .column import (
+    MEASURES as MEASURES,
+    Column as Column,
+)
+from .method import (
+    Agreement as Agreement,
+    Context as Context,
+    Method as Method,
+    Need as Need,
+    Phase as Phase,
+    Plan as Plan,
+    Training as Training,
+)
+from .precision import (
+    Precision as Precision,
+)
+from .recipe import (
+    Methods as Methods,
+    Recipe as Recipe,
+)
+from .study import (
+    Base as Base,
+    Figure as Figure,
+    Filled as Filled,
+    Heading as Heading,
+    Source as Source,
+    Study as Study,
+    StudyRow as StudyRow,
+    Table as Table,
+)
+from .workspace import (
+    Stage as Stage,
+    Workspace as Workspace,
+    digest_of as digest_of,
+    source_digest as source_digest,
+    version_of as version_of,
+    write_bytes as write_bytes,
+    write_text as write_text,
+)

@@ -1,0 +1,47 @@
+from .judge import (
+    Judge as Judge,
+    Outputs as Outputs,
+    Paired as Paired,
+    Samples as Samples,
+    near_chance as near_chance,
+    paired_z as paired_z,
+    samples_of as samples_of,
+)
+from .ledger import (
+    Latency as Latency,
+    Ledger as Ledger,
+    OnDevice as OnDevice,
+    Row as Row,
+    observations as observations,
+)
+from .merit import (
+    Merit as Merit,
+    with_merits as with_merits,
+)
+from .metric import (
+    Metric as Metric,
+    Score as Score,
+)
+from .report import (
+    SCHEMA as SCHEMA,
+    Report as Report,
+    Reporter as Reporter,
+    json_text as json_text,
+    versions as versions,
+)
+from .robustness import (
+    Case as Case,
+    Pair as Pair,
+    Robustness as Robustness,
+)
+from .sensitivity import (
+    Sensitivity as Sensitivity,
+    Width as Width,
+)
+from .study_report import (
+    Cell as Cell,
+    RowFound as RowFound,
+    StudyReport as StudyReport,
+    TableFound as TableFound,
+    Value as Value,
+)

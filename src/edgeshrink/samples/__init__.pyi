@@ -1,0 +1,24 @@
+from .dataset import (
+    Dataset as Dataset,
+    load_dataset as load_dataset,
+)
+from .perturbation import (
+    PERTURBATIONS as PERTURBATIONS,
+    Perturbation as Perturbation,
+    Perturbed as Perturbed,
+    check_images as check_images,
+    value_range as value_range,
+)
+from .preprocess import (
+    Preprocess as Preprocess,
+    warn_double_scaling as warn_double_scaling,
+)
+from .split import (
+    split_rows as split_rows,
+    strata_of as strata_of,
+)
+from .subset import (
+    Subset as Subset,
+    labels_by_output as labels_by_output,
+    task_of as task_of,
+)

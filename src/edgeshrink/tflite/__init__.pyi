@@ -1,0 +1,41 @@
+from .feed import (
+    count_samples as count_samples,
+    matched_files as matched_files,
+    tensor_names as tensor_names,
+)
+from .flat_model import (
+    FLOATS as FLOATS,
+    FlatModel as FlatModel,
+    FlatOperator as FlatOperator,
+    FlatTensor as FlatTensor,
+)
+from .packed import (
+    is_packed as is_packed,
+    tflite_bytes as tflite_bytes,
+    unpacked as unpacked,
+    unpacker as unpacker,
+)
+from .packing.encode import (
+    pack as pack,
+)
+from .ranges import (
+    Ranges as Ranges,
+    activation_values as activation_values,
+    with_ranges as with_ranges,
+)
+from .reader import (
+    IDENTIFIER as IDENTIFIER,
+    constant_values as constant_values,
+    float_operators as float_operators,
+    read_model as read_model,
+    runtime_requirements as runtime_requirements,
+    schema_model as schema_model,
+)
+from .stripping import (
+    strip as strip,
+)
+from .xnnpack_sparsity import (
+    SparseConditions as SparseConditions,
+    skipping_kernels as skipping_kernels,
+    sparse_conditions as sparse_conditions,
+)

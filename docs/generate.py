@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import faces
+
 from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
 from edgeshrink.cli.commands.methods import about, sentence, spelling
@@ -30,14 +32,15 @@ MOMENTS = re.compile(r"^# --- (.*) ---$")
 def main() -> int:
     """Write all pages, or check them; return the exit code."""
     wanted = dict(pages())
-    commands = REFERENCE / "commands"
+    folders = [REFERENCE / "commands", REFERENCE / "python"]
     stale = [path for path, text in wanted.items() if not _is(path, text)]
-    extra = [path for path in commands.glob("*.md") if path not in wanted]
+    extra = [path for folder in folders for path in folder.glob("*.md") if path not in wanted]
     if "--check" in sys.argv[1:]:
         for path in (*stale, *extra):
             print(f"stale: {path.relative_to(REFERENCE.parent)}; run python docs/generate.py")
         return int(bool(stale or extra))
-    commands.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")
     for path in extra:
@@ -59,6 +62,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "methods.md", _methods(list(plugins.methods.values()))
     yield REFERENCE / "hooks.md", _hooks()
     yield REFERENCE / "study.md", _study()
+    for name, text in faces.pages():
+        yield REFERENCE / "python" / f"{name}.md", f"{MARK}\n{text}"
 
 
 def ours() -> Plugins:

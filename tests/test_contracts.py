@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import doctest
+import graphlib
 import importlib
+import importlib.metadata
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
-from edgeshrink import api
+from edgeshrink.testing import check_faces
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "edgeshrink"
+PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py"))
+# a package that names what others may take from it
+FACES = sorted(
+    ".".join(("edgeshrink", *stub.parent.relative_to(SOURCE).parts))
+    for stub in SOURCE.rglob("__init__.pyi")
+)
+PUBLIC = ("api", "tflite", "nn")
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    """All imports: inside functions, and for types alone, too."""
+    return grimp.build_graph("edgeshrink", *PLUGINS, include_external_packages=True, cache_dir=None)
 
 
 def test_import_contracts_hold() -> None:
@@ -22,10 +40,82 @@ def test_import_contracts_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-def test_the_public_surface_is_what_it_declares() -> None:
-    modules = {"annotations", "pluggy"}
-    public = {name for name in vars(api) if not name.startswith("_")} - modules
-    assert sorted(public) == sorted(api.__all__)
+def test_no_import_goes_in_circles(graph: grimp.ImportGraph) -> None:
+    imports = {one: graph.find_modules_directly_imported_by(one) for one in graph.modules}
+    graphlib.TopologicalSorter(imports).prepare()
+
+
+def test_a_wing_is_imported_by_its_face(graph: grimp.ImportGraph) -> None:
+    assert len(FACES) > 10
+    around = []
+    for imported in graph.modules:
+        face = next((f for f in reversed(FACES) if f"{imported}.".startswith(f"{f}.")), None)
+        if face in (None, imported):
+            continue
+        for importer in graph.find_modules_that_directly_import(imported):
+            if not importer.startswith(f"{face}."):
+                around.append(f"{importer} imports {imported}, not {face}")
+    assert not around
+
+
+def test_nothing_imports_the_face_that_it_stands_behind(graph: grimp.ImportGraph) -> None:
+    behind = [
+        f"{importer} imports {face}"
+        for face in FACES
+        for importer in graph.find_modules_that_directly_import(face)
+        if importer.startswith(f"{face}.")
+    ]
+    assert not behind
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_has_what_it_names(face: str) -> None:
+    package = importlib.import_module(face)
+    assert [name for name in package.__all__ if getattr(package, name, None) is None] == []
+
+
+@pytest.mark.parametrize("face", PUBLIC)
+def test_the_public_surface_is_what_was_agreed(face: str) -> None:
+    agreed = (ROOT / "tests" / "data" / "faces" / f"{face}.txt").read_text().split()
+    assert sorted(importlib.import_module(f"edgeshrink.{face}").__all__) == agreed
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_plugins_import_the_three_faces_alone(plugin: str) -> None:
+    check_faces(plugin)
+
+
+def test_plugins_import_neither_each_other_nor_what_draws(graph: grimp.ImportGraph) -> None:
+    kept_out = {"typer", "rich", "click"}
+    assert [
+        f"{importer} imports {imported}"
+        for importer in graph.modules
+        if (own := importer.partition(".")[0]) in PLUGINS
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if (root := imported.partition(".")[0]) in kept_out or (root in PLUGINS and root != own)
+    ] == []
+
+
+def test_every_plugin_has_its_entry_point() -> None:
+    entries = importlib.metadata.entry_points(group="edgeshrink")
+    ours = {entry.value for entry in entries if entry.dist and entry.dist.name == "edgeshrink"}
+    assert sorted(ours) == PLUGINS
+
+
+def test_no_room_is_crowded() -> None:
+    """The runner is exempt: it is shipped to devices as one zip of small modules."""
+    modules = [
+        path
+        for folder in (SOURCE, ROOT / "plugins")
+        for path in folder.rglob("*.py")
+        if path.parent.name != "runner"
+    ]
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
+    assert [path for path, count in lines.items() if count > 400] == []
+    assert statistics.median(lines.values()) <= 116
+    folders = [path.parent for path in modules]
+    assert [folder for folder in set(folders) if folders.count(folder) > 20] == []
+    assert len([one for one in SOURCE.iterdir() if one.name != "__pycache__"]) <= 20
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,188 @@
+"""The pages of what plugins may import, read from the source; nothing is imported for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import griffe
+
+FACES = ("api", "tflite", "nn")
+SOURCE = Path(__file__).parents[1] / "src"
+# a constant's value is shown up to here
+WIDE = 300
+SECTIONS = {
+    griffe.DocstringSectionKind.parameters: "Arguments",
+    griffe.DocstringSectionKind.attributes: "Attributes",
+    griffe.DocstringSectionKind.returns: "Returns",
+    griffe.DocstringSectionKind.yields: "Yields",
+    griffe.DocstringSectionKind.raises: "Raises",
+}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each page: one a face, and their index."""
+    package = griffe.load(
+        "edgeshrink", search_paths=[SOURCE], docstring_parser="google", resolve_aliases=True
+    )
+    faces = {name: package[name] for name in FACES}
+    yield "README", _index(faces)
+    for name, face in faces.items():
+        yield name, _page(face)
+
+
+def names(face: griffe.Object) -> list[str]:
+    """Return the names that a face gives, in its order."""
+    own = {"annotations", "attach_stub", "pluggy"}
+    return [
+        name
+        for name, member in face.members.items()
+        if name not in own and not name.startswith("_") and not member.is_module
+    ]
+
+
+def _index(faces: dict[str, griffe.Object]) -> str:
+    rows = []
+    for name, face in faces.items():
+        rows.append(f"| [`edgeshrink.{name}`]({name}.md) | {len(names(face))} | {_head(face)} |")
+    return "\n".join(
+        (
+            "# What a plugin may import",
+            "",
+            "Three modules, and nothing else of edgeshrink; what they do not name may change "
+            "without notice. Each name is imported when it is first asked for, so that a face "
+            "costs nothing. `edgeshrink.testing.check_faces` holds a package to it.",
+            "",
+            "| module | names | |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        )
+    )
+
+
+def _page(face: griffe.Object) -> str:
+    parts = [f"# {face.path}", face.docstring.value]
+    groups: dict[str, list[griffe.Object]] = {}
+    for name in names(face):
+        member = face[name]
+        target = member.final_target if member.is_alias else member
+        groups.setdefault(target.module.path, []).append(target)
+    rows = (
+        f"| {_head(members[0].module)} | "
+        + ", ".join(f"[`{m.name}`](#{m.name.lower()})" for m in members)
+        + " |"
+        for members in groups.values()
+    )
+    parts.append("\n".join(("| | |", "| --- | --- |", *rows)))
+    for path, members in groups.items():
+        if path != face.path:
+            parts.append(f"## {_head(members[0].module)}")
+        for member in sorted(members, key=lambda m: m.lineno or 0):
+            parts += _entry(member)
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(module: griffe.Module) -> str:
+    return module.docstring.value.partition("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def _entry(member: griffe.Object) -> Iterator[str]:
+    yield f"### {member.name}"
+    if member.is_function:
+        yield _code(_signature(member, "def "))
+    elif member.is_class:
+        yield _code(_class(member))
+    else:
+        yield _code(_constant(member))
+        if said := _comment(member):
+            yield said
+    yield from _docstring(member)
+    if not member.is_class:
+        return
+    for inner in member.members.values():
+        if inner.is_alias or (inner.name.startswith("_") and inner.name != "__call__"):
+            continue
+        if inner.is_function:
+            yield _code(_signature(inner, "def "))
+            yield from _docstring(inner)
+        elif inner.is_attribute and "property" in inner.labels:
+            yield _code(f"{inner.name}: {inner.annotation or 'Any'}  # property")
+            yield from _docstring(inner)
+
+
+def _class(member: griffe.Class) -> str:
+    bases = ", ".join(str(base) for base in member.bases)
+    head = f"class {member.name}" + (f"({bases})" if bases else "")
+    made = member.members.get("__init__")
+    if made is None or made.is_alias or not made.is_function:
+        if any("Enum" in str(base) for base in member.bases):
+            values = [a.name for a in member.members.values() if a.is_attribute and a.value]
+            return f"{head}:\n    {', '.join(values)}"
+        return head
+    shown = _signature(made, "" if bases else "class ", member.name)
+    return f"{head}\n{shown}" if bases else shown
+
+
+def _signature(function: griffe.Function, lead: str, name: str = "") -> str:
+    shown: list[str] = []
+    starred = False
+    for one in function.parameters:
+        if one.name in ("self", "cls"):
+            continue
+        stars = {"variadic positional": "*", "variadic keyword": "**"}.get(one.kind.value, "")
+        starred |= stars == "*"
+        if one.kind.value == "keyword-only" and not starred:
+            shown.append("*")
+            starred = True
+        text = f"{stars}{one.name}"
+        if one.annotation is not None:
+            text += f": {one.annotation}"
+        if one.default is not None and not stars:
+            text += f" = {one.default}" if one.annotation is not None else f"={one.default}"
+        shown.append(text)
+    ends = f" -> {function.returns}" if function.returns is not None and lead == "def " else ""
+    line = f"{lead}{name or function.name}({', '.join(shown)}){ends}"
+    if len(line) <= 100:
+        return line
+    inside = "".join(f"    {one},\n" for one in shown)
+    return f"{lead}{name or function.name}(\n{inside}){ends}"
+
+
+def _constant(member: griffe.Attribute) -> str:
+    text = f"{member.name} = {member.value}"
+    return text if len(text) <= WIDE else f"{member.name} = …"
+
+
+def _comment(member: griffe.Attribute) -> str:
+    """Return the comment above a constant, which says what it is."""
+    lines = member.filepath.read_text(encoding="utf-8").splitlines()[: member.lineno - 1]
+    said: list[str] = []
+    while lines and lines[-1].startswith("#"):
+        said.insert(0, lines.pop().lstrip("# "))
+    text = " ".join(said)
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
+
+
+def _docstring(member: griffe.Object) -> Iterator[str]:
+    if member.docstring is None:
+        return
+    for section in member.docstring.parsed:
+        if section.kind is griffe.DocstringSectionKind.text:
+            yield section.value
+        elif section.kind in SECTIONS:
+            yield f"**{SECTIONS[section.kind]}**"
+            yield "\n".join(map(_item, section.value))
+
+
+def _item(item: griffe.DocstringElement) -> str:
+    what = getattr(item, "name", "") or (
+        str(item.annotation) if isinstance(item, griffe.DocstringRaise) else ""
+    )
+    text = re.sub(r"\s*\n\s*", " ", item.description)
+    return f"- `{what}`: {text}" if what else f"- {text}"
+
+
+def _code(text: str) -> str:
+    return f"```python\n{text}\n```"

@@ -29,6 +29,7 @@ from edgeshrink.api import (
     build,
 )
 from edgeshrink_benchtool import binary, log
+from edgeshrink_benchtool.checksum import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,7 @@ class BenchmarkModelSession(Session):
             machine=machine,
             system=system,
             runtime="benchmark_model",
-            runtime_version=f"sha256:{binary.sha256(tool)[:12]}",
+            runtime_version=f"sha256:{sha256(tool)[:12]}",
         )
 
     def facts(self) -> DeviceInfo:

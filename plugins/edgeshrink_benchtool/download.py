@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.api import EdgeshrinkError
+from edgeshrink_benchtool.checksum import sha256
 
 # The tool with all delegates linked in has some 10 MB; with debug symbols ten times that.
 MOST_BYTES = 256 << 20
@@ -30,7 +30,7 @@ def download(url: str, pinned: str) -> Path:
         EdgeshrinkError: there is no answer, too large a one, or another file.
     """
     path = cache() / pinned
-    if path.is_file() and _sha256(path) == pinned:
+    if path.is_file() and sha256(path) == pinned:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent)
@@ -38,7 +38,7 @@ def download(url: str, pinned: str) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             _fetch(url, stream)
-        received = _sha256(partial)
+        received = sha256(partial)
         if received != pinned:
             raise EdgeshrinkError(
                 f"{url} is another file than was pinned: SHA-256 {pinned} was expected, "
@@ -72,8 +72,3 @@ def _fetch(url: str, stream: Any) -> None:
                 stream.write(block)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise EdgeshrinkError(f"{url} cannot be downloaded: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

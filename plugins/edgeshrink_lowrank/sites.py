@@ -34,7 +34,7 @@ class Site:
     path: str
     layer: Any
     kernel: np.ndarray
-    layer_calls: tuple[tuple[Shape, Shape], ...]
+    calls: tuple[tuple[Shape, Shape], ...]
     macs: int
     fixed: int = 0
 

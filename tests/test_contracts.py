@@ -13,10 +13,10 @@ from pathlib import Path
 
 import grimp
 import pytest
+from paths import DATA, ROOT
 
 from edgeshrink.testing import check_faces
 
-ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "edgeshrink"
 PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py"))
 # a package that names what others may take from it
@@ -76,7 +76,7 @@ def test_a_face_has_what_it_names(face: str) -> None:
 
 @pytest.mark.parametrize("face", PUBLIC)
 def test_the_public_surface_is_what_was_agreed(face: str) -> None:
-    agreed = (ROOT / "tests" / "data" / "faces" / f"{face}.txt").read_text().split()
+    agreed = (DATA / "faces" / f"{face}.txt").read_text().split()
     assert sorted(importlib.import_module(f"edgeshrink.{face}").__all__) == agreed
 
 

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 
 
 def test_the_reference_is_what_the_program_says() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
+from paths import ROOT
 
 from edgeshrink import toml
 from edgeshrink.devices import profile
@@ -16,7 +17,7 @@ from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
 
-SHIPPED = Path(__file__).parents[1] / "device_profiles"
+SHIPPED = ROOT / "device_profiles"
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -248,3 +249,24 @@ def test_every_value_that_is_written_as_toml_is_read_again(given_value: object) 
     import tomllib
 
     assert tomllib.loads(f"x = {toml.value(given_value)}") == {"x": given_value}
+
+
+def test_a_profile_with_an_unknown_key_is_refused_with_a_near_match() -> None:
+    with pytest.raises(ProfileError, match="unknown key 'thread'") as told:
+        DeviceProfile.from_toml("thread = 4", "mine")
+    assert "'threads'" in told.value.hint
+    with pytest.raises(ProfileError, match="positive int"):
+        DeviceProfile.from_toml("threads = 0", "mine")
+    with pytest.raises(ProfileError, match="received 'int7'"):
+        DeviceProfile.from_toml('precisions = ["int7"]', "mine")
+    with pytest.raises(ProfileError, match="not TOML"):
+        DeviceProfile.from_toml("threads =", "mine")
+
+
+def test_a_profile_is_found_by_name_or_path(tmp_path: Path) -> None:
+    (tmp_path / "board.toml").write_text("threads = 2")
+    assert profile.find_profile("board", [tmp_path]).threads == 2
+    assert profile.find_profile(str(tmp_path / "board.toml"), []).name == "board"
+    with pytest.raises(UsageError, match="no device profile 'bord'") as told:
+        profile.find_profile("bord", [tmp_path])
+    assert told.value.hint == "did you mean 'board'?"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from edgeshrink import selftest
 from edgeshrink.cli.display.progress import Watcher
@@ -422,7 +423,7 @@ def test_a_stage_is_found_by_its_step():
 
 
 def test_the_papers_studies_can_be_read():
-    folder = Path(__file__).parents[1] / "benchmarks" / "papers"
+    folder = ROOT / "benchmarks" / "papers"
     for path in folder.glob("*.toml"):
         study = Study.read(path)
         assert study.tables
@@ -430,7 +431,7 @@ def test_the_papers_studies_can_be_read():
 
 
 def test_a_study_without_published_values_speaks_of_none(place, here):
-    example = Path(__file__).parents[1] / "examples" / "study" / "digits.toml"
+    example = ROOT / "examples" / "study" / "digits.toml"
     (place / "digits.toml").write_text(example.read_text().replace('"demo"', '"smoke"'))
     asked = StudyRequest(place / "digits.toml", out=place / "told")
     report = run_study(asked, installed())

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from paths import LEGACY
 
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts, refuse
 from edgeshrink.models.kind import identify
 from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
-
-LEGACY = Path(__file__).parent / "data" / "legacy.zip"
 
 
 def layer(

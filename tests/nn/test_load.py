@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from paths import LEGACY
 
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.loading.load import (
@@ -18,8 +19,6 @@ from edgeshrink.nn.loading.load import (
     load_model,
     save_model,
 )
-
-LEGACY = Path(__file__).parent / "data" / "legacy.zip"
 
 # TensorFlow 2.21's tensors do not know NumPy 2's `copy` argument; Keras converts them everywhere
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.tiny_models import converted
+from tiny_models import converted
 
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite import esz

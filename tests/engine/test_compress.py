@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from paths import LEGACY
 
 import edgeshrink as package
 from edgeshrink import cli
@@ -238,7 +239,7 @@ def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
 
 @pytest.mark.command
 def test_a_legacy_model_is_rebuilt_and_compressed(tmp_path: Path) -> None:
-    with zipfile.ZipFile(Path(__file__).with_name("data") / "legacy.zip") as archive:
+    with zipfile.ZipFile(LEGACY) as archive:
         legacy = archive.extract("depthwise.h5", tmp_path)
     report = package.compress(legacy, out=tmp_path / "l.tflite", dynamic=True, rules="smoke")
     assert report.ledger.rows[1].agreement.share > 0.999

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.tiny_models import converted
+from tiny_models import converted
 from typer.testing import CliRunner
 
 from edgeshrink.cli.app import app

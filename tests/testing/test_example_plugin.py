@@ -13,8 +13,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
+EXAMPLE = ROOT / "examples" / "plugin"
 # Keras's own saving does this with newer versions of NumPy
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 from tiny_models import batch_mean, converted, flex, recurrent, written
 
 from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
@@ -522,7 +523,7 @@ def test_the_plugin_imports_nothing_heavy():
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(("src", "plugins"))},
     )
     assert done.stdout == "set()\n"

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from paths import ROOT
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
@@ -22,7 +23,7 @@ from edgeshrink_lowrank import Depthwise
 from edgeshrink_lowrank.separable import Separable, convolutions
 
 layers = keras.layers
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "papers"
+BENCHMARKS = ROOT / "benchmarks" / "papers"
 
 
 def substituted(

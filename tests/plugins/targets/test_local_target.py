@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from edgeshrink.errors import CommandFailed, TargetError, UsageError
 from edgeshrink_targets.local import Local
@@ -55,7 +56,7 @@ def test_the_plugin_returns_local_and_imports_nothing_heavy():
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         check=True,
     )
     assert done.stdout.splitlines() == ["['adb', 'emulator', 'local', 'ssh']", "set()"]

@@ -1,0 +1,34 @@
+"""The ledger's sentences."""
+
+from __future__ import annotations
+
+from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
+
+
+def row(step: str, kind: str, compressed: int, ms: float | None) -> Row:
+    on = () if ms is None else (OnDevice("pi", Latency("pi", ms, ms, 0.001, 100, 1, True)),)
+    return Row(step, kind, "f", "d", 10, 10, 10, compressed, compressed, on=on)
+
+
+def test_the_ledger_says_where_a_step_did_not_help() -> None:
+    base = row("base as float", "tflite", 100, 1.0)
+    keras, pruned = row("base", "keras", 100, None), row("prune", "keras", 100, None)
+    assert observations(pruned, keras, base) == [
+        "prune did not make the file smaller: 100 bytes compressed before, 100 after"
+    ]
+    slower = row("int16x8", "tflite", 20, 40.0)
+    assert observations(slower, pruned, base) == [
+        "the file is slower than the uncompressed float .tflite: 1 ms before, 40 ms after, on pi; "
+        "edgeshrink bench FILE --device pi --profile tells which operators take the time"
+    ]
+    same = row("float", "tflite", 90, 1.0)
+    assert observations(same, pruned, base) == [
+        "the file is no faster than the uncompressed float .tflite: 1 ms before, 1 ms after, on pi"
+    ]
+    faster = row("int8", "tflite", 20, 0.4)
+    assert observations(faster, pruned, base) == []
+    assert observations(row("worse", "tflite", 18, 0.6), faster, base) == [
+        "worse made it slower: 0.4 ms before, 0.6 ms after, on pi; "
+        "edgeshrink bench FILE --device pi --profile tells which operators take the time"
+    ]
+    assert observations(row("strip", "tflite", 18, 0.4), faster, base) == []

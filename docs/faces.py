@@ -10,8 +10,8 @@ import griffe
 
 FACES = ("api", "tflite", "nn")
 SOURCE = Path(__file__).parents[1] / "src"
-# a constant's value is shown up to here
-WIDE = 300
+# a constant's value is shown up to so many lines
+LINES = 24
 SECTIONS = {
     griffe.DocstringSectionKind.parameters: "Arguments",
     griffe.DocstringSectionKind.attributes: "Attributes",
@@ -151,8 +151,9 @@ def _signature(function: griffe.Function, lead: str, name: str = "") -> str:
 
 
 def _constant(member: griffe.Attribute) -> str:
-    text = f"{member.name} = {member.value}"
-    return text if len(text) <= WIDE else f"{member.name} = …"
+    """Return a constant as it is written, or what it begins with."""
+    text = member.source.strip()
+    return text if len(text.splitlines()) <= LINES else f"{text.partition('=')[0].strip()} = ..."
 
 
 def _comment(member: griffe.Attribute) -> str:

@@ -43,3 +43,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("explanation/*.md")), ids=lambda p: p.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`([\w-]+(?:/[\w.-]+)+)`", page.read_text(encoding="utf-8"))
+    places = (ROOT, ROOT / "src" / "edgeshrink", ROOT / "plugins")
+    assert named
+    assert [path for path in named if not any((place / path).exists() for place in places)] == []

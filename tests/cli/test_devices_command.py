@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from edgeshrink import selftest
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.runtime import Session
 from edgeshrink.engine.measuring.sessions import host_profile, open_session
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.plugins import installed
+from edgeshrink.selftest import checks as selftest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # Nobody listens there, and ssh says so at once.

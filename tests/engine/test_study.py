@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-from edgeshrink import selftest
 from edgeshrink.cli.display.progress import Watcher
 from edgeshrink.devices.measurement import DeviceInfo
 from edgeshrink.engine import study as run_study
@@ -34,6 +33,7 @@ from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report
 from edgeshrink.results.study_report import Value
+from edgeshrink.selftest import checks as selftest
 
 GRID = """
 title = "Digits"

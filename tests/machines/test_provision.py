@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeshrink import selftest
 from edgeshrink.devices.measurement import RULES, Measurement
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import host_profile, open_session
 from edgeshrink.errors import CommandFailed, EdgeshrinkError
 from edgeshrink.plugins import installed
+from edgeshrink.selftest import checks as selftest
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.ssh.target import Ssh

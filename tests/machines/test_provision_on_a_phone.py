@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from test_bundle import installed, place  # noqa: F401 - fixtures
 
-from edgeshrink import plugins, selftest
+from edgeshrink import plugins
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import host_session
 from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.selftest import checks as selftest
 from edgeshrink_litert import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.adb.target import Adb

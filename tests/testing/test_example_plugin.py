@@ -122,6 +122,6 @@ def test_the_examples_own_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(EXAMPLE)
     tests = runpy.run_path(str(EXAMPLE / "test_edgeshrink_round.py"))
     found = [test for name, test in tests.items() if name.startswith("test_")]
-    assert len(found) == 2
+    assert len(found) == 3
     for test in found:
         test()

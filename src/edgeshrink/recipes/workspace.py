@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -162,7 +161,9 @@ def source_digest(module: str) -> str:
 @functools.cache
 def version_of(distribution: str) -> str:
     """Return the installed version of a distribution, or an empty text."""
+    from importlib.metadata import PackageNotFoundError, version  # slow, and not all need it
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return version(distribution)
+    except PackageNotFoundError:
         return ""

@@ -1,1 +1,4 @@
-"""What stages are worth: verdicts on samples and devices, clean and perturbed."""
+"""What stages are worth: on samples, on devices, on perturbed images.
+
+Imports running and what is below it.
+"""

@@ -1,1 +1,4 @@
-"""Devices side by side: sessions, measurements, and proof that outputs are right."""
+"""Devices side by side: sessions, measurements, and proof that outputs are right.
+
+Imports no other part of the engine.
+"""

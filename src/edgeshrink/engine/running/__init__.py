@@ -1,1 +1,4 @@
-"""A run: its models, its samples, and the stages that are made one by one."""
+"""One run: its models, its samples, and the stages that are made one by one.
+
+Imports planning and measuring.
+"""

@@ -1,1 +1,1 @@
-"""Writes `.esz` files, which `edgeshrink.tflite.esz` reads."""
+"""Writes `.esz` files, which `edgeshrink.tflite.esz` reads: every way is tried, the best kept."""

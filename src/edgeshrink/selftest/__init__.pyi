@@ -1,0 +1,4 @@
+from .checks import (
+    Check as Check,
+    run as run,
+)

@@ -24,7 +24,11 @@ SECTIONS = {
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each page: one a face, and their index."""
     package = griffe.load(
-        "edgeshrink", search_paths=[SOURCE], docstring_parser="google", resolve_aliases=True
+        "edgeshrink",
+        search_paths=[SOURCE],
+        docstring_parser="google",
+        docstring_options={"returns_multiple_items": False},
+        resolve_aliases=True,
     )
     faces = {name: package[name] for name in FACES}
     yield "README", _index(faces)
@@ -64,11 +68,12 @@ def _index(faces: dict[str, griffe.Object]) -> str:
 
 def _page(face: griffe.Object) -> str:
     parts = [f"# {face.path}", face.docstring.value]
-    groups: dict[str, list[griffe.Object]] = {}
+    groups: dict[str, list[griffe.Object]] = {face.path: []}  # what is its own comes first
     for name in names(face):
         member = face[name]
         target = member.final_target if member.is_alias else member
         groups.setdefault(target.module.path, []).append(target)
+    groups = {path: members for path, members in groups.items() if members}
     rows = (
         f"| {_head(members[0].module)} | "
         + ", ".join(f"[`{m.name}`](#{m.name.lower()})" for m in members)
@@ -105,7 +110,10 @@ def _entry(member: griffe.Object) -> Iterator[str]:
         if inner.is_alias or (inner.name.startswith("_") and inner.name != "__call__"):
             continue
         if inner.is_function:
-            yield _code(_signature(inner, "def "))
+            how = "".join(
+                f"@{one}\n" for one in ("classmethod", "staticmethod") if one in inner.labels
+            )
+            yield _code(how + _signature(inner, "def "))
             yield from _docstring(inner)
         elif inner.is_attribute and "property" in inner.labels:
             yield _code(f"{inner.name}: {inner.annotation or 'Any'}  # property")
@@ -128,9 +136,8 @@ def _class(member: griffe.Class) -> str:
 def _signature(function: griffe.Function, lead: str, name: str = "") -> str:
     shown: list[str] = []
     starred = False
-    for one in function.parameters:
-        if one.name in ("self", "cls"):
-            continue
+    bound = function.parent.is_class and "staticmethod" not in function.labels
+    for one in list(function.parameters)[bound:]:
         stars = {"variadic positional": "*", "variadic keyword": "**"}.get(one.kind.value, "")
         starred |= stars == "*"
         if one.kind.value == "keyword-only" and not starred:

@@ -1,4 +1,8 @@
-"""All that a plugin may import, together with `edgeshrink.nn`."""
+"""What plugins declare and are given: methods, devices, metrics, reports, options and errors.
+
+One of the three faces that plugins may import, with `edgeshrink.tflite` and `edgeshrink.nn`: what
+is named here stays.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +77,7 @@ from edgeshrink.results import (
 )
 from edgeshrink.samples import Preprocess
 
+# The decorator that marks a function of a plugin as its implementation of a hook.
 hookimpl = pluggy.HookimplMarker("edgeshrink")
 
 __all__ = [

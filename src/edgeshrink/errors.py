@@ -26,7 +26,11 @@ class EdgeshrinkError(Exception):
 
     Args:
         message: the rule first, then what was received.
-        hint: what to do about it.
+        hint: what to do about it; empty for none.
+
+    Attributes:
+        exit_code: of the command that ends with this error.
+        hint: as it was given.
     """
 
     exit_code = 1
@@ -91,7 +95,12 @@ class CheckFailed(EdgeshrinkError):
 
 
 def near(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """Return a hint that offers the known names nearest to `name`.
+    """Return a hint that offers the known names nearest to `name`, at most three of them.
+
+    Args:
+        name: what was written.
+        known: the names that exist.
+        otherwise: the hint where no known name is near; empty for a list of all of them.
 
     Example:
         >>> near("polinomial", ["constant", "polynomial"])

@@ -1,4 +1,4 @@
-"""An option, declared once: `Flag`, and `build`, through which every value passes.
+"""Options: each declared once, as a dataclass field with a `Flag`, and checked by `build`.
 
 A dataclass field of `Annotated[T, Flag(...)]` is at once the command-line flag, the TOML key,
 the Python argument, the line of the report and the row in the documentation.
@@ -22,13 +22,15 @@ T = TypeVar("T")
 class Flag:
     """What is said of an option beside its type and default.
 
+    Bounds are for numbers; those of a list or a table are each held to them. None is no bound.
+
     Attributes:
-        help: one sentence.
-        min: least value that is allowed.
-        max: greatest value that is allowed.
-        below: least value that is too great.
-        above: greatest value that is too small.
-        metavar: what stands for the value in help.
+        help: one sentence on what the option does.
+        min: the least value that is allowed.
+        max: the greatest value that is allowed.
+        below: values must be less than this.
+        above: values must be greater than this.
+        metavar: what stands for the value in help, or None.
     """
 
     help: str
@@ -50,7 +52,11 @@ class Flag:
         return " and ".join(f"{word} {value:g}" for word, value in said if value is not None)
 
     def allows(self, value: float) -> bool:
-        """Return whether a number is within the bounds; nan and infinity never are."""
+        """Return whether a number is within the bounds; nan and infinity never are.
+
+        Args:
+            value: the number.
+        """
         return (
             math.isfinite(value)
             and (self.min is None or value >= self.min)
@@ -62,7 +68,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class NoOptions:
-    """The options of what has none."""
+    """The options of what has none: a dataclass without fields."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +98,14 @@ class Option:
 
 @cache
 def options_of(cls: Any) -> tuple[Option, ...]:
-    """Return the options that a dataclass declares, in order.
+    """Return the options that a dataclass declares, in the order of its fields.
+
+    Args:
+        cls: a dataclass whose fields are `Annotated[T, Flag(...)]`.
+
+    Returns:
+        For each field an object with its `name`, `type`, `flag` and `default`; the default is
+        `dataclasses.MISSING` where the field has none.
 
     Raises:
         PluginError: a field is not annotated with a `Flag`.
@@ -125,6 +138,7 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     Raises:
         UsageError: an unknown key (near matches offered), a value of a wrong type, out of
             bounds or not a number, or a missing value.
+        PluginError: a field of `cls` is not annotated with a `Flag`.
     """
     declared: Any = cls
     options = {option.name: option for option in options_of(declared)}

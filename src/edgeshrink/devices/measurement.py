@@ -1,4 +1,4 @@
-"""What is measured, how long, and what the numbers say."""
+"""How long models are timed, and what was measured of them on a device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BenchPlan:
         seconds: shortest counted time; both floors must be reached.
         warmup_runs: fewest runs before counting.
         warmup_seconds: shortest time before counting.
-        percentile: the latency that the rules compare by (50: the median).
+        percentile: the latency that the rules compare by, 0..100 (50: the median).
         threads: threads of the runtime; None means the profile's default.
         delegate: `"xnnpack"` (the runtime's default) or `"none"`.
         profile: also ask for seconds by operator, where the runtime tells them.
@@ -66,9 +66,22 @@ RULES_HELP = (
 class DeviceInfo:
     """What a session says of the machine and the runtime it measures with.
 
+    What is not known is empty, 0 or None.
+
     Attributes:
+        name: of the device profile.
+        cpu: the processor, as the machine names it.
+        machine: the architecture, such as `aarch64`.
+        cores: how many of them may be used.
+        memory_bytes: memory of the machine.
+        system: its operating system.
+        python: version of its Python.
+        runtime: what runs the models.
+        runtime_version: its version, or a digest that stands for one.
+        numpy: version of numpy there; empty where there is none.
         adapter: the GPU or NPU that runs the model, as its driver names it.
         emulated: why times measured here are not the device's own; empty if they are.
+        extra: further facts by name, as JSON values.
     """
 
     name: str
@@ -91,6 +104,10 @@ class OperatorTime:
     """Time spent in one operator, as the runtime's own profiler tells it.
 
     Attributes:
+        name: of the operator, as the profiler spells it.
+        milliseconds: spent in it during one run of the model.
+        share: of the time of all operators, 0..1.
+        calls: how often it was called.
         layer: the Keras layer that it came from; empty where the file does not tell.
     """
 
@@ -124,8 +141,12 @@ class Summary:
 
     Attributes:
         count: how many runs were counted.
-        deviation_ns: standard deviation of the runs.
+        mean_ns: their mean.
+        min_ns: the fastest.
+        max_ns: the slowest.
+        deviation_ns: their standard deviation.
         median_ns: None where the tool tells only the mean.
+        p95_ns: the 95th percentile, or None where it is not told.
     """
 
     count: int
@@ -137,7 +158,11 @@ class Summary:
     p95_ns: float | None = None
 
     def percentile(self, share: int) -> float:
-        """Return the `share`-th percentile (0..100); nan where it was not told."""
+        """Return a percentile in nanoseconds; nan where it was not told.
+
+        Args:
+            share: which one; 0, 50, 95 and 100 may be known.
+        """
         told = {0: self.min_ns, 50: self.median_ns, 95: self.p95_ns, 100: self.max_ns}
         found = told.get(share)
         return math.nan if found is None else found
@@ -148,12 +173,25 @@ class Measurement:
     """One model timed on one device; every counted run is kept, in nanoseconds.
 
     Attributes:
-        samples_ns: empty where the runtime tells only a summary.
-        summary: what is known of the runs where `samples_ns` is empty.
+        model: path of the file.
+        digest: SHA-256 of the .tflite, in hex.
+        device: what it was timed on.
+        plan: how it was timed.
+        samples_ns: of each counted run; empty where the runtime tells only a summary.
+        load_ms: milliseconds that loading took.
+        first_ms: milliseconds of the first run.
+        threads: of the runtime.
+        delegate: what ran the operators, such as `xnnpack`, `none` or `gpu`.
+        peak_memory_bytes: the most memory that the process took, or None.
+        runtime_memory_bytes: what it took before the model was loaded, or None.
         arena_bytes: memory for tensors, where the runtime has one arena (microcontrollers).
+        energy: of one inference, where it was asked for and the device tells it.
+        operators: time by operator, where it was asked for and the runtime tells it.
         conditions: `before` and `after`: load average, governor, frequency, temperature,
             throttling, as far as the device tells them.
         disturbed: why the times are not valid although they are many enough, as sentences.
+        notes: sentences on how it was measured.
+        summary: what is known of the runs where `samples_ns` is empty.
     """
 
     model: str
@@ -213,7 +251,7 @@ class Measurement:
 
     @property
     def standard_error_ms(self) -> float:
-        """Standard error of the mean latency, in milliseconds."""
+        """Standard error of the mean latency, in milliseconds; infinite for fewer than two runs."""
         count = self.runs
         if count < 2:
             return math.inf
@@ -246,6 +284,9 @@ class Measurement:
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """Return the measurement whose fields were written as JSON.
 
+        Args:
+            values: the fields alone, as `dataclasses.asdict` gives them; `as_dict` adds statistics.
+
         Raises:
             KeyError, TypeError: it is no whole measurement.
         """
@@ -262,7 +303,7 @@ class Measurement:
         return cls(**{**values, **made, **{n: tuple(values[n]) for n in lists}})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the measurement as plain JSON values, statistics included."""
+        """Return its fields and statistics as plain values; no statistics of emulated times."""
         derived = ("median_ms", "p90_ms", "p99_ms", "mean_ms", "standard_error_ms", "of_record_ms")
         emulated = bool(self.device.emulated)  # then they are no times of the device
         told = {n: None if emulated else getattr(self, n) for n in derived}
@@ -274,7 +315,10 @@ class Failure:
     """A model that could not be measured on a device, and why.
 
     Attributes:
-        lost: the device was unreachable or lost, rather than the work failed there.
+        model: path of the file.
+        device: name of the device profile.
+        reason: why, as a sentence.
+        lost: whether the device was unreachable or lost; otherwise the work failed there.
     """
 
     model: str

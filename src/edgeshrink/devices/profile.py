@@ -77,10 +77,11 @@ class DeviceProfile:
         Args:
             text: TOML.
             name: of the profile.
-            lookup: gives the profile that this one may be based on.
+            lookup: gives the profile that this one may be based on, by name; its errors are passed
+                on. None leaves `based_on` without effect.
 
         Raises:
-            ProfileError: the text is not TOML, has an unknown key or a value of a wrong type.
+            ProfileError: the text is not TOML, has an unknown key, or a value that is not allowed.
         """
         try:
             values = tomllib.loads(text)
@@ -205,7 +206,7 @@ def address_scheme(address: str) -> str:
     """Return the name of the target that an address is for; empty where it names none.
 
     Example:
-        >>> scheme("ssh://pi@raspberrypi.local"), scheme("pi@raspberrypi.local")
+        >>> address_scheme("ssh://pi@raspberrypi.local"), address_scheme("pi@raspberrypi.local")
         ('ssh', '')
     """
     head, colon, _ = address.partition(":")

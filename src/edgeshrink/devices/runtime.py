@@ -32,9 +32,13 @@ class Session(ABC, Closing):
         """Time all models in turns (interleaved), one result for each, in their order.
 
         Args:
-            models: .tflite files.
+            models: .tflite files; packed ones too, where the runtime `unpacks`.
             plan: how long; `threads` is settled.
             progress: told the share done (0..1) and a note.
+
+        Returns:
+            A `Failure` for each model that could not be timed; its `lost` is set where the device
+            was lost, which raises nothing here.
         """
 
     @abstractmethod
@@ -54,6 +58,8 @@ class Session(ABC, Closing):
 
         Raises:
             NotImplementedError: this runtime tells times only.
+            DataError: names, shapes or counts of the inputs do not fit the model.
+            ModelError: the file is no .tflite model.
             CommandFailed: the runtime refused the model or crashed on it.
             TargetError: the device was lost.
         """
@@ -77,9 +83,28 @@ class Runtime(ABC):
         """Install what the runtime needs on the target; return what was installed, pinned.
 
         The target needs neither internet nor a package manager: files come from this machine.
+
+        Args:
+            target: a machine that is connected.
+            profile: of the device.
+            progress: told the share done (0..1) and a note.
+
+        Raises:
+            EdgeshrinkError: it cannot be installed; a subclass says why.
         """
         return []
 
     @abstractmethod
     def open(self, target: Target, workdir: str, profile: DeviceProfile) -> Session:
-        """Prepare the runtime in `workdir` on `target` and return a session."""
+        """Prepare the runtime on a machine and return a session.
+
+        Args:
+            target: a machine that is connected.
+            workdir: a folder there that nothing else uses.
+            profile: of the device.
+
+        Raises:
+            CommandFailed: the runtime does not work there.
+            ProfileError, UsageError: the profile asks for what the runtime does not have.
+            TargetError: the machine was lost.
+        """

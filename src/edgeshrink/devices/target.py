@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from edgeshrink.errors import CommandFailed
 from edgeshrink.flag import NoOptions
 
+# A function that is told the share of the work that is done, 0..1, and a note on what goes on.
 Progress = Callable[[float, str], None]
 
 
@@ -22,7 +23,10 @@ class Completed:
     """A command that ended.
 
     Attributes:
+        argv: the program and its arguments.
         returncode: its exit code; negative: the signal that killed it.
+        stdout: what it wrote to standard output.
+        stderr: what it wrote to standard error.
         seconds: wall time.
     """
 
@@ -33,7 +37,11 @@ class Completed:
     seconds: float = 0.0
 
     def check(self) -> Completed:
-        """Return self, or raise `CommandFailed` when the exit code is not zero."""
+        """Return self, if the command ended well.
+
+        Raises:
+            CommandFailed: the exit code is not 0; the message has the command's last lines.
+        """
         if self.returncode:
             lines = (self.stderr or self.stdout).strip().splitlines()[-3:]
             how = (
@@ -86,7 +94,16 @@ class Target(ABC, Closing):
 
     @classmethod
     def setup(cls, address: str, options: Any, progress: Progress) -> list[str]:
-        """Make the machine itself, where that is possible; return what was made, as sentences."""
+        """Make the machine itself, where that is possible; return what was made, as sentences.
+
+        Args:
+            address: as in the device profile.
+            options: an instance of `Options`.
+            progress: told the share done (0..1) and a note.
+
+        Raises:
+            EdgeshrinkError: it cannot be made; a subclass says why.
+        """
         return []
 
     @classmethod
@@ -105,24 +122,38 @@ class Target(ABC, Closing):
 
     @abstractmethod
     def folder(self) -> str:
-        """Return a new private folder on the machine, which `close` removes."""
+        """Return the path of a new private folder on the machine, which `close` removes.
+
+        Raises:
+            TargetError: it cannot be made, or the machine was lost.
+        """
 
     @abstractmethod
     def cache(self) -> str:
-        """Return the folder for what is pushed once; it may outlive `close`, not `clean`."""
+        """Return the folder for what is pushed once; it may outlive `close`, but not `clean`."""
 
     def python(self) -> tuple[str, ...]:
         """Return the command, without its script, that starts Python 3.8 or newer there."""
         return ("python3",)
 
     def clean(self) -> int:
-        """Remove all that is kept on the machine; return how many bytes that freed."""
+        """Remove all that is kept on the machine; return how many bytes that freed.
+
+        Raises:
+            TargetError: the machine was lost.
+        """
         return 0
 
     def place(self, local: Path) -> str:
-        """Return where the machine finds a file, under the digest of its content.
+        """Return the path at which the machine finds a file, under the digest of its content.
 
         It is pushed only if it is not there yet, and neither side may write to it.
+
+        Args:
+            local: a file of this machine.
+
+        Raises:
+            TargetError: it cannot be pushed, or the machine was lost.
         """
         digest = hashlib.sha256()
         with local.open("rb") as stream:
@@ -140,11 +171,32 @@ class Target(ABC, Closing):
         timeout: float | None = None,
         watch: Callable[[str], None] | None = None,
     ) -> Completed:
-        """Run a command to its end; `watch` gets each line of its standard output meanwhile."""
+        """Run a command to its end, without a shell.
+
+        Args:
+            *argv: the program and its arguments.
+            timeout: seconds; None waits for ever.
+            watch: called with each line of standard output as it comes, without its line end.
+
+        Returns:
+            What the command wrote, and its exit code, whatever that is.
+
+        Raises:
+            CommandFailed: the time is over.
+            TargetError: the machine was lost.
+        """
 
     @abstractmethod
     def push(self, local: Path, remote: str) -> None:
-        """Copy a file of this machine to the target; it appears there whole or not at all."""
+        """Copy a file of this machine to the target; it appears there whole or not at all.
+
+        Args:
+            local: the file here.
+            remote: its place there.
+
+        Raises:
+            TargetError: it cannot be read here or written there, or the machine was lost.
+        """
 
     @abstractmethod
     def pull(self, remote: str, local: Path, *, limit: int | None = None) -> None:
@@ -154,4 +206,8 @@ class Target(ABC, Closing):
             remote: the file there.
             local: its place here.
             limit: bytes; a larger file is refused.
+
+        Raises:
+            CommandFailed: the file is larger than `limit`, or not there.
+            TargetError: it cannot be written here, or the machine was lost.
         """

@@ -14,7 +14,15 @@ from typing import Any
 
 
 class Kind(enum.StrEnum):
-    """What a model file is, by its content."""
+    """What a model file is, by its content.
+
+    Attributes:
+        KERAS: a .keras archive or HDF5 file that Keras 3 saved.
+        KERAS2: a .keras archive or HDF5 file that an older Keras saved.
+        SAVEDMODEL: the folder of a TensorFlow SavedModel.
+        TFLITE: a .tflite file.
+        PACKED: an .esz file, which holds a .tflite.
+    """
 
     KERAS = "keras"
     KERAS2 = "keras2"
@@ -24,7 +32,7 @@ class Kind(enum.StrEnum):
 
     @property
     def suffix(self) -> str:
-        """How the names of such files end."""
+        """The ending of the files of this kind that are written: `.keras`, `.tflite` or `.esz`."""
         return ".esz" if self is Kind.PACKED else f".{self}"
 
 
@@ -37,10 +45,12 @@ class Artifact:
     """A model file and its lineage.
 
     Attributes:
+        path: the file, or the folder of a SavedModel.
+        kind: what it is.
         made_by: the step that made it, such as `prune(sparsity=0.8)`; empty for the base.
-        parent: what it was made from.
+        parent: what it was made from, or None for the base.
         facts: what was measured of it (sparsity, quantization, ...), as JSON values.
-        state: a side file (.npz) of masks, codebooks or ranges by variable path.
+        state: a side file (.npz) with the arrays that travel with the model, or None.
         companions: names of further files beside it that belong to the result.
     """
 
@@ -66,7 +76,7 @@ class Artifact:
 
     @property
     def lineage(self) -> tuple[Artifact, ...]:
-        """This file and what it was made from, back to the base."""
+        """This file and those that it was made from, the base last."""
         return (self, *(self.parent.lineage if self.parent else ()))
 
     @property

@@ -44,11 +44,7 @@ KERAS_PACKAGES = ("keras", "tf_keras")
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """An input or output of a model; a dimension that is not fixed is None.
-
-    Attributes:
-        shape: with the batch dimension first; None where the configuration does not tell.
-    """
+    """A model's input or output; `shape` begins with the batch, and None is what is not known."""
 
     name: str
     shape: tuple[int | None, ...] | None
@@ -78,8 +74,11 @@ class ModelFacts:
     Attributes:
         kind: what its file is.
         keras_version: of the Keras that saved it; empty for a SavedModel without Keras's notes.
+        name: of the model; empty where the file does not tell.
         class_name: Sequential, Functional, or the name of a subclass.
         layers: all layers, those of nested models and wrappers too, outermost first.
+        inputs: what it takes, each with `name`, `shape` and `dtype`, as far as the file tells.
+        outputs: what it returns, likewise.
         lambda_layers: names of layers that carry code.
         custom_classes: registered names of classes and functions that are not Keras's.
         recurrent: names of recurrent layers that are not unrolled.
@@ -115,10 +114,13 @@ class ModelFacts:
 
 
 def facts(path: Path) -> ModelFacts:
-    """Return what the configuration of a model file says; nothing in it is executed.
+    """Return what the configuration of a model file says; none of its code is run.
+
+    Args:
+        path: the file, or the folder of a SavedModel.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it cannot be read.
         ModelError: the file is not a model, or its configuration is malformed.
     """
     kind = identify(path)

@@ -19,7 +19,8 @@ def import_object(spec: str, *, what: str) -> Any:
         what: what the object is for, in messages, such as "--custom".
 
     Raises:
-        UsageError: the spelling is wrong, or there is no such module or object in it.
+        UsageError: the spelling is wrong, there is no such module, importing it fails, or it has
+            no such object.
     """
     module_name, colon, attribute = spec.partition(":")
     if not colon or not attribute or not all(p.isidentifier() for p in module_name.split(".")):
@@ -44,10 +45,17 @@ def import_object(spec: str, *, what: str) -> Any:
 
 
 def check_module(spec: str, *, what: str) -> None:
-    """Look for the module of `module:object`, or the package that holds it; nothing is imported.
+    """Check that the module of `module:object` can be found, without importing it.
+
+    Of a dotted name, the outermost package is looked for. The working directory is put at the end
+    of `sys.path`, where it is not there yet.
+
+    Args:
+        spec: the module's dotted name, a colon, and the object's name in it.
+        what: what the object is for, in messages, such as "--custom".
 
     Raises:
-        UsageError: it is not there.
+        UsageError: there is no such module.
     """
     here = str(Path.cwd())
     if here not in sys.path:  # as `python -m` does: people keep such modules beside their model

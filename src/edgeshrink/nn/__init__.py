@@ -1,8 +1,8 @@
-"""What methods do to networks; the only part of the core that imports Keras.
+"""Keras models: open, analyse, rewrite, train, run and convert them.
 
-One of the three faces that plugins may import: what is named here stays. graph is what a model is,
-learning how it trains, conversion how it becomes a .tflite, inputs what it is run on, loading how
-it is opened.
+The only part of the core that imports Keras. One of the three faces that plugins may import: what
+is named here stays. graph is what a model is, learning how it trains, conversion how it becomes a
+.tflite, inputs what it is run on, loading how it is opened.
 """
 
 from lazy_loader import attach_stub

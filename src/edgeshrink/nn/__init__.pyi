@@ -1,5 +1,6 @@
 from .conversion.converter import (
     Conversion as Conversion,
+    Converter as Converter,
     shared_converter as shared_converter,
 )
 from .conversion.exporting import (

@@ -28,6 +28,7 @@ class Measure:
         return (0.0, 100.0) if self.unit == "%" else (-math.inf, math.inf)
 
 
+# What a column may show, by key.
 # 1 KiB is 1,024 bytes; changes are from the base as a float .tflite.
 MEASURES = {
     "accuracy": Measure("accuracy", "%"),
@@ -62,7 +63,7 @@ class Column:
 
     Attributes:
         measure: a key of `MEASURES`.
-        device: for latencies; empty for the study's first.
+        device: that latencies are of: the one that is named, or else the study's first.
         key: what its published values are called: the name, or else what was written.
     """
 
@@ -73,6 +74,10 @@ class Column:
     @classmethod
     def parse(cls, text: str, devices: tuple[str, ...]) -> Column:
         """Return the column that a text means.
+
+        Args:
+            text: `measure`, `ms@device` or `measure:name`.
+            devices: names of the study's devices, at least one.
 
         Raises:
             UsageError: there is no such measure or device.

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 
 
 class Phase(enum.IntEnum):
-    """When a method runs if only flags say so; ties are broken by name."""
+    """When a method runs if only flags say so: lower values first; ties are broken by name.
+
+    Attributes:
+        DISTILL: the model is trained, or another one in its place.
+        SUBSTITUTE: layers are replaced by cheaper ones.
+        SHRINK: channels or layers are taken out.
+        PRUNE: weights are set to zero.
+        CLUSTER: weights are made to share few values.
+        TRAIN_QUANTIZED: weights are prepared for few bits, by training or without.
+        PRECISION: the model is converted to .tflite.
+        STRIP: the file loses what no runtime reads.
+        PACK: the file is packed.
+    """
 
     DISTILL = 10
     SUBSTITUTE = 20
@@ -38,7 +50,13 @@ class Phase(enum.IntEnum):
 
 
 class Need(enum.StrEnum):
-    """Whether a method needs data."""
+    """Whether a method needs data.
+
+    Attributes:
+        NONE: it uses none.
+        OPTIONAL: it uses data, and works without.
+        REQUIRED: a recipe with it is refused without data.
+    """
 
     NONE = "none"
     OPTIONAL = "optional"
@@ -47,7 +65,24 @@ class Need(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Training:
-    """How to train; None leaves the choice to the next in line (step, recipe, method)."""
+    """How to train; None leaves the choice to the next in line (step, recipe, method).
+
+    Attributes:
+        epochs: passes over the training samples, at least 0.
+        epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
+        lr: peak learning rate of Adam, above 0.
+        batch_size: samples in a training step.
+        loss: a Keras loss by name, instead of the model's own.
+        teacher: `original` also learns the uncompressed model's outputs, `only` learns them
+            without labels, `none` learns labels alone.
+        temperature: what a teacher's logits and the model's are divided by, above 0.
+        alpha: share of labels in the loss beside a teacher's, 0..1.
+        shift: most pixels that training images are moved by, each way.
+        flip: whether training images are turned left to right at random.
+
+    Raises:
+        ValueError: there is no such teacher; `build` makes a `UsageError` of it.
+    """
 
     epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
     epoch_size: Annotated[
@@ -87,7 +122,7 @@ class Training:
         return min(available, self.epoch_size or available)
 
     def over(self, defaults: Training) -> Training:
-        """Return these settings, with what is None taken from `defaults`."""
+        """Return these settings, with what is None here taken from `defaults`."""
         chosen = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(defaults, **{k: v for k, v in chosen.items() if v is not None})
 
@@ -99,8 +134,9 @@ class Agreement:
     Attributes:
         samples: how many inputs were compared.
         synthetic: the inputs were made up, not data.
-        top1: share of samples with the same first class; None where outputs are no classes.
-        cosine: of all values of an output over all samples, the worst over outputs.
+        top1: share of samples with the same first class, 0..1, the worst over outputs; None where
+            outputs are no classes.
+        cosine: similarity of all values of an output over all samples, the worst over outputs.
         max_error: greatest difference over the range of the reference, the worst over outputs.
         classes: how many classes the reference named on these inputs, if they are classes.
     """
@@ -137,7 +173,12 @@ class Plan:
     profile: DeviceProfile
 
     def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
-        """Return whether a step of this name is among the others."""
+        """Return whether a step of this name is among the others.
+
+        Args:
+            name: of a method.
+            among: the steps that are looked at; None for all before and after this one.
+        """
         others = (*self.before, *self.after) if among is None else among
         return any(step.name == name for step in others)
 
@@ -202,6 +243,10 @@ class Method(ABC):
     """A step that turns one model into another.
 
     Subclasses declare; the first line of the docstring is the help of the flag.
+
+    Args:
+        options: an instance of `Options`; None for one with all defaults.
+        tuning: training settings that go before the recipe's; None for none.
 
     Attributes:
         name: the method, its flag and its key in recipes: `prune`.
@@ -268,6 +313,10 @@ class Method(ABC):
     def of(cls, values: Mapping[str, Any], training: Mapping[str, Any] | None = None) -> Method:
         """Return a step with these options, checked.
 
+        Args:
+            values: options by name; texts are read as the option's type.
+            training: settings of `Training` by name.
+
         Raises:
             UsageError: an option or training setting is unknown or wrong.
         """
@@ -320,7 +369,14 @@ class Method(ABC):
         return ()
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Return sentences on what the step can and cannot change; raise where it cannot run."""
+        """Return sentences on what the step can and cannot change, to be told before it runs.
+
+        Args:
+            plan: the model, the other steps, the data and the device.
+
+        Raises:
+            UsageError: the step cannot run.
+        """
         return ()
 
     @abstractmethod
@@ -333,5 +389,8 @@ class Method(ABC):
 
         Returns:
             A `keras.Model` that plain `keras.models.load_model` can open again, or the bytes
-            of a .tflite file, as `produces` says.
+            of a .tflite or .esz file, as `produces` says.
+
+        Raises:
+            EdgeshrinkError: the step failed; the run adds the step's name and ends.
         """

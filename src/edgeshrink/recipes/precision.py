@@ -28,11 +28,22 @@ class Precision(Method):
     bits = 32
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Refuse what the device has no kernels for, and say what is slow there."""
+        """Refuse what the device has no kernels for, and say what is slow there.
+
+        Args:
+            plan: the model, the other steps and the device.
+
+        Raises:
+            UsageError: the device lacks the kernels, or room for the weights.
+        """
         yield from self.on_device(plan, self.kernels)
 
     def on_device(self, plan: Plan, kernels: str) -> Iterable[str]:
         """Refuse kernels or a size that the device does not have; say what is slow there.
+
+        Args:
+            plan: the model, the other steps and the device.
+            kernels: a precision, as the device profile's `precisions` spell it.
 
         Raises:
             UsageError: the device lacks the kernels, or room for the weights.
@@ -51,7 +62,11 @@ class Precision(Method):
             )
 
     def least_bytes(self, plan: Plan) -> int:
-        """Return the fewest bytes that the weights take, 0 where steps before may drop some."""
+        """Return the fewest bytes that the weights take, 0 where steps before may drop some.
+
+        Args:
+            plan: the model, and the steps before this one.
+        """
         if any(step.phase in FEWER_WEIGHTS for step in plan.before):
             return 0
         # An optimizer keeps up to three values beside each weight, in the same file.

@@ -40,7 +40,7 @@ class Recipe:
         Args:
             values: by key, as `Method.flag_keys` spells them: `{"prune": 0.8, "int8": True}`.
             methods: the registry.
-            rest: `training` and `seed`.
+            rest: `training` and `seed` of the recipe.
 
         Raises:
             UsageError: an unknown key, a wrong value, or an option without its method.
@@ -74,6 +74,11 @@ class Recipe:
     def from_steps(cls, lines: Iterable[str], methods: Methods, **rest: Any) -> Recipe:
         """Return the recipe of lines such as `prune sparsity=0.8 training.epochs=2`.
 
+        Args:
+            lines: one for each step: a method, and its options and training settings.
+            methods: the registry.
+            rest: `training`, `seed` and `without`.
+
         Raises:
             UsageError: a line cannot be read, or names what does not exist.
         """
@@ -101,6 +106,11 @@ class Recipe:
     @classmethod
     def from_text(cls, text: str, methods: Methods, **rest: Any) -> Recipe:
         """Return the recipe of flags as they are typed: `--prune 0.8 --int8 --epochs 5`.
+
+        Args:
+            text: flags of methods and of training.
+            methods: the registry.
+            rest: `seed` of the recipe.
 
         Raises:
             UsageError: a word is no flag of a method or of training, or a value is missing.
@@ -130,6 +140,11 @@ class Recipe:
     @classmethod
     def from_toml(cls, text: str, methods: Methods, *, origin: str = "recipe") -> Recipe:
         """Return the recipe written in a TOML document.
+
+        Args:
+            text: the document.
+            methods: the registry.
+            origin: what messages call the document.
 
         Raises:
             RecipeError: it is not TOML, or names a key, method or value that does not exist.
@@ -184,10 +199,13 @@ class Recipe:
         return replace(self, steps=tuple(steps))
 
     def check_order(self, base: Kind) -> None:
-        """Raise where a step cannot take what comes before it, or a slot is filled twice.
+        """Check that each step can take what comes before it, and that no slot is filled twice.
+
+        Args:
+            base: the kind of model that the first step gets.
 
         Raises:
-            UsageError: with both steps named.
+            UsageError: a step cannot run in its place; both steps are named.
         """
         kind, source = base, "the model"
         filled: dict[str, Method] = {}
@@ -209,7 +227,11 @@ class Recipe:
             kind, source = step.produces, step.name
 
     def resolved(self, step: Method) -> Training:
-        """Return a step's training settings: its own, then the recipe's, then the method's."""
+        """Return a step's training settings: its own, then the recipe's, then the method's.
+
+        Args:
+            step: whose settings; for one that does not train, all are None.
+        """
         if step.training is None:
             return Training()
         return step.tuning.over(self.training).over(step.training)

@@ -1,4 +1,4 @@
-"""The ledger: one row a stage, what changed, and a plain sentence where nothing did."""
+"""The ledger of a run: a row for each stage, and a sentence where a step did nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one inference took on the device, in milliseconds."""
+    """How long one inference took on a device.
+
+    Attributes:
+        device: name of its profile.
+        median_ms: the median, in milliseconds.
+        p90_ms: the 90th percentile, in milliseconds; nan where it was not told.
+        standard_error_ms: of the mean, in milliseconds.
+        runs: how many were counted.
+        threads: of the runtime.
+        valid: whether there were enough runs, and nothing disturbed them.
+    """
 
     device: str
     median_ms: float
@@ -31,15 +41,16 @@ class OnDevice:
     """What one device said of a stage.
 
     Attributes:
+        device: name of its profile.
         latency: None where it was not timed, or where its times are not the device's own.
-        memory_bytes: peak memory of the process.
+        memory_bytes: the most memory that the process took, or None.
         arena_bytes: memory for tensors, where the runtime has one arena.
         score: of record, from the outputs of the device; None without labels.
         host_error: greatest difference from this machine's outputs, over their range; None
             where the device is this machine.
         energy: of one inference, where the device tells it.
         emulated: why its times are not shown; empty if they are its own.
-        failure: why it was not measured.
+        failure: why it was not measured; empty if it was.
         lost: it was unreachable or lost.
     """
 
@@ -57,29 +68,29 @@ class OnDevice:
 
 @dataclass(frozen=True)
 class Row:
-    """One stage.
+    """What was measured of one stage: the model as it came, or what a step made.
 
     Attributes:
         step: what made it, such as `prune(sparsity=0.8)`; `base` for the model as it came.
-        kind: of the file.
+        kind: of the file, a value of `Kind`.
         file: its name within the run folder, or the base's path.
-        digest: of its content.
+        digest: SHA-256 of its content, in hex.
         parameters: weights of the network; constant across conversion.
         nonzeros: those that are not zero; for a .tflite counted in the file.
         macs: multiply-accumulates of one inference.
         size_bytes: of the file, without optimizer state.
         compressed_bytes: after deflate at level 9.
         scores: on the test samples, the score of record first; empty without labels.
-        p_value: that the score of record did not change from the base (McNemar's exact test
-            for classes, a paired z-test otherwise).
+        p_value: how likely the score of record differs as much from the base's by chance, 0..1
+            (McNemar's exact test for classes, a paired z-test otherwise); None without labels.
         agreement: with the base, on test samples or synthetic inputs.
         on: what each device said, in the order of the request; empty where the stage is no file
             that a device runs.
         seconds: that the step took.
         reused: the stage was there from an earlier run.
         facts: what the step measured.
-        notes: sentences.
-        merits: figures of merit by name, reckoned among the rows of the report.
+        notes: sentences on what the step did, and did not do.
+        merits: figures of merit by name, computed among the rows of the report.
     """
 
     step: str
@@ -112,7 +123,7 @@ class Row:
         return next((o.latency for o in self.on if o.latency), None)
 
     def at(self, device: str) -> OnDevice | None:
-        """Return what a device said, if it was asked."""
+        """Return what the device of this name said; None if it was not asked."""
         return next((o for o in self.on if o.device == device), None)
 
     @property
@@ -128,7 +139,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All rows; the first is the base, the last is the result."""
+    """All rows of a run.
+
+    Attributes:
+        rows: in the order of the stages; the first is the base, the last is the result.
+    """
 
     rows: tuple[Row, ...]
 
@@ -144,11 +159,15 @@ class Ledger:
 
     @property
     def base_bytes(self) -> int:
-        """What compression is compared with: 4 bytes for each parameter of the base."""
+        """What compressed bytes are compared with: 4 bytes for each parameter of the base."""
         return 4 * self.base.parameters
 
     def ratio(self, row: Row) -> float:
-        """Return how many times smaller a row's compressed bytes are than the base's weights."""
+        """Return how many times smaller a row's compressed bytes are than `base_bytes`.
+
+        Args:
+            row: one of `rows`.
+        """
         return self.base_bytes / row.compressed_bytes
 
     @property
@@ -157,7 +176,14 @@ class Ledger:
         return next((tuple(o.device for o in row.on) for row in self.rows if row.on), ())
 
     def base_latency(self, device: str) -> Latency | None:
-        """Return the latency of the uncompressed model, as a float .tflite."""
+        """Return the first latency on a device: of the uncompressed model as a float .tflite.
+
+        Args:
+            device: name of its profile.
+
+        Returns:
+            None where no stage was timed there.
+        """
         said = (row.at(device) for row in self.rows)
         return next((o.latency for o in said if o and o.latency), None)
 

@@ -1,4 +1,4 @@
-"""Figures of merit: what a stage is worth, reckoned from its row and those beside it."""
+"""Figures of merit: what a stage is worth, computed from its row and those beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Merit(ABC):
 
     @abstractmethod
     def of(self, row: Row, among: Sequence[Row]) -> float | None:
-        """Return the figure, or None where the row lacks what it is reckoned from.
+        """Return the figure, or None where the row lacks what it is computed from.
 
         Args:
             row: one stage.

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's value over a set of samples, with its 95 % interval."""
+    """A metric's value over a set of samples, with its 95 % interval.
+
+    Attributes:
+        metric: its name.
+        value: over all samples; shares are 0..1.
+        low: the lower end of the interval.
+        high: the upper end.
+        count: of samples.
+        higher_is_better: the metric's direction.
+    """
 
     metric: str
     value: float
@@ -31,9 +40,9 @@ class Metric(ABC):
     Attributes:
         name: as in `--metric`.
         title: what a table's column is headed with.
-        tasks: what it applies to, of classification, binary, regression.
+        tasks: what it applies to, of `classification`, `binary`, `regression`.
         higher_is_better: the direction.
-        proportion: the values of single samples are 0 or 1.
+        proportion: whether the value of a single sample is 0 or 1.
     """
 
     name: ClassVar[str]
@@ -51,19 +60,36 @@ class Metric(ABC):
             labels: integer `(samples,)` for classes, else the shape of the outputs.
 
         Returns:
-            `(samples,)` float.
+            `(samples,)` float, at least 0.
         """
 
     def applies(self, outputs: tuple[int, ...], task: str) -> bool:
-        """Return whether the metric makes sense for outputs of this shape and task."""
+        """Return whether the metric makes sense for some outputs.
+
+        Args:
+            outputs: their shape, `(samples, ...)`.
+            task: what the labels are: `classification`, `binary` or `regression`.
+        """
         return task in self.tasks
 
     def value(self, mean: float) -> float:
-        """Return the metric's value from the mean over samples; monotonic."""
+        """Return the metric's value for a mean over samples; a greater mean gives no smaller one.
+
+        Args:
+            mean: of what `per_sample` returns.
+        """
         return mean
 
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> Score:
-        """Return the value over all samples with its 95 % interval."""
+        """Return the value over all samples with its 95 % interval.
+
+        The interval is Wilson's (1927) for proportions, otherwise 1.96 standard errors of the mean
+        to each side, cut off at 0.
+
+        Args:
+            outputs: `(samples, ...)`, float.
+            labels: integer `(samples,)` for classes, else the shape of the outputs.
+        """
         values = self.per_sample(outputs, labels)
         count, mean = len(values), float(values.mean())
         if self.proportion:

@@ -79,6 +79,9 @@ class Report:
     def from_dict(cls, document: Mapping[str, Any]) -> Report:
         """Return the report that `as_dict` wrote.
 
+        Args:
+            document: its plain JSON values.
+
         Raises:
             EdgeshrinkError: it is no report, or one of another schema.
         """
@@ -104,6 +107,9 @@ class Report:
     @classmethod
     def read(cls, path: Path) -> Report:
         """Return the report in a file, a run folder, or beside an output file.
+
+        Args:
+            path: a .json file, a run folder, or a file with a .report.json beside it.
 
         Raises:
             UsageError: there is none.
@@ -142,7 +148,14 @@ def _on_device(document: Mapping[str, Any]) -> OnDevice:
 
 
 def json_text(document: Any) -> str:
-    """Return values as indented JSON; nan and infinity, which JSON does not know, become null."""
+    """Return values as indented JSON; nan and infinity, which JSON does not know, become null.
+
+    Args:
+        document: mappings, lists, tuples, texts, numbers, booleans and None; keys become texts.
+
+    Raises:
+        TypeError: there is another kind of value.
+    """
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
 
 
@@ -174,12 +187,24 @@ class Reporter(ABC):
 
     @abstractmethod
     def render(self, report: Report) -> str:
-        """Return the report as text."""
+        """Return a report as text.
+
+        Args:
+            report: of one run.
+        """
 
     @abstractmethod
     def compare(self, reports: Mapping[str, Report]) -> str:
-        """Return the results of several reports side by side, by name."""
+        """Return the results of several reports side by side, as text.
+
+        Args:
+            reports: by the name that heads each.
+        """
 
     def study(self, found: StudyReport) -> str:
-        """Return the tables of a study as text; nothing where there is no such form of them."""
+        """Return the tables of a study as text; an empty text where there is no form for them.
+
+        Args:
+            found: the study's report.
+        """
         return ""

@@ -14,8 +14,10 @@ class Pair:
     """The score of record on the same samples before and after.
 
     Attributes:
-        p_value: that they differ by chance: McNemar's exact test where single values are 0 or 1,
-            a paired z-test otherwise, and for means over severities.
+        before: of the base.
+        after: of the result.
+        p_value: how likely they differ as much by chance, 0..1: McNemar's exact test where single
+            values are 0 or 1, a paired z-test otherwise, and for means over severities.
     """
 
     before: float
@@ -57,8 +59,8 @@ class Robustness:
     """The base against the result, on test images that were perturbed before preprocessing.
 
     Attributes:
-        metric: of record.
-        higher_is_better: its direction.
+        metric: name of the metric of record.
+        higher_is_better: the metric's direction.
         samples: test samples, the same in each case.
         ranges: the least and greatest stored value by input, which black and white were taken for.
         clean: the scores on the same samples as they are.
@@ -82,6 +84,9 @@ class Robustness:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Robustness:
         """Return what was written as plain JSON values.
+
+        Args:
+            document: the fields, as `dataclasses.asdict` gives them.
 
         Raises:
             KeyError, TypeError: it is no whole robustness.

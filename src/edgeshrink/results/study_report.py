@@ -18,8 +18,10 @@ class Value:
 
     Attributes:
         mean: over seeds.
-        low, high: the interval's ends; None where there is none.
-        over: what the interval is over: `seeds` (Student's t), `samples`, or `runs` of a file.
+        low: the interval's lower end; None where there is no interval.
+        high: its upper end; likewise.
+        over: what the interval is over: `seeds` (Student's t), `samples`, or `runs` of a file;
+            empty where there is no interval.
         each: the values of single seeds, in the order of the row's runs.
     """
 
@@ -40,8 +42,8 @@ class Value:
 
         Args:
             each: a value for each seed, one at least.
-            of_samples: the interval over samples of the first.
-            bounds: what no value can be beyond; the interval ends there.
+            of_samples: the interval over samples of the first, used where there is one seed.
+            bounds: what no value can be beyond; the interval over seeds ends there.
 
         Example:
             >>> value = Value.of([97.0, 98.0, 99.0], bounds=(0, 100))
@@ -65,8 +67,8 @@ class Cell:
     """One figure of a row.
 
     Attributes:
-        ours: None where it was not measured.
-        published: None where the publication does not tell it.
+        ours: what was measured; None where nothing was.
+        published: the publication's value; None where it does not tell one.
         doubt: why `ours` is not to be trusted; empty if it is.
     """
 
@@ -76,7 +78,7 @@ class Cell:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published."""
+        """The mean of `ours` less `published`; None where one is missing."""
         if self.ours is None or self.published is None:
             return None
         return self.ours.mean - self.published
@@ -87,11 +89,15 @@ class RowFound:
     """A row of a table.
 
     Attributes:
+        label: what stands before the row.
         command: what was done, as a command; empty if nothing was.
+        cells: one for each column of the table.
         scaled: sentences on what was made smaller than in the publication.
         missing: why there is no figure: failed with its error, not run, left out; else empty.
         failed: it was run, and failed.
         notes: sentences on the runs.
+        series: the curve of the table's figure that it belongs to; empty for none.
+        x: its place along the figure, or None.
         runs: seed, digest of the file and seconds of each.
     """
 
@@ -109,7 +115,16 @@ class RowFound:
 
 @dataclass(frozen=True)
 class TableFound:
-    """A table with what was found for it."""
+    """A table with what was found for it.
+
+    Attributes:
+        name: as the publication calls it.
+        title: what it shows.
+        note: a sentence under the table; empty for none.
+        columns: in their order.
+        rows: in their order, each with a cell for each column.
+        figure: what is drawn of it, or None.
+    """
 
     name: str
     title: str
@@ -124,6 +139,10 @@ class StudyReport:
     """All tables of a study.
 
     Attributes:
+        title: of the study.
+        cite: the publication.
+        command: what was typed.
+        tables: in their order.
         built: how each model that is no file was made, by its name in commands.
         machines: each device in words: processor, cores, system, runtime.
         versions: of what took part, by distribution.
@@ -149,7 +168,7 @@ class StudyReport:
         return any(row.failed for table in self.tables for row in table.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; differences are written out."""
+        """Return plain JSON values; cells are by key of their column, with their difference."""
         document = asdict(self)
         for written, table in zip(document["tables"], self.tables, strict=True):
             for line, row in zip(written["rows"], table.rows, strict=True):

@@ -31,6 +31,11 @@ class Preprocess:
     Each part is one number, or one for each channel (the last dimension).
 
     Attributes:
+        spec: as the user wrote it.
+        scale: what values are multiplied by.
+        offset: what is then added.
+        mean: what is then subtracted.
+        std: what the result is divided by.
         function: `module:function` to call on each batch instead; empty for the formula.
 
     Example:
@@ -48,6 +53,10 @@ class Preprocess:
     @classmethod
     def from_spec(cls, text: str) -> Preprocess:
         """Return the preprocessing that `text` spells.
+
+        Args:
+            text: `none`, the parts of the formula (`scale=1/127.5 offset=-1`), or
+                `module:function`.
 
         Raises:
             UsageError: it cannot be read, repeats a key, or divides by zero.
@@ -120,9 +129,13 @@ class Preprocess:
     def __call__(self, array: Any) -> np.ndarray[Any, Any]:
         """Return the values that a model sees, as float32 of the same number of samples.
 
+        Args:
+            array: stored values, `(samples, ...)`; channels are the last dimension.
+
         Raises:
             DataError: the channels differ in number, the function returns what is no batch, or
                 what is made is not finite.
+            UsageError: the function cannot be imported, or is none.
         """
         import numpy as np
 

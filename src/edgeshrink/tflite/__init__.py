@@ -1,4 +1,4 @@
-"""The bytes of .tflite files: read, stripped, packed, and what runtimes do with them.
+"""The bytes of .tflite files: read, strip and pack them, and tell what runtimes do with them.
 
 Needs numpy, never TensorFlow, and imports errors alone. One of the three faces that plugins may
 import: what is named here stays.

@@ -12,7 +12,18 @@ from edgeshrink.tflite.flat_model import FlatModel
 
 
 def tensor_names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the tensors of inputs and outputs by the names that the signature gives them."""
+    """Return the tensors of a model's inputs and outputs by their names.
+
+    The names are those of the first signature that runs the first subgraph; without one, those of
+    the tensors themselves.
+
+    Args:
+        flat: the model.
+
+    Returns:
+        Two mappings, of inputs and of outputs: from the name to the tensor's index in the first
+        subgraph.
+    """
     for signature in flat.signatures:
         if signature.subgraph == 0:
             return dict(signature.inputs), dict(signature.outputs)
@@ -20,7 +31,13 @@ def tensor_names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def matched_files(inputs: Mapping[str, Path], known: Mapping[str, int]) -> dict[str, Path]:
-    """Return the files in the model's order; a single one needs no name.
+    """Return the files in the order of the model's inputs, by the names of these.
+
+    A single file for a single input is taken under any name.
+
+    Args:
+        inputs: .npy files by name.
+        known: the model's inputs, as `tensor_names` returns them.
 
     Raises:
         DataError: a name is none of the model's, or one of the model's is missing.
@@ -37,10 +54,16 @@ def matched_files(inputs: Mapping[str, Path], known: Mapping[str, int]) -> dict[
 
 
 def count_samples(flat: FlatModel, chosen: Mapping[str, Path], known: Mapping[str, int]) -> int:
-    """Return the number of samples.
+    """Return how many samples the files hold for each input, at least 1.
+
+    Args:
+        flat: the model.
+        chosen: for each input a .npy file `(samples, ...)` of numbers or booleans.
+        known: the model's inputs, as `tensor_names` returns them.
 
     Raises:
-        DataError: a file is no array of numbers, or its samples do not fit the input.
+        DataError: a file is no array of numbers, its samples do not have the shape of the input,
+            or the files differ in their number of samples or have none.
     """
     counts = {}
     for name, path in chosen.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+# The types of floating-point tensors, as `FlatTensor.dtype` spells them.
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 
@@ -16,11 +17,18 @@ class FlatTensor:
 
     Attributes:
         index: its place among the tensors of its subgraph.
+        subgraph: the number of its subgraph, from 0.
+        name: as the file has it; empty if it was stripped.
+        shape: sizes of its axes, the batch included.
+        shape_signature: the same, but -1 for a size that is not fixed.
         dtype: `"float32"`, `"int8"`, `"int4"`, ... as the schema calls it, in lower case.
         bytes: stored bytes of a constant, otherwise 0.
         buffer: which of the file's buffers holds it; tensors may share one.
+        constant: whether the file holds its values.
         nonzeros: stored values of a constant that mean another number than zero, or None.
         scales: of its quantization: none, one, or one for each slice along `axis`.
+        zero_points: likewise; the integers that stand for zero.
+        axis: along which slices have scales of their own.
         variable: whether it keeps its value from one run to the next (recurrent state).
         sparse: whether only some of its values are stored.
     """
@@ -52,8 +60,12 @@ class FlatOperator:
     """An operator of a .tflite file.
 
     Attributes:
+        index: its place among the operators of its subgraph.
+        subgraph: the number of its subgraph, from 0.
         name: as the schema calls it, such as `"CONV_2D"`, or the custom operator's own name.
-        inputs: indices of tensors; -1 where an optional one is left out.
+        version: of the operator, as the schema counts them.
+        inputs: indices of tensors of its subgraph; -1 where an optional one is left out.
+        outputs: likewise.
         macs: multiply-accumulates of one run of its subgraph; 0 for what has no kernel.
         custom: whether it is none of the schema's own operators.
     """
@@ -75,7 +87,14 @@ class FlatOperator:
 
 @dataclass(frozen=True)
 class FlatSignature:
-    """A named way to run the model: tensors of a subgraph by the names of its arguments."""
+    """A named way to run the model.
+
+    Attributes:
+        key: its name.
+        subgraph: the number of the subgraph that it runs.
+        inputs: indices of tensors of the subgraph, by the names of arguments.
+        outputs: likewise, by the names of results.
+    """
 
     key: str
     subgraph: int
@@ -88,8 +107,14 @@ class FlatModel:
     """All that a .tflite file says of itself.
 
     Attributes:
+        size_bytes: of the file.
+        description: what the file says of itself, in words.
+        subgraphs: how many there are.
         tensors: those of all subgraphs, in order.
+        operators: likewise.
         inputs: of the first subgraph.
+        outputs: likewise.
+        signatures: the named ways to run it.
         runtime_version: the oldest TensorFlow Lite that runs it, where the file tells.
         metadata: names of the metadata entries.
     """
@@ -112,13 +137,21 @@ class FlatModel:
     def tensor(self, subgraph: int, index: int) -> FlatTensor:
         """Return a tensor by its place.
 
+        Args:
+            subgraph: the number of its subgraph.
+            index: its place among the tensors there.
+
         Raises:
             KeyError: there is none.
         """
         return self._by_place[subgraph, index]
 
     def tensors_of(self, operator: FlatOperator) -> tuple[list[FlatTensor], list[FlatTensor]]:
-        """Return the operator's inputs (without those left out) and its outputs."""
+        """Return an operator's inputs, without those left out, and its outputs.
+
+        Args:
+            operator: one of `operators`.
+        """
         inputs = [self.tensor(operator.subgraph, i) for i in operator.inputs if i >= 0]
         return inputs, [self.tensor(operator.subgraph, i) for i in operator.outputs if i >= 0]
 
@@ -141,12 +174,12 @@ class FlatModel:
 
     @property
     def parameters(self) -> int:
-        """Elements of all weights, zeros that a sparse file leaves out included."""
+        """How many values all weights have, zeros that a sparse file leaves out included."""
         return sum(t.elements for t in self.weights)
 
     @property
     def nonzeros(self) -> int:
-        """Elements of all weights that are not zero."""
+        """How many values of all weights are not zero."""
         return sum(t.nonzeros or 0 for t in self.weights)
 
     @property

@@ -1,4 +1,4 @@
-"""The .tflite file that a model file holds, packed or not."""
+"""The .tflite that a model file holds: as it is, or packed in an .esz file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ SUFFIX = ".esz"
 
 
 def tflite_bytes(path: Path) -> bytes:
-    """Return the bytes of a .tflite file, or those that an .esz file holds.
+    """Return the bytes of a .tflite file, or of the .tflite that an .esz file holds.
+
+    Args:
+        path: the file; what is not packed is returned as it is, unchecked.
 
     Raises:
         ModelError: the file cannot be read, or is a damaged packed file.
@@ -25,12 +28,22 @@ def tflite_bytes(path: Path) -> bytes:
 
 
 def is_packed(data: bytes, path: Path) -> bool:
-    """Return whether these bytes of a file are packed; a plain zlib stream only by its name."""
+    """Return whether a file is packed, as `pack` does it.
+
+    A plain zlib stream is taken for one only if the file's name ends in .esz.
+
+    Args:
+        data: the file's bytes.
+        path: the file's name.
+    """
     return esz.is_packed(data) or (path.suffix == SUFFIX and data[:1] == bytes((ZLIB,)))
 
 
 def unpacked(data: bytes) -> bytes:
-    """Return the .tflite file that the bytes of an .esz file hold.
+    """Return the bytes of the .tflite that an .esz file holds.
+
+    Args:
+        data: the bytes of the .esz file.
 
     Raises:
         ModelError: the bytes are damaged, or no .esz file.
@@ -45,5 +58,8 @@ def unpacked(data: bytes) -> bytes:
 
 
 def unpacker() -> dict[str, bytes]:
-    """Return the modules of the package that unpacks, by file name; Python 3.8 and numpy run it."""
+    """Return the Python package that unpacks .esz files: the source of each module by file name.
+
+    It needs Python 3.8 and numpy alone, so that devices can run it.
+    """
     return {path.name: path.read_bytes() for path in Path(esz.__file__).parent.glob("*.py")}

@@ -1,4 +1,4 @@
-"""Ranges of activations in a float .tflite: the values seen, and other ends in their place."""
+"""Ranges of activations in a float .tflite: see the values, and write other ranges into it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from edgeshrink.tflite.feed import tensor_names
 from edgeshrink.tflite.flat_model import FLOATS
 from edgeshrink.tflite.reader import read_model
 
+# The least and greatest value of tensors, by their index in the first subgraph.
 Ranges = Mapping[int, tuple[float, float]]
 
 
 def activation_values(
     model: bytes, samples: Mapping[str, np.ndarray]
 ) -> Iterator[dict[int, np.ndarray]]:
-    """Yield the values of all float tensors between operators, by index, for each sample.
+    """Yield for each sample the values of all float tensors that are computed, and of inputs.
+
+    States start anew for each sample.
 
     Args:
-        model: a float .tflite with a batch of one.
-        samples: `(samples, ...)` for each input by its name.
+        model: the bytes of a float .tflite with a batch of one.
+        samples: `(samples, ...)` for each input by its name, of the input's type.
+
+    Yields:
+        Arrays of the tensors' shapes and types, by the tensor's index in the first subgraph.
+
+    Raises:
+        ModelError: the bytes are no .tflite file, or a damaged one.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -48,11 +57,11 @@ def activation_values(
 
 
 def with_ranges(calibrated: bytes, ranges: Ranges) -> bytes:
-    """Return a calibrated .tflite with these ranges instead of those that were seen.
+    """Return the bytes of a calibrated .tflite with other ranges than those that were seen.
 
     Args:
-        calibrated: with the least and greatest value at each tensor.
-        ranges: by index of the tensor in the first subgraph.
+        calibrated: the bytes of a float .tflite with the least and greatest value at each tensor.
+        ranges: of the tensors that change, by index in the first subgraph.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema

@@ -19,6 +19,7 @@ from edgeshrink.tflite.flat_model import (
     count_macs,
 )
 
+# The mark of a .tflite file, which has it at its fifth byte.
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 # Types that hold several values in a byte, with the bits of one.
@@ -39,7 +40,10 @@ _Item = TypeVar("_Item")
 
 
 def read_model(data: bytes) -> FlatModel:
-    """Return what the bytes of a .tflite file say.
+    """Return what a .tflite file says of itself, as plain values.
+
+    Args:
+        data: the bytes of the file.
 
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.
@@ -52,7 +56,13 @@ def read_model(data: bytes) -> FlatModel:
 
 
 def schema_model(data: bytes) -> Any:
-    """Return the generated schema's `Model` at the root of the file.
+    """Return the root of a .tflite file, for what `read_model` does not tell.
+
+    Args:
+        data: the bytes of the file; only its first 8 are checked.
+
+    Returns:
+        A `Model` of `ai_edge_litert.schema_py_generated`, whose accessors trust the file.
 
     Raises:
         ModelError: the bytes are no .tflite file.
@@ -88,11 +98,12 @@ def constant_values(data: bytes, tensor: FlatTensor) -> np.ndarray:
         tensor: a constant of it.
 
     Returns:
-        An array of the tensor's shape; values of 4 or 2 bits as int8 or uint8, bfloat16 as
-        float32. Of a sparse tensor a vector of what is stored.
+        An array of the tensor's shape and type; values of 4 or 2 bits as int8 or uint8, bfloat16
+        as float32. Of a sparse tensor a vector of what is stored.
 
     Raises:
-        ModelError: the tensor is no constant, or its bytes do not fit its shape.
+        ModelError: the tensor is no constant, its type is one that numpy does not have, or its
+            bytes do not fit its shape.
     """
     if not tensor.constant:
         raise ModelError(f"tensor {tensor.index} ({tensor.name!r}) is not a constant")
@@ -107,6 +118,12 @@ def float_operators(model: FlatModel) -> list[tuple[FlatOperator, str]]:
     """Return the operators that a full-integer file should not have, each with the reason.
 
     Allowed in float are only QUANTIZE of a model's input and DEQUANTIZE to a model's output.
+
+    Args:
+        model: from `read_model`.
+
+    Returns:
+        Pairs of an operator and words such as `ADD computes in float32`; empty if there are none.
     """
     inputs = {(t.subgraph, t.index) for t in model.inputs}
     outputs = {(t.subgraph, t.index) for t in model.outputs}
@@ -126,7 +143,13 @@ def float_operators(model: FlatModel) -> list[tuple[FlatOperator, str]]:
 
 
 def runtime_requirements(model: FlatModel) -> list[str]:
-    """Return a sentence for each kind of operator that LiteRT's own kernels cannot run."""
+    """Return a sentence for each kind of operator that LiteRT's own kernels cannot run.
+
+    These are operators of TensorFlow itself and custom ones.
+
+    Args:
+        model: from `read_model`.
+    """
     sentences = {}
     for operator in model.operators:
         if operator.flex:

@@ -27,7 +27,7 @@ def strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
     operator versions, other metadata, and files appended as a zip archive.
 
     Args:
-        data: a .tflite file.
+        data: the bytes of a .tflite file.
 
     Returns:
         The new file, and a table of plain JSON values: `"tensors"` has for each subgraph's
@@ -35,7 +35,8 @@ def strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
         each operator's outputs. Indices of tensors and operators do not change.
 
     Raises:
-        ModelError: the bytes are no .tflite file, or a damaged one.
+        ModelError: the bytes are no .tflite file, a damaged one, or one that keeps its weights
+            behind the flatbuffer, as files over 2 GB do.
     """
     if any(t.bytes and t.buffer == 0 for t in read_model(data).tensors):
         raise ModelError("the .tflite file is damaged (a constant in the empty buffer)")

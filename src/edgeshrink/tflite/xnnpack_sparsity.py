@@ -23,10 +23,11 @@ class SparseConditions:
     """What a file has of that which XNNPACK's sparse kernels need.
 
     Attributes:
-        unmet: what is in the way in the graph itself, as sentences that name layers.
-        kernels: 1 x 1 convolutions in the part that could run sparsely.
-        weights: of these.
-        zeros: among the weights.
+        unmet: what is in the way in the graph itself, as sentences that name layers; if there are
+            any, nothing is counted below.
+        kernels: how many 1 x 1 convolutions could run sparsely.
+        weights: how many values they have.
+        zeros: how many of these are zero.
         stored: whether the file stores some of them sparsely, without which XNNPACK does not look.
         unsafe: whether the graph begins and ends as XNNPACK wants, but is not so in between. It
             then lays out a part of it and forgets to put that back: where processors have the
@@ -56,8 +57,11 @@ class SparseConditions:
 def skipping_kernels(kernels: Iterable[str]) -> int:
     """Return how many of the kernels in a runtime's profile skip zeros.
 
+    Args:
+        kernels: names, as XNNPACK's profile spells them.
+
     Example:
-        >>> skipping(["Convolution (NCHW, F32) SPMM", "Fully Connected (NC, F32) GEMM"])
+        >>> skipping_kernels(["Convolution (NCHW, F32) SPMM", "Fully Connected (NC, F32) GEMM"])
         1
     """
     return sum(KERNEL in name for name in kernels)
@@ -67,7 +71,7 @@ def sparse_conditions(data: bytes) -> SparseConditions:
     """Return what a .tflite file has of that which XNNPACK needs to skip zeros.
 
     Args:
-        data: of its first subgraph, which is all that is looked at.
+        data: the bytes of the file; its first subgraph is all that is looked at.
 
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.

@@ -1,4 +1,4 @@
-"""The converter's warm child process, seen from here; TensorFlow is not imported on this side."""
+"""What a conversion to .tflite makes, and the child process that TensorFlow's converter runs in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgeshrink.errors import ConversionError
 
 @dataclass(frozen=True)
 class Conversion:
-    """What the .tflite should hold.
+    """What a converted .tflite should hold.
 
     Attributes:
         weights: type of stored weights.
@@ -69,6 +69,7 @@ class Converter:
 
         Raises:
             ConversionError: the converter refused the model, or its process was killed.
+            OSError: a file cannot be written there.
         """
         return self._done(_job("convert", saved_model, want, samples, out), log)
 
@@ -91,8 +92,15 @@ class Converter:
     ) -> Path:
         """Write a file from `calibrate` in 8-bit integers, by the ranges that stand in it.
 
+        Args:
+            calibrated: the file.
+            want: what the new file should hold; of it, `io` and `per_channel` count.
+            out: where to write.
+            log: file that gets what the converter prints.
+
         Raises:
             ConversionError: the converter refused it, or its process was killed.
+            OSError: a file cannot be written there.
         """
         job = {"do": "quantize", "calibrated": str(calibrated), "out": str(out), **asdict(want)}
         return self._done(job, log)
@@ -155,6 +163,7 @@ class Converter:
             self._log = None
 
 
+# The child process that all conversions of this process share; it ends with this process.
 shared_converter = Converter()
 atexit.register(shared_converter.close)
 

@@ -1,4 +1,4 @@
-"""Keras model to .tflite: exported here, converted in the warm child process."""
+"""Keras model to .tflite: exported here, converted in a child process that stays warm."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def convert(
 
     Args:
         model: exported once for all conversions that write its recurrent layers alike.
-        wants: by a name for each.
+        wants: what each file should hold, by a name for it.
         folder: for files on the way.
         samples: calibration samples `(samples, ...)` for each input; needed where activations
             are integers.
@@ -116,7 +116,9 @@ def convert(
             tensors that it leaves out keep the least and greatest value seen.
 
     Raises:
-        ConversionError: with the converter's first sentence.
+        ConversionError: an input's dimension beside the batch is dynamic, or the converter refused
+            the model or crashed; the message has its first sentence.
+        OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     saved: dict[tuple[bool, bool], Path] = {}

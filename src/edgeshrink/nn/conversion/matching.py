@@ -1,4 +1,4 @@
-"""Which tensor of a .tflite is which of the model's: told by values, since names shift."""
+"""Which tensor of a .tflite is which tensor of its Keras model, told by their values."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ def matched_ranges(
     Names and order shift in conversion, values do not: both run on the same samples.
 
     Args:
-        calibrated: a float .tflite of `model`.
-        model: from `nn.graph.fold.folded`.
-        ends: least and greatest value by the name that the fake-quantized twin gives the tensor.
-        samples: `(samples, ...)` for each input; the first few are used.
+        calibrated: the bytes of a float .tflite of `model`.
+        model: from `folded`.
+        ends: least and greatest value of tensors, `(2,)`, by name as `calibrated_ranges` gives it.
+        samples: `(samples, ...)` for each input; the first 4 are used.
+
+    Returns:
+        The least and greatest value by the tensor's index in the first subgraph, as `with_ranges`
+        takes them; tensors that are not found are left out.
     """
     few = {name: values[:FEW] for name, values in samples.items()}
     wanted = {name: v for name, v in observed_values(model, few).items() if name in ends}

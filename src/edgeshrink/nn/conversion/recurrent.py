@@ -24,7 +24,7 @@ class Loop:
 
     Attributes:
         layer: its name.
-        cell: class of its cell.
+        cell: class of its cell, such as `LSTMCell`.
         steps: length of its sequence.
         reason: why no operator of the runtime computes it.
     """
@@ -36,7 +36,11 @@ class Loop:
 
 
 def recurrent_layers(model: keras.Model) -> list[keras.layers.RNN]:
-    """Return the recurrent layers of a model and of what is inside of it."""
+    """Return the recurrent layers of a model, those of nested models and wrappers included.
+
+    Args:
+        model: any Keras model.
+    """
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
 
 

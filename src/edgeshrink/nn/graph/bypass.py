@@ -1,4 +1,4 @@
-"""Models without a section: written anew, or with switches, by which many are tried fast."""
+"""Models without a section: a copy that lacks it, or one with switches to try many sections."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ def without(model: keras.Model, section: Section) -> keras.Model:
     Args:
         model: functional, without nested models.
         section: one of `sections(model)`.
+
+    Raises:
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
     """
     places = dict(section.passed)
 
@@ -48,8 +51,15 @@ class Switched:
     It answers as the models that `without` makes, but is written and compiled once for all of
     them.
 
+    Args:
+        model: functional, without nested models.
+        sections: those that may be left out, of `sections(model)`.
+
     Attributes:
         model: the copy.
+
+    Raises:
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
     """
 
     def __init__(self, model: keras.Model, sections: Sequence[Section]) -> None:
@@ -76,7 +86,11 @@ class Switched:
 
     @contextmanager
     def left_out(self, section: Section) -> Iterator[keras.Model]:
-        """Give the model as it is without a section, within the block."""
+        """Give the copy, which answers as if it had no such section within the block.
+
+        Args:
+            section: one of those that the copy was made with.
+        """
         self._bypasses[section].open.assign(1)
         try:
             yield self.model

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+# The sizes of a tensor's axes; None for one that is not fixed.
 Shape = tuple[int | None, ...]
 
 
@@ -42,7 +43,13 @@ class LayerCount:
 
 @dataclass(frozen=True)
 class ModelCount:
-    """All layers of a model."""
+    """What each layer of a model has and does, and the sums over all.
+
+    Attributes:
+        layers: one entry for each layer, in the order of the graph: its `path`, class (`layer`),
+            `output` shape without the batch, `dtype`, `parameters`, `trainable` ones, `nonzeros`,
+            `macs` of one sample and `bytes` of its weights.
+    """
 
     layers: tuple[LayerCount, ...]
 
@@ -68,7 +75,12 @@ class ModelCount:
 
 
 def count(model: keras.Model) -> ModelCount:
-    """Return the counts of a model; a shared layer's weights count once, its MACs each time."""
+    """Return the counts of a model; a shared layer's weights count once, its MACs each time.
+
+    Args:
+        model: any Keras model; nested models are opened. Of a subclass without a graph of layers
+            the weights are counted, and no MACs.
+    """
     uses: dict[int, tuple[str, keras.layers.Layer, Shape, int]] = {}
     for path, layer, inputs, output in layer_calls(model):
         known = uses.get(id(layer))
@@ -98,8 +110,13 @@ def layer_calls(
     """Yield each call of each layer: its path, itself, the input shapes and the output shape.
 
     Args:
-        model: nested models are opened.
-        prefix: of the paths.
+        model: nested models are opened. A subclass without a graph of layers yields each of its
+            layers once, with no input shapes.
+        prefix: what the paths begin with.
+
+    Yields:
+        Names of nested models and the layer, joined with `/`; the layer; the shape of each of its
+        inputs; the shape of its first output. Shapes have the batch first.
     """
     if isinstance(model, keras.Sequential) and getattr(model, "_functional", None) is not None:
         model = model._functional
@@ -129,6 +146,11 @@ def macs_of(layer: Any, inputs: Sequence[Shape], output: Shape) -> int:
 
     Counted are the products of weights (and of attention's two matrix products); element-wise
     work, pooling and activations count nothing, as is usual. Dynamic dimensions count as one.
+
+    Args:
+        layer: a layer that is built; operations that are no layers count nothing.
+        inputs: the shape of each input, batch first.
+        output: the shape of its first output, batch first.
     """
     used = sum(n * math.prod(v.shape) for v, n in uses_of(layer, inputs, output))
     return int(used) + _products_of(layer, inputs)
@@ -140,6 +162,14 @@ def uses_of(
     """Yield a layer's kernels, each with how often one call multiplies each of its values.
 
     However narrow a layer becomes, these numbers stay: they are the layer's places.
+
+    Args:
+        layer: a layer that is built; operations that are no layers have no kernels.
+        inputs: the shape of each input, batch first.
+        output: the shape of its first output, batch first.
+
+    Yields:
+        A kernel, and the times for one sample; dynamic dimensions count as one.
     """
     layers = keras.layers
     if isinstance(layer, layers.Bidirectional):

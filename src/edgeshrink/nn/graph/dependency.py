@@ -27,7 +27,7 @@ class ChannelGroup:
     """Channels that meet the same weights, each of which can go without the others.
 
     Attributes:
-        channels: their numbers in `Graph.axes`.
+        channels: their numbers, as `ids` of the axes give them, `(channels,)` int.
         axes: of the weights that they meet, in the order of the graph.
         fence: why none of them may go, or None.
         words: where they come from and where they go.
@@ -62,9 +62,10 @@ class ChannelGraph:
         groups: of channels, in the order of the graph.
         axes: all axes of weights that channels lie along; their ids number coupled channels alike.
         numbers: how many different channels there are, those that must stay included.
-        uses: how often one sample multiplies each value of a kernel, by the variable's id.
-        leftovers: what a removed input channel leaves, `(inputs,)`, by the kernel's id.
-        calls: of operations, with tensors before and after, by the operation's id.
+        uses: how often one sample multiplies each value of a kernel, by the variable's `id`.
+        leftovers: what a removed input channel leaves, `(inputs,)`, by the kernel's `id`.
+        calls: the last call of each operation and the tensors that it gives, by the operation's
+            `id`.
     """
 
     model: keras.Model
@@ -81,7 +82,11 @@ class ChannelGraph:
         return tuple(group for group in self.groups if group.fence is None)
 
     def axes_of(self, variable: keras.Variable) -> list[WeightAxis]:
-        """Return the axes of a weight that channels lie along."""
+        """Return the axes of a weight that channels lie along; none if it has no such axes.
+
+        Args:
+            variable: a weight of the model.
+        """
         return self._by_variable.get(id(variable), [])
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""A model as it is quantized: batch norms folded, activations on their own, one graph."""
+"""Models in the form in which they are quantized: batch norms folded, activations as layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeshrink.nn.graph.rewrite import Call, copied, functional, rewritten
 
-# Their output is a linear map of the input for each channel, so a batch norm behind them folds.
+# Layers whose output is linear in their input for each channel: a batch norm behind them folds.
 LINEAR_LAYERS = (
     keras.layers.Dense,
     keras.layers.Conv1D,
@@ -23,6 +23,7 @@ LINEAR_LAYERS = (
     keras.layers.SeparableConv2D,
 )
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+# Depthwise convolutions, with kernels `(..., channels, multiplier)`.
 DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 # What a kernel computes together with the layer; any other activation is an operator of its own.
@@ -98,7 +99,12 @@ def _graph_nodes(graph: keras.Model) -> list[Any]:
 
 
 def consumers(layer: Any, graph: keras.Model) -> list[Any]:
-    """Return the operations of a graph that take what a layer puts out."""
+    """Return the layers and operations that take what a layer puts out, once for each call.
+
+    Args:
+        layer: a layer or operation of the graph.
+        graph: a functional model; nested models are not opened.
+    """
     return [
         node.operation
         for node in _graph_nodes(graph)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 _layers = keras.layers
-# By kind of layer and name of the kernel, as the converter gives scales.
+# Axes of output channels by kinds of layer and name of the kernel, as the converter gives scales.
 CHANNEL_AXES: dict[tuple[type, ...], dict[str, tuple[int, ...]]] = {
     (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D): {"kernel": (-2, -1)},
     (_layers.SeparableConv1D, _layers.SeparableConv2D): {
@@ -20,6 +20,12 @@ RECURRENT = (_layers.LSTMCell, _layers.GRUCell, _layers.SimpleRNNCell)
 
 def quantized_weights(model: keras.Model) -> dict[str, tuple[keras.Variable, tuple[int, ...]]]:
     """Return the weights that integer runtimes store as integers, by path.
+
+    These are the kernels of dense and recurrent layers and of convolutions in one or two
+    dimensions, and the tables of embeddings.
+
+    Args:
+        model: any Keras model; nested models and wrappers are opened.
 
     Returns:
         Each with the axes that number its output channels; no axes where a tensor has one scale.

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeshrink.errors import ModelError
 
+# A function that takes the arguments of a layer and returns its outputs.
 Call = Callable[..., Any]
 # Given a layer or operation and the name kept free for it: what is called in its place, or None.
 Change = Callable[[Any, str], Call | None]
@@ -59,13 +60,13 @@ def copied(
     config: Mapping[str, Any] | None = None,
     weights: Sequence[np.ndarray] | None = None,
 ) -> Call:
-    """Return what calls a copy of a layer.
+    """Return a function that calls a copy of a layer.
 
     Args:
         op: a layer; an operation that is no layer holds nothing, and is called itself.
         name: of the copy.
         config: fields of its configuration that differ.
-        weights: instead of its own.
+        weights: of the copy, as `get_weights` orders them; None for those of the layer.
     """
     if not isinstance(op, keras.layers.Layer):
         return op  # type: ignore[no-any-return]
@@ -74,7 +75,12 @@ def copied(
 
 
 def with_weights(layer: keras.layers.Layer, weights: Sequence[np.ndarray]) -> Call:
-    """Return what calls a layer, and gives it these weights once it is built."""
+    """Return a function that calls a layer, and gives it these weights once it is built.
+
+    Args:
+        layer: built or not.
+        weights: in the order and the shapes of `layer.get_weights()`.
+    """
     waiting = [list(weights)]
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -89,10 +95,13 @@ def with_weights(layer: keras.layers.Layer, weights: Sequence[np.ndarray]) -> Ca
 
 
 def functional(model: keras.Model) -> keras.Model:
-    """Return the graph of a model: itself, or what a Sequential is inside.
+    """Return the graph of a model: itself, or the functional model inside a Sequential.
+
+    Args:
+        model: functional, or Sequential and built.
 
     Raises:
-        ModelError: it has no graph of layers.
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
     """
     if isinstance(model, keras.Sequential):
         return model._functional
@@ -108,6 +117,18 @@ def opened(model: keras.Model, inputs: Any, call: Call) -> Any:
     """Return the symbolic outputs of a model's layers on `inputs`, each called through `call`.
 
     `keras.models.clone_model` is the public way, but cuts the graph off behind what is no input.
+
+    Args:
+        model: functional, or Sequential and built.
+        inputs: symbolic tensors in the structure of the model's inputs.
+        call: given a layer or operation and its arguments, returns what takes the place of its
+            outputs.
+
+    Returns:
+        Symbolic tensors in the structure of the model's outputs.
+
+    Raises:
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
     """
     return functional(model)._run_through_graph(inputs, call_fn=call)
 

@@ -9,8 +9,10 @@ import keras
 
 from edgeshrink.errors import UsageError, near
 
+# The words for kinds of layers that `layers_in` knows.
 LAYER_KINDS = frozenset({"all", "dense", "conv"})
 DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
+# The layers that `layers_in` takes for `conv`; depthwise convolutions are not among them.
 CONVOLUTIONS = (
     keras.layers.Conv1D,
     keras.layers.Conv2D,
@@ -45,7 +47,14 @@ def layers_in(model: keras.Model, wanted: Sequence[str], who: str) -> list[keras
 
 
 def kernels_of(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """Return a layer's trainable kernels, recurrent and separable ones included."""
+    """Return a layer's trainable kernels, recurrent and separable ones included.
+
+    Args:
+        layer: any layer that is built; what it wraps counts too.
+
+    Returns:
+        Weights of two or more dimensions with `kernel` in their name.
+    """
     return [
         v
         for v in layer.trainable_weights
@@ -54,7 +63,17 @@ def kernels_of(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def final_tensors(model: keras.Model) -> list[Any]:
-    """Return what the last layers with weights put out: nested models and activations opened."""
+    """Return the tensors that a model's last layers put out, in front of activation layers.
+
+    Where an output is made by an activation layer, what that acts on is returned; where it is made
+    by a nested model, the tensor inside of it.
+
+    Args:
+        model: functional or Sequential.
+
+    Returns:
+        A symbolic tensor for each output, in order.
+    """
     found = []
     for tensor in model.outputs:
         source = tensor._keras_history.operation

@@ -28,6 +28,7 @@ FOLLOWERS = frozenset(
 )
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+# Operations that are left out, by name, each with the place of the argument it hands on.
 Passed = tuple[tuple[str, int], ...]
 
 
@@ -39,8 +40,8 @@ class Section:
         name: `residual branch of add_2: conv2d_6 … conv2d_7`, or the layers alone.
         passed: the operations that are left out, by name; each hands on the tensor of this place
             among its arguments instead.
-        parameters: what is saved where nothing else is left out.
-        macs: likewise.
+        parameters: weights that are saved where nothing else is left out.
+        macs: multiply-accumulates of one sample, likewise.
     """
 
     name: str
@@ -66,6 +67,9 @@ def sections(model: keras.Model) -> list[Section]:
 
     Args:
         model: functional, without nested models, as `rewritten` makes it.
+
+    Raises:
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
     """
     graph = _Graph(model)
     times = Counter([*graph.branches(), *graph.chains()])

@@ -9,13 +9,28 @@ import keras
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Return the names of the outputs, in order: the layers that they come from."""
+    """Return the names of a model's outputs, in order: those of the layers that make them.
+
+    Args:
+        model: functional, or Sequential and built.
+    """
     functional = getattr(model, "_functional", model)  # a Sequential has no names of its own
     return list(functional.output_names)
 
 
 def structured(model: keras.Model, inputs: Mapping[str, Any]) -> Any:
-    """Return inputs by name in the structure that the model's `call` takes."""
+    """Return inputs in the structure that the model's `call` takes.
+
+    Args:
+        model: says what its inputs are called: `model.inputs` by their `name`.
+        inputs: arrays or tensors by these names.
+
+    Returns:
+        A dict, a list or the one input, as the model was built.
+
+    Raises:
+        KeyError: an input is missing.
+    """
     structure = getattr(model, "_inputs_struct", None)
     if isinstance(structure, dict):
         return {key: inputs[tensor.name] for key, tensor in structure.items()}

@@ -27,8 +27,8 @@ def narrowed(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
     activation with f(0) ≠ 0 is added to the next bias.
 
     Args:
-        graph: of the model, from `nn.graph.dependency.channel_graph`.
-        removed: whether the channel of each number goes, `(graph.numbers,)`.
+        graph: of the model, from `channel_graph`.
+        removed: whether the channel of each number goes, `(graph.numbers,)` bool.
 
     Raises:
         ModelError: a channel is to go that must stay, or the last of a layer.
@@ -62,8 +62,8 @@ def zeroed(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
     """Return a copy of the model with zeros in all weights that make the removed channels.
 
     Args:
-        graph: of the model.
-        removed: whether the channel of each number is made zero, `(graph.numbers,)`.
+        graph: of the model, from `channel_graph`.
+        removed: whether the channel of each number is made zero, `(graph.numbers,)` bool.
     """
 
     def weights_of(layer: keras.layers.Layer) -> list[np.ndarray]:

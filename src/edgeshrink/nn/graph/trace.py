@@ -1,4 +1,4 @@
-"""What is known of channels while a graph is followed: who they are, who is tied to whom.
+"""The axes of weights that channels lie along, and which channels are tied to which others.
 
 Every place along an axis of a weight has a number, and every tensor carries the numbers of its
 channels. A layer that computes channel by channel hands the numbers on; one that needs two channels
@@ -20,7 +20,13 @@ Shape = tuple[int | None, ...]
 
 
 class AxisRole(StrEnum):
-    """What an axis of a weight does to the channels along it."""
+    """What an axis of a weight does to the channels along it.
+
+    Attributes:
+        OUTPUTS: makes them, as the last axis of a dense layer's kernel does.
+        OWN: acts on each of them alone, as the axis of a bias does.
+        INPUTS: takes them in, as the first axis of a dense layer's kernel does.
+    """
 
     OUTPUTS = "outputs"  # makes them
     OWN = "own"  # acts on each of them alone

@@ -18,13 +18,15 @@ def agreement(
     """Return how alike two models' outputs for the same inputs are.
 
     Args:
-        reference: `(samples, ...)` for each output, in order.
-        outputs: the same of the other model; matched by order, since names change in conversion.
-        classes: whether outputs of more than one value are scores of classes.
+        reference: `(samples, ...)` for each output by name, in order.
+        outputs: the same of the other model; matched by name where all names agree, else by order,
+            since names change in conversion.
+        classes: whether outputs `(samples, classes)` are scores of classes.
         synthetic: whether the inputs were made up.
 
     Raises:
-        VerificationError: the outputs differ in number or size, or are not finite.
+        VerificationError: the outputs differ in number or shape, or those of the other model are
+            not finite.
     """
     if len(reference) != len(outputs):
         raise VerificationError(

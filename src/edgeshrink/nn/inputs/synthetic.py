@@ -27,12 +27,13 @@ def synthetic_inputs(
 
     Args:
         model: any Keras model.
-        folder: where the .npy files go.
+        folder: where the .npy files go; it is made if it is not there.
         count: of samples.
         seed: of everything random.
 
     Returns:
-        For each input the file.
+        For each input by name a .npy file `(count, ...)` of the input's type; dynamic dimensions
+        are 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
 

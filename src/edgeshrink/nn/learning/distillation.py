@@ -1,4 +1,4 @@
-"""How a teacher's answers are followed: at which temperature, beside labels or without."""
+"""How a model follows a teacher's answers: the temperature, the share of labels, the distance."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LEAST = 1e-7  # of a sigmoid: closer to 1, float32 is too coarse
 
 @dataclass(frozen=True)
 class Distillation:
-    """How answers of a teacher are followed.
+    """How a model follows the answers of a teacher.
 
     Attributes:
-        temperature: that logits of both are divided by, above 0; a variable may stand for it.
+        temperature: what logits of both are divided by, above 0; a variable may stand for it.
         alpha: the share of labels in the loss, 0..1, where there are labels; likewise.
         match: `kl`, the divergence of softened probabilities times the temperature squared, so
             that gradients keep their size (Hinton et al., 2015, "Distilling the knowledge in a
@@ -43,7 +43,7 @@ class SoftLoss:
 
     Args:
         activation: that makes both: `softmax`, `sigmoid`, or `logits` of classes; anything else
-            is a value, which is followed by its squared distance.
+            stands for plain values, whose distance is squared.
         distillation: temperature, match and noise.
     """
 
@@ -52,7 +52,7 @@ class SoftLoss:
         self._random = keras.random.SeedGenerator(0) if distillation.noise else None
 
     def __call__(self, taught: Any, answers: Any) -> Any:
-        """Return the mean distance of a batch.
+        """Return the mean distance of a batch, a scalar.
 
         Args:
             taught: the teacher's outputs, `(batch, ..., classes)` or `(batch, ...)`.
@@ -102,8 +102,11 @@ def logits_of(activation: str, answers: Any) -> Any:
     Probabilities that float32 cannot hold give the logit of the least that it can.
 
     Args:
-        activation: `softmax`, `sigmoid`; anything else is the identity.
+        activation: `softmax` or `sigmoid`; with anything else the answers are returned.
         answers: of any shape, classes last.
+
+    Returns:
+        A float32 tensor of the same shape.
     """
     answers = ops.cast(answers, "float32")
     if activation == "softmax":

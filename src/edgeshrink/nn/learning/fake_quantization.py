@@ -13,7 +13,11 @@ from edgeshrink.nn.learning.reparameterization import Forward, straight_through
 
 
 def largest_code(bits: int) -> int:
-    """Return the greatest code of a symmetric grid of so many bits: 127, 7, 1."""
+    """Return the greatest code of a symmetric grid: 127 for 8 bits, 7 for 4, 1 for 2.
+
+    Args:
+        bits: of a code, at least 2.
+    """
     return int(2 ** (bits - 1) - 1)
 
 
@@ -32,7 +36,11 @@ class Grid(Forward):
         self.bits, self.axes = bits, axes
 
     def call(self, master: Any) -> Any:
-        """Return the nearest points of the grid."""
+        """Return the nearest points of the grid, with the gradient of `master`.
+
+        Args:
+            master: the weight.
+        """
         rest = _rest(len(master.shape), self.axes)
         largest = ops.max(ops.abs(master), axis=rest, keepdims=True)
         step = ops.maximum(largest, 1e-12) / largest_code(self.bits)
@@ -42,7 +50,8 @@ class Grid(Forward):
 class LearnedStep(Forward):
     """A weight on a symmetric grid whose step is learned (LSQ: Esser et al., ICLR 2020, eq. 1-5).
 
-    The step begins at `2 mean|w| / sqrt(Q)` and gets its gradient divided by `sqrt(N Q)`.
+    The step begins at `2 mean|w| / sqrt(Q)`, or at `max|w| / (8 Q)` where that is more, and gets
+    its gradient divided by `sqrt(N Q)`. Q is the greatest code, N the number of weights of a step.
 
     Args:
         values: the weight as it is, which the step begins with.
@@ -67,7 +76,11 @@ class LearnedStep(Forward):
         self.built = True
 
     def call(self, master: Any) -> Any:
-        """Return the nearest points of the grid."""
+        """Return the nearest points of the grid; what lies beyond its ends is clipped.
+
+        Args:
+            master: the weight.
+        """
         whole = ops.abs(self.step) + 1e-12
         step = straight_through(whole * self.damping, whole)  # the value, a damped gradient
         scaled = ops.clip(master / step, -self.largest, self.largest)

@@ -57,11 +57,20 @@ def twin(
     """Return the twin of a folded model, whose variables it shares, and its ranges by name.
 
     Args:
-        model: from `nn.graph.fold.folded`.
-        weights: what weights are computed through, by path.
-        ranges: first ends of each activation, from `calibrated`.
+        model: from `folded`.
+        weights: the functions that a weight is computed through, in order, by the weight's path.
+        ranges: first ends of each activation, `(2,)` by name, from `calibrated_ranges`.
         bits: of activations.
-        ends: how ranges move in training; see `Range`.
+        ends: how ranges move in training: `learned` by gradient, `moving` averages of what is
+            seen, or `fixed`.
+
+    Returns:
+        The twin, and by the names of `ranges` the layers that round activations; the `values` of
+        one are its ends, float32 `(2,)`.
+
+    Raises:
+        ModelError: a path is that of two weights.
+        KeyError: a path is that of no trainable weight.
     """
     placed: dict[str, Range] = {}
     own: dict[int, Range] = {}  # by id of the symbolic tensor that it rounded
@@ -138,11 +147,15 @@ def rounded_tensors(model: keras.Model) -> dict[str, Any]:
 def calibrated_ranges(
     model: keras.Model, samples: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the least and greatest value of each rounded tensor, float32 `(2,)`, by name.
+    """Return the least and greatest value of each tensor that an integer file rounds.
 
     Args:
-        model: from `nn.graph.fold.folded`.
+        model: from `folded`.
         samples: `(samples, ...)` for each input.
+
+    Returns:
+        Float32 `(2,)` by name: `input:NAME` for an input; the name of the layer for what it puts
+        out, with `:1`, `:2`, ... behind it where it is called again.
     """
     values = observed_values(model, samples)
     return {name: np.array([v.min(), v.max()], "float32") for name, v in values.items()}
@@ -181,7 +194,11 @@ def _joined_later(layer: Any, graph: keras.Model) -> bool:
 
 
 def is_relu(layer: Any) -> bool:
-    """Return whether a layer is a ReLU that kernels compute along: unbounded, or up to 6."""
+    """Return whether a layer is a ReLU that kernels compute along: unbounded, or up to 6.
+
+    Args:
+        layer: a `ReLU` or `Activation` layer; for any other the answer is False.
+    """
     if isinstance(layer, _layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
         return plain and layer.max_value in (None, 6.0)

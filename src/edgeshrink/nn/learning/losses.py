@@ -28,7 +28,13 @@ class OutputLoss:
     alpha: Any = 0.5
 
     def __call__(self, labels: Any, taught: Any, outputs: Any) -> Any:
-        """Return the mean loss of a batch."""
+        """Return the mean loss of a batch, a scalar.
+
+        Args:
+            labels: as `hard` takes them; not looked at where `hard` is None.
+            taught: the teacher's outputs; not looked at where `soft` is None.
+            outputs: the model's own.
+        """
         if self.soft is None:
             return self.hard(labels, outputs)  # type: ignore[misc]
         if self.hard is None:
@@ -57,7 +63,15 @@ class Hint:
 
 
 def activation_of(model: keras.Model, place: int) -> str:
-    """Return the name of the activation that makes an output: `softmax`, `sigmoid`, `linear`."""
+    """Return the name of the activation that makes an output, such as `softmax` or `sigmoid`.
+
+    Args:
+        model: functional or Sequential; nested models are opened.
+        place: of the output, from 0.
+
+    Returns:
+        `linear` where the layer that makes the output has no activation.
+    """
     layer = model.outputs[place]._keras_history.operation
     while isinstance(layer, keras.Model):
         layer = layer.outputs[0]._keras_history.operation
@@ -159,13 +173,13 @@ def _listed(inputs: Any) -> Any:
 class Trainee(keras.Model):
     """A model together with what it is trained towards; its weights are the model's own.
 
-    Targets of a batch are `{"labels": {output: ...}, "taught": {place: ...}}`, where an output
-    without labels is absent, and the teacher is asked where its answers are.
+    Targets of a batch are `{"labels": {output: ...}, "taught": {place: ...}}`. An output without
+    labels is absent; where no answers are given as taught, the teacher is asked for them.
 
     Args:
         model: that is trained.
         losses: of its outputs by name, in their order.
-        teacher: gives an answer for each output, then a feature for each hint.
+        teacher: gives an answer for each output, then a feature for each hint; None without one.
         hints: features that follow the teacher's.
     """
 
@@ -191,7 +205,12 @@ class Trainee(keras.Model):
             self._answers = lambda x: teacher(_listed(x), training=False)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return the model's outputs, and the features that follow a teacher's."""
+        """Return the model's outputs, and behind them the features of the hints, if there are any.
+
+        Args:
+            inputs: a batch, as the model takes it.
+            training: as Keras gives it.
+        """
         return self._seen(_listed(inputs), training)
 
     def compute_loss(
@@ -202,7 +221,15 @@ class Trainee(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the sum over outputs and hints, and the layers' own regularisation."""
+        """Return the loss of a batch: the sum over outputs, hints and the layers' regularisation.
+
+        Args:
+            x: inputs.
+            y: targets, as the class describes them.
+            y_pred: what `call` returned.
+            sample_weight: has no effect.
+            training: has no effect.
+        """
         given = keras.tree.flatten(y_pred)
         taught: list[Any] = [y["taught"][str(place)] for place in range(len(y["taught"]))]
         if not taught and self._answers is not None:

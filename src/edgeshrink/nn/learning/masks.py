@@ -32,6 +32,12 @@ class Masks:
     Keras's optimizers apply a variable's constraint inside the compiled step, so a mask holds
     under Adam and SGD, gradient accumulation, mixed precision and XLA. Moving averages of the
     weights are written past the constraint: `enforce` after training makes good.
+
+    Args:
+        variables: what is held; the patterns are at first the zeros that they have now.
+
+    Attributes:
+        variables: in the order in which they were given.
     """
 
     def __init__(self, variables: Iterable[keras.Variable]) -> None:
@@ -39,7 +45,11 @@ class Masks:
         self._masks = [Mask(v, (np.asarray(v) != 0).astype("float32")) for v in self.variables]
 
     def assign(self, masks: Iterable[np.ndarray]) -> None:
-        """Hold these patterns (1 keeps, 0 zeroes) from now on, and apply them."""
+        """Hold these patterns from now on, and apply them.
+
+        Args:
+            masks: one for each variable, of its shape: 1 keeps a value, 0 makes it zero.
+        """
         for held, mask in zip(self._masks, masks, strict=True):
             held.mask.assign(mask)
         self.enforce()
@@ -58,7 +68,7 @@ class Masks:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the patterns by constraints within the block; take them off after it."""
+        """Hold the patterns by constraints within the block; `enforce` them once more after it."""
         for variable, held in zip(self.variables, self._masks, strict=True):
             variable.constraint = held
         try:
@@ -70,6 +80,11 @@ class Masks:
 
 
 def kernel_weights(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights of two or more dimensions, each once; not those of functions of them."""
+    """Return a model's float weights of two or more dimensions, each once.
+
+    Args:
+        model: any Keras model; of a `Reparameterized` one, the weights of the model inside, and
+            not those of its functions.
+    """
     inner = model.model if isinstance(model, Reparameterized) else model
     return [v for v in inner.weights if len(v.shape) >= 2 and "float" in str(v.dtype)]

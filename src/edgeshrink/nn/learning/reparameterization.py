@@ -1,4 +1,4 @@
-"""Training through a function of the weights: one mechanism for all that needs a dense master.
+"""Training through functions of the weights: a model computes with the values, weights learn.
 
 Fake quantization, learned steps, ternary and binary weights and shared values all compute with a
 function of the weights that they learn. Here the model computes with the function's values, while
@@ -20,12 +20,19 @@ from edgeshrink.errors import ModelError
 class Forward(keras.layers.Layer):
     """A differentiable function of one weight; what it learns itself are its own weights.
 
-    A subclass says in `call(master)` what the model computes with, of the master's shape.
+    A subclass says in `call(master)` what the model computes with in place of the weight
+    (`master`): a tensor of the same shape. Arguments of the constructor are those of
+    `keras.layers.Layer`.
     """
 
 
 def straight_through(master: Any, value: Any) -> Any:
-    """Return `value`, with the gradient of `master`."""
+    """Return `value`, with the gradient of `master`, as if nothing had been rounded.
+
+    Args:
+        master: what gradients reach.
+        value: made of it, of the same shape.
+    """
     return master + ops.stop_gradient(value - master)
 
 
@@ -40,6 +47,7 @@ class Reparameterized(keras.Model):
 
     Raises:
         ModelError: a path is that of two variables.
+        KeyError: a path is that of no trainable variable.
     """
 
     def __init__(
@@ -65,22 +73,22 @@ class Reparameterized(keras.Model):
 
     @property
     def input(self) -> Any:
-        """The model's, in its structure."""
+        """The symbolic inputs of the model, in its structure."""
         return self.model.input
 
     @property
     def inputs(self) -> Any:
-        """The model's."""
+        """The symbolic inputs of the model, in a list."""
         return self.model.inputs
 
     @property
     def outputs(self) -> Any:
-        """The model's."""
+        """The symbolic outputs of the model, in a list."""
         return self.model.outputs
 
     @property
     def output_names(self) -> list[str]:
-        """The model's."""
+        """The names of the model's outputs, in order."""
         graph = getattr(self.model, "_functional", self.model)  # a Sequential has no names
         return list(graph.output_names)
 
@@ -98,7 +106,12 @@ class Reparameterized(keras.Model):
         return found
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return the model's outputs with each master replaced by its function's value."""
+        """Return the model's outputs with each weight replaced by its functions' value.
+
+        Args:
+            inputs: a batch, as the model takes it.
+            training: as Keras gives it; moving statistics are kept in the model.
+        """
         mapping = list(zip(self._masters, self._values(), strict=True))
         with keras.StatelessScope(mapping) as scope:
             outputs = self.model(inputs, training=training)

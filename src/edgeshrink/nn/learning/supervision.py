@@ -25,7 +25,7 @@ BATCHES_TOGETHER = 16
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a model learns.
+    """What a model learns: labels, a teacher's answers, or both.
 
     Attributes:
         teacher: gives an answer for each output of the model, in order, then a feature for each
@@ -72,7 +72,8 @@ def objectives(
         needed where a loss has a soft part.
 
     Raises:
-        DataError: there is nothing to learn from.
+        DataError: there are no training samples.
+        UsageError: Keras has no loss of the name that is asked for, or it cannot be trained with.
     """
     data, settings = context.data, context.training
     if data is None or data.train is None:
@@ -116,7 +117,8 @@ def training_batches(
         context: its data, settings and seed.
         labels: by output name, `(samples, ...)`.
         size: samples in a batch.
-        taught: a teacher's answers to all training samples.
+        taught: a teacher's answers to all training samples, `(samples, ...)` for each output;
+            empty where there are none, or where the teacher is asked batch by batch.
 
     Raises:
         UsageError: there are no images to vary.

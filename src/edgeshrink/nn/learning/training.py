@@ -1,4 +1,4 @@
-"""The one fine-tuning loop, which keeps what earlier steps made: zeros, and shared values."""
+"""Fine-tuning, which keeps what earlier steps made: zeros, and shared values."""
 
 from __future__ import annotations
 
@@ -47,21 +47,23 @@ def finetune(
 ) -> keras.Model:
     """Train a model in place on the data of `context`, by its training settings.
 
-    Kernels with shared values are trained as codebooks (`nn.learning.weight_sharing`): zeros
-    and the number of distinct values are kept.
+    Kernels with shared values are trained as codebooks (see `shared_values`): zeros and the
+    number of distinct values are kept.
 
     Args:
         model: trained in place; a `Reparameterized` one is trained as it is.
         context: data, settings, seed, teacher and validation score.
         masks: zero patterns to hold; None holds whatever zeros the kernels have.
-        schedule: changes the masks while training goes on.
+        schedule: changes the masks while training goes on: its `update(share)` is told the share
+            (0..1) of steps that are done, its `settled` says whether the masks stay as they are.
         taught: what is learned; None for what the settings say.
 
     Returns:
         The model.
 
     Raises:
-        DataError: there is nothing to learn from.
+        DataError: there are no training samples.
+        UsageError: there is no such loss, or there are no images to shift or flip.
         EdgeshrinkError: the loss is no longer a number.
     """
     if not isinstance(model, Reparameterized) and (sharing := shared_values(model)):
@@ -86,8 +88,16 @@ class Course:
         masks: zero patterns to hold; None holds whatever zeros the kernels have.
         taught: what is learned; None for what the settings say.
 
+    Attributes:
+        model: as it was given.
+        context: likewise.
+        masks: the zero patterns that are held.
+        size: samples in a batch.
+        steps: batches in an epoch.
+
     Raises:
-        DataError: there is nothing to learn from.
+        DataError: there are no training samples.
+        UsageError: there is no such loss.
     """
 
     def __init__(
@@ -126,9 +136,10 @@ class Course:
         """Train from the weights that the model has now; the scores of epochs become a fact.
 
         Args:
-            schedule: changes the masks while training goes on.
+            schedule: changes the masks while training goes on, as `finetune` takes it.
 
         Raises:
+            UsageError: there are no images to shift or flip.
             EdgeshrinkError: the loss is no longer a number.
         """
         context, settings = self.context, self.context.training
@@ -209,8 +220,14 @@ def reestimate_batchnorm(
 ) -> bool:
     """Estimate the statistics of batch norms anew on training samples, unless that scores worse.
 
+    Args:
+        model: changed in place.
+        context: data, seed and validation score.
+        samples: how many are used, at most.
+        size: samples in a batch.
+
     Returns:
-        Whether new statistics were kept.
+        Whether new statistics were kept; False where there are no batch norms or no data.
     """
     norms = [
         layer

@@ -58,13 +58,24 @@ class Shared(Forward):
 
 
 def channel_rows(values: np.ndarray, axes: Axes) -> np.ndarray:
-    """Return a kernel as `(channels, weights)`; one row for all of it without `axes`."""
+    """Return a kernel as rows, `(channels, weights)`.
+
+    Args:
+        values: the kernel, of any shape.
+        axes: that number the channels; empty for one row of all weights.
+    """
     moved = np.moveaxis(values, axes, range(len(axes)))
     return moved.reshape(int(np.prod(moved.shape[: len(axes)])), -1)
 
 
 def from_rows(rows: np.ndarray, shape: tuple[int, ...], axes: Axes) -> np.ndarray:
-    """Return what `channel_rows` made rows of, in its shape."""
+    """Return what `channel_rows` made rows of, in its own shape.
+
+    Args:
+        rows: `(channels, weights)`.
+        shape: of the kernel.
+        axes: that number the channels, as `channel_rows` was given them.
+    """
     first = tuple(axis % len(shape) for axis in axes)
     moved = (*first, *(axis for axis in range(len(shape)) if axis not in first))
     return np.moveaxis(rows.reshape([shape[a] for a in moved]), range(len(axes)), axes)
@@ -90,9 +101,17 @@ def is_shared(values: np.ndarray, axes: Axes = ()) -> bool:
 
 
 def shared_values(model: keras.Model) -> Mapping[str, list[Forward]]:
-    """Return what keeps the shared values of a model's kernels, by the kernel's path.
+    """Return the functions that keep the shared values of a model's kernels while it trains.
 
-    Values are looked for in all of a kernel first, and then within its output channels.
+    Values other than zero are shared if there are 256 at most, each for two weights or more on
+    average. They are looked for in all of a kernel first, and then within its output channels.
+
+    Args:
+        model: any Keras model.
+
+    Returns:
+        For each kernel with shared values a list of one function, by the kernel's path, as
+        `Reparameterized` takes it.
     """
     channels = {id(variable): axes for variable, axes in quantized_weights(model).values()}
     found: dict[str, list[Forward]] = {}
@@ -108,7 +127,13 @@ def shared_values(model: keras.Model) -> Mapping[str, list[Forward]]:
 
 
 def shares_tensors(model: keras.Model) -> bool:
-    """Return whether values are shared all over a kernel: they then need one scale for it."""
+    """Return whether a model has a kernel with values that are shared all over it.
+
+    Such a kernel needs one scale for all of it when it is quantized, not one for each channel.
+
+    Args:
+        model: any Keras model.
+    """
     return any(len(v.shape) >= 2 and is_shared(np.asarray(v)) for v in model.trainable_variables)
 
 

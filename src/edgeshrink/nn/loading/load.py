@@ -69,7 +69,7 @@ def load_model(
 
     Raises:
         UsageError: there is no such file, class or input.
-        ModelError: the file cannot be loaded, or holds NaN.
+        ModelError: the file cannot be loaded, is a .tflite, or holds NaN or infinity.
     """
     found = facts(path)
     if found.kind is Kind.TFLITE:
@@ -92,6 +92,10 @@ def load_model(
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Write a model to a .keras file without optimizer state, in one step: all of it or nothing.
+
+    Args:
+        model: any Keras model; it keeps its optimizer.
+        path: the file, whose name ends in .keras; one that is there is replaced.
 
     Raises:
         UsageError: the path does not end in .keras, or cannot be written.

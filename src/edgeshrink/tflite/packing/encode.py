@@ -1,4 +1,4 @@
-"""Write `.esz` files; `edgeshrink.tflite.esz` reads them."""
+"""Write `.esz` files, which hold a packed .tflite."""
 
 from __future__ import annotations
 
@@ -40,12 +40,19 @@ class Packed(NamedTuple):
 def pack(data: bytes, progress: Callable[[float, str], None] = lambda *_: None) -> Packed:
     """Return a .tflite file packed in the way that makes it smallest.
 
+    What was packed is unpacked again and compared before it is returned.
+
     Args:
         data: the file.
-        progress: told the share done and a note.
+        progress: told the share done (0..1) and a note.
+
+    Returns:
+        A named tuple: `data`, the bytes of the .esz file; `how` they were made, `modelled`,
+        `lzma` or `zlib`; and to compare with, how many bytes the file takes by zlib at level 9
+        (`zlib`) and by xz at its strongest (`xz`).
 
     Raises:
-        ModelError: the bytes are no .tflite file.
+        ModelError: the bytes are no .tflite file, or a damaged one.
     """
     model = flat.read_model(data)
     deflated = zlib.compress(data, 9)

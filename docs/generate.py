@@ -19,7 +19,7 @@ import faces
 from edgeshrink import hookspecs
 from edgeshrink.cli.app import COMMANDS
 from edgeshrink.cli.commands.methods import about, sentence, spelling
-from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
+from edgeshrink.cli.typer_flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
 from edgeshrink.recipes import MEASURES, Base, Figure, Heading, Method, Source, StudyRow, Table

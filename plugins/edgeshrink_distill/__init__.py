@@ -1,4 +1,4 @@
-"""Distillation: a small student learns what a large teacher answers."""
+"""Distillation: a small student learns what a teacher answers; the losses are in nn/learning."""
 
 from __future__ import annotations
 

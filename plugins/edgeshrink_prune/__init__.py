@@ -1,4 +1,4 @@
-"""Pruning: set the weights that matter least to zero."""
+"""Pruning: single weights that matter least are set to zero; edgeshrink_shrink removes channels."""
 
 from __future__ import annotations
 

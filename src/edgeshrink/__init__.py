@@ -5,6 +5,8 @@ Example:
     >>> report = edgeshrink.compress("model.keras", prune=0.8, int8=True,
     ...                              data="mnist.npz", preprocess="scale=1/255")
     >>> report.ledger.final.score.value
+
+Plugins import `edgeshrink.api`, `edgeshrink.nn` and `edgeshrink.tflite`, and nothing else of it.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from edgeshrink.api import Flag, Method, NoOptions, Phase, Training
-from edgeshrink.cli.base import single
 from edgeshrink.cli.commands import compress
-from edgeshrink.cli.flags import flags_of, with_method_flags
+from edgeshrink.cli.shared import single
+from edgeshrink.cli.typer_flags import flags_of, with_method_flags
 from edgeshrink.plugins import CORE_KEYS, Plugins
 from edgeshrink.recipes.recipe import Recipe
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 from paths import ROOT
 
-from edgeshrink import toml
+from edgeshrink import toml_writer
 from edgeshrink.devices import profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import session_options
@@ -248,7 +248,7 @@ def test_what_is_no_unicode_is_refused(config: Path) -> None:
 def test_every_value_that_is_written_as_toml_is_read_again(given_value: object) -> None:
     import tomllib
 
-    assert tomllib.loads(f"x = {toml.value(given_value)}") == {"x": given_value}
+    assert tomllib.loads(f"x = {toml_writer.value(given_value)}") == {"x": given_value}
 
 
 def test_a_profile_with_an_unknown_key_is_refused_with_a_near_match() -> None:

@@ -68,11 +68,11 @@ def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_pat
 
 
 def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_path: Path) -> None:
-    from edgeshrink.recipes.workspace import Workspace
+    from edgeshrink.engine.running.run_folder import RunFolder
 
     out = tmp_path / "x.tflite"
     with (
-        Workspace(out.with_suffix(".run")).locked(),
+        RunFolder(out.with_suffix(".run")).locked(),
         pytest.raises(UsageError, match="another process works"),
     ):
         package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
@@ -82,10 +82,10 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
 def test_a_failed_step_is_named_with_the_last_good_model(
     digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeshrink.nn.conversion import exporting
+    from edgeshrink.nn.conversion import keras_to_tflite
 
     # the converter's own process is told to work on a file that is no SavedModel
-    real = exporting.export
+    real = keras_to_tflite.export
 
     def spoiled(model: keras.Model, folder: Path, **form: bool) -> Path:
         saved = real(model, folder, **form)
@@ -93,7 +93,7 @@ def test_a_failed_step_is_named_with_the_last_good_model(
             (saved / "saved_model.pb").write_bytes(b"not a model")
         return saved
 
-    monkeypatch.setattr(exporting, "export", spoiled)
+    monkeypatch.setattr(keras_to_tflite, "export", spoiled)
     with pytest.raises(ConversionError, match=r"^int8: .*the last good model is .*prune.keras"):
         package.compress(
             digits_model,

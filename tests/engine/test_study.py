@@ -23,7 +23,7 @@ from edgeshrink.engine.studies import worker
 from edgeshrink.engine.studies.crew import Crew
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.jobs import StudyRequest
-from edgeshrink.engine.studies.running import plan_study
+from edgeshrink.engine.studies.study_run import plan_study
 from edgeshrink.errors import ModelError, StudyError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.column import MEASURES

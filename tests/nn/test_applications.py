@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from random_models import inputs_for, randomize
 
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
+from edgeshrink.nn.graph.channel_groups import channel_graph
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import channel_graph
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 from edgeshrink.testing.running import outputs
 

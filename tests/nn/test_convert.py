@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.tflite.reader import float_operators, read_model

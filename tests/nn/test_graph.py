@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
+from edgeshrink.nn.graph.channel_groups import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.surgery import narrowed
 
 layers = keras.layers

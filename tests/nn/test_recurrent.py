@@ -14,8 +14,8 @@ from edgeshrink import api
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.devices.target import Target
 from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert, loops
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert, loops
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.samples import dataset

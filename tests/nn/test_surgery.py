@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from random_models import inputs_for, model_of
 
-from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
+from edgeshrink.nn.graph.channel_groups import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.structure import structured
 from edgeshrink.nn.graph.surgery import narrowed, zeroed
 

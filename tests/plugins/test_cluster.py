@@ -15,8 +15,8 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_clusters
 from edgeshrink.nn.learning.weight_sharing import channel_rows
 from edgeshrink.plugins import installed

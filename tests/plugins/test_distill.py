@@ -18,8 +18,8 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts
+from edgeshrink.nn.graph.channel_groups import channel_graph
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import channel_graph
 from edgeshrink.nn.graph.strength import channel_norms, strongest_channels
 from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss

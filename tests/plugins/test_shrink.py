@@ -12,8 +12,8 @@ from random_models import inputs_for, model_of, randomize
 
 import edgeshrink as package
 from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.nn.graph.channel_groups import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.counts import count
-from edgeshrink.nn.graph.dependency import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.surgery import narrowed
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgeshrink.results.ledger import Latency, OnDevice, Row, observations
+from edgeshrink.results.ledger import Latency, OnDevice, Row
+from edgeshrink.results.ledger_sentences import observations
 
 
 def row(step: str, kind: str, compressed: int, ms: float | None) -> Row:

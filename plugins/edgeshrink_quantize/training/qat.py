@@ -37,6 +37,6 @@ class Qat(Method):
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the trained model, its weights on their grids, and its ranges beside it."""
-        from edgeshrink_quantize.training.fake_quantized import trained
+        from edgeshrink_quantize.training.twin_training import trained
 
         return trained(model, self.options, context)

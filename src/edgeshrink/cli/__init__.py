@@ -1,4 +1,8 @@
-"""The command line: `main`, and the one place that turns exceptions into words and exit codes."""
+"""The command line: `main`, and the one place that turns exceptions into words and exit codes.
+
+commands has a module for each command, display how things look; typer_flags makes flags of the
+options that methods declare (their values are checked by `edgeshrink.flag`).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def run(arguments: list[str]) -> int:
 
         return tell(error, arguments)
     finally:
-        if "edgeshrink.cli.base" in sys.modules:
-            from edgeshrink.cli.base import warn
+        if "edgeshrink.cli.shared" in sys.modules:
+            from edgeshrink.cli.shared import warn
 
             warn()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.plain import Group
+from edgeshrink.cli.plain_commands import Group
 
 COMMANDS = {
     "compress": "Make a model smaller: prune, quantize, convert, run, measure.",

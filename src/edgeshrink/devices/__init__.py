@@ -1,6 +1,8 @@
-"""Devices: their profiles, the targets that reach them, the runtimes there, what is measured.
+"""Devices: profiles (TOML), what a target and a runtime must do, and what is measured.
 
-Imports errors, flag and toml.
+The targets and runtimes themselves are plugins: plugins/edgeshrink_targets reaches machines by ssh
+and adb, plugins/edgeshrink_litert runs models on them; the engine asks several at once. Uses flag
+and toml_writer.
 """
 
 from lazy_loader import attach_stub

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import toml
+from edgeshrink import toml_writer
 from edgeshrink.errors import ProfileError, UsageError, near
 
 ACCELERATORS = ("cpu", "gpu", "npu")
@@ -260,9 +260,9 @@ def save_profile(name: str, values: Mapping[str, Any], *, force: bool = False) -
     path = folder / f"{name}.toml"
     tables = {key: table for key, table in values.items() if isinstance(table, Mapping) and table}
     plain = {key: said for key, said in values.items() if not isinstance(said, Mapping) and said}
-    lines = [f"{key} = {toml.value(said)}" for key, said in plain.items()]
+    lines = [f"{key} = {toml_writer.value(said)}" for key, said in plain.items()]
     for key, table in tables.items():
-        lines += ["", f"[{key}]", *(f"{k} = {toml.value(v)}" for k, v in table.items())]
+        lines += ["", f"[{key}]", *(f"{k} = {toml_writer.value(v)}" for k, v in table.items())]
     try:
         content = ("\n".join(lines) + "\n").encode()
     except UnicodeEncodeError as error:

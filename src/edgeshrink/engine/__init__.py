@@ -1,7 +1,8 @@
-"""The only loops: `plan` tells what would be done, `compress` does it, `bench` measures.
+"""What runs: `plan` checks a request, `compress`, `bench`, `study` and `sensitivity` carry it out.
 
-planning tells mistakes, running makes stages, judging says what they are worth, measuring asks
-devices, studies run many. Imports everything but the command line.
+planning finds mistakes before TensorFlow is loaded, running makes the stages of a run and keeps
+them in its folder, judging says what stages are worth, measuring times models on many devices at
+once, studies run grids. Uses everything but the command line.
 """
 
 from lazy_loader import attach_stub

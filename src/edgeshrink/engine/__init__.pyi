@@ -4,7 +4,12 @@ from .benching import (
 from .compressing import (
     compress as compress,
 )
-from .measuring.benchmark import (
+from .layer_sensitivity import (
+    SensitivityReport as SensitivityReport,
+    SensitivityRequest as SensitivityRequest,
+    sensitivity as sensitivity,
+)
+from .measuring.bench_request import (
     BenchReport as BenchReport,
     BenchRequest as BenchRequest,
     BenchResult as BenchResult,
@@ -32,15 +37,10 @@ from .planning.request import (
     PlannedStep as PlannedStep,
     Request as Request,
 )
-from .sensing import (
-    SensitivityReport as SensitivityReport,
-    SensitivityRequest as SensitivityRequest,
-    sensitivity as sensitivity,
-)
 from .studies.jobs import (
     StudyRequest as StudyRequest,
 )
-from .studies.running import (
+from .studies.study_run import (
     plan_study as plan_study,
     study as study,
 )

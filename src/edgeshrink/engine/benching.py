@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from edgeshrink.engine.judging.perturbing import Perturbing, sampled
-from edgeshrink.engine.measuring.benchmark import BenchReport, BenchRequest, BenchResult
+from edgeshrink.engine.measuring.bench_request import BenchReport, BenchRequest, BenchResult
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.farm import Farm
-from edgeshrink.engine.measuring.observed import Observed
+from edgeshrink.engine.measuring.device_farm import DeviceFarm
+from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import chosen_devices, host_session, import_tensorflow
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
@@ -77,7 +77,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             classes=samples is not None and _tells_classes(samples),
             progress=lambda fraction, note: None,
         )
-        farm = Farm(devices, request.plan, plugins, lambda: judge, kept)
+        farm = DeviceFarm(devices, request.plan, plugins, lambda: judge, kept)
         found = farm.observe(models, samples, scratch)
         results = tuple(
             result for device in devices for result in _judged(found[device.name], samples, judge)
@@ -140,7 +140,7 @@ def _tells_classes(samples: Samples) -> bool:
 
 
 def _judged(
-    observed: Sequence[Observed], samples: Samples | None, judge: Judge
+    observed: Sequence[DeviceResult], samples: Samples | None, judge: Judge
 ) -> list[BenchResult]:
     """Return the results of one device, each compared with that of its first model."""
     results: list[BenchResult] = []

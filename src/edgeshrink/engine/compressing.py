@@ -20,12 +20,12 @@ from edgeshrink.engine.measuring.sessions import (
 )
 from edgeshrink.engine.planning.request import Planned, PlannedStep
 from edgeshrink.engine.running.run import Run
+from edgeshrink.engine.running.run_folder import RunFolder, Stage
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
-from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet
+from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet, write_bytes, write_text
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Stage, Workspace, write_bytes, write_text
 from edgeshrink.results import Ledger, Report, Row, json_text, near_chance, versions
 from edgeshrink.tflite import tflite_bytes
 
@@ -40,7 +40,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     Raises:
         EdgeshrinkError: a step failed; the message names it and the last good model.
     """
-    workspace = Workspace(planned.request.run_folder)
+    workspace = RunFolder(planned.request.run_folder)
     with workspace.locked(), contextlib.ExitStack() as stack:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")

@@ -1,6 +1,7 @@
 """Model files: what kind a file is, what its configuration says, and where it came from.
 
-Imports errors alone: no TensorFlow, and nothing inside a file is run.
+The models themselves, as Keras has them, are in nn. Uses only `edgeshrink.errors`: no TensorFlow,
+and nothing inside a file is run.
 """
 
 from lazy_loader import attach_stub

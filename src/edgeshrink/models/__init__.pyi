@@ -27,3 +27,7 @@ from .savedmodel import (
 from .snippet import (
     inference_snippet as inference_snippet,
 )
+from .writing import (
+    write_bytes as write_bytes,
+    write_text as write_text,
+)

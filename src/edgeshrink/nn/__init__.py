@@ -1,8 +1,8 @@
-"""Keras models: open, analyse, rewrite, train, run and convert them.
+"""What methods do to Keras models; Keras is imported here and nowhere below.
 
-The only part of the core that imports Keras. One of the three faces that plugins may import: what
-is named here stays. graph is what a model is, learning how it trains, conversion how it becomes a
-.tflite, inputs what it is run on, loading how it is opened.
+graph says what a model is and which channels go together, learning trains it, conversion makes a
+.tflite of it, inputs has what it is run on, loading opens model files. Plugins may import what is
+named here, beside `edgeshrink.api` and `edgeshrink.tflite`.
 """
 
 from lazy_loader import attach_stub

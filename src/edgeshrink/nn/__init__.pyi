@@ -1,9 +1,9 @@
-from .conversion.converter import (
+from .conversion.converter_process import (
     Conversion as Conversion,
     Converter as Converter,
     shared_converter as shared_converter,
 )
-from .conversion.exporting import (
+from .conversion.keras_to_tflite import (
     convert as convert,
     loops as loops,
 )
@@ -18,6 +18,11 @@ from .graph.bypass import (
     Switched as Switched,
     without as without,
 )
+from .graph.channel_groups import (
+    ChannelGraph as ChannelGraph,
+    ChannelGroup as ChannelGroup,
+    channel_graph as channel_graph,
+)
 from .graph.counts import (
     ModelCount as ModelCount,
     Shape as Shape,
@@ -25,11 +30,6 @@ from .graph.counts import (
     layer_calls as layer_calls,
     macs_of as macs_of,
     uses_of as uses_of,
-)
-from .graph.dependency import (
-    ChannelGraph as ChannelGraph,
-    ChannelGroup as ChannelGroup,
-    channel_graph as channel_graph,
 )
 from .graph.fold import (
     DEPTHWISE_LAYERS as DEPTHWISE_LAYERS,
@@ -99,11 +99,6 @@ from .learning.fake_quantization import (
     LearnedStep as LearnedStep,
     largest_code as largest_code,
 )
-from .learning.fake_quantized import (
-    calibrated_ranges as calibrated_ranges,
-    is_relu as is_relu,
-    twin as twin,
-)
 from .learning.losses import (
     Hint as Hint,
     OutputLoss as OutputLoss,
@@ -113,6 +108,11 @@ from .learning.losses import (
 from .learning.masks import (
     Masks as Masks,
     kernel_weights as kernel_weights,
+)
+from .learning.quantized_twin import (
+    calibrated_ranges as calibrated_ranges,
+    is_relu as is_relu,
+    twin as twin,
 )
 from .learning.reparameterization import (
     Forward as Forward,

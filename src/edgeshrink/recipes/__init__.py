@@ -1,6 +1,7 @@
-"""Recipes: methods in their order, the studies made of them, and the folder in which one runs.
+"""Recipes: what a method is, methods in their order, and studies, which are grids of recipes.
 
-Imports models, samples and devices.
+Where a recipe runs, and is resumed, is the run folder, in engine/running. Uses models, samples and
+devices.
 """
 
 from lazy_loader import attach_stub

@@ -2,6 +2,11 @@ from .column import (
     MEASURES as MEASURES,
     Column as Column,
 )
+from .keys import (
+    digest_of as digest_of,
+    source_digest as source_digest,
+    version_of as version_of,
+)
 from .method import (
     Agreement as Agreement,
     Context as Context,
@@ -27,13 +32,4 @@ from .study import (
     Study as Study,
     StudyRow as StudyRow,
     Table as Table,
-)
-from .workspace import (
-    Stage as Stage,
-    Workspace as Workspace,
-    digest_of as digest_of,
-    source_digest as source_digest,
-    version_of as version_of,
-    write_bytes as write_bytes,
-    write_text as write_text,
 )

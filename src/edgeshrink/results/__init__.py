@@ -1,6 +1,7 @@
-"""Results: the judge, the ledger it fills, and the reports that are made of both.
+"""What was found: scores, the ledger with its sentences ("slower"), merits, reports.
 
-Imports recipes, nn and what is below them.
+The judge runs models and scores them, the ledger has a row for each stage of a run. Uses recipes,
+nn and what is below them.
 """
 
 from lazy_loader import attach_stub

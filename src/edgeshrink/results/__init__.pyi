@@ -12,6 +12,8 @@ from .ledger import (
     Ledger as Ledger,
     OnDevice as OnDevice,
     Row as Row,
+)
+from .ledger_sentences import (
     observations as observations,
 )
 from .merit import (

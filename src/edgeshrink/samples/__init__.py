@@ -1,6 +1,6 @@
-"""Samples: read from what the user names, split, checked, preprocessed by the batch.
+"""Data: read from what the user names, split, checked, preprocessed by the batch.
 
-Imports models, for objects of the user's own code.
+Uses models, for objects of the user's own code.
 """
 
 from lazy_loader import attach_stub

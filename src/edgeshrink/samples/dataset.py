@@ -11,20 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.errors import DataError, UsageError
-from edgeshrink.samples.checks import check_stored, check_varied
+from edgeshrink.errors import UsageError
+from edgeshrink.samples.checks import check_stored
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
 from edgeshrink.samples.preprocess import Preprocess
-from edgeshrink.samples.readers import Stored, from_value, read
-from edgeshrink.samples.split import split_rows, strata_of
+from edgeshrink.samples.readers import from_value, read
+from edgeshrink.samples.split import split_stored
 from edgeshrink.samples.subset import Column, Subset
 
 if TYPE_CHECKING:
     import numpy as np
 
-
-# Held out where a file has no test set of its own.
-TEST_SHARE = 0.2
 # Samples preprocessed in one go when inputs are written to files.
 WRITE_BATCH = 256
 
@@ -229,64 +226,15 @@ def load_dataset(
     if isinstance(answer, Dataset):
         return answer
     stored = read(spec) if answer is None else from_value(answer, spec)
-    return _split(check_stored(stored, spec), spec, prepared, seed, validation, calibration)
-
-
-def _split(
-    stored: Stored,
-    spec: str,
-    preprocess: Preprocess,
-    seed: int,
-    validation: float,
-    calibration: int,
-) -> Dataset:
-    import numpy as np
-
-    notes = list(stored.notes)
-    parts = {name: _part(stored, name) for name in stored.inputs}
-    train, held, test = parts.get("train", parts.get("")), parts.get("val"), parts.get("test")
-    if train is not None and test is None:
-        if len(train) < 2:
-            raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
-        count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)
-        chosen, rest = split_rows(train.rows, count, seed, strata_of(train))
-        test, train = train.subset(chosen), train.subset(rest)
-        notes.append(
-            f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
-            f"held out as one (seed {seed})"
-        )
-    sample = None
-    if train is None:
-        notes.append(f"{spec} has test samples only: nothing can be trained or calibrated on it")
-    else:
-        if held is None and validation > 0 and len(train) > 1:
-            count = min(max(1, round(validation * len(train))), len(train) - 1)
-            chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train))
-            held, train = train.subset(chosen), train.subset(rest)
-        count = min(calibration, len(train))
-        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train))
-        sample = train.subset(np.asarray(chosen))
-        check_varied(sample, spec)
+    stored = check_stored(stored, spec)
+    split = {"seed": seed, "validation": validation, "calibration": calibration}
+    subsets, notes = split_stored(stored, spec, seed, validation, calibration)
     return Dataset(
         name=spec,
-        train=train,
-        validation=held,
-        calibration=sample,
-        test=test,
-        preprocess=preprocess,
+        **subsets,
+        preprocess=prepared,
         class_names=stored.class_names,
-        notes=tuple(notes),
-        split={"seed": seed, "validation": validation, "calibration": calibration},
+        notes=(*stored.notes, *notes),
+        split=split,
         fingerprint=stored.fingerprint,
     )
-
-
-def _part(stored: Stored, name: str) -> Subset:
-    import numpy as np
-
-    labels: Any = stored.labels.get(name)
-    if labels is not None and set(labels) == {""}:
-        labels = labels[""]
-    sources = stored.inputs[name]
-    rows = np.arange(next(iter(sources.values())).shape[0])
-    return Subset(sources, rows, labels)

@@ -1,4 +1,4 @@
-"""Splits of samples into disjoint parts, chosen by a seed and stratified by class."""
+"""How samples are split into training, validation, calibration and test: by a seed, by class."""
 
 from __future__ import annotations
 
@@ -6,10 +6,75 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink.errors import DataError
+from edgeshrink.samples.checks import check_varied
+from edgeshrink.samples.readers import Stored
 from edgeshrink.samples.subset import Subset, is_one_hot, task_of
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# Held out where a file has no test set of its own.
+TEST_SHARE = 0.2
+
+
+def split_stored(
+    stored: Stored, spec: str, seed: int, validation: float, calibration: int
+) -> tuple[dict[str, Subset | None], list[str]]:
+    """Return the subsets of what is stored, and notes on what was held out.
+
+    Args:
+        stored: arrays by the part that they were stored for.
+        spec: what the user named, for errors and notes.
+        seed: of the choices.
+        validation: share of the training samples held out, where none are stored for it.
+        calibration: how many training samples serve for calibration, at most.
+
+    Returns:
+        By `train`, `validation`, `calibration` and `test` a subset, or None where there is none.
+        All but calibration are disjoint; that is a sample of train.
+
+    Raises:
+        DataError: there are too few samples to hold out a test, or all are the same.
+    """
+    notes = []
+    parts = {name: _stored_subset(stored, name) for name in stored.inputs}
+    train, held, test = parts.get("train", parts.get("")), parts.get("val"), parts.get("test")
+    if train is not None and test is None:
+        if len(train) < 2:
+            raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
+        count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)
+        chosen, rest = split_rows(train.rows, count, seed, strata_of(train))
+        test, train = train.subset(chosen), train.subset(rest)
+        notes.append(
+            f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
+            f"held out as one (seed {seed})"
+        )
+    sample = None
+    if train is None:
+        notes.append(f"{spec} has test samples only: nothing can be trained or calibrated on it")
+    else:
+        if held is None and validation > 0 and len(train) > 1:
+            count = min(max(1, round(validation * len(train))), len(train) - 1)
+            chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train))
+            held, train = train.subset(chosen), train.subset(rest)
+        count = min(calibration, len(train))
+        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train))
+        sample = train.subset(chosen)
+        check_varied(sample, spec)
+    return {"train": train, "validation": held, "calibration": sample, "test": test}, notes
+
+
+def _stored_subset(stored: Stored, name: str) -> Subset:
+    import numpy as np
+
+    labels: Any = stored.labels.get(name)
+    if labels is not None and set(labels) == {""}:
+        labels = labels[""]
+    sources = stored.inputs[name]
+    rows = np.arange(next(iter(sources.values())).shape[0])
+    return Subset(sources, rows, labels)
 
 
 def split_rows(

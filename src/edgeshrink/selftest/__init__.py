@@ -1,6 +1,6 @@
 """What a device promises, checked one by one: files, commands, its runtime, right outputs.
 
-Imports the engine, which reaches the device.
+Used by `edgeshrink devices selftest`. Uses the engine, which reaches the device.
 """
 
 from lazy_loader import attach_stub

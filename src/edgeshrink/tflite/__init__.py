@@ -1,7 +1,8 @@
-"""The bytes of .tflite files: read, strip and pack them, and tell what runtimes do with them.
+"""The bytes of .tflite files: read, stripped, packed, and how runtimes see them.
 
-Needs numpy, never TensorFlow, and imports errors alone. One of the three faces that plugins may
-import: what is named here stays.
+Files are made from Keras models in nn/conversion. Needs numpy, never TensorFlow, and uses only
+`edgeshrink.errors`. Plugins may import what is named here, beside `edgeshrink.api` and
+`edgeshrink.nn`.
 """
 
 from lazy_loader import attach_stub

@@ -17,8 +17,8 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method
 from edgeshrink.tflite.reader import constant_values, read_model

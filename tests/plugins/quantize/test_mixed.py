@@ -21,7 +21,7 @@ from edgeshrink.cli.app import app
 from edgeshrink.cli.commands.sensitivity import show_sensitivity
 from edgeshrink.cli.display.tables import console
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.sensing import SensitivityReport
+from edgeshrink.engine.layer_sensitivity import SensitivityReport
 from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts

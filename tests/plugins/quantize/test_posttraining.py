@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import UsageError
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid

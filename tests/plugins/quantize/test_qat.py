@@ -14,14 +14,14 @@ from test_training import context, renamed
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.matching import matched_ranges
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep, Range, largest_code
-from edgeshrink.nn.learning.fake_quantized import (
+from edgeshrink.nn.learning.quantized_twin import (
     calibrated_ranges,
     observed_values,
     rounded_tensors,
@@ -33,7 +33,7 @@ from edgeshrink.tflite.ranges import activation_values
 from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_quantize import Int8, Qat
 from edgeshrink_quantize.options import QatOptions
-from edgeshrink_quantize.training.fake_quantized import trained
+from edgeshrink_quantize.training.twin_training import trained
 
 layers = keras.layers
 

@@ -25,8 +25,8 @@ from edgeshrink.devices.runtime import Session
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
-from edgeshrink.nn.conversion.converter import Conversion
-from edgeshrink.nn.conversion.exporting import convert
+from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.recipes.method import Context, Method, Plan, Training
 from edgeshrink.tflite.reader import read_model

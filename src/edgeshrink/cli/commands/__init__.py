@@ -1,4 +1,4 @@
 """The commands, one a module; each is imported when it is asked for.
 
-Imports display and everything below the command line.
+Uses display and everything below the command line.
 """

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from edgeshrink.cli.base import (
+from edgeshrink.cli.display.robustness import Robustness, asked
+from edgeshrink.cli.shared import (
     At,
     Debug,
     Devices,
@@ -19,8 +20,7 @@ from edgeshrink.cli.base import (
     single,
     typed,
 )
-from edgeshrink.cli.display.robustness import Robustness, asked
-from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, registry, single
 from edgeshrink.cli.commands.report import Format, Json, reporter_for
+from edgeshrink.cli.shared import Debug, registry, single
 from edgeshrink.errors import UsageError
 from edgeshrink.results import Ledger, Report, with_merits
 

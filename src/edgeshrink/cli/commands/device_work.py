@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeshrink.cli.base import At, Debug, Json, SshConfig, print_json, registry
+from edgeshrink.cli.shared import At, Debug, Json, SshConfig, print_json, registry
 from edgeshrink.devices import (
     address_scheme,
     available_profiles,

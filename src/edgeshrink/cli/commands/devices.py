@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, frame, help_of, print_json, registry
 from edgeshrink.cli.commands import device_work
-from edgeshrink.cli.plain import Command, Group
+from edgeshrink.cli.plain_commands import Command, Group
+from edgeshrink.cli.shared import Debug, Json, frame, help_of, print_json, registry
 from edgeshrink.devices import DeviceProfile, available_profiles, find_profile
 from edgeshrink.errors import ProfileError
 
@@ -37,8 +37,8 @@ def app() -> typer.Typer:
 
 def list_devices(json: Json = False, debug: Debug = False) -> None:
     """List the device profiles, and what is wrong with some."""
-    from edgeshrink.cli.base import warn
     from edgeshrink.cli.display.tables import Column, console, left, show
+    from edgeshrink.cli.shared import warn
 
     folders = registry().profile_folders
     found: list[DeviceProfile] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, single
+from edgeshrink.cli.shared import Debug, Json, print_json, single
 
 # Distribution, the extra that brings it (empty: edgeshrink itself does), what it is for.
 PARTS = (

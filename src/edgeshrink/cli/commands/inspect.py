@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.models import RUNNABLE, Artifact, Kind
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single
-from edgeshrink.cli.flags import default_text, flags_of, inner_type, metavar
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
+from edgeshrink.cli.typer_flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Option, options_of
 from edgeshrink.recipes import Method

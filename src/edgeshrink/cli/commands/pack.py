@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single
 from edgeshrink.cli.commands.unpack import Force, Output, checked, told
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.errors import ModelError
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.plugins import Plugins
 
 ADDS = ("methods", "targets", "runtimes", "reporters", "metrics", "merits")

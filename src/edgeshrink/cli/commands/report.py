@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, registry, single
+from edgeshrink.cli.shared import Debug, registry, single
 from edgeshrink.errors import UsageError, near
 from edgeshrink.results import Report, Reporter
 

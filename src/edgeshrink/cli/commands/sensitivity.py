@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single, warn
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single, warn
 from edgeshrink.errors import UsageError
 from edgeshrink.results import json_text
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.base import Debug, Json, print_json, registry, single
-from edgeshrink.cli.flags import with_method_flags
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
+from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 

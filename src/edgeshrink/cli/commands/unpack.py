@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeshrink.cli.base import Debug, single
+from edgeshrink.cli.shared import Debug, single
 from edgeshrink.errors import ModelError, UsageError
 
 Output = Annotated[

@@ -23,7 +23,7 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
 
     found = facts(path)
     refuse(found, unsafe=unsafe, custom=custom, source=str(path))
-    from edgeshrink.cli.quiet import quiet
+    from edgeshrink.cli.quiet_stderr import quiet
 
     with quiet():  # TensorFlow has things to say while it is imported
         from edgeshrink.nn.graph import count

@@ -7,12 +7,13 @@ from dataclasses import asdict, replace
 
 from edgeshrink.devices import DeviceInfo, Measurement
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.farm import Farm
-from edgeshrink.engine.measuring.observed import Observed
+from edgeshrink.engine.measuring.device_farm import DeviceFarm
+from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
+from edgeshrink.engine.running.run_folder import Stage
 from edgeshrink.models import RUNNABLE, Artifact
-from edgeshrink.recipes import Phase, Stage, digest_of
+from edgeshrink.recipes import Phase, digest_of
 from edgeshrink.results import Latency, OnDevice, Outputs, Row, observations, with_merits
 from edgeshrink.tflite import tflite_bytes
 
@@ -46,14 +47,14 @@ class Verdicts:
             rows.append(replace(row, notes=(*row.notes, *said)))
         return with_merits((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
 
-    def observed(self, files: list[Artifact]) -> dict[str, tuple[Observed, ...]]:
+    def observed(self, files: list[Artifact]) -> dict[str, tuple[DeviceResult, ...]]:
         """Return what each device said of each file, by the file's digest."""
         if not files:
             return {}
         plan, devices = self.planned.request.bench, self.planned.devices
         rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
         kept = Kept(self.run.workspace.folder / "devices" / rules, self.run.judge.folder)
-        farm = Farm(devices, plan, self.run.plugins, lambda: self.run.judge, kept)
+        farm = DeviceFarm(devices, plan, self.run.plugins, lambda: self.run.judge, kept)
         judged = self.run.sets.judged
         found = farm.observe(files, judged, self.run.scratch)
         for name, said in found.items():
@@ -66,7 +67,7 @@ class Verdicts:
             for place, file in enumerate(files)
         }
 
-    def on_device(self, observed: Observed) -> OnDevice:
+    def on_device(self, observed: DeviceResult) -> OnDevice:
         """Return what a device said of a stage, as the ledger keeps it."""
         name, timed = observed.device.name, observed.measurement
         if observed.failure is not None:
@@ -96,7 +97,7 @@ class Verdicts:
                 files.append(stage.artifact)
         return files
 
-    def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[Observed]) -> Row:
+    def row(self, stage: Stage, name: str, base: Outputs, observed: Sequence[DeviceResult]) -> Row:
         """Return the verdict on one stage."""
         artifact, samples = stage.artifact, self.run.sets.judged
         self.run.progress(None, 0.0, f"judging {name}")

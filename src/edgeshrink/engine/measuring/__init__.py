@@ -1,4 +1,4 @@
-"""Devices side by side: sessions, measurements, and proof that outputs are right.
+"""Models timed and run on many devices at once, and proof that their outputs are right.
 
-Imports no other part of the engine.
+Uses no other part of the engine.
 """

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices import Measurement
-from edgeshrink.engine.measuring.observed import Observed
+from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import is_host
-from edgeshrink.recipes import digest_of, write_text
+from edgeshrink.models import write_text
+from edgeshrink.recipes import digest_of
 from edgeshrink.results import json_text
 
 if TYPE_CHECKING:
@@ -43,16 +44,16 @@ class Kept:
         """Return the folder for a device's outputs."""
         return self.host_outputs if is_host(device) else self._of(device) / "outputs"
 
-    def find(self, device: DeviceProfile, model: Artifact) -> Observed | None:
+    def find(self, device: DeviceProfile, model: Artifact) -> DeviceResult | None:
         """Return a measurement that is there whole, or None."""
         try:
             text = self._file(device, model).read_text(encoding="utf-8")
             measurement = Measurement.from_dict(json.loads(text))
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return Observed(model, device, measurement, notes=("measured in an earlier, cut run",))
+        return DeviceResult(model, device, measurement, notes=("measured in an earlier, cut run",))
 
-    def keep(self, observed: Observed) -> None:
+    def keep(self, observed: DeviceResult) -> None:
         """Write a measurement down."""
         assert observed.measurement is not None
         file = self._file(observed.device, observed.model)

@@ -1,4 +1,4 @@
 """What is asked for, and every mistake that can be told before TensorFlow is loaded.
 
-Imports measuring, for the devices that a request names.
+Uses measuring, for the devices that a request names.
 """

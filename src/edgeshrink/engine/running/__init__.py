@@ -1,4 +1,4 @@
-"""One run: its models, its samples, and the stages that are made one by one.
+"""One run: its folder with the stages, which are found again, its models, and its samples.
 
-Imports planning and measuring.
+Uses planning and measuring.
 """

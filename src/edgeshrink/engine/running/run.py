@@ -10,10 +10,11 @@ from edgeshrink.devices import Failure, Measurement, Session
 from edgeshrink.engine.measuring.sessions import open_session
 from edgeshrink.engine.planning.request import Planned
 from edgeshrink.engine.running.models import Models
+from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.models import Artifact
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Method, Workspace
+from edgeshrink.recipes import Method
 from edgeshrink.results import Judge, Outputs, Samples
 
 
@@ -33,7 +34,7 @@ class Run:
 
     planned: Planned
     plugins: Plugins
-    workspace: Workspace
+    workspace: RunFolder
     scratch: Path
     models: Models
     sets: SampleSets
@@ -41,7 +42,7 @@ class Run:
 
     @classmethod
     def of(
-        cls, planned: Planned, plugins: Plugins, workspace: Workspace, scratch: Path, host: Session
+        cls, planned: Planned, plugins: Plugins, workspace: RunFolder, scratch: Path, host: Session
     ) -> Self:
         """Return the run of a plan; models are run to be judged in the session `host`."""
 

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import Failure, Measurement
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
+from edgeshrink.engine.running.run_folder import Stage
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.models import Artifact, Kind, content_digest
+from edgeshrink.models import Artifact, Kind, content_digest, write_bytes
 from edgeshrink.recipes import (
     Agreement,
     Context,
     Method,
     Need,
-    Stage,
     Training,
     digest_of,
     source_digest,
     version_of,
-    write_bytes,
 )
 
 if TYPE_CHECKING:

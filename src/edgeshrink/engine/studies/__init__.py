@@ -1,4 +1,4 @@
 """Studies: a grid of runs, done by processes of their own, and the tables that come of it.
 
-Imports the rest of the engine.
+Uses the rest of the engine.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
-from edgeshrink.recipes import write_text
+from edgeshrink.models import write_text
 from edgeshrink.results import json_text
 
 

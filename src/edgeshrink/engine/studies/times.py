@@ -9,13 +9,13 @@ from typing import Any
 
 from edgeshrink.devices import RULES
 from edgeshrink.engine.benching import bench
-from edgeshrink.engine.measuring.benchmark import BenchRequest, BenchResult
+from edgeshrink.engine.measuring.bench_request import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.errors import StudyError
-from edgeshrink.models import RUNNABLE, content_digest
-from edgeshrink.recipes import StudyRow, write_text
+from edgeshrink.models import RUNNABLE, content_digest, write_text
+from edgeshrink.recipes import StudyRow
 from edgeshrink.results import Report, json_text
 
 

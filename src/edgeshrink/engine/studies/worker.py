@@ -20,9 +20,9 @@ from edgeshrink.devices import RULES
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError
-from edgeshrink.models import import_object
+from edgeshrink.models import import_object, write_text
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipes import Recipe, source_digest, write_text
+from edgeshrink.recipes import Recipe, source_digest
 from edgeshrink.results import Report, json_text
 
 JOB, RESULT = "job.json", "result.json"

@@ -1,6 +1,6 @@
 """From a Keras model to a .tflite file, made in a process of its own, and checked.
 
-Imports graph, learning and tflite.
+Uses graph, learning and tflite.
 """
 
 from lazy_loader import attach_stub

@@ -1,8 +1,8 @@
-from .converter import (
+from .converter_process import (
     Conversion as Conversion,
     shared_converter as shared_converter,
 )
-from .exporting import (
+from .keras_to_tflite import (
     convert as convert,
     loops as loops,
 )

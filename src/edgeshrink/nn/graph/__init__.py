@@ -1,6 +1,6 @@
-"""What a model is: its layers in order, what couples their channels, and models written anew.
+"""What a model is: its layers in order, which channels go together, and models rebuilt.
 
-Imports no other part of nn.
+Uses no other part of nn.
 """
 
 from lazy_loader import attach_stub

@@ -2,6 +2,11 @@ from .bypass import (
     Switched as Switched,
     without as without,
 )
+from .channel_groups import (
+    ChannelGraph as ChannelGraph,
+    ChannelGroup as ChannelGroup,
+    channel_graph as channel_graph,
+)
 from .counts import (
     ModelCount as ModelCount,
     Shape as Shape,
@@ -9,11 +14,6 @@ from .counts import (
     layer_calls as layer_calls,
     macs_of as macs_of,
     uses_of as uses_of,
-)
-from .dependency import (
-    ChannelGraph as ChannelGraph,
-    ChannelGroup as ChannelGroup,
-    channel_graph as channel_graph,
 )
 from .fold import (
     DEPTHWISE_LAYERS as DEPTHWISE_LAYERS,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from edgeshrink.nn.graph.dependency import ChannelGraph
+from edgeshrink.nn.graph.channel_groups import ChannelGraph
 from edgeshrink.nn.graph.trace import AxisRole, WeightAxis
 
 

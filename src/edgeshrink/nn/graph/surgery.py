@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ModelError
-from edgeshrink.nn.graph.couplings import CONVOLUTIONS, RECURRENT, SEPARABLE, TRANSPOSED
-from edgeshrink.nn.graph.dependency import ChannelGraph
-from edgeshrink.nn.graph.operations import borders, spelled
+from edgeshrink.nn.graph.channel_groups import ChannelGraph
+from edgeshrink.nn.graph.layer_rules import CONVOLUTIONS, RECURRENT, SEPARABLE, TRANSPOSED
+from edgeshrink.nn.graph.operation_rules import borders, spelled
 from edgeshrink.nn.graph.rewrite import Call, copied, rewritten
 from edgeshrink.nn.graph.trace import AxisRole
 

@@ -1,6 +1,6 @@
 """What models are run on, and how alike they answer: made-up samples, predictions, agreement.
 
-Imports graph.
+Uses graph.
 """
 
 from lazy_loader import attach_stub

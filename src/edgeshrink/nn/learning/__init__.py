@@ -1,6 +1,6 @@
-"""How a model learns: one loop, losses, teachers, and what earlier steps made and it keeps.
+"""How a model is trained: the training loop, losses, teachers, and zeros and shared values kept.
 
-Imports graph, and what a recipe says of training.
+Uses graph, and what a recipe says of training.
 """
 
 from lazy_loader import attach_stub

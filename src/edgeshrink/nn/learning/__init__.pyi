@@ -8,12 +8,6 @@ from .fake_quantization import (
     LearnedStep as LearnedStep,
     largest_code as largest_code,
 )
-from .fake_quantized import (
-    calibrated_ranges as calibrated_ranges,
-    is_relu as is_relu,
-    observed_values as observed_values,
-    twin as twin,
-)
 from .losses import (
     Hint as Hint,
     OutputLoss as OutputLoss,
@@ -23,6 +17,12 @@ from .losses import (
 from .masks import (
     Masks as Masks,
     kernel_weights as kernel_weights,
+)
+from .quantized_twin import (
+    calibrated_ranges as calibrated_ranges,
+    is_relu as is_relu,
+    observed_values as observed_values,
+    twin as twin,
 )
 from .reparameterization import (
     Forward as Forward,

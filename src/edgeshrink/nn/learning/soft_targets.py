@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
+from edgeshrink.models import write_bytes
 from edgeshrink.nn.graph import structured
-from edgeshrink.recipes import write_bytes
 
 if TYPE_CHECKING:
     from edgeshrink.recipes import Context

@@ -1,6 +1,6 @@
 """Any model file as a Keras 3 model.
 
-Imports models.
+Uses models, for what kind a file is.
 """
 
 from lazy_loader import attach_stub

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.nn.conversion import converter, recurrent
-from edgeshrink.nn.conversion.converter import Conversion
+from edgeshrink.nn.conversion import converter_process, recurrent
+from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
 from edgeshrink.tflite import Ranges, with_ranges
 
@@ -135,12 +135,12 @@ def convert(
         needed = files if want.activations != "float32" else {}
         out = folder / f"{name}.part.tflite"
         if ranges is not None and want.activations == "int8":
-            seen = converter.shared_converter.calibrate(saved[form], want, needed, out, log)
+            seen = converter_process.shared_converter.calibrate(saved[form], want, needed, out, log)
             calibrated = seen.read_bytes()
             seen.write_bytes(with_ranges(calibrated, ranges(calibrated)))
-            converter.shared_converter.quantize(seen, want, out, log)
+            converter_process.shared_converter.quantize(seen, want, out, log)
         else:
-            converter.shared_converter.convert(saved[form], want, needed, out, log)
+            converter_process.shared_converter.convert(saved[form], want, needed, out, log)
         made[name] = out.read_bytes()
         out.unlink()
     return made

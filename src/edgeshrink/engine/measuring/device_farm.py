@@ -13,7 +13,7 @@ from pathlib import Path
 from edgeshrink.devices import BenchPlan, DeviceProfile, Failure, Session
 from edgeshrink.engine.measuring import compatibility, parity
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.observed import Observed
+from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import is_host, open_session
 from edgeshrink.errors import EdgeshrinkError, TargetError, VerificationError
 from edgeshrink.models import Artifact
@@ -38,7 +38,7 @@ class Expected:
     labelled: bool = True
 
 
-class Farm:
+class DeviceFarm:
     """Measures models on several devices.
 
     Args:
@@ -63,7 +63,7 @@ class Farm:
 
     def observe(
         self, models: Sequence[Artifact], samples: Samples | None, folder: Path
-    ) -> dict[str, list[Observed]]:
+    ) -> dict[str, list[DeviceResult]]:
         """Return for each device's name what it said of each model, in their order.
 
         Args:
@@ -81,7 +81,7 @@ class Farm:
             same = list(group)  # one machine: in turn
             local = self._plugins.targets[same[0].target].here
             (here if local else away).append(same)
-        found: dict[str, list[Observed]] = {}
+        found: dict[str, list[DeviceResult]] = {}
 
         def work(group: list[DeviceProfile]) -> None:
             for device in group:
@@ -121,7 +121,7 @@ class Farm:
         models: Sequence[Artifact],
         samples: Samples | None,
         expected: Mapping[str, Expected],
-    ) -> list[Observed]:
+    ) -> list[DeviceResult]:
         """Return what one device said of all models."""
         found = {m.digest: self._kept.find(device, m) for m in models}
         done: set[str] = set()
@@ -163,7 +163,7 @@ class Farm:
         self,
         device: DeviceProfile,
         models: Sequence[Artifact],
-        found: dict[str, Observed | None],
+        found: dict[str, DeviceResult | None],
         session: Callable[[], Session],
     ) -> None:
         """Time the models that were not timed before, in turns."""
@@ -187,10 +187,10 @@ class Farm:
             with self._told:
                 self._plugins.hook.edgeshrink_measured(result=result)
             if isinstance(result, Failure):
-                found[model.digest] = Observed(model, device, failure=result)
+                found[model.digest] = DeviceResult(model, device, failure=result)
                 lost = result if result.lost else lost
             else:
-                observed = Observed(model, device, result)
+                observed = DeviceResult(model, device, result)
                 self._kept.keep(observed)
                 found[model.digest] = observed
         if lost is not None:
@@ -207,10 +207,10 @@ class Farm:
     def _answered(
         self,
         device: DeviceProfile,
-        observed: Observed,
+        observed: DeviceResult,
         asked: Expected,
         session: Callable[[], Session],
-    ) -> Observed:
+    ) -> DeviceResult:
         """Return the observation with the device's outputs, compared with this machine's."""
         model, progress = observed.model, self._progress(device)
         judge = Judge(session, self._kept.outputs(device), {}, classes=False, progress=progress)
@@ -236,11 +236,11 @@ class Farm:
 
     def _failed(
         self, device: DeviceProfile, model: Artifact, reason: str, *, lost: bool = False
-    ) -> Observed:
+    ) -> DeviceResult:
         failure = Failure(str(model.path), device.name, reason, lost)
         with self._told:
             self._plugins.hook.edgeshrink_measured(result=failure)
-        return Observed(model, device, failure=failure)
+        return DeviceResult(model, device, failure=failure)
 
     def _progress(self, device: DeviceProfile) -> Callable[[float, str], None]:
         return lambda fraction, note: self._tell(device.name, fraction, note)

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeshrink.nn.graph.propagation import PASSING, Rule, alone
+from edgeshrink.nn.graph.passthrough_rules import PASSING, Rule, alone
 from edgeshrink.nn.graph.trace import AxisRole, Call, Trace, Value, at, elementwise
 
 _layers = keras.layers

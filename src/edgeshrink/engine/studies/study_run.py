@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.studies.crew import Crew
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError, UsageError
+from edgeshrink.models import write_text
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Study, Workspace, write_text
+from edgeshrink.recipes import Study
 from edgeshrink.results import StudyReport
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
     """
     grid = _grid(request, plugins)
     request.out.mkdir(exist_ok=True)
-    with Workspace(request.run_folder).locked():
+    with RunFolder(request.run_folder).locked():
         Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
         times = Times(grid)
         times.measure()

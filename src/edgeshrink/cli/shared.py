@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.plain import Command
+from edgeshrink.cli.plain_commands import Command
 from edgeshrink.plugins import Plugins, installed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]

@@ -10,7 +10,7 @@ from edgeshrink.results import Outputs
 
 
 @dataclass(frozen=True)
-class Observed:
+class DeviceResult:
     """What one device said of one model.
 
     Attributes:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import importlib.util
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeshrink.errors import UsageError
-from edgeshrink.models import Artifact, Kind, content_digest
+from edgeshrink.models import Artifact, Kind, content_digest, write_text
 
 DONE = "done.json"
 
@@ -30,7 +25,7 @@ class Stage:
     reused: bool = False
 
 
-class Workspace:
+class RunFolder:
     """The folder of one run; one process at a time works in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -117,53 +112,3 @@ class Workspace:
     def stage_folder(self, name: str, key: str) -> Path:
         """Return where the stage with this key lies, whether it is there or not."""
         return self.folder / f"{name}-{key[:16]}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def digest_of(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of JSON values, in hex; the order of keys does not count."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@functools.cache
-def source_digest(module: str) -> str:
-    """Return the SHA-256 of a package's Python source, so that a change of code is a new key."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return ""
-    origin = Path(spec.origin)
-    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-@functools.cache
-def version_of(distribution: str) -> str:
-    """Return the installed version of a distribution, or an empty text."""
-    from importlib.metadata import PackageNotFoundError, version  # slow, and not all need it
-
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""

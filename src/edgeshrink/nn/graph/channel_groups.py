@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.graph.counts import uses_of
-from edgeshrink.nn.graph.couplings import follow
-from edgeshrink.nn.graph.operations import OPERATIONS
+from edgeshrink.nn.graph.layer_rules import follow
+from edgeshrink.nn.graph.operation_rules import OPERATIONS
 from edgeshrink.nn.graph.rewrite import functional
 from edgeshrink.nn.graph.trace import AxisRole, Call, Trace, Value, WeightAxis
 

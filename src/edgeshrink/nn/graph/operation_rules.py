@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeshrink.nn.graph.propagation import Rule, concatenated, flattened, merged
+from edgeshrink.nn.graph.passthrough_rules import Rule, concatenated, flattened, merged
 from edgeshrink.nn.graph.trace import Call, Trace, Value
 
 

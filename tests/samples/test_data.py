@@ -604,8 +604,10 @@ def peak_megabytes(spec: str, samples: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("compressed", [True, False])
 def test_ten_thousand_images_cost_little_memory(tmp_path: Path, compressed: bool) -> None:
+    images = np.zeros((12_500, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(12_500) % 251
     values = {
-        "x_train": np.zeros((12_500, 32, 32, 3), np.uint8),
+        "x_train": images,
         "y_train": np.arange(12_500) % 10,
         "x_test": np.zeros((100, 32, 32, 3), np.uint8),
         "y_test": np.arange(100) % 10,

@@ -370,7 +370,7 @@ def test_graphs_that_are_answered_wrongly_keep_their_zeros(
         errors[name] = np.abs(found - answers(data, images)[:, 0]).max()
     assert (
         errors["sparse"] > 1e-3
-    )  # rounding is 1e-6; once this fails, the guard is needed no longer
+    )  # else the guard is needed no longer
     assert errors["kept"] < 1e-5
     assert "XNNPACK's sparse kernels would answer wrongly" in notes.notes[-1]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import griffe
 
 FACES = ("api", "tflite", "nn")
+# for the tests of a plugin
+KIT = "testing"
 SOURCE = Path(__file__).parents[1] / "src"
 # a constant's value is shown up to so many lines
 LINES = 24
@@ -30,7 +32,7 @@ def pages() -> Iterator[tuple[str, str]]:
         docstring_options={"returns_multiple_items": False},
         resolve_aliases=True,
     )
-    faces = {name: package[name] for name in FACES}
+    faces = {name: package[name] for name in (*FACES, KIT)}
     yield "README", _index(faces)
     for name, face in faces.items():
         yield name, _page(face)
@@ -54,9 +56,10 @@ def _index(faces: dict[str, griffe.Object]) -> str:
         (
             "# What a plugin may import",
             "",
-            "Three modules, and nothing else of edgeshrink; what they do not name may change "
-            "without notice. Each name is imported when it is first asked for, so that a face "
-            "costs nothing. `edgeshrink.testing.check_faces` holds a package to it.",
+            "Three modules, beside the kit for its tests, and nothing else of edgeshrink; what "
+            "they do not name may change without notice. `edgeshrink.testing.check_faces` holds a "
+            "package to it. The names of `tflite` and `nn` are imported when they are first asked "
+            "for; `api` is light.",
             "",
             "| module | names | |",
             "| --- | --- | --- |",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import doctest
 import graphlib
 import importlib
-import importlib.metadata
 import statistics
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -68,7 +68,7 @@ def test_nothing_imports_the_face_that_it_stands_behind(graph: grimp.ImportGraph
     assert not behind
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", [*FACES, "edgeshrink.api"])
 def test_a_face_has_what_it_names(face: str) -> None:
     package = importlib.import_module(face)
     assert [name for name in package.__all__ if getattr(package, name, None) is None] == []
@@ -85,21 +85,39 @@ def test_plugins_import_the_three_faces_alone(plugin: str) -> None:
     check_faces(plugin)
 
 
-def test_plugins_import_neither_each_other_nor_what_draws(graph: grimp.ImportGraph) -> None:
-    kept_out = {"typer", "rich", "click"}
+@pytest.mark.parametrize(
+    ("roots", "may_not", "but"),
+    [
+        (["edgeshrink"], PLUGINS, "nothing"),
+        (PLUGINS, PLUGINS, "its own"),
+        (["edgeshrink", *PLUGINS], ["typer", "rich", "click"], "edgeshrink.cli"),
+        *(
+            ([f"edgeshrink.{wing}"], ["keras", "tensorflow"], "nothing")
+            for wing in ("tflite", "devices", "models", "results", "selftest")
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_nothing_imports_what_is_not_for_it(
+    graph: grimp.ImportGraph, roots: list[str], may_not: list[str], but: str
+) -> None:
+    """Each import is looked at by itself: a chain ends at a face, which names what it hands on."""
+    inside = [m for m in graph.modules if any(f"{m}.".startswith(f"{root}.") for root in roots)]
+    assert len(inside) > 1
     assert [
         f"{importer} imports {imported}"
-        for importer in graph.modules
-        if (own := importer.partition(".")[0]) in PLUGINS
+        for importer in inside
+        if not f"{importer}.".startswith(f"{but}.")
         for imported in graph.find_modules_directly_imported_by(importer)
-        if (root := imported.partition(".")[0]) in kept_out or (root in PLUGINS and root != own)
+        if (root := imported.partition(".")[0]) in may_not and root != importer.partition(".")[0]
     ] == []
 
 
 def test_every_plugin_has_its_entry_point() -> None:
-    entries = importlib.metadata.entry_points(group="edgeshrink")
-    ours = {entry.value for entry in entries if entry.dist and entry.dist.name == "edgeshrink"}
-    assert sorted(ours) == PLUGINS
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(project["entry-points"]["edgeshrink"].values()) == PLUGINS
+    folders = {path.name for path in (ROOT / "plugins").iterdir() if path.name != "__pycache__"}
+    assert sorted(folders) == PLUGINS
 
 
 def test_no_room_is_crowded() -> None:

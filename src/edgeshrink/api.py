@@ -39,8 +39,17 @@ from edgeshrink.errors import (
     VerificationError,
     near,
 )
-from edgeshrink.flag import Flag, NoOptions, build, options_of
-from edgeshrink.models import Artifact, Kind, ModelFacts, check_module, facts, import_object
+from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
+from edgeshrink.models import (
+    Artifact,
+    Kind,
+    LayerFacts,
+    ModelFacts,
+    TensorFacts,
+    check_module,
+    facts,
+    import_object,
+)
 from edgeshrink.recipes import (
     MEASURES,
     Agreement,
@@ -75,7 +84,7 @@ from edgeshrink.results import (
     Width,
     json_text,
 )
-from edgeshrink.samples import Preprocess
+from edgeshrink.samples import Dataset, Preprocess, Subset
 
 # The decorator that marks a function of a plugin as its implementation of a hook.
 hookimpl = pluggy.HookimplMarker("edgeshrink")
@@ -93,6 +102,7 @@ __all__ = [
     "Context",
     "ConversionError",
     "DataError",
+    "Dataset",
     "DeviceInfo",
     "DeviceProfile",
     "EdgeshrinkError",
@@ -101,6 +111,7 @@ __all__ = [
     "Flag",
     "Kind",
     "Latency",
+    "LayerFacts",
     "Ledger",
     "Measurement",
     "Merit",
@@ -112,6 +123,7 @@ __all__ = [
     "NoOptions",
     "OnDevice",
     "OperatorTime",
+    "Option",
     "Pair",
     "Phase",
     "Plan",
@@ -133,10 +145,12 @@ __all__ = [
     "Session",
     "StudyError",
     "StudyReport",
+    "Subset",
     "Summary",
     "TableFound",
     "Target",
     "TargetError",
+    "TensorFacts",
     "Training",
     "UsageError",
     "Value",

@@ -5,7 +5,9 @@ from .artifact import (
     content_digest as content_digest,
 )
 from .config import (
+    LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,
+    TensorFacts as TensorFacts,
     facts as facts,
     refuse as refuse,
 )

@@ -24,6 +24,7 @@ from .graph.channel_groups import (
     channel_graph as channel_graph,
 )
 from .graph.counts import (
+    LayerCount as LayerCount,
     ModelCount as ModelCount,
     Shape as Shape,
     count as count,
@@ -43,6 +44,7 @@ from .graph.kernel_axes import (
 )
 from .graph.rewrite import (
     Call as Call,
+    Change as Change,
     copied as copied,
     functional as functional,
     opened as opened,
@@ -126,6 +128,7 @@ from .learning.supervision import (
 )
 from .learning.training import (
     Course as Course,
+    Schedule as Schedule,
     finetune as finetune,
     reestimate_batchnorm as reestimate_batchnorm,
 )

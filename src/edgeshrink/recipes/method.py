@@ -259,8 +259,8 @@ class Method(ABC):
         data: whether it needs data.
         slot: at most one step of a slot is in a recipe (`"precision"`).
         default: it fills its slot when a .tflite is asked for and no other step does.
-        keeps: facts and kinds of state of its input that survive it: `sparsity`, `clusters`,
-            `outputs`, `ranges`.
+        keeps: what of its input survives it: `sparsity`, `clusters`, `outputs`, `quantization`,
+            and kinds of state, as `ranges`.
         training: its defaults; None means that it does not train.
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.

@@ -5,55 +5,87 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 FACES = ("edgeshrink.api", "edgeshrink.tflite", "edgeshrink.nn")
+# for the plugin's tests
+KIT = "edgeshrink.testing"
 
 
 def check_faces(package: str) -> None:
     """Check that a plugin's modules import nothing of edgeshrink but names of its three faces.
 
-    The source is read and not run; imports inside functions and for types alone count too.
+    The source is read and not run; imports inside functions and for types alone count too, and
+    `edgeshrink.testing` may be imported beside the faces. What is reached by attributes of a face,
+    or by `importlib`, is not seen.
 
     Args:
         package: the plugin's top-level module or package, found on the module path.
 
     Raises:
-        AssertionError: it imports something else, each with file and line; or it is not found.
+        AssertionError: it imports something else, each with file and line; or its source is not
+            found or cannot be read.
     """
+    root, files = _sources(package)
     wrong = [
-        f"{path.name}:{line} imports {what}"
-        for path in _sources(package)
-        for line, what in _foreign(ast.parse(path.read_text(encoding="utf-8")))
+        f"{path.relative_to(root)}:{line} {said}"
+        for path in files
+        for line, said in _foreign(_parsed(path, root))
     ]
     if wrong:
-        raise AssertionError(f"only {', '.join(FACES)} may be imported: {'; '.join(wrong)}")
+        raise AssertionError(
+            f"of edgeshrink a plugin imports {', '.join(FACES)} alone: {'; '.join(wrong)}"
+        )
 
 
-def _sources(package: str) -> list[Path]:
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+def _sources(package: str) -> tuple[Path, list[Path]]:
+    """Return the folder that holds a plugin, and its files."""
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
         raise AssertionError(f"{package} is not on the module path")
-    origin = Path(found.origin)
-    return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    if found.submodule_search_locations is None:
+        files = [Path(found.origin or "")]
+        root = files[0].parent
+    else:
+        folder = Path(next(iter(found.submodule_search_locations)))
+        root, files = folder.parent, sorted(folder.rglob("*.py")) if folder.is_dir() else []
+    if not files or not all(path.suffix == ".py" and path.is_file() for path in files):
+        raise AssertionError(f"{package} has no Python source on the module path")
+    return root, files
+
+
+def _parsed(path: Path, root: Path) -> ast.Module:
+    try:
+        with tokenize.open(path) as stream:
+            return ast.parse(stream.read())
+    except (SyntaxError, ValueError) as error:
+        raise AssertionError(f"{path.relative_to(root)} cannot be read: {error}") from error
 
 
 def _foreign(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and name of what is imported from elsewhere in edgeshrink."""
+    """Yield line and words of what is imported from elsewhere in edgeshrink."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.partition(".")[0] == "edgeshrink" and alias.name not in FACES:
-                    yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+                if _ours(alias.name) and alias.name not in (*FACES, KIT):
+                    yield node.lineno, f"imports {alias.name}"
+        elif isinstance(node, ast.ImportFrom) and not node.level and _ours(node.module or ""):
             module = node.module or ""
-            if module.partition(".")[0] != "edgeshrink":
-                continue
             for alias in node.names:
                 full = f"{module}.{alias.name}"
-                if full not in FACES and not (module in FACES and _has(module, alias.name)):
-                    yield node.lineno, full
+                if module in FACES and alias.name != "*" and not _has(module, alias.name):
+                    yield node.lineno, f"imports {alias.name}, which {module} does not have"
+                elif module not in (*FACES, KIT) and full not in (*FACES, KIT):
+                    yield node.lineno, f"imports {full}"
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] == "edgeshrink"
 
 
 def _has(face: str, name: str) -> bool:

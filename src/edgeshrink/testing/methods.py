@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgeshrink.models import ModelFacts
     from edgeshrink.samples import Dataset
 
-KEEPS = frozenset({"sparsity", "clusters", "outputs", "quantization"})
+KEEPS = frozenset({"sparsity", "clusters", "outputs", "quantization", "ranges"})
 PROFILE = DeviceProfile("test")
 
 

@@ -7,6 +7,7 @@ from .flat_model import (
     FLOATS as FLOATS,
     FlatModel as FlatModel,
     FlatOperator as FlatOperator,
+    FlatSignature as FlatSignature,
     FlatTensor as FlatTensor,
 )
 from .packed import (
@@ -16,6 +17,7 @@ from .packed import (
     unpacker as unpacker,
 )
 from .packing.encode import (
+    Packed as Packed,
     pack as pack,
 )
 from .ranges import (

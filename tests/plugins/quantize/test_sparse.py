@@ -368,9 +368,7 @@ def test_graphs_that_are_answered_wrongly_keep_their_zeros(
         path.write_bytes(data)
         found = skipper[1].predict(path, {"image": tmp_path / "images.npy"})["out"]
         errors[name] = np.abs(found - answers(data, images)[:, 0]).max()
-    assert (
-        errors["sparse"] > 1e-3
-    )  # else the guard is needed no longer
+    assert errors["sparse"] > 1e-3  # else the guard is needed no longer
     assert errors["kept"] < 1e-5
     assert "XNNPACK's sparse kernels would answer wrongly" in notes.notes[-1]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import keras
 import numpy as np
 
-from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.errors import EdgeshrinkError, PluginError
 from edgeshrink.nn.graph import structured
 from edgeshrink.nn.learning.losses import Trainee
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
@@ -98,6 +98,7 @@ class Course:
     Raises:
         DataError: there are no training samples.
         UsageError: there is no such loss.
+        PluginError: the method has not declared that it trains.
     """
 
     def __init__(
@@ -114,9 +115,8 @@ class Course:
         data, settings = context.data, context.training
         assert data is not None
         assert data.train is not None
-        assert settings.epochs is not None
-        assert settings.batch_size is not None
-        assert settings.lr is not None
+        if settings.epochs is None or settings.batch_size is None or settings.lr is None:
+            raise PluginError("a method that trains must declare `training = Training()`")
         self.masks = masks
         if masks is None:
             self.masks = Masks(v for v in kernel_weights(model) if not np.asarray(v).all())

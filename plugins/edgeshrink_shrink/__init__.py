@@ -1,4 +1,4 @@
-"""Shrinking: fewer channels, in a graph that is really smaller."""
+"""Shrinking: fewer channels, in a smaller graph; which go together is found in nn/graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machines that edgeshrink reaches by itself."""
+"""The machines that edgeshrink reaches: this one, by ssh, by adb, and an emulated one."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ Example:
     ...                              data="mnist.npz", preprocess="scale=1/255")
     >>> report.ledger.final.score.value
 
-Plugins import `edgeshrink.api`, `edgeshrink.nn` and `edgeshrink.tflite`, and nothing else of it.
+Plugins import `edgeshrink.api`, `edgeshrink.nn` and `edgeshrink.tflite`, and nothing else of it;
+their tests `edgeshrink.testing`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What methods do to Keras models; Keras is imported here and nowhere below.
+"""What methods do to Keras models: the only part of the core that builds, trains and converts them.
 
-graph says what a model is and which channels go together, learning trains it, conversion makes a
-.tflite of it, inputs has what it is run on, loading opens model files. Plugins may import what is
-named here, beside `edgeshrink.api` and `edgeshrink.tflite`.
+graph says what a model is and which channels go together, learning has the training loop,
+conversion makes a .tflite of a model, inputs has what it is run on, loading opens model files.
+Plugins may import what is named here, beside `edgeshrink.api` and `edgeshrink.tflite`.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-"""One run: its folder with the stages, which are found again, its models, and its samples.
+"""One run: its folder with the stages, so that it can be resumed, its models, and its samples.
 
 Uses planning and measuring.
 """

@@ -56,7 +56,7 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
             f"{options.clusters} values",
             hint="ask for fewer clusters, or other layers with --cluster-layers",
         )
-    if context.data is not None and context.data.train is not None and context.training.epochs:
+    if context.trains:
         finetune(made, context)
     most = max(len(np.unique(row)) for v, axes in done for row in channel_rows(np.asarray(v), axes))
     context.facts["clusters"] = most

@@ -95,7 +95,7 @@ def drop(model: keras.Model, options: Options, context: Context) -> keras.Model:
         context.notes.append(context.facts["unmet"])
     if not dropped:
         return model
-    if context.data is not None and context.data.train is not None and context.training.epochs:
+    if context.trains:
         return finetune(rest, context)
     reestimate_batchnorm(rest, context)
     return rest

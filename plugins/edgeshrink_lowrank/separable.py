@@ -171,8 +171,7 @@ def depthwise_separable(
             "without calibration data the ReLUs between the halves cut off what is negative there: "
             "--depthwise-between nothing answers more like before"
         )
-    trains = context.data is not None and context.data.train is not None
-    if trains and context.training.epochs:
+    if context.trains:
         finetune(made, context)
     else:
         context.notes.append("nothing was trained: nothing makes good for what was lost")

@@ -72,8 +72,7 @@ def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> ke
         return chain(op, name, places[id(op)]) if id(op) in places else None
 
     made = rewritten(model, change)
-    trains = context.data is not None and context.data.train is not None
-    if trains and context.training.epochs:
+    if context.trains:
         finetune(made, context)
     _tell(context, chosen, choice.left, before, count(made))
     return made

@@ -42,14 +42,13 @@ def prune(model: keras.Model, options: Options, context: Context) -> keras.Model
         kernels = pointwise(model, options.layers)
     else:
         kernels = in_scope(model, options.layers)
-    trains = context.data is not None and context.data.train is not None
-    if trains and context.training.epochs and options.schedule == "regrow":
+    if context.trains and options.schedule == "regrow":
         schedule: Gradual = regrown(model, kernels, options, context)
     else:
         scoped = {id(kernel.variable) for kernel in kernels}
         others = [v for v in all_kernels(model) if id(v) not in scoped and not np.all(v)]
         schedule = Gradual(kernels, options, others)
-        if trains and context.training.epochs:
+        if context.trains:
             finetune(model, context, masks=schedule.masks, schedule=schedule)
         else:
             schedule.update(1.0)

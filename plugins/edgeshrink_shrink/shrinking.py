@@ -16,6 +16,7 @@ from edgeshrink.nn import (
     ChannelGraph,
     ModelCount,
     channel_graph,
+    chosen_training,
     count,
     finetune,
     reestimate_batchnorm,
@@ -127,9 +128,12 @@ def trainable(context: Context) -> bool:
 
 def made_good(model: keras.Model, context: Context, turn: int, rounds: int) -> None:
     """Train after a removal with this round's share of the epochs, or estimate batch norms anew."""
-    whole = context.training.epochs or 0
-    epochs = whole * turn // rounds - whole * (turn - 1) // rounds
-    if trainable(context) and epochs:
+    epochs = 0
+    if context.trains:
+        context = chosen_training(model, context)
+        whole = context.training.epochs or 0
+        epochs = whole * turn // rounds - whole * (turn - 1) // rounds
+    if epochs:
         finetune(model, replace(context, training=replace(context.training, epochs=epochs)))
     elif reestimate_batchnorm(model, context):
         context.notes.append("batch-norm statistics were estimated anew on training samples")

@@ -32,6 +32,7 @@ class TfmotPrune(Method):
     Options = PruneOptions
     data, requires = Need.REQUIRED, PACKAGES
     training = Training()
+    chooses = False
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse a lack of training samples."""
@@ -53,6 +54,7 @@ class TfmotCluster(Method):
     data, requires = Need.REQUIRED, PACKAGES
     keeps = frozenset({"sparsity"})
     training = Training()
+    chooses = False
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse a lack of training samples."""
@@ -73,6 +75,7 @@ class TfmotQat(Precision):
     data, requires = Need.REQUIRED, PACKAGES
     keeps: ClassVar[frozenset[str]] = frozenset()
     training = Training()
+    chooses = False
     kernels, bits = "int8", 8
     scheme: ClassVar[str] = "qat"
     expects: ClassVar[tuple[Phase, ...]] = ()

@@ -1,4 +1,4 @@
-"""Training on labels, without any compression: what compressed models are compared with."""
+"""Training on labels without compression, to compare with; the training loop is in nn/learning."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Train(Method):
         finetune(model, context)
         after = context.evaluate(model)
         epochs = context.training.epochs
+        if epochs is None:  # chosen when it ran
+            epochs = context.facts["training"]["epochs"]
         context.facts["epochs"] = epochs
         if before is not None and after is not None:
             context.facts |= {"validation_before": before, "validation_after": after}

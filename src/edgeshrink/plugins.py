@@ -61,7 +61,8 @@ CORE_KEYS = frozenset(
             "step",
             "unsafe",
         ),
-        *("alpha", "batch_size", "calibration", "epoch_size", "epochs", "flip", "loss", "lr"),
+        *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
+        *("loss", "lr"),
         *("rules", "seed", "shift", "teacher", "temperature"),
     )
 )

@@ -244,3 +244,21 @@ def test_a_legacy_model_is_rebuilt_and_compressed(tmp_path: Path) -> None:
     report = package.compress(legacy, out=tmp_path / "l.tflite", dynamic=True, rules="smoke")
     assert report.ledger.rows[1].agreement.share > 0.999
     assert any("Keras 2" in note for note in report.notes)
+
+
+def test_with_an_effort_a_step_chooses_what_no_flag_says(
+    digits_model: Path, digits: Path, tmp_path: Path
+) -> None:
+    report = package.compress(
+        digits_model,
+        out=tmp_path / "small.keras",
+        prune=0.9,
+        training={"effort": "quick", "epochs": 2},
+        data=str(digits),
+        preprocess="scale=1/16",
+        rules="smoke",
+    )
+    pruned = report.ledger.final
+    assert set(pruned.facts["training"]) == {"lr", "teacher"}
+    assert any(note.startswith("chosen for this step: lr ") for note in pruned.notes)
+    assert pruned.facts["sparsity_in_scope"] == pytest.approx(0.9, abs=0.01)

@@ -9,7 +9,7 @@ import pytest
 from edgeshrink.engine.judging.verdicts import teachable
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.plugins import installed
-from edgeshrink.recipes.method import Training
+from edgeshrink.recipes.training import Training
 from edgeshrink.results.ledger import Row
 from edgeshrink.results.metric import Score
 

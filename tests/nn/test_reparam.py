@@ -13,9 +13,9 @@ from hypothesis import given, settings, strategies as st
 from keras import ops
 
 from edgeshrink.errors import ModelError
+from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.masks import Masks
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized, straight_through
-from edgeshrink.nn.learning.training import finetune
 from edgeshrink.nn.learning.weight_sharing import (
     Shared,
     channel_rows,

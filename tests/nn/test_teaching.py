@@ -14,10 +14,11 @@ from scipy.stats import zscore
 from test_training import context, renamed, small
 
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
+from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.soft_targets import answers
 from edgeshrink.nn.learning.supervision import Supervision, training_batches
-from edgeshrink.nn.learning.training import Course, finetune
-from edgeshrink.recipes.method import Training
+from edgeshrink.nn.learning.training import Course
+from edgeshrink.recipes.training import Training
 from edgeshrink.samples import dataset as datasets
 
 RNG = np.random.default_rng(0)

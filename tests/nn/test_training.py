@@ -12,11 +12,13 @@ import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.losses import output_loss
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.supervision import training_batches
-from edgeshrink.nn.learning.training import Course, finetune, reestimate_batchnorm
-from edgeshrink.recipes.method import Context, Training
+from edgeshrink.nn.learning.training import Course, reestimate_batchnorm
+from edgeshrink.recipes.method import Context
+from edgeshrink.recipes.training import Training
 from edgeshrink.samples import dataset as datasets
 
 layers = keras.layers

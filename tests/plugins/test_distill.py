@@ -23,7 +23,8 @@ from edgeshrink.nn.graph.counts import count
 from edgeshrink.nn.graph.strength import channel_norms, strongest_channels
 from edgeshrink.nn.inputs.comparison import agreement
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss
-from edgeshrink.recipes.method import Plan, Training
+from edgeshrink.recipes.method import Plan
+from edgeshrink.recipes.training import Training
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_distill import Distill

@@ -22,7 +22,8 @@ from edgeshrink.engine.planning import planner
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.learning.masks import kernel_weights
-from edgeshrink.recipes.method import Plan, Training
+from edgeshrink.recipes.method import Plan
+from edgeshrink.recipes.training import Training
 from edgeshrink.testing import running, tiny_data, tiny_model
 from edgeshrink.tflite.reader import constant_values, float_operators, read_model
 from edgeshrink_tfmot.toolkit import first_sentence, load, refusals

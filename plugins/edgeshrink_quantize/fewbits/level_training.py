@@ -95,7 +95,7 @@ def _trained(
 ) -> None:
     """Train through the forwards, where there is something to learn from, and settle."""
     seen = Reparameterized(model, forwards)
-    if context.data is not None and context.data.train is not None and context.training.epochs:
+    if context.trains:
         zeros = Masks(v for v in kernel_weights(model) if not np.asarray(v).all())
         finetune(seen, context, masks=zeros, schedule=schedule)
     elif schedule is not None:

@@ -91,6 +91,9 @@ from .inputs.prediction import (
 from .inputs.synthetic import (
     synthetic_inputs as synthetic_inputs,
 )
+from .learning.choosing import (
+    chosen_training as chosen_training,
+)
 from .learning.distillation import (
     Distillation as Distillation,
     SoftLoss as SoftLoss,
@@ -100,6 +103,9 @@ from .learning.fake_quantization import (
     Grid as Grid,
     LearnedStep as LearnedStep,
     largest_code as largest_code,
+)
+from .learning.finetuning import (
+    finetune as finetune,
 )
 from .learning.losses import (
     Hint as Hint,
@@ -129,7 +135,6 @@ from .learning.supervision import (
 from .learning.training import (
     Course as Course,
     Schedule as Schedule,
-    finetune as finetune,
     reestimate_batchnorm as reestimate_batchnorm,
 )
 from .learning.weight_sharing import (

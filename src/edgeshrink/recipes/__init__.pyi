@@ -14,7 +14,6 @@ from .method import (
     Need as Need,
     Phase as Phase,
     Plan as Plan,
-    Training as Training,
 )
 from .precision import (
     Precision as Precision,
@@ -32,4 +31,7 @@ from .study import (
     Study as Study,
     StudyRow as StudyRow,
     Table as Table,
+)
+from .training import (
+    Training as Training,
 )

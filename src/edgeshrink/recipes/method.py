@@ -6,13 +6,14 @@ import enum
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeshrink.errors import PluginError
-from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
+from edgeshrink.flag import NoOptions, Option, build, options_of
 from edgeshrink.models import Kind
+from edgeshrink.recipes.training import Training
 
 if TYPE_CHECKING:
     import keras
@@ -61,70 +62,6 @@ class Need(enum.StrEnum):
     NONE = "none"
     OPTIONAL = "optional"
     REQUIRED = "required"
-
-
-@dataclass(frozen=True)
-class Training:
-    """How to train; None leaves the choice to the next in line (step, recipe, method).
-
-    Attributes:
-        epochs: passes over the training samples, at least 0.
-        epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
-        lr: peak learning rate of Adam, above 0.
-        batch_size: samples in a training step.
-        loss: a Keras loss by name, instead of the model's own.
-        teacher: `original` also learns the uncompressed model's outputs, `only` learns them
-            without labels, `none` learns labels alone.
-        temperature: what a teacher's logits and the model's are divided by, above 0.
-        alpha: share of labels in the loss beside a teacher's, 0..1.
-        shift: most pixels that training images are moved by, each way.
-        flip: whether training images are turned left to right at random.
-
-    Raises:
-        ValueError: there is no such teacher; `build` makes a `UsageError` of it.
-    """
-
-    epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
-    epoch_size: Annotated[
-        int | None,
-        Flag("Training samples that an epoch shows, drawn anew each time (default: all).", min=1),
-    ] = None
-    lr: Annotated[float | None, Flag("Peak learning rate of Adam.", above=0)] = None
-    batch_size: Annotated[int | None, Flag("Samples in a training step.", min=1)] = None
-    loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
-    teacher: Annotated[
-        str | None,
-        Flag(
-            "`original`: also learn the uncompressed model's outputs; `only`: learn them without "
-            "labels; `none`: labels alone."
-        ),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        Flag("That a teacher's logits and the model's are divided by.", above=0),
-    ] = None
-    alpha: Annotated[
-        float | None, Flag("Share of labels in the loss beside a teacher's.", min=0, max=1)
-    ] = None
-    shift: Annotated[
-        int | None,
-        Flag("Move training images at random by up to so many pixels each way.", min=0),
-    ] = None
-    flip: Annotated[bool | None, Flag("Turn training images left to right at random.")] = None
-
-    def __post_init__(self) -> None:
-        """Refuse a teacher that does not exist."""
-        if self.teacher not in (None, "none", "original", "only"):
-            raise ValueError(f"teacher must be original, only or none; received {self.teacher!r}")
-
-    def samples(self, available: int) -> int:
-        """Return how many of the available training samples an epoch shows."""
-        return min(available, self.epoch_size or available)
-
-    def over(self, defaults: Training) -> Training:
-        """Return these settings, with what is None here taken from `defaults`."""
-        chosen = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(defaults, **{k: v for k, v in chosen.items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -234,6 +171,12 @@ class Context:
     companions: list[str] = field(default_factory=list)
 
     @property
+    def trains(self) -> bool:
+        """Whether there are training samples, and epochs were not set to 0."""
+        data = self.data
+        return data is not None and data.train is not None and self.training.epochs != 0
+
+    @property
     def run_folder(self) -> Path:
         """The folder of the run, which outlives the step: for what a later run can use again."""
         return self.log.parent
@@ -262,6 +205,7 @@ class Method(ABC):
         keeps: what of its input survives it: `sparsity`, `clusters`, `outputs`, `quantization`,
             and kinds of state, as `ranges`.
         training: its defaults; None means that it does not train.
+        chooses: with an effort, it is handed open settings, which `finetune` chooses.
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.
         implied: any of its options switches it on, since it means nothing without one.
@@ -283,6 +227,7 @@ class Method(ABC):
     default: ClassVar[bool] = False
     keeps: ClassVar[frozenset[str]] = frozenset()
     training: ClassVar[Training | None] = None
+    chooses: ClassVar[bool] = True
     flag: ClassVar[bool] = True
     default_on: ClassVar[bool] = False
     implied: ClassVar[bool] = False

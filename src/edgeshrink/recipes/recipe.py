@@ -12,7 +12,8 @@ from edgeshrink import toml_writer
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build, options_of
 from edgeshrink.models import RUNNABLE, Kind
-from edgeshrink.recipes.method import Method, Training
+from edgeshrink.recipes.method import Method
+from edgeshrink.recipes.training import Training
 
 Methods = Mapping[str, type[Method]]
 

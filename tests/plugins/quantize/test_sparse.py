@@ -28,7 +28,8 @@ from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_zeros
-from edgeshrink.recipes.method import Context, Method, Plan, Training
+from edgeshrink.recipes.method import Context, Method, Plan
+from edgeshrink.recipes.training import Training
 from edgeshrink.tflite.reader import read_model
 from edgeshrink.tflite.stripping import strip
 from edgeshrink.tflite.xnnpack_sparsity import SparseConditions, skipping_kernels, sparse_conditions

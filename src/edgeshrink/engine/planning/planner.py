@@ -204,7 +204,7 @@ def _planned_step(
         raise UsageError(f"{step.name} needs data", hint="pass --data")
     training = None
     if step.training is not None and data is not None and data.train is not None:
-        training = _settled(recipe.resolved(step), found, data)
+        training = _settled(recipe.resolved(step), found, data, chooses=step.chooses)
     notes: dict[str, None] = {}  # an ordered set: most is true of all devices
     for device in devices:
         around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
@@ -224,23 +224,20 @@ def _to_install(missing: Sequence[str]) -> str:
     return f'"edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
 
 
-def _settled(wanted: Training, found: ModelFacts, data: Dataset) -> Training:
-    """Return the settings with every open choice made by rule.
+def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: bool) -> Training:
+    """Return the settings; with an effort, those that the step chooses when it runs are left open.
 
-    Three epochs, or ten where there are few samples; a tenth of the rate that the model was
-    compiled with, or 1e-4; batches of 64.
+    These are the epochs, the peak rate and, where there are labels, the teacher. Without an effort
+    they are three epochs, or ten where there are few samples, a tenth of the rate that the model
+    was compiled with, or 1e-4, and labels alone. Batches are of 64.
     """
     assert data.train is not None
+    unlabelled = data.train.labels is None
+    common = Training(batch_size=64, loss=found.loss, teacher="original" if unlabelled else None)
+    if wanted.effort is not None and chooses:
+        return wanted.over(common)
     few = len(data.train) < FEW_SAMPLES
     # archives store the rate as float32: 0.0010000000474974513
     rate = float(f"{found.learning_rate / 10:.6g}") if found.learning_rate else 1e-4
-    unlabelled = data.train.labels is None
-    return wanted.over(
-        Training(
-            epochs=10 if few else 3,
-            lr=rate,
-            batch_size=64,
-            loss=found.loss,
-            teacher="original" if unlabelled else "none",
-        )
-    )
+    fixed = Training(epochs=10 if few else 3, lr=rate, teacher="none")
+    return wanted.over(common).over(fixed)

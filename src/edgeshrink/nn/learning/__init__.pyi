@@ -1,3 +1,6 @@
+from .choosing import (
+    chosen_training as chosen_training,
+)
 from .distillation import (
     Distillation as Distillation,
     SoftLoss as SoftLoss,
@@ -7,6 +10,9 @@ from .fake_quantization import (
     Grid as Grid,
     LearnedStep as LearnedStep,
     largest_code as largest_code,
+)
+from .finetuning import (
+    finetune as finetune,
 )
 from .losses import (
     Hint as Hint,
@@ -36,7 +42,6 @@ from .supervision import (
 )
 from .training import (
     Course as Course,
-    finetune as finetune,
     reestimate_batchnorm as reestimate_batchnorm,
 )
 from .weight_sharing import (

@@ -1,4 +1,4 @@
-"""Fine-tuning, which keeps what earlier steps made: zeros, and shared values."""
+"""The training loop: a course of one model, which holds zeros and keeps the best weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeshrink.errors import EdgeshrinkError, PluginError
 from edgeshrink.nn.graph import structured
 from edgeshrink.nn.learning.losses import Trainee
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
-from edgeshrink.nn.learning.reparameterization import Reparameterized
+from edgeshrink.nn.learning.rates import RangeTest, Rate
 from edgeshrink.nn.learning.soft_targets import answers
 from edgeshrink.nn.learning.supervision import (
     Supervision,
@@ -20,7 +20,6 @@ from edgeshrink.nn.learning.supervision import (
     supervision_of,
     training_batches,
 )
-from edgeshrink.nn.learning.weight_sharing import shared_values
 
 if TYPE_CHECKING:
     from edgeshrink.recipes import Context
@@ -35,44 +34,6 @@ class Schedule(Protocol):
     @property
     def settled(self) -> bool:
         """Whether the masks have reached their final form."""
-
-
-def finetune(
-    model: keras.Model,
-    context: Context,
-    *,
-    masks: Masks | None = None,
-    schedule: Schedule | None = None,
-    taught: Supervision | None = None,
-) -> keras.Model:
-    """Train a model in place on the data of `context`, by its training settings.
-
-    Kernels with shared values are trained as codebooks (see `shared_values`): zeros and the
-    number of distinct values are kept.
-
-    Args:
-        model: trained in place; a `Reparameterized` one is trained as it is.
-        context: data, settings, seed, teacher and validation score.
-        masks: zero patterns to hold; None holds whatever zeros the kernels have.
-        schedule: changes the masks while training goes on: its `update(share)` is told the share
-            (0..1) of steps that are done, its `settled` says whether the masks stay as they are.
-        taught: what is learned; None for what the settings say.
-
-    Returns:
-        The model.
-
-    Raises:
-        DataError: there are no training samples.
-        UsageError: there is no such loss, or there are no images to shift or flip.
-        EdgeshrinkError: the loss is no longer a number.
-    """
-    if not isinstance(model, Reparameterized) and (sharing := shared_values(model)):
-        seen = Reparameterized(model, sharing)
-        finetune(seen, context, masks=masks, schedule=schedule, taught=taught)
-        return seen.settle()
-    course = Course(model, context, masks=masks, taught=taught)
-    course.run(schedule)
-    return model
 
 
 class Course:
@@ -115,7 +76,7 @@ class Course:
         data, settings = context.data, context.training
         assert data is not None
         assert data.train is not None
-        if settings.epochs is None or settings.batch_size is None or settings.lr is None:
+        if settings.batch_size is None:
             raise PluginError("a method that trains must declare `training = Training()`")
         self.masks = masks
         if masks is None:
@@ -126,8 +87,8 @@ class Course:
         self._answers = answers(taught.teacher, model, context) if taught.teacher else None
         keras.utils.set_random_seed(context.seed)
         self._trainee = Trainee(model, losses, taught.teacher, taught.hints)
-        rate = keras.optimizers.schedules.CosineDecay(settings.lr, self.steps * settings.epochs)
-        self._optimizer = keras.optimizers.Adam(rate)
+        self._rate = Rate()
+        self._optimizer = keras.optimizers.Adam(self._rate)
         self._trainee.compile(self._optimizer, jit_compile=False)
         # a step that makes its variables when it first runs is traced twice
         self._optimizer.build(self._trainee.trainable_variables)
@@ -143,12 +104,11 @@ class Course:
             EdgeshrinkError: the loss is no longer a number.
         """
         context, settings = self.context, self.context.training
-        keras.utils.set_random_seed(context.seed)
-        for variable in self._optimizer.variables:
-            if variable is not self._optimizer._learning_rate:
-                variable.assign(keras.ops.zeros_like(variable))
+        assert settings.epochs is not None
+        assert settings.lr is not None
+        self._begin(settings.lr, self.steps * settings.epochs)
         assert self.masks is not None
-        watch = _Watch(context, self.masks, schedule, self.steps, settings.epochs or 0)
+        watch = _Watch(context, self.masks, schedule, self.steps, settings.epochs)
         with self.masks.held():
             self._trainee.fit(
                 training_batches(self.model, context, self._labels, self.size, self._answers or ()),
@@ -161,6 +121,74 @@ class Course:
         watch.restore(self.model)
         self.masks.enforce()
         reestimate_batchnorm(self.model, context)
+
+    def range_test(self, steps: int = 100) -> float | None:
+        """Return the peak rate that a range test finds; the model stays as it is.
+
+        Args:
+            steps: that the test takes.
+
+        Returns:
+            None where the loss is no number at any rate.
+        """
+        test, before = RangeTest(steps), self._trainee.get_weights()
+        self._fit(test, steps, rising=True)
+        self._trainee.set_weights(before)
+        return test.peak()
+
+    def trial(self, rate: float, steps: int) -> None:
+        """Train for a few steps, as a trial of what is learned.
+
+        Args:
+            rate: the peak; it falls along a cosine.
+            steps: how many.
+        """
+        self._fit(_Last(steps), steps, rate)
+
+    def _fit(
+        self,
+        callback: keras.callbacks.Callback,
+        steps: int,
+        rate: float = 0.0,
+        *,
+        rising: bool = False,
+    ) -> None:
+        self._begin(rate, steps, rising=rising)
+        assert self.masks is not None
+        with self.masks.held():
+            self._trainee.fit(
+                training_batches(
+                    self.model, self.context, self._labels, self.size, self._answers or ()
+                ),
+                epochs=-(-steps // self.steps),
+                verbose=0,
+                shuffle=False,
+                callbacks=[callback],
+            )
+        self.masks.enforce()
+
+    def _begin(self, rate: float, steps: int, *, rising: bool = False) -> None:
+        """Set the optimizer back, and its rate for so many steps."""
+        keras.utils.set_random_seed(self.context.seed)
+        for variable in self._optimizer.variables:
+            if variable is not self._optimizer._learning_rate:
+                variable.assign(keras.ops.zeros_like(variable))
+        self._rate.peak.assign(rate)
+        self._rate.total.assign(float(steps))
+        self._rate.rising.assign(float(rising))
+
+
+class _Last(keras.callbacks.Callback):
+    """Ends a training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            self.model.stop_training = True
 
 
 class _Watch(keras.callbacks.Callback):

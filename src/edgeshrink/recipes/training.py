@@ -1,0 +1,83 @@
+"""How a step trains: what its settings are, and who goes before whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal
+
+from edgeshrink.flag import Flag
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train; None leaves the choice to the next in line (step, recipe, method).
+
+    Where there is an effort, what none of them says is chosen when the step runs: see
+    `chosen_training` of `edgeshrink.nn`.
+
+    Attributes:
+        effort: what the choice may cost: `quick`, `normal` or `thorough`.
+        epochs: passes over the training samples, at least 0.
+        epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
+        lr: peak learning rate of Adam, above 0.
+        batch_size: samples in a training step.
+        loss: a Keras loss by name, instead of the model's own.
+        teacher: `original` also learns the uncompressed model's outputs, `only` learns them
+            without labels, `none` learns labels alone.
+        temperature: what a teacher's logits and the model's are divided by, above 0.
+        alpha: share of labels in the loss beside a teacher's, 0..1.
+        shift: most pixels that training images are moved by, each way.
+        flip: whether training images are turned left to right at random.
+
+    Raises:
+        ValueError: there is no such teacher; `build` makes a `UsageError` of it.
+    """
+
+    effort: Annotated[
+        Literal["quick", "normal", "thorough"] | None,
+        Flag(
+            "Choose epochs, rate and teacher for each step, by short trials: what choosing and "
+            "training may cost (default: none is chosen)."
+        ),
+    ] = None
+    epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
+    epoch_size: Annotated[
+        int | None,
+        Flag("Training samples that an epoch shows, drawn anew each time (default: all).", min=1),
+    ] = None
+    lr: Annotated[float | None, Flag("Peak learning rate of Adam.", above=0)] = None
+    batch_size: Annotated[int | None, Flag("Samples in a training step.", min=1)] = None
+    loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
+    teacher: Annotated[
+        str | None,
+        Flag(
+            "`original`: also learn the uncompressed model's outputs; `only`: learn them without "
+            "labels; `none`: labels alone."
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Flag("That a teacher's logits and the model's are divided by.", above=0),
+    ] = None
+    alpha: Annotated[
+        float | None, Flag("Share of labels in the loss beside a teacher's.", min=0, max=1)
+    ] = None
+    shift: Annotated[
+        int | None,
+        Flag("Move training images at random by up to so many pixels each way.", min=0),
+    ] = None
+    flip: Annotated[bool | None, Flag("Turn training images left to right at random.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a teacher that does not exist."""
+        if self.teacher not in (None, "none", "original", "only"):
+            raise ValueError(f"teacher must be original, only or none; received {self.teacher!r}")
+
+    def samples(self, available: int) -> int:
+        """Return how many of the available training samples an epoch shows."""
+        return min(available, self.epoch_size or available)
+
+    def over(self, defaults: Training) -> Training:
+        """Return these settings, with what is None here taken from `defaults`."""
+        chosen = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(defaults, **{k: v for k, v in chosen.items() if v is not None})

@@ -1,0 +1,190 @@
+"""Settings that nobody gave: chosen from the damaged start, the same each time, flags first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.nn.learning.choosing import EFFORTS, chosen_training
+from edgeshrink.nn.learning.finetuning import finetune
+from edgeshrink.nn.learning.masks import Masks
+from edgeshrink.nn.learning.rates import HIGHEST, LOWEST, RangeTest, Rate
+from edgeshrink.recipes.method import Context
+from edgeshrink.recipes.training import Training
+
+layers = keras.layers
+Lent = Callable[..., Context]
+
+
+def small() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8,), name="x"),
+            layers.Dense(16, activation="relu"),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture
+def lent(blobs: Any, tmp_path: Path) -> Lent:
+    data = blobs.for_model({"x": (None, 8)})
+
+    def context(**settings: Any) -> Context:
+        def evaluate(model: keras.Model) -> float:
+            part = data.validation
+            outputs = np.asarray(
+                model.predict_on_batch(data.values(part, np.arange(len(part)))["x"])
+            )
+            return float((outputs.argmax(-1) == part.labels).mean())
+
+        return Context(
+            data=data,
+            profile=DeviceProfile("test"),
+            folder=tmp_path,
+            seed=0,
+            training=Training(batch_size=32, **settings),
+            progress=lambda share, note: None,
+            original=small,
+            base_loss=None,
+            evaluate=evaluate,
+            agreement=lambda model: None,
+            measure=lambda model: None,
+            log=tmp_path / "log",
+        )
+
+    return context
+
+
+def test_the_rate_falls_along_a_cosine_or_rises_through_its_range() -> None:
+    rate = Rate()
+    rate.peak.assign(0.01)
+    rate.total.assign(100.0)
+    np.testing.assert_allclose([rate(s) for s in (0, 50, 100, 120)], [0.01, 0.005, 0, 0], atol=1e-8)
+    rate.rising.assign(1.0)
+    np.testing.assert_allclose([rate(s) for s in (0, 100)], [LOWEST, HIGHEST], rtol=1e-5)
+    assert float(rate(50)) == pytest.approx((LOWEST * HIGHEST) ** 0.5, rel=1e-5)
+
+
+def told(losses: list[float]) -> RangeTest:
+    """Return a test that saw these losses of batches, of which Keras tells running means."""
+    test = RangeTest(len(losses))
+    test.set_model(SimpleNamespace(stop_training=False))
+    for batch in range(len(losses)):
+        test.on_train_batch_end(batch, {"loss": float(np.mean(losses[: batch + 1]))})
+        if test.model.stop_training:
+            break
+    return test
+
+
+def test_the_peak_is_below_the_rate_at_which_the_loss_is_least() -> None:
+    steps = np.arange(200)
+    losses = [float(1 - 0.9 * np.exp(-(((step - 120) / 40) ** 2))) for step in steps]
+    peak = told(losses).peak()
+    assert peak is not None
+    least = LOWEST * (HIGHEST / LOWEST) ** (120 / 200)
+    assert least / 12 < peak < least / 3
+
+
+def test_a_range_test_ends_where_the_loss_diverges() -> None:
+    test = told([1.0] * 50 + [100.0] * 150)
+    assert len(test.losses) < 60
+    assert told([float("nan")] * 50).peak() is None
+
+
+def test_what_is_chosen_is_whole_told_and_the_same_each_time(lent: Lent) -> None:
+    model = small()
+    before = model.get_weights()
+    first, second = lent(), lent()
+    settings = chosen_training(model, first).training
+    assert None not in (settings.epochs, settings.lr, settings.teacher)
+    assert settings == chosen_training(model, second).training
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert first.facts["training"] == {
+        name: getattr(settings, name) for name in ("epochs", "lr", "teacher")
+    }
+    assert first.notes == [
+        f"chosen for this step: epochs {settings.epochs}, lr {settings.lr:g}, "
+        f"teacher {settings.teacher}"
+    ]
+
+
+@pytest.mark.parametrize("given", [{"epochs": 2}, {"lr": 0.5}, {"teacher": "none"}])
+def test_a_flag_goes_before_what_would_be_chosen(lent: Lent, given: dict[str, Any]) -> None:
+    context = lent(**given)
+    settings = chosen_training(small(), context).training
+    assert {name: getattr(settings, name) for name in given} == given
+    assert set(context.facts["training"]) == {"epochs", "lr", "teacher"} - set(given)
+
+
+def test_nothing_is_tried_where_all_is_given(lent: Lent) -> None:
+    context = lent(epochs=1, lr=1e-3, teacher="none")
+    assert chosen_training(small(), context) is context
+    assert context.notes == []
+
+
+def test_more_effort_is_longer(lent: Lent) -> None:
+    found = [
+        chosen_training(small(), lent(effort=effort, lr=1e-3, teacher="none")).training.epochs
+        for effort in EFFORTS
+    ]
+    assert found == sorted(set(found))
+
+
+def test_rounds_of_a_step_share_what_was_chosen(lent: Lent) -> None:
+    context = lent()
+    first = chosen_training(small(), context).training
+    later = replace(context, training=replace(context.training, epochs=1))
+    settings = chosen_training(small(), later).training
+    assert (settings.lr, settings.teacher, settings.epochs) == (first.lr, first.teacher, 1)
+    assert len(context.notes) == 1
+
+
+def test_a_schedule_is_tried_in_its_final_form_and_begins_again(lent: Lent) -> None:
+    class Half:
+        """Zeros half of a kernel when it is told that all is done."""
+
+        settled = True
+
+        def __init__(self, masks: Masks, shape: tuple[int, ...]) -> None:
+            self.masks, self.shape, self.seen = masks, shape, list[float]()
+
+        def update(self, share: float) -> None:
+            self.seen.append(share)
+            mask = np.ones(self.shape, "float32")
+            mask[: len(mask) // 2] = 0 if share == 1.0 else 1
+            self.masks.assign([mask])
+
+    model = small()
+    kernel = model.layers[-1].kernel
+    before = np.asarray(kernel).copy()
+    masks = Masks([kernel])
+    schedule = Half(masks, tuple(kernel.shape))
+    chosen_training(model, lent(teacher="none"), masks, schedule)
+    assert schedule.seen == [1.0, 0.0]
+    np.testing.assert_array_equal(np.asarray(kernel), before)
+
+
+def test_a_loss_that_is_no_number_at_any_rate_is_refused(lent: Lent) -> None:
+    model = small()
+    model.layers[-1].bias.assign([np.nan, 0, 0])
+    with pytest.raises(EdgeshrinkError, match="no number at any learning rate"):
+        chosen_training(model, lent())
+
+
+def test_a_model_learns_by_what_was_chosen(lent: Lent) -> None:
+    model, context = small(), lent()
+    before = context.evaluate(model)
+    finetune(model, context)
+    assert context.evaluate(model) > max(before + 0.2, 0.9)

@@ -1,6 +1,6 @@
 """Time how long the command line takes to answer, beside `litert` where it is installed.
 
-    python benchmarks/startup.py [--runs 15] [--litert VENV] [--out FILE]
+    python benchmarks/startup.py [--runs 15] [--litert VENV] [--beside VENV] [--out FILE]
 
 Commands are run in turns; for each the best and the median of wall and CPU time are kept.
 """
@@ -34,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--litert", type=Path, help="a virtual environment with litert-cli")
+    parser.add_argument("--beside", type=Path, help="a virtual environment with another edgeshrink")
     parser.add_argument(
         "--model", type=Path, help="a .keras file, for mistakes told after reading it"
     )
@@ -46,6 +47,9 @@ def main() -> None:
         for flags in ("--prune 1.5", "--device raspberypi", "--int8 --fp16"):
             argv = [program, "compress", str(given.model.resolve()), *flags.split()]
             commands[f"edgeshrink compress {given.model.name} {flags}"] = argv
+    if given.beside:
+        other = str(given.beside.absolute() / "bin" / "edgeshrink")
+        commands |= {f"beside: {name}": [other, *argv] for name, argv in OURS.items()}
     if given.litert:
         commands["litert --help"] = [str(given.litert.absolute() / "bin" / "litert"), "--help"]
     commands["python -c pass"] = [sys.executable, "-c", "pass"]

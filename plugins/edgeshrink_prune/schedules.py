@@ -121,6 +121,13 @@ class Regrowth(Gradual):
         }
         self._pruned = [np.zeros(there.shape, bool) for there in self._there]
 
+    def update(self, share: float) -> None:
+        """Set the masks to what is due; at the beginning nothing was pruned yet."""
+        if not share:
+            self.kept = [there.astype("float32") for there in self._there]
+            self._pruned = [np.zeros(there.shape, bool) for there in self._there]
+        super().update(share)
+
     def magnitudes(self) -> list[np.ndarray]:
         """Return magnitudes, those of pruned weights less by the margin."""
         pairs = zip(super().magnitudes(), self.kept, strict=True)

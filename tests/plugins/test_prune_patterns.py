@@ -251,6 +251,15 @@ def test_regrowth_ends_with_the_exact_share_of_zeros(tmp_path: Path) -> None:
     assert type(made) is type(model)
 
 
+def test_regrowth_that_begins_again_remembers_no_trial() -> None:
+    variable = keras.Variable(np.array([[1.0, 2.0, 3.0, 4.0]], "float32"))
+    schedule = Regrowth([Kernel(variable)], Options(0.5, schedule="regrow"))
+    schedule.update(1.0)
+    schedule.update(0.0)
+    assert schedule.grown_back() == 0
+    assert all(mask.all() for mask in schedule.kept)
+
+
 def test_regrowth_refuses_what_it_cannot_train(tmp_path: Path) -> None:
     plan = Plan(ModelFacts(Kind.KERAS), (), (), None, DeviceProfile("test"))
     with pytest.raises(UsageError, match="grow back only in training"):

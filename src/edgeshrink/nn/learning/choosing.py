@@ -45,8 +45,6 @@ EFFORTS = {
 LEAST_EPOCHS = 3
 # The most epochs that few samples are shown for.
 MOST_EPOCHS = 120
-# A loss of score, in shares or in the metric's unit, that a light touch brings back.
-LIGHT = 0.002
 # Where a score says nothing of its noise, it must be better by this part to count.
 BETTER = 0.01
 

@@ -106,17 +106,9 @@ class Course:
         context, settings = self.context, self.context.training
         assert settings.epochs is not None
         assert settings.lr is not None
-        self._begin(settings.lr, self.steps * settings.epochs)
         assert self.masks is not None
         watch = _Watch(context, self.masks, schedule, self.steps, settings.epochs)
-        with self.masks.held():
-            self._trainee.fit(
-                training_batches(self.model, context, self._labels, self.size, self._answers or ()),
-                epochs=settings.epochs,
-                verbose=0,
-                shuffle=False,  # the pipeline shuffles
-                callbacks=[watch],
-            )
+        self._fit(watch, self.steps * settings.epochs, settings.lr)
         context.facts["curve"] = watch.curve
         watch.restore(self.model)
         self.masks.enforce()
@@ -153,7 +145,14 @@ class Course:
         *,
         rising: bool = False,
     ) -> None:
-        self._begin(rate, steps, rising=rising)
+        """Train for so many steps, from an optimizer that has seen none."""
+        keras.utils.set_random_seed(self.context.seed)
+        for variable in self._optimizer.variables:
+            if variable is not self._optimizer._learning_rate:
+                variable.assign(keras.ops.zeros_like(variable))
+        self._rate.peak.assign(rate)
+        self._rate.total.assign(float(steps))
+        self._rate.rising.assign(float(rising))
         assert self.masks is not None
         with self.masks.held():
             self._trainee.fit(
@@ -162,20 +161,10 @@ class Course:
                 ),
                 epochs=-(-steps // self.steps),
                 verbose=0,
-                shuffle=False,
+                shuffle=False,  # the pipeline shuffles
                 callbacks=[callback],
             )
         self.masks.enforce()
-
-    def _begin(self, rate: float, steps: int, *, rising: bool = False) -> None:
-        """Set the optimizer back, and its rate for so many steps."""
-        keras.utils.set_random_seed(self.context.seed)
-        for variable in self._optimizer.variables:
-            if variable is not self._optimizer._learning_rate:
-                variable.assign(keras.ops.zeros_like(variable))
-        self._rate.peak.assign(rate)
-        self._rate.total.assign(float(steps))
-        self._rate.rising.assign(float(rising))
 
 
 class _Last(keras.callbacks.Callback):

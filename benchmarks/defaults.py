@@ -6,13 +6,14 @@
 Each cell is one run of `edgeshrink compress`, written to results/defaults.json as it ends; a cell
 that is there is not run again. LABEL names what ran: another checkout's program is compared by its
 own label. Accuracy is of the whole test part, by running the file that came out; which samples were
-right is kept in .cache/defaults, so that two labels are compared in pairs. Fashion-MNIST is read
-from Debian's package dataset-fashion-mnist.
+right is kept too (base85 of zlib of bits), so that two labels are compared in pairs. Fashion-MNIST
+is read from Debian's package dataset-fashion-mnist.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import gzip
 import json
 import math
@@ -20,6 +21,7 @@ import shutil
 import statistics
 import subprocess
 import time
+import zlib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -145,19 +147,19 @@ def cell(given: argparse.Namespace, model: str, case: str, seed: int) -> None:
     found: dict[str, Any] = {"exit": done.returncode, "seconds": round(seconds)}
     if out.is_file():
         right = answers(tflite_bytes(out), data, scale)
-        np.save(CACHE / f"{name.replace('/', '_')}.npy", right)
         rows = json.loads(done.stdout)["ledger"]["rows"]
         facts = {k: v for row in rows for k, v in row.get("facts", {}).items()}
         keep = ("sparsity_in_scope", "clusters", "chosen", "macs", "ratio", "unmet")
         found |= {"accuracy": float(right.mean()), "bytes": out.stat().st_size}
         found |= {k: facts[k] for k in keep if k in facts}
+        found |= {"samples": len(right), "right": written(right)}
     else:
         found["said"] = done.stderr.strip().splitlines()[-2:]
     document = read()
     document["machine"] = described()
     document["cells"][name] = found
     RESULT.write_text(json.dumps(document, indent=1) + "\n")
-    print(found, flush=True)
+    print({k: v for k, v in found.items() if k != "right"}, flush=True)
 
 
 def answers(data: bytes, samples: Path, scale: str) -> np.ndarray:
@@ -180,6 +182,17 @@ def answers(data: bytes, samples: Path, scale: str) -> np.ndarray:
     return named == y
 
 
+def written(right: np.ndarray) -> str:
+    """Return which samples were right, `(samples,)` bool, as a text."""
+    return base64.b85encode(zlib.compress(np.packbits(right).tobytes(), 9)).decode()
+
+
+def right_of(cell: dict[str, Any]) -> np.ndarray:
+    """Return which samples were right, `(samples,)`, as 0 and 1."""
+    bits = zlib.decompress(base64.b85decode(cell["right"]))
+    return np.unpackbits(np.frombuffer(bits, "uint8"), count=cell["samples"]).astype(float)
+
+
 def table(cells: dict[str, dict[str, Any]]) -> str:
     """Return a row for each model and case: each label's accuracies, and differences in pairs."""
     labels = sorted({name.partition(": ")[0] for name in cells})
@@ -197,21 +210,21 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
                 ]
                 shown.append(", ".join(values))
             differences = "; ".join(
-                f"{label} {paired(label, first, model, case)}"
+                f"{label} {paired(cells, label, first, model, case)}"
                 for label in labels
-                if label != first and paired(label, first, model, case)
+                if label != first and paired(cells, label, first, model, case)
             )
             lines.append(f"| {model} `{case}` | " + " | ".join(shown) + f" | {differences} |")
     return "\n".join(lines)
 
 
-def paired(label: str, other: str, model: str, case: str) -> str:
+def paired(cells: dict[str, Any], label: str, other: str, model: str, case: str) -> str:
     """Return the mean difference in points with its 95 % interval, over seeds and test samples."""
     changes = []
     for seed in range(3):
-        files = [CACHE / f"{key(one, model, case, seed)}.npy" for one in (label, other)]
-        if all(file.is_file() for file in files):
-            a, b = (np.load(file).astype(float) for file in files)
+        pair = [cells.get(key(one, model, case, seed), {}) for one in (label, other)]
+        if all("right" in one for one in pair):
+            a, b = map(right_of, pair)
             changes.append(100 * (a - b))
     if not changes:
         return ""

@@ -20,7 +20,7 @@ class Distill(Method):
     name, title, phase = "distill", "Distillation", Phase.DISTILL
     Options = Options
     data = Need.REQUIRED
-    training = Training(epochs=10, lr=1e-3, teacher="original", temperature=2.0, alpha=0.1)
+    training = Training(teacher="original", temperature=2.0, alpha=0.1, shift=0)
 
     @property
     def files(self) -> tuple[Path, ...]:

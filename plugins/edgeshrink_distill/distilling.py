@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -30,6 +30,7 @@ class Taught:
         assistants: that were taught before it, the largest first.
         trials: in order.
         notes: what was found on the way.
+        training: settings that were chosen for it.
     """
 
     spelled: str
@@ -38,6 +39,7 @@ class Taught:
     assistants: tuple[keras.Model, ...]
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def best(self) -> Trial:
@@ -112,7 +114,8 @@ def _taught(
     part = replace(part, notes=notes)
     method = among_branches if options.online > 1 else teach
     learner, trials = method(learner, source, answering, options, part)
-    return Taught(spelled, learner, size, assistants, tuple(trials), tuple(notes))
+    chosen_ones = part.facts.get("training", {})
+    return Taught(spelled, learner, size, assistants, tuple(trials), tuple(notes), chosen_ones)
 
 
 def _part(context: Context, place: int, of: int, who: str) -> Context:
@@ -184,6 +187,8 @@ def _tell(context: Context, kept: Taught, before: ModelCount) -> None:
 
 def _tell_trials(context: Context, found: Sequence[Taught], kept: Taught, tolerance: float) -> None:
     context.facts["curve"] = list(kept.best.curve)
+    if len(found) == 1 and not kept.assistants:  # else others chose other settings
+        context.facts["training"] = dict(kept.training)
     if context.training.teacher != "none":
         context.facts["temperature"] = kept.best.temperature
         context.facts["alpha"] = kept.best.alpha

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from edgeshrink.api import Context
-from edgeshrink.nn import Course, Distillation, Supervision, functional
+from edgeshrink.nn import Course, Distillation, Supervision, chosen_training, functional
 from edgeshrink_distill.hints import pairs
 from edgeshrink_distill.online import Branches
 
@@ -57,7 +57,9 @@ def teach(
     """
     settings = context.training
     if settings.teacher == "none":
-        return learner, [_trial(Course(learner, context, taught=Supervision()), context, 1.0, 1.0)]
+        taught = Supervision()
+        context = chosen_training(learner, context, taught=taught)
+        return learner, [_trial(Course(learner, context, taught=taught), context, 1.0, 1.0)]
     labelled = settings.teacher != "only"
     warmth, share = (keras.Variable(1.0, trainable=False) for _ in range(2))
     followed = pairs(learner, source, options.hints, options.hint_kind)
@@ -75,9 +77,13 @@ def teach(
     # z-scores leave the size of logits free, and labels tell it
     match = options.match or ("zscore" if beside and not options.noise else "kl")
     distillation = Distillation(warmth, share, match, options.noise)
-    course = Course(learner, context, taught=Supervision(teacher, distillation, labelled, hints))
+    taught = Supervision(teacher, distillation, labelled, hints)
+    warmth.assign(temperatures[0])
+    share.assign(alphas[0] if labelled else 0.0)
     start = learner.get_weights()
     regressors = [hint.distance.get_weights() for hint in hints]
+    context = chosen_training(learner, context, taught=taught)
+    course = Course(learner, context, taught=taught)
     trials, best = [], start
     for temperature, alpha in itertools.product(temperatures, alphas):
         warmth.assign(temperature)

@@ -41,7 +41,7 @@ class Depthwise(Method):
 
     name, title, phase = "depthwise", "Depthwise separable convolutions", Phase.SUBSTITUTE
     Options = DepthwiseOptions
-    training = Training(lr=1e-3, teacher="original", temperature=4.0, alpha=0.1)
+    training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse names that no layer has, and say what is missing without data.

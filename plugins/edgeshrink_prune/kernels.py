@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ TRANSPOSED = (
 )
 
 
+# Ends of a network are few weights up to this part of those that pruning leaves elsewhere.
+FEW = 0.1
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A kernel to prune.
@@ -46,15 +51,18 @@ class Kernel:
         return np.moveaxis(mask, (-2, -1), self.axes)
 
 
-def in_scope(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
+def in_scope(model: keras.Model, layers: Sequence[str], kept: float = 1.0) -> list[Kernel]:
     """Return the kernels to prune.
 
-    Without names, the first convolution, depthwise convolutions, embeddings, norms, biases and
-    the output layers stay dense: they hold few weights, and each of them is used often.
+    Without names, depthwise convolutions, embeddings, norms and biases stay dense, and so do the
+    network's ends, its first convolution and its output layers: they hold few weights, and each of
+    them is used often. Where an end holds more than `FEW` of what is kept elsewhere, these weights
+    are not few, and it is pruned too.
 
     Args:
         model: any Keras model; nested and shared layers count once.
         layers: `("all",)`, `("dense",)`, `("conv",)`, or names of layers.
+        kept: the share of weights that stay; 1 leaves all ends dense.
 
     Raises:
         UsageError: a name that no layer has.
@@ -65,11 +73,11 @@ def in_scope(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
         outputs = {id(tensor._keras_history.operation) for tensor in final_tensors(model)}
         everything = layers_in(model, ("all",), "prune")
         first = next((layer for layer in everything if isinstance(layer, CONVOLUTIONS)), None)
-        chosen = [
-            layer
-            for layer in chosen
-            if not isinstance(layer, STAY_DENSE) and layer is not first and id(layer) not in outputs
-        ]
+        chosen = [layer for layer in chosen if not isinstance(layer, STAY_DENSE)]
+        ends = [layer for layer in chosen if layer is first or id(layer) in outputs]
+        inner = [layer for layer in chosen if layer not in ends]
+        few = FEW * kept * sum(map(_weights, inner)) if kept < 1 else math.inf
+        chosen = [layer for layer in chosen if layer in inner or _weights(layer) > few]
     found = {id(v): Kernel(v, _axes(layer)) for layer in chosen for v in kernels_of(layer)}
     if not found:
         raise ModelError(
@@ -77,6 +85,10 @@ def in_scope(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
             hint="name layers with --prune-layers NAME",
         )
     return list(found.values())
+
+
+def _weights(layer: keras.layers.Layer) -> int:
+    return sum(math.prod(kernel.shape) for kernel in kernels_of(layer))
 
 
 def pointwise(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:

@@ -41,7 +41,9 @@ def prune(model: keras.Model, options: Options, context: Context) -> keras.Model
         refuse_dense(model, context)
         kernels = pointwise(model, options.layers)
     else:
-        kernels = in_scope(model, options.layers)
+        # one sparsity for every layer would leave too little of an end
+        kept = 1.0 if options.scope == "layer" else 1 - options.sparsity
+        kernels = in_scope(model, options.layers, kept)
     if context.trains and options.schedule == "regrow":
         schedule: Gradual = regrown(model, kernels, options, context)
     else:

@@ -74,6 +74,32 @@ def _grouped(magnitudes: np.ndarray, size: int) -> np.ndarray:
     return filled.reshape(*rest, -1, size, outputs)
 
 
+def adapted(worth: np.ndarray) -> np.ndarray:
+    """Return what units of a kernel are worth among those of the kernel that are no less.
+
+    The square of each, as a share of the sum of its own and all greater squares (Lee et al., ICLR
+    2021, "Layer-adaptive sparsity for the magnitude-based pruning", section 3, equation 3): a layer
+    whose weights are small as a whole is not emptied before the others.
+
+    Args:
+        worth: not negative, of any shape; what is infinite stays so.
+
+    Example:
+        >>> adapted(np.array([1.0, 2.0, 0.0])).round(2)
+        array([0.2, 1. , 0. ])
+    """
+    flat = worth.ravel().astype("float64")
+    finite = np.isfinite(flat)
+    values = flat[finite]
+    order = np.argsort(-values, kind="stable")
+    squares = values[order] ** 2
+    sums = np.cumsum(squares)
+    found = np.empty(len(values))
+    found[order] = squares / np.where(sums > 0, sums, 1)
+    flat[finite] = found
+    return flat.reshape(worth.shape)
+
+
 def mask_of(worth: np.ndarray, zeros: int) -> np.ndarray:
     """Return a mask with exactly `zeros` zeros, at the smallest values.
 

@@ -25,9 +25,12 @@ class Options:
         float, Flag("Share of zeros that a cubic schedule begins at.", min=0, below=1)
     ] = 0.0
     scope: Annotated[
-        Literal["global", "layer"],
-        Flag("Weights compete within the whole model, or each layer gets the same sparsity."),
-    ] = "global"
+        Literal["adaptive", "global", "layer"],
+        Flag(
+            "Weights compete within the whole model by what they are among those of their layer "
+            "that are left, or by their magnitude; or each layer gets the same sparsity."
+        ),
+    ] = "adaptive"
     layers: Annotated[
         tuple[str, ...],
         Flag("`all`, `dense`, `conv`, or names of layers; names may include what is else dense."),

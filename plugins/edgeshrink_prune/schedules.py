@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeshrink.nn import Forward, Masks, straight_through
 from edgeshrink_prune.kernels import Kernel
-from edgeshrink_prune.masks import global_masks, layer_mask, scores, spread
+from edgeshrink_prune.masks import adapted, global_masks, layer_mask, scores, spread
 from edgeshrink_prune.pattern import parse
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Gradual:
         worth = [scores(values, self.pattern) for values in self.magnitudes()]
         if self.options.scope == "layer":
             units = [layer_mask(kernel, sparsity) for kernel in worth]
+        elif self.options.scope == "adaptive":
+            units = global_masks([adapted(kernel) for kernel in worth], sparsity)
         else:
             units = global_masks(worth, sparsity)
         self.kept = [

@@ -37,8 +37,14 @@ class ShrinkOptions:
         Flag("Remove only what these layers make (default: all that can go)."),
     ] = ()
     round: Annotated[
-        int, Flag("Keep a multiple of so many channels, the tile of a kernel.", min=1, max=1024)
-    ] = 1
+        int | None,
+        Flag(
+            "Keep a multiple of so many channels (default: the tile of the device's kernels where "
+            "MACs or milliseconds are asked for, else 1).",
+            min=1,
+            max=1024,
+        ),
+    ] = None
     min_width: Annotated[int, Flag("Keep at least so many channels of each group.", min=1)] = 2
     rounds: Annotated[
         int, Flag("Remove in so many rounds, with training after each.", min=1, max=100)

@@ -83,11 +83,14 @@ class Selection:
             removed[order[: len(group) - limits.kept(group, len(group) - gone)]] = True
         return removed
 
-    def least(self, enough: Callable[[np.ndarray], bool], most: int | None = None) -> np.ndarray:
-        """Return the smallest removal that is enough; the largest where none is.
+    def nearest(
+        self, left: Callable[[np.ndarray], float], goal: float, most: int | None = None
+    ) -> np.ndarray:
+        """Return the removal that leaves what is nearest to a goal; the larger of two as near.
 
         Args:
-            enough: asked of a removal, `(numbers,)`.
+            left: the share of the cost that a removal, `(numbers,)`, leaves; never more for more.
+            goal: a share, 0..1.
             most: removals to choose among, evenly spread, where asking is slow.
         """
         count = len(self.levels)
@@ -95,8 +98,9 @@ class Selection:
         low, high = 0, len(levels) - 1
         while low < high:
             middle = (low + high) // 2
-            if enough(self.at(levels[middle])):
+            if left(self.at(levels[middle])) <= goal:
                 high = middle
             else:
                 low = middle + 1
-        return self.at(levels[high])
+        near = [self.at(level) for level in levels[max(high - 1, 0) : high + 1]]
+        return min(reversed(near), key=lambda removed: abs(left(removed) - goal))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgeshrink_shrink.options import ShrinkOptions
 
 NAMED = 12  # groups in a sentence
+TOLERANCE = 0.02  # of the share that was asked for, or one tile
 MEASURED = 64  # removals between which a measured target is searched for, in six steps
 
 
@@ -48,23 +50,30 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     left = share_left(options.target, first, context)
     if options.slimming:
         slimmed(model, options.slimming, context)
-    share = 1.0
+    tile = options.round or (context.profile.tile if options.target in ("macs", "ms") else 1)
+    share, lacking = 1.0, 0.0
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
         worth = importance(graph, criterion, context)
         worth[~made_by(graph, options.layers)] = np.inf
         goal = 1 - options.ratio * turn / options.rounds
-        removed = selected(graph, worth, options, lambda gone, g=graph, m=goal: left(g, gone) <= m)
+        limits = Limits(options.min_width, tile)
+        removed = selected(graph, worth, options, limits, partial(left, graph), goal)
         share = left(graph, removed)
+        lacking = share - goal
+        if lacking > TOLERANCE:
+            lacking -= worth_of_tile(graph, removed, tile, partial(left, graph))
         model = rebuilt(graph, removed, context)
         made_good(model, context, turn, options.rounds)
     context.facts["criterion"], context.facts["share_removed"] = criterion, 1 - share
-    if 1 - share < options.ratio:
+    if lacking > TOLERANCE:
         context.facts["unmet"] = (
             f"shrink: of {options.target}, {options.ratio:.1%} could not be removed, only "
             f"{1 - share:.1%}: groups keep what --shrink-min-width and --shrink-round say"
         )
-    told(context, first, before, model, f"{1 - share:.1%} of {options.target}, by {criterion}")
+    tiles = f", in tiles of {tile} channels" if tile > 1 else ""
+    asked = f"{1 - share:.1%} of {options.target} ({options.ratio:.1%} asked{tiles})"
+    told(context, first, before, model, f"{asked}, by {criterion}")
     context.notes.append(
         "rebuilt without these channels, the model answered as it did with them at zero"
     )
@@ -75,15 +84,29 @@ def selected(
     graph: ChannelGraph,
     worth: np.ndarray,
     options: ShrinkOptions,
-    enough: Callable[[np.ndarray], bool],
+    limits: Limits,
+    left: Callable[[np.ndarray], float],
+    goal: float,
 ) -> np.ndarray:
-    """Return the smallest removal that is enough, `(numbers,)`; the largest where none is."""
-    limits = Limits(options.min_width, options.round)
+    """Return the removal that leaves the share nearest to a goal, `(numbers,)`."""
     measured = MEASURED if options.target in ("bytes", "ms") else None
-    even = evenly(graph, worth, limits).least(enough, measured)
+    even = evenly(graph, worth, limits).nearest(left, goal, measured)
     if options.scope == "layer":
         return even
-    return together(graph, worth, limits, even).least(enough, measured)
+    return together(graph, worth, limits, even).nearest(left, goal, measured)
+
+
+def worth_of_tile(
+    graph: ChannelGraph, removed: np.ndarray, tile: int, left: Callable[[np.ndarray], float]
+) -> float:
+    """Return the share of the cost that is in one more tile of the widest group that was cut."""
+    cut = [group for group in graph.free if removed[group.channels].any()]
+    if not cut:
+        return 0.0
+    widest = max(cut, key=len).channels
+    more = removed.copy()
+    more[widest[~removed[widest]][:tile]] = True
+    return left(removed) - left(more)
 
 
 def made_by(graph: ChannelGraph, layers: Sequence[str]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import keras
 
@@ -26,7 +27,8 @@ def slimmed(model: keras.Model, penalty: float, context: Context) -> None:
     if not scales:
         raise ModelError("slimming trains the scales of batch norms, and the model has none")
     with _penalized(scales, penalty):
-        finetune(model, context)
+        # what is chosen here is of this training alone
+        finetune(model, replace(context, facts={}))
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def compress(
     recipe: str | Path | None = None,
     steps: Sequence[str] = (),
     training: dict[str, Any] | None = None,
+    seconds: float | None = None,
     seed: int = 0,
     data: str = "",
     data_free: bool = False,
@@ -58,6 +59,7 @@ def compress(
         recipe: a recipe file; goes with neither `steps` nor flags.
         steps: lines such as `"prune sparsity=0.8"`, in the order in which they run.
         training: settings for all steps: `{"epochs": 5, "lr": 1e-3}`.
+        seconds: that training may take, all steps together; None for what `effort` says.
         seed: of everything random.
         data: a data set, as `--data` takes it.
         data_free: synthesise inputs from the model's batch norms, in place of data.
@@ -120,6 +122,7 @@ def compress(
         metric=metric,
         robustness=robustness,
         robustness_samples=robustness_samples,
+        seconds=seconds,
         bench=_rules(rules),
         command="edgeshrink.compress(...)",
     )

@@ -102,6 +102,11 @@ def edgeshrink_step_progress(step: Method | None, fraction: float, note: str) ->
 
 
 @hookspec
+def edgeshrink_told(text: str) -> None:
+    """A sentence on the run, such as what training will take, to be read while it goes on."""
+
+
+@hookspec
 def edgeshrink_step_finished(
     step: Method, artifact: Artifact, seconds: float, reused: bool
 ) -> None:

@@ -63,7 +63,7 @@ CORE_KEYS = frozenset(
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
         *("loss", "lr"),
-        *("rules", "seed", "shift", "teacher", "temperature"),
+        *("rules", "seed", "shift", "teacher", "temperature", "time"),
     )
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,9 @@ from paths import LEGACY
 
 import edgeshrink as package
 from edgeshrink import cli
-from edgeshrink.errors import DataError
+from edgeshrink.api import hookimpl
+from edgeshrink.errors import DataError, UsageError
+from edgeshrink.plugins import installed
 from edgeshrink.results.report import Report
 from edgeshrink.tflite.reader import read_model
 
@@ -259,6 +262,37 @@ def test_with_an_effort_a_step_chooses_what_no_flag_says(
         rules="smoke",
     )
     pruned = report.ledger.final
-    assert set(pruned.facts["training"]) == {"lr", "teacher"}
-    assert any(note.startswith("chosen for this step: lr ") for note in pruned.notes)
+    assert set(pruned.facts["training"]) == {"lr", "teacher", "shift"}
+    assert any("peak rate " in note for note in pruned.notes)
     assert pruned.facts["sparsity_in_scope"] == pytest.approx(0.9, abs=0.01)
+
+
+def test_training_fits_in_the_time_that_is_given(
+    digits_model: Path, digits: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    class Listener:
+        @hookimpl
+        def edgeshrink_told(self, text: str) -> None:
+            told.append(text)
+
+    plugins = installed()
+    options = {"data": str(digits), **SCALE}
+    plugins.register(Listener(), "listener")
+    try:
+        report = package.compress(
+            digits_model, out=tmp_path / "s.keras", prune=0.9, seconds=1.0, **options
+        )
+    finally:
+        plugins.unregister("listener")
+    (line,) = told
+    found = re.fullmatch(r"prune: up to (\d+) epochs?, less than a minute", line)
+    assert found is not None
+    epochs = int(found[1])
+    assert len(report.ledger.final.facts["curve"]) == epochs < 79
+    # what the time decided is written down, so that it can be done again without a clock
+    assert f"epochs = {epochs}\n" in report.recipe
+    with pytest.raises(UsageError, match="one epoch of each step takes") as short:
+        package.compress(digits_model, out=tmp_path / "t.keras", prune=0.9, seconds=1e-3, **options)
+    assert short.value.hint == "--time 1m, or a smaller --epoch-size"

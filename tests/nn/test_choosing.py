@@ -41,12 +41,15 @@ def lent(blobs: Any, tmp_path: Path) -> Lent:
     data = blobs.for_model({"x": (None, 8)})
 
     def context(**settings: Any) -> Context:
-        def evaluate(model: keras.Model) -> float:
+        def right(model: keras.Model) -> np.ndarray:
             part = data.validation
             outputs = np.asarray(
                 model.predict_on_batch(data.values(part, np.arange(len(part)))["x"])
             )
-            return float((outputs.argmax(-1) == part.labels).mean())
+            return (outputs.argmax(-1) == part.labels).astype(float)
+
+        def evaluate(model: keras.Model) -> float:
+            return float(right(model).mean())
 
         return Context(
             data=data,
@@ -61,6 +64,7 @@ def lent(blobs: Any, tmp_path: Path) -> Lent:
             agreement=lambda model: None,
             measure=lambda model: None,
             log=tmp_path / "log",
+            evaluate_each=right,
         )
 
     return context
@@ -111,13 +115,11 @@ def test_what_is_chosen_is_whole_told_and_the_same_each_time(lent: Lent) -> None
     assert settings == chosen_training(model, second).training
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert first.facts["training"] == {
-        name: getattr(settings, name) for name in ("epochs", "lr", "teacher")
-    }
-    assert first.notes == [
-        f"chosen for this step: epochs {settings.epochs}, lr {settings.lr:g}, "
-        f"teacher {settings.teacher}"
-    ]
+    names = ("epochs", "lr", "teacher", "shift")
+    assert first.facts["training"] == {name: getattr(settings, name) for name in names}
+    (note,) = first.notes
+    assert note.startswith(f"chosen: {settings.epochs} epochs, peak rate {settings.lr:g}, ")
+    assert "the original's answers beside the labels (" in note
 
 
 @pytest.mark.parametrize("given", [{"epochs": 2}, {"lr": 0.5}, {"teacher": "none"}])
@@ -125,11 +127,11 @@ def test_a_flag_goes_before_what_would_be_chosen(lent: Lent, given: dict[str, An
     context = lent(**given)
     settings = chosen_training(small(), context).training
     assert {name: getattr(settings, name) for name in given} == given
-    assert set(context.facts["training"]) == {"epochs", "lr", "teacher"} - set(given)
+    assert set(context.facts["training"]) == {"epochs", "lr", "teacher", "shift"} - set(given)
 
 
 def test_nothing_is_tried_where_all_is_given(lent: Lent) -> None:
-    context = lent(epochs=1, lr=1e-3, teacher="none")
+    context = lent(epochs=1, lr=1e-3, teacher="none", shift=0)
     assert chosen_training(small(), context) is context
     assert context.notes == []
 

@@ -11,7 +11,7 @@ from edgeshrink.errors import ModelError, UsageError
 from edgeshrink_prune import Options
 from edgeshrink_prune.kernels import Kernel, in_scope
 from edgeshrink_prune.magnitude import left_dense
-from edgeshrink_prune.masks import global_masks, least_kept, mask_of
+from edgeshrink_prune.masks import adapted, global_masks, least_kept, mask_of
 from edgeshrink_prune.schedules import Gradual
 
 layers = keras.layers
@@ -52,6 +52,45 @@ def test_global_masks_have_the_share_and_keep_some_of_each_kernel(
     assert zeros == min(round(sparsity * sum(sizes)), possible)
     for mask in masks:
         assert mask.sum() >= np.ceil(least * mask.size)
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(st.just(0.0) | st.floats(1e-3, 10), min_size=1, max_size=30),
+    scale=st.floats(0.01, 100),
+)
+def test_what_a_weight_is_worth_in_its_layer_knows_no_scale(
+    values: list[float], scale: float
+) -> None:
+    worth = np.array(values)
+    found = adapted(worth)
+    np.testing.assert_allclose(adapted(worth * scale), found, rtol=1e-6)
+    order = np.argsort(-worth, kind="stable")
+    assert found[order[0]] == (1 if worth.any() else 0)
+    assert (np.diff(found[order]) <= 0).all()
+    for place, number in enumerate(order):  # the definition, in so many words
+        left = (worth[order[: place + 1]] ** 2).sum()
+        assert found[number] == pytest.approx(worth[number] ** 2 / left if left else 0)
+
+
+def test_a_layer_of_small_weights_is_not_emptied_first() -> None:
+    rng = np.random.default_rng(0)
+    kernels = [rng.random(100), rng.random(4000) * 100]
+    small, _ = global_masks([adapted(kernel) for kernel in kernels], 0.95)
+    assert small.mean() > 0.2 > global_masks(kernels, 0.95)[0].mean()
+
+
+def test_an_end_with_much_of_what_is_left_is_pruned_too() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            layers.Dense(100, name="hidden"),
+            layers.Dense(100, name="wide"),
+            layers.Dense(10, name="classes"),
+        ]
+    )
+    assert names(in_scope(model, ("all",), kept=0.9)) == ["hidden", "wide"]
+    assert names(in_scope(model, ("all",), kept=0.05)) == ["classes", "hidden", "wide"]
 
 
 def test_a_high_global_share_is_reached() -> None:
@@ -120,7 +159,7 @@ def test_scope_refuses_a_model_with_nothing_to_prune() -> None:
         in_scope(model, ("all",))
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", ["adaptive", "global", "layer"])
 def test_gradual_rises_as_a_cubic_and_settles(scope: str) -> None:
     model = keras.Sequential([keras.Input((20,)), layers.Dense(50), layers.Dense(50)])
     kernels = [Kernel(layer.kernel) for layer in model.layers]

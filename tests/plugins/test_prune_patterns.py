@@ -69,7 +69,7 @@ def test_another_share_of_zeros_than_the_pattern_has_is_refused() -> None:
         st.tuples(st.integers(1, 3), st.integers(1, 13), st.integers(1, 6)), min_size=1, max_size=3
     ),
     groups=st.sampled_from(GROUPS),
-    scope=st.sampled_from(["global", "layer"]),
+    scope=st.sampled_from(["adaptive", "global", "layer"]),
     seed=st.integers(0, 99),
 )
 def test_groups_keep_exactly_the_largest_of_each(

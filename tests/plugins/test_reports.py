@@ -100,7 +100,7 @@ def test_the_report_says_what_it_means() -> None:
     assert "p < 0.001" in text
     assert "0.123 ms as float .tflite, 45.6 µs now, median on desktop, threads: 1" in text
     assert "– a note" in text
-    assert "– int8 was quick | really" in text
+    assert "– int8: int8 was quick | really" in text
     assert "written: small.tflite, small.report.json" in text
 
 

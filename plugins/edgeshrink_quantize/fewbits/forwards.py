@@ -106,6 +106,10 @@ class PowerForward(Forward):
         """Return the fixed values where there are such, else the master."""
         return ops.where(self.fixed > 0, self.value, master)
 
+    def release(self) -> None:
+        """Fix no weight any more."""
+        self.fixed.assign(np.zeros(self.fixed.shape, "float32"))
+
     def fix(self, master: keras.Variable, share: float) -> None:
         """Fix the largest weights, those fixed before included, so that `share` of all are."""
         values = np.asarray(self(ops.convert_to_tensor(master)))

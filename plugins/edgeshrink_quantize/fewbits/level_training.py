@@ -79,7 +79,11 @@ class _Portions:
         self.reached, self.settled = 0.0, False
 
     def update(self, share: float) -> None:
-        """Fix what is due when `share` (0..1) of training is done."""
+        """Fix what is due when `share` (0..1) of training is done; at 0 all begins again."""
+        if not share:
+            self.reached, self.settled = 0.0, False
+            for forward in self.forwards:
+                forward.release()
         due = max(portion for start, portion in PORTIONS if share >= start)
         if due > self.reached:
             for forward, variable in zip(self.forwards, self.variables, strict=True):

@@ -21,7 +21,7 @@ class TrainLevels(Method):
     keeps = frozenset({"sparsity"})
     flag = False
     # The masters must cross thresholds: a fine-tuning rate would leave the signs as they are.
-    training = Training(epochs=10, lr=1e-3)
+    training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say that rounding alone is not enough."""

@@ -40,6 +40,7 @@ class DeviceProfile:
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
         slow_precisions: those of `precisions` that run on unoptimised reference kernels.
         sparse: whether its kernels can skip zeros in float models.
+        tile: channels that its kernels compute together: fewer take the time of so many.
         memory_bytes: memory for a model at work, or None if it is not a limit.
         storage_bytes: room for the model file, or None.
         hardware: facts for people, as written in the file.
@@ -63,6 +64,7 @@ class DeviceProfile:
     precisions: tuple[str, ...] = PRECISIONS
     slow_precisions: tuple[str, ...] = ()
     sparse: bool = False
+    tile: int = 8
     memory_bytes: int | None = None
     storage_bytes: int | None = None
     hardware: Mapping[str, str | int | float] = field(default_factory=dict)

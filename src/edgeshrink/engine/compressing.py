@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeshrink.devices import DeviceInfo, DeviceProfile
@@ -19,6 +20,7 @@ from edgeshrink.engine.measuring.sessions import (
     open_session,
 )
 from edgeshrink.engine.planning.request import Planned, PlannedStep
+from edgeshrink.engine.running.forecast import forecast, within
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import RunFolder, Stage
 from edgeshrink.engine.running.stages import Stages
@@ -50,6 +52,14 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
         run = Run.of(planned, plugins, workspace, scratch, host)
+        limit = planned.request.seconds
+        told = forecast(planned, Stages(run), scratch, always=limit is not None)
+        if told is not None and limit is not None:
+            planned = within(planned, told, limit)
+            told = told.of(planned)
+            run = replace(run, planned=planned)
+        for line in told.lines(planned) if told else ():
+            plugins.hook.edgeshrink_told(text=line)
         return _Compression(run, devices).report()
 
 
@@ -77,7 +87,12 @@ class _Compression:
                 reused=stage.reused,
             )
             chain.append(stage)
-        return self.written(self.verdicts.rows(chain, reference), chain[-1].artifact)
+        recipe = self.planned.recipe.settled(
+            stage.artifact.facts.get("training", {}) for stage in chain[1:]
+        )
+        return self.written(
+            self.verdicts.rows(chain, reference), chain[-1].artifact, recipe.to_toml()
+        )
 
     def check_chance(self) -> None:
         """Stop where a classifier is near chance before anything was done to it.
@@ -113,10 +128,10 @@ class _Compression:
         self.run.progress(None, 0.0, "converting the base, to compare with")
         return self.stages.make(PlannedStep(method(), None, ()), self.planned.base)
 
-    def written(self, rows: tuple[Row, ...], final: Artifact) -> Report:
+    def written(self, rows: tuple[Row, ...], final: Artifact, recipe: str) -> Report:
         """Write the result and all that belongs to it; return the report."""
         request, data = self.planned.request, self.planned.data
-        out, recipe, text = request.out, self.planned.recipe.to_toml(), ""
+        out, text = request.out, ""
         if final.kind is Kind.TFLITE:
             from edgeshrink.tflite import read_model
 

@@ -136,6 +136,9 @@ class Context:
         evaluate: the score of a model (Keras model or .tflite bytes) on the *validation* samples
             (greater is better), or None without labels; given a number too, on at most so many
             of them, always the same, for choices among many models.
+        evaluate_each: of a Keras model, the same metric for each validation sample, `(samples,)`,
+            greater being better: differences between two models count in pairs. None without
+            labels.
         agreement: how like the step's input model a candidate (Keras model or .tflite bytes)
             answers validation samples, or synthetic inputs where there is no data.
         measure: times .tflite bytes on the device; with `profile=True` by operator too, where
@@ -164,6 +167,7 @@ class Context:
     agreement: Callable[[Any], Agreement]
     measure: Callable[..., Measurement]
     log: Path
+    evaluate_each: Callable[[Any], np.ndarray | None] = lambda model: None
     inherited: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -205,7 +209,7 @@ class Method(ABC):
         keeps: what of its input survives it: `sparsity`, `clusters`, `outputs`, `quantization`,
             and kinds of state, as `ranges`.
         training: its defaults; None means that it does not train.
-        chooses: with an effort, it is handed open settings, which `finetune` chooses.
+        chooses: settings that nobody gave are open, and `finetune` chooses them.
         flag: False makes a step that only recipes and other steps name.
         default_on: it is in every plan that ends in a .tflite, unless `--no-NAME`.
         implied: any of its options switches it on, since it means nothing without one.

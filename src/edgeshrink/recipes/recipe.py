@@ -237,6 +237,18 @@ class Recipe:
             return Training()
         return step.tuning.over(self.training).over(step.training)
 
+    def settled(self, chosen: Iterable[Mapping[str, Any]]) -> Recipe:
+        """Return the recipe with the training settings that its steps chose when they ran.
+
+        Args:
+            chosen: for each step, settings of `Training` by name.
+        """
+        steps = (
+            type(step)(step.options, replace(step.tuning, **settings))
+            for step, settings in zip(self.steps, chosen, strict=True)
+        )
+        return replace(self, steps=tuple(steps))
+
     def to_toml(self) -> str:
         """Return the TOML document that makes this recipe again."""
         lines = [f"seed = {self.seed}"]

@@ -12,8 +12,7 @@ from edgeshrink.flag import Flag
 class Training:
     """How to train; None leaves the choice to the next in line (step, recipe, method).
 
-    Where there is an effort, what none of them says is chosen when the step runs: see
-    `chosen_training` of `edgeshrink.nn`.
+    What none of them says is chosen when the step runs: see `chosen_training` of `edgeshrink.nn`.
 
     Attributes:
         effort: what the choice may cost: `quick`, `normal` or `thorough`.
@@ -36,8 +35,8 @@ class Training:
     effort: Annotated[
         Literal["quick", "normal", "thorough"] | None,
         Flag(
-            "Choose epochs, rate and teacher for each step, by short trials: what choosing and "
-            "training may cost (default: none is chosen)."
+            "What training may cost. Epochs, rate, teacher and shifts that no flag gives are "
+            "chosen for each step by short trials (default: normal)."
         ),
     ] = None
     epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None

@@ -160,6 +160,18 @@ class Judge:
             return None
         return scores[0].value if scores[0].higher_is_better else -scores[0].value
 
+    def each(self, outputs: Outputs, samples: Samples) -> np.ndarray | None:
+        """Return the metric of record for each sample, greater being better; None without labels.
+
+        A metric that is the root of a mean is given as what the mean is taken of.
+        """
+        scored = self._scored(outputs, samples)
+        if not scored:
+            return None
+        name, labels, metric = scored[0]
+        values = metric.per_sample(outputs[name], labels)
+        return values if metric.higher_is_better else -values
+
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
         """Return how alike two models' outputs for the same samples are."""
         from edgeshrink.nn.inputs import agreement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +39,16 @@ NO_MIX = "--recipe, --step and the flags of methods are three ways to say one th
 
 @dataclass(frozen=True)
 class Numbers:
-    """Randomness, calibration and timing."""
+    """Time, randomness, calibration and timing."""
+
+    time: Annotated[
+        str,
+        Flag(
+            "What training may take, all steps together, as in 90s, 20m or 1h: with too many "
+            "epochs for that, they are fewer.",
+            metavar="TIME",
+        ),
+    ] = ""
 
     seed: Annotated[int | None, Flag("Seed of everything random.", min=0)] = None
     calibration: Annotated[int, Flag("Training samples to calibrate activations with.", min=1)] = (
@@ -174,6 +185,7 @@ def compress(
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,
+        seconds=seconds(settings.time) if settings.time else None,
         bench=RULES[settings.rules],
         command=typed(),
     )
@@ -246,6 +258,27 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"--input-shape gives {name or 'the input'} two shapes")
         found[name] = shape
     return found
+
+
+def seconds(text: str) -> float:
+    """Return a time in seconds.
+
+    Raises:
+        UsageError: it is none, or not above 0.
+
+    Example:
+        >>> seconds("90s"), seconds("1.5h"), seconds("20m")
+        (90.0, 5400.0, 1200.0)
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    value = float(found[1]) * units[found[2]] if found else 0.0
+    if not 0 < value < math.inf:
+        raise UsageError(
+            f"--time must be a number with s, m or h behind it; received {text!r}",
+            hint="as in --time 20m",
+        )
+    return value
 
 
 def written(out: Path) -> list[Path]:

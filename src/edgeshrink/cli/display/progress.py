@@ -72,6 +72,11 @@ class Watcher:
         self._draw(f"{self._place}{step}" if step else "edgeshrink", fraction, note)
 
     @hookimpl
+    def edgeshrink_told(self, text: str) -> None:
+        """Leave a line for what is told."""
+        self._line(text)
+
+    @hookimpl
     def edgeshrink_device_progress(self, device: str, fraction: float, note: str) -> None:
         """Show how much a device has done, on a line of its own."""
         if self._bar is None:

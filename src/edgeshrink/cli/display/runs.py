@@ -61,8 +61,11 @@ def show_report(report: Report, *, to: Console, files: Sequence[Path] = ()) -> N
     if report.robustness:
         to.print()
         show_robustness(report.robustness, to=to)
-    for line in (*report.notes, *(note for row in ledger.rows for note in row.notes)):
-        write(line, to=to, lead="– ")
+    for note in report.notes:
+        write(note, to=to, lead="– ")
+    for row in ledger.rows:
+        for note in row.notes:
+            write(f"{row.step.partition('(')[0]}: {note}", to=to, lead="– ")
     if files:
         to.print()
         write("written: " + ", ".join(map(str, files)), to=to)

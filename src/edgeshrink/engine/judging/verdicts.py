@@ -167,7 +167,7 @@ def _latency(timed: Measurement) -> Latency:
 
 
 def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[str]:
-    """Return a sentence where a step learned from labels alone, and lost what a teacher may save.
+    """Return a sentence where a step trained, and lost what more training or a teacher may save.
 
     Args:
         planned: the step, with its training.
@@ -176,10 +176,16 @@ def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[st
         base: the uncompressed model.
     """
     training = planned.training
-    alone = training is not None and bool(training.epochs) and training.teacher == "none"
-    if not alone or planned.step.phase is Phase.DISTILL:
+    if training is None or planned.step.phase is Phase.DISTILL:
         return []
     if not _lost(row, base) or _lost(before, base):
+        return []
+    if "epochs" in row.facts.get("training", {}) and training.effort != "thorough":
+        return [
+            f"{row.step} lost more than chance would, after {row.facts['training']['epochs']} "
+            "epochs: --effort thorough trains longer"
+        ]
+    if not training.epochs or training.teacher != "none":
         return []
     return [
         f"{row.step} trained on labels alone and lost more than chance would: more epochs, or the "

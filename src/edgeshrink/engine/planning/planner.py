@@ -225,17 +225,17 @@ def _to_install(missing: Sequence[str]) -> str:
 
 
 def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: bool) -> Training:
-    """Return the settings; with an effort, those that the step chooses when it runs are left open.
+    """Return the settings, of which a step that chooses them when it runs leaves some open.
 
-    These are the epochs, the peak rate and, where there are labels, the teacher. Without an effort
-    they are three epochs, or ten where there are few samples, a tenth of the rate that the model
-    was compiled with, or 1e-4, and labels alone. Batches are of 64.
+    These are the epochs, the peak rate, the shift of images and, where there are labels, the
+    teacher. For other steps they are three epochs, or ten where there are few samples, a tenth of
+    the rate that the model was compiled with, or 1e-4, and labels alone. Batches are of 64.
     """
     assert data.train is not None
     unlabelled = data.train.labels is None
     common = Training(batch_size=64, loss=found.loss, teacher="original" if unlabelled else None)
-    if wanted.effort is not None and chooses:
-        return wanted.over(common)
+    if chooses:
+        return wanted.over(common).over(Training(effort="normal"))
     few = len(data.train) < FEW_SAMPLES
     # archives store the rate as float32: 0.0010000000474974513
     rate = float(f"{found.learning_rate / 10:.6g}") if found.learning_rate else 1e-4

@@ -39,6 +39,7 @@ class Request:
         metric: the metric of record; empty for the task's own.
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: how many test samples are perturbed, at most.
+        seconds: that training may take, all steps together; None for what their efforts say.
         bench: how long files are timed.
         command: what was typed, for the report.
     """
@@ -61,6 +62,7 @@ class Request:
     metric: str = ""
     robustness: bool = False
     robustness_samples: int = 1000
+    seconds: float | None = None
     bench: BenchPlan = RULES["quick"]
     command: str = ""
 

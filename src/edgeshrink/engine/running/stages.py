@@ -27,6 +27,7 @@ from edgeshrink.recipes import (
 )
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
 
@@ -35,6 +36,11 @@ class Stages:
 
     def __init__(self, run: Run) -> None:
         self._run, self._planned = run, run.planned
+
+    @property
+    def base(self) -> keras.Model:
+        """The uncompressed model; never trained."""
+        return self._run.models.base
 
     def make(self, planned: PlannedStep, parent: Artifact) -> Stage:
         """Return the stage that a step makes of `parent`, made now or found whole.
@@ -48,7 +54,7 @@ class Stages:
             return found
         folder = self._run.workspace.begin(step.name, key)
         started = time.perf_counter()
-        context = self._context(planned, parent, folder)
+        context = self.context(planned, parent, folder)
         try:
             made = step.apply(self._run.models.load(parent), context)
             artifact = self._saved(made, step, parent, context)
@@ -82,12 +88,20 @@ class Stages:
             }
         )
 
-    def _context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
+    def context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
+        """Return what a step is lent that makes a stage of `parent` in a folder."""
+
         def agreement(model: Any) -> Agreement:
             return self._agreement(parent, _as_file(model, folder))
 
         def evaluate(model: Any, most: int | None = None) -> float | None:
             return self._evaluate(_as_file(model, folder), most)
+
+        def evaluate_each(model: Any) -> np.ndarray | None:
+            samples = self._run.sets.chosen()
+            if samples is None:
+                return None
+            return self._run.judge.each(self._run.judge.run(model, samples), samples)
 
         def measure(model: bytes, *, profile: bool = False) -> Measurement:
             (result,) = self._run.timed([_as_file(model, folder)], profile)
@@ -105,6 +119,7 @@ class Stages:
             original=self._run.models.fresh_base,
             base_loss=self._planned.facts.loss,
             evaluate=evaluate,
+            evaluate_each=evaluate_each,
             agreement=agreement,
             measure=measure,
             log=self._run.workspace.log,

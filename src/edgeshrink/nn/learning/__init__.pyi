@@ -1,5 +1,6 @@
 from .choosing import (
     chosen_training as chosen_training,
+    most_epochs as most_epochs,
 )
 from .distillation import (
     Distillation as Distillation,

@@ -1,4 +1,4 @@
-"""Settings of a training that nobody gave: its peak rate, who teaches, and how long it takes."""
+"""Settings of a training that nobody gave: how long, at what rate, taught by whom, how varied."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.nn.graph import count
 from edgeshrink.nn.learning.reparameterization import Reparameterized
-from edgeshrink.nn.learning.supervision import supervision_of
+from edgeshrink.nn.learning.supervision import Supervision, supervision_of
 from edgeshrink.nn.learning.training import Course
 
 if TYPE_CHECKING:
@@ -26,27 +28,39 @@ class Effort:
 
     Attributes:
         epochs: at most, where there are samples enough.
+        long: epochs at most, where much is still lost after a trial.
         steps: training steps at least, where there are few samples.
         work: multiply-accumulates of the forward passes of all epochs, at most.
-        trial: steps of a trial.
+        trial: steps of a trial, at most.
     """
 
     epochs: int
+    long: int
     steps: int
     work: float
     trial: int
 
 
 EFFORTS = {
-    "quick": Effort(4, 400, 2e12, 100),
-    "normal": Effort(14, 1500, 7e12, 300),
-    "thorough": Effort(45, 6000, 4e13, 600),
+    "quick": Effort(4, 4, 400, 2e12, 100),
+    "normal": Effort(14, 24, 1500, 7e12, 300),
+    "thorough": Effort(45, 90, 6000, 4e13, 600),
 }
 LEAST_EPOCHS = 3
 # The most epochs that few samples are shown for.
 MOST_EPOCHS = 120
-# Where a score says nothing of its noise, it must be better by this part to count.
-BETTER = 0.01
+RANGE_STEPS = 100
+# A range test or a trial takes at most this part of the training that it is for, ...
+PART = 1 / 8
+# ... and in fewer steps than these it tells nothing: then the rate is LOW, and labels teach.
+LEAST_STEPS = 20
+LOW = 1e-4
+# What is still lost after a trial is much from this part of the original's score on.
+MUCH = 0.02
+# What the original's answers are softened by, and the labels weigh beside them.
+TAUGHT = {"teacher": "original", "temperature": 4.0, "alpha": 0.1}
+# Images are moved by at most this part of their sides.
+MOVED = 1 / 16
 
 
 def chosen_training(
@@ -54,110 +68,236 @@ def chosen_training(
     context: Context,
     masks: Masks | None = None,
     schedule: Schedule | None = None,
+    taught: Supervision | None = None,
 ) -> Context:
     """Return a context whose training settings are whole; the model stays as it is.
 
     What is chosen depends on the model, the data, the settings and the seed alone: training samples
-    give the rate, validation samples the teacher, and test samples nothing.
+    give the rate, validation samples the length, the teacher and the shift, test samples nothing.
 
     The rate is that of a range test (Smith, WACV 2017, section 3.3) from the weights as the step
-    damages them; a teacher is taken where a short training with it ends better by more than noise.
+    damages them. The original's answers beside the labels, and then a shift of images, are taken
+    where a short training with them ends better by more than noise, sample by sample. A step that
+    loses nothing is trained for as long as a quick one; where much is still lost after the trial,
+    for longer.
 
     Args:
         model: about to be trained.
         context: with the settings that were given.
         masks: zero patterns to hold.
         schedule: of the masks; trials are made with its final form.
+        taught: what is learned, where that is not to be chosen.
 
     Raises:
         EdgeshrinkError: the loss is no number at any rate.
     """
-    settings = context.training
-    if None not in (settings.lr, settings.epochs, settings.teacher):
+    settings, data = context.training, context.data
+    if data is None or data.train is None:
+        return context  # whoever trains will say so
+    if None not in (settings.lr, settings.epochs, settings.teacher, settings.shift):
         return context
     if "training" in context.facts:  # an earlier round of the same step has chosen
         known = {k: v for k, v in context.facts["training"].items() if getattr(settings, k) is None}
         return replace(context, training=replace(settings, **known))
-    effort = EFFORTS[settings.effort or "normal"]
     start = model.get_weights()
     if schedule is not None:
         schedule.update(1.0)
     if masks is not None:
         masks.enforce()
-    damaged = model.get_weights()
-    found: dict[str, Any] = {}
-    if settings.epochs is None:
-        found["epochs"] = _epochs(model, context, effort)
+    choice = _Choice(model, context, masks, taught)
     try:
-        found |= _taught(model, context, masks, effort, damaged)
+        choice.make()
     finally:
         model.set_weights(start)
         if schedule is not None:
             schedule.update(0.0)
+    names = ("epochs", "lr", "teacher", "temperature", "alpha", "shift")
+    found = {
+        name: value
+        for name in names
+        if getattr(settings, name) is None and (value := getattr(choice.settings, name)) is not None
+    }
     context.facts["training"] = found
-    told = ", ".join(f"{name} {value}" for name, value in found.items())
-    context.notes.append(f"chosen for this step: {told}")
-    return replace(context, training=replace(settings, **found))
+    if choice.told:
+        context.notes.append(f"chosen: {', '.join(choice.told)}")
+    return replace(context, training=choice.settings)
 
 
-def _epochs(model: Any, context: Context, effort: Effort) -> int:
-    """Return how many epochs: more where few samples or much damage ask for them."""
-    data, settings = context.data, context.training
-    assert data is not None
-    assert data.train is not None
-    shown = settings.samples(len(data.train))
-    steps = max(1, shown // min(settings.batch_size or 64, shown))
-    most = max(effort.epochs, min(MOST_EPOCHS, round(effort.steps / steps)))
-    seen = getattr(model, "model", model)
-    work = count(seen).macs * shown
-    allowed = effort.work / work if work else math.inf
+class _Choice:
+    """What is chosen for one training, from the weights that the model has now.
+
+    Attributes:
+        settings: as far as they are chosen.
+        told: each choice, in words.
+    """
+
+    def __init__(
+        self, model: Any, context: Context, masks: Masks | None, taught: Supervision | None
+    ) -> None:
+        self.model, self.context, self.masks, self.taught = model, context, masks, taught
+        self.settings, self.told = context.training, list[str]()
+        self.effort = EFFORTS[self.settings.effort or "normal"]
+        self.damaged = model.get_weights()
+        data = context.data
+        assert data is not None
+        assert data.train is not None
+        self.shown = self.settings.samples(len(data.train))
+        self.steps = self.shown // min(self.settings.batch_size or 64, self.shown)
+
+    def make(self) -> None:
+        """Choose the length, then the rate, then what is learned from what."""
+        free, before = self.settings.epochs is None, self.before()
+        if free:
+            lost = None if before is None else _mean(before - self.each())
+            harmless = lost is not None and lost[0] <= lost[1]
+            self.take(epochs=self.epochs(EFFORTS["quick"] if harmless else self.effort))
+        alternatives = self.alternatives()
+        plain = {"teacher": "none", "shift": 0}
+        self.take(**{k: v for k, v in plain.items() if getattr(self.settings, k) is None})
+        most = int(self.steps * (self.settings.epochs or 0) * PART)
+        course = self.course(self.settings)
+        if self.settings.lr is None:
+            self.take(lr=self.rate(course, min(RANGE_STEPS, most)))
+            self.told.append(f"peak rate {self.settings.lr:g}")
+        steps = min(self.effort.trial, most)
+        if (alternatives or free) and steps >= LEAST_STEPS:
+            best = self.compare(course, alternatives, steps)
+            if free and best is not None and before is not None:
+                left = _mean(before - best)[0] / abs(float(before.mean()))
+                if left > MUCH:
+                    longer = replace(self.effort, epochs=self.effort.long)
+                    self.take(epochs=self.epochs(longer))
+        if free:
+            self.told.insert(0, f"{self.settings.epochs} epochs")
+
+    def take(self, **values: Any) -> None:
+        """Settle on some values."""
+        self.settings = replace(self.settings, **values)
+
+    def epochs(self, effort: Effort) -> int:
+        """Return how many epochs an effort allows, more where there are few samples."""
+        macs = count(getattr(self.model, "model", self.model)).macs
+        return epochs_of(effort, macs, self.shown, self.steps)
+
+    def each(self) -> np.ndarray | None:
+        """Return how each validation sample is answered now; None without labels."""
+        return self.context.evaluate_each(self.model)
+
+    def before(self) -> np.ndarray | None:
+        """Return how the original answers each validation sample.
+
+        None where nothing can be scored, or where nothing was done to the model: then training is
+        all that is asked for.
+        """
+        original = self.context.original()
+        if _same(original.get_weights(), self.damaged):
+            return None
+        return self.context.evaluate_each(original)
+
+    def alternatives(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return what is tried beside labels alone, in words and as settings."""
+        found: list[tuple[str, dict[str, Any]]] = []
+        if self.settings.teacher is None and self.taught is None:
+            taught = {k: v for k, v in TAUGHT.items() if getattr(self.settings, k) is None}
+            found.append(("the original's answers beside the labels", taught))
+        sides = [min(t.shape[1:3]) for t in self.model.inputs if len(t.shape) == 4]
+        moved = int(min(sides, default=0) * MOVED)
+        if self.settings.shift is None and moved:
+            found.append((f"shifts of {moved} pixels", {"shift": moved}))
+        return found
+
+    def rate(self, course: Course, steps: int) -> float:
+        """Return the peak rate.
+
+        Raises:
+            EdgeshrinkError: the loss is no number at any rate.
+        """
+        if steps < LEAST_STEPS:
+            return LOW
+        self.context.progress(0.0, "choosing settings: the peak rate")
+        rate = course.range_test(steps)
+        if rate is None:
+            raise EdgeshrinkError(
+                "the loss is no number at any learning rate",
+                hint="look at the data and its preprocessing",
+            )
+        return rate
+
+    def course(self, settings: Training) -> Course:
+        """Return a training by some settings."""
+        lent = replace(self.context, training=replace(settings, lr=settings.lr or LOW))
+        taught = self.taught or supervision_of(lent)
+        return Course(self.model, lent, masks=self.masks, taught=taught)
+
+    def compare(
+        self, course: Course, alternatives: list[tuple[str, dict[str, Any]]], steps: int
+    ) -> np.ndarray | None:
+        """Take each alternative with which a short training ends better by more than noise.
+
+        Returns:
+            How each validation sample is answered after the best trial; None without labels.
+        """
+        best = self.trial(course, steps, "labels alone")
+        if best is None:
+            return None
+        for said, values in alternatives:
+            tried = replace(self.settings, **values)
+            each = self.trial(self.course(tried), steps, said)
+            assert each is not None
+            gain, noise = _mean(each - best)
+            better = gain > noise
+            if better:
+                self.settings, best = tried, each
+            self.told.append(
+                f"{said if better else f'not {said}'} ({gain:+.2g} ± {noise:.1g} in a trial)"
+            )
+        return best
+
+    def trial(self, course: Course, steps: int, said: str) -> np.ndarray | None:
+        """Return how each validation sample is answered after a short training."""
+        self.context.progress(0.0, f"choosing settings: {said}")
+        course.trial(self.settings.lr or LOW, steps)
+        each = self.each()
+        self.model.set_weights(self.damaged)
+        return each
+
+
+def most_epochs(model: keras.Model, training: Training, samples: int) -> int:
+    """Return how many epochs a training takes at most: those that are given, or would be chosen.
+
+    Args:
+        model: about to be trained.
+        training: its settings.
+        samples: there are.
+    """
+    if training.epochs is not None:
+        return training.epochs
+    effort, shown = EFFORTS[training.effort or "normal"], training.samples(samples)
+    steps = shown // min(training.batch_size or 64, shown)
+    return epochs_of(replace(effort, epochs=effort.long), count(model).macs, shown, steps)
+
+
+def epochs_of(effort: Effort, macs: int, shown: int, steps: int) -> int:
+    """Return how many epochs an effort allows, more where there are few samples.
+
+    Args:
+        effort: bounds epochs, steps and work.
+        macs: multiply-accumulates of the model, for one sample.
+        shown: samples of an epoch.
+        steps: of an epoch.
+    """
+    most = max(effort.epochs, min(MOST_EPOCHS, round(effort.steps / max(1, steps))))
+    allowed = effort.work / (macs * shown) if macs else math.inf
     return max(min(LEAST_EPOCHS, most), min(most, int(min(allowed, MOST_EPOCHS))))
 
 
-def _taught(
-    model: Any, context: Context, masks: Masks | None, effort: Effort, damaged: list[Any]
-) -> dict[str, Any]:
-    """Return the peak rate and the teacher, as far as they are open."""
-    settings = context.training
-    teachers = ("none", "original") if settings.teacher is None else (settings.teacher,)
-    found: dict[str, Any] = {}
-    best: tuple[float, dict[str, Any]] | None = None
-    for place, teacher in enumerate(teachers):
-        tried: dict[str, Any] = {"teacher": teacher} if settings.teacher is None else {}
-        training = _whole(replace(settings, **tried))
-        given = replace(context, training=training)
-        context.progress(0.0, f"choosing settings: {'labels' if teacher == 'none' else teacher}")
-        course = Course(model, given, masks=masks, taught=supervision_of(given))
-        if settings.lr is None and "lr" not in found:
-            rate = course.range_test()
-            if rate is None:
-                raise EdgeshrinkError(
-                    "the loss is no number at any learning rate",
-                    hint="look at the data and its preprocessing",
-                )
-            found["lr"] = rate
-        if len(teachers) == 1:
-            return found | tried
-        course.trial(settings.lr or found["lr"], effort.trial)
-        score = context.evaluate(model)
-        model.set_weights(damaged)
-        if score is None:
-            return found | {"teacher": "original" if place else "none"}
-        if best is None or score > best[0] + _noise(best[0], context):
-            best = score, tried
-    assert best is not None
-    return found | best[1]
+def _same(ones: list[np.ndarray], others: list[np.ndarray]) -> bool:
+    """Return whether weights are the same."""
+    return len(ones) == len(others) and all(map(np.array_equal, ones, others))
 
 
-def _whole(training: Training) -> Training:
-    """Return settings with what a course needs to be compiled."""
-    return replace(training, epochs=training.epochs or 1, lr=training.lr or 1e-4)
-
-
-def _noise(score: float, context: Context) -> float:
-    """Return how much better a score must be to count: one standard error of a paired share."""
-    data = context.data
-    samples = len(data.validation) if data is not None and data.validation is not None else 0
-    if samples and 0 <= score <= 1:
-        return math.sqrt(max(score * (1 - score), 1 / samples) / samples)
-    return BETTER * abs(score)
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean of a difference, and its standard error, sample by sample."""
+    values = values.reshape(len(values), -1).mean(1)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return float(values.mean()), max(spread, 1 / len(values)) / math.sqrt(len(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -10,11 +11,11 @@ from keras import ops
 
 # Between these the rate is raised in a range test.
 LOWEST, HIGHEST = 1e-5, 1e-1
-# A loss so many times the least one has diverged.
+# A loss so many times the first ones has diverged.
 DIVERGED = 4.0
 # Losses of single batches are averaged over about so many.
 SMOOTH = 10
-# Where the loss is lowest, the rate is about to be too large: the peak is this part of it.
+# The loss is about to rise: the peak is this part of the rate there.
 BELOW = 1 / 6
 
 
@@ -54,7 +55,7 @@ class RangeTest(keras.callbacks.Callback):
 
     def __init__(self, steps: int) -> None:
         super().__init__()
-        self.steps, self.losses = steps, list[float]()
+        self.steps, self.losses, self.batches = steps, list[float](), list[float]()
         self._smooth, self._sum = 0.0, 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -63,18 +64,35 @@ class RangeTest(keras.callbacks.Callback):
         before = 0.0 if batch == 0 else self._sum
         self._sum = mean * (batch + 1)
         loss = self._sum - before
+        self.batches.append(loss)
         kept = 1 - 1 / SMOOTH
         self._smooth = kept * self._smooth + (1 - kept) * loss
         self.losses.append(self._smooth / (1 - kept ** (len(self.losses) + 1)))
-        diverged = not math.isfinite(loss) or self.losses[-1] > DIVERGED * min(self.losses)
+        first = self.losses[:SMOOTH][-1]
+        diverged = not math.isfinite(loss) or self.losses[-1] > DIVERGED * first
         if len(self.losses) >= self.steps or (diverged and len(self.losses) > SMOOTH):
             self.model.stop_training = True
 
     def peak(self) -> float | None:
-        """Return the peak rate, to two digits; None if the loss was never a number."""
-        finite = [loss for loss in self.losses if math.isfinite(loss)]
+        """Return the peak rate, to two digits; None if the loss was never a number.
+
+        It is below the greatest rate at which the loss is the least, or as good as that: within one
+        standard error, as where a model has little left to learn.
+        """
+        # the first few are means of too few batches
+        finite = {n: loss for n, loss in enumerate(self.losses) if math.isfinite(loss)}
         if not finite:
             return None
-        place = self.losses.index(min(finite))
+        settled = {n: loss for n, loss in finite.items() if n >= SMOOTH} or finite
+        limit = min(settled.values()) + self._noise()
+        place = max(n for n, loss in settled.items() if loss <= limit)
         rate = LOWEST * (HIGHEST / LOWEST) ** (place / self.steps)
         return float(f"{max(rate * BELOW, LOWEST):.2g}")
+
+    def _noise(self) -> float:
+        """Return the standard error of a smoothed loss, from how single batches differ."""
+        changes = [b - a for a, b in pairwise(self.batches) if math.isfinite(b - a)]
+        if not changes:
+            return 0.0
+        square = sum(change**2 for change in changes) / len(changes) / 2
+        return math.sqrt(square / (2 * SMOOTH - 1))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
+import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
@@ -128,6 +131,17 @@ class Course:
         self._trainee.set_weights(before)
         return test.peak()
 
+    def pace(self, steps: int = 12) -> float:
+        """Return the seconds that a training step takes; the model stays as it is.
+
+        Args:
+            steps: that are timed; the first compiles.
+        """
+        clock, before = _Clock(steps), self._trainee.get_weights()
+        self._fit(clock, steps)
+        self._trainee.set_weights(before)
+        return clock.pace
+
     def trial(self, rate: float, steps: int) -> None:
         """Train for a few steps, as a trial of what is learned.
 
@@ -178,6 +192,23 @@ class _Last(keras.callbacks.Callback):
         self.left -= 1
         if self.left <= 0:
             self.model.stop_training = True
+
+
+class _Clock(_Last):
+    """Ends a training after so many steps, and times them."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
+        self.times = list[float]()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.times.append(time.perf_counter())
+        super().on_train_batch_end(batch, logs)
+
+    @property
+    def pace(self) -> float:
+        """The median time from one step to the next, in seconds."""
+        return statistics.median(b - a for a, b in pairwise(self.times))
 
 
 class _Watch(keras.callbacks.Callback):

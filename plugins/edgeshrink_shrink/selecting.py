@@ -9,6 +9,8 @@ import numpy as np
 
 from edgeshrink.nn import ChannelGraph, ChannelGroup
 
+TOLERANCE = 0.02  # of a cost: a share that is missed by no more than this is met
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -86,7 +88,9 @@ class Selection:
     def nearest(
         self, left: Callable[[np.ndarray], float], goal: float, most: int | None = None
     ) -> np.ndarray:
-        """Return the removal that leaves what is nearest to a goal; the larger of two as near.
+        """Return the smallest removal that reaches a goal; the largest where none does.
+
+        Where that goes too far, by more than `TOLERANCE`, it is the one nearest to the goal.
 
         Args:
             left: the share of the cost that a removal, `(numbers,)`, leaves; never more for more.
@@ -102,5 +106,9 @@ class Selection:
                 high = middle
             else:
                 low = middle + 1
-        near = [self.at(level) for level in levels[max(high - 1, 0) : high + 1]]
-        return min(reversed(near), key=lambda removed: abs(left(removed) - goal))
+        enough = self.at(levels[high])
+        beyond = goal - left(enough)
+        if beyond <= TOLERANCE:
+            return enough
+        less = self.at(levels[high - 1])
+        return less if left(less) - goal < beyond else enough

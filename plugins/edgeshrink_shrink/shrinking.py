@@ -25,14 +25,13 @@ from edgeshrink.nn import (
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
 from edgeshrink_shrink.proof import rebuilt
-from edgeshrink_shrink.selecting import Limits, evenly, together
+from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
 from edgeshrink_shrink.slimming import slimmed
 
 if TYPE_CHECKING:
     from edgeshrink_shrink.options import ShrinkOptions
 
 NAMED = 12  # groups in a sentence
-TOLERANCE = 0.02  # of the share that was asked for, or one tile
 MEASURED = 64  # removals between which a measured target is searched for, in six steps
 
 

@@ -11,10 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.nn.learning.choosing import EFFORTS, chosen_training
+from edgeshrink.nn.learning.choosing import (
+    EFFORTS,
+    LEAST_EPOCHS,
+    MOST_EPOCHS,
+    chosen_training,
+    epochs_of,
+)
 from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.masks import Masks
 from edgeshrink.nn.learning.rates import HIGHEST, LOWEST, RangeTest, Rate
@@ -130,8 +137,8 @@ def test_a_flag_goes_before_what_would_be_chosen(lent: Lent, given: dict[str, An
     assert set(context.facts["training"]) == {"epochs", "lr", "teacher", "shift"} - set(given)
 
 
-def test_nothing_is_tried_where_all_is_given(lent: Lent) -> None:
-    context = lent(epochs=1, lr=1e-3, teacher="none", shift=0)
+def test_nothing_is_tried_where_rate_and_epochs_are_given(lent: Lent) -> None:
+    context = lent(epochs=1, lr=1e-3)
     assert chosen_training(small(), context) is context
     assert context.notes == []
 
@@ -190,3 +197,58 @@ def test_a_model_learns_by_what_was_chosen(lent: Lent) -> None:
     before = context.evaluate(model)
     finetune(model, context)
     assert context.evaluate(model) > max(before + 0.2, 0.9)
+
+
+@pytest.mark.parametrize("lacking", ["validation", "labels"])
+def test_without_scores_the_rate_alone_is_chosen(lent: Lent, lacking: str) -> None:
+    context = lent(epochs=10, teacher="original" if lacking == "labels" else None)
+    data = context.data
+    assert data is not None
+    if lacking == "labels":
+        data = replace(data, train=replace(data.train, all_labels=None))
+    else:
+        data = replace(data, validation=None)
+    context = replace(context, data=data, evaluate_each=lambda model: None)
+    model = small()
+    model.layers[-1].bias.assign([1, 0, 0])
+    settings = chosen_training(model, context).training
+    assert settings.teacher == ("original" if lacking == "labels" else "none")
+    assert settings.lr > LOWEST
+    assert context.notes == [f"chosen: peak rate {settings.lr:g}"]
+
+
+def test_few_steps_are_not_worth_a_trial(lent: Lent) -> None:
+    context = lent(epochs=1)
+    settings = chosen_training(small(), context).training
+    assert (settings.lr, settings.teacher, settings.shift) == (1e-4, "none", 0)
+
+
+def test_a_harmless_step_is_short_and_a_heavy_one_long(lent: Lent) -> None:
+    def learned() -> keras.Model:
+        model = small()
+        finetune(model, lent(epochs=20, lr=3e-2))
+        return model
+
+    def length(part: float) -> int:
+        model = learned()
+        kernel = np.asarray(model.layers[0].kernel)
+        model.layers[0].kernel.assign(kernel * np.where(np.arange(16) < 16 * part, 0, 1 - 1e-6))
+        context = replace(lent(effort="quick", lr=1e-5, teacher="none"), original=learned)
+        longer = {"quick": replace(EFFORTS["quick"], epochs=30, long=40)}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("edgeshrink.nn.learning.choosing.EFFORTS", {**longer})
+            return chosen_training(model, context).training.epochs
+
+    assert length(0.0) == 30
+    assert length(1.0) == 40
+
+
+@given(
+    macs=st.integers(0, 10**9), shown=st.integers(1, 10**6), effort=st.sampled_from(list(EFFORTS))
+)
+def test_epochs_are_bounded_by_the_work(macs: int, shown: int, effort: str) -> None:
+    limits, steps = EFFORTS[effort], -(-shown // 64)
+    epochs = epochs_of(limits, macs, shown, steps)
+    assert 1 <= epochs <= max(limits.epochs, MOST_EPOCHS)
+    assert epochs <= LEAST_EPOCHS or epochs * macs * shown <= limits.work
+    assert epochs_of(limits, macs, shown, steps) >= epochs_of(limits, 2 * macs, shown, steps)

@@ -21,7 +21,7 @@ from edgeshrink.tflite.reader import read_model
 from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost
 from edgeshrink_shrink.importance import CRITERIA, importance
-from edgeshrink_shrink.selecting import Limits, evenly, together
+from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
 from edgeshrink_shrink.shrinking import followed
 
 layers = keras.layers
@@ -75,7 +75,7 @@ def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> 
     seed=st.integers(0, 9),
     scope=st.sampled_from(["global", "layer"]),
 )
-def test_a_selection_is_the_nearest_to_what_is_wanted(
+def test_a_selection_is_the_smallest_that_is_enough_or_the_nearest(
     ratio: float, tile: int, least: int, seed: int, scope: str
 ) -> None:
     graph = GRAPH
@@ -103,8 +103,13 @@ def test_a_selection_is_the_nearest_to_what_is_wanted(
     levels = [selection.at(n) for n in range(len(selection.levels) + 1)]
     costs = [cost.of("parameters", level) for level in levels]
     assert costs == sorted(costs, reverse=True)
-    apart = [abs(left(level) - (1 - ratio)) for level in levels]
-    assert abs(left(removed) - (1 - ratio)) == min(apart)
+    shares = [left(level) for level in levels]
+    enough = max((share for share in shares if share <= 1 - ratio), default=shares[-1])
+    nearest = min(abs(share - (1 - ratio)) for share in shares)
+    if 1 - ratio - enough <= TOLERANCE:
+        assert left(removed) == enough
+    else:
+        assert abs(left(removed) - (1 - ratio)) == nearest
 
 
 GRAPH: ChannelGraph = channel_graph(network())
@@ -164,7 +169,7 @@ def test_rounds_come_to_the_same_share(tmp_path: Path) -> None:
     made, lent = shrunk(
         network(), tmp_path, data=False, ratio=0.6, target="macs", rounds=3, round=1
     )
-    assert count(made).macs == pytest.approx(0.4 * count(network()).macs, rel=0.02)
+    assert count(made).macs <= 0.4 * count(network()).macs
     assert lent.facts["criterion"] == "l2"
 
 

@@ -133,6 +133,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _OPERATOR = re.compile(r"[A-Z][A-Z0-9_]*")
 _TYPES: dict[str, type] = {
     "threads": int,
+    "tile": int,
     "memory_bytes": int,
     "storage_bytes": int,
     "sparse": bool,

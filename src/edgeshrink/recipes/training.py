@@ -12,7 +12,8 @@ from edgeshrink.flag import Flag
 class Training:
     """How to train; None leaves the choice to the next in line (step, recipe, method).
 
-    What none of them says is chosen when the step runs: see `chosen_training` of `edgeshrink.nn`.
+    What none of them says is chosen when the step runs, unless both the epochs and the rate are
+    given: see `chosen_training` of `edgeshrink.nn`.
 
     Attributes:
         effort: what the choice may cost: `quick`, `normal` or `thorough`.
@@ -35,8 +36,8 @@ class Training:
     effort: Annotated[
         Literal["quick", "normal", "thorough"] | None,
         Flag(
-            "What training may cost. Epochs, rate, teacher and shifts that no flag gives are "
-            "chosen for each step by short trials (default: normal)."
+            "What training may cost. Without both --epochs and --lr, each step chooses by short "
+            "trials what no flag gives of epochs, rate, teacher and shifts (default: normal)."
         ),
     ] = None
     epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None

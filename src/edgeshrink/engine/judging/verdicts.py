@@ -185,7 +185,7 @@ def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[st
             f"{row.step} lost more than chance would, after {row.facts['training']['epochs']} "
             "epochs: --effort thorough trains longer"
         ]
-    if not training.epochs or training.teacher != "none":
+    if not training.epochs or training.teacher not in (None, "none"):
         return []
     return [
         f"{row.step} trained on labels alone and lost more than chance would: more epochs, or the "

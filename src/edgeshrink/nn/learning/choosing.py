@@ -72,6 +72,9 @@ def chosen_training(
 ) -> Context:
     """Return a context whose training settings are whole; the model stays as it is.
 
+    Where both the rate and the epochs are given, nothing is chosen: labels teach, if nobody else
+    is named.
+
     What is chosen depends on the model, the data, the settings and the seed alone: training samples
     give the rate, validation samples the length, the teacher and the shift, test samples nothing.
 
@@ -94,8 +97,8 @@ def chosen_training(
     settings, data = context.training, context.data
     if data is None or data.train is None:
         return context  # whoever trains will say so
-    if None not in (settings.lr, settings.epochs, settings.teacher, settings.shift):
-        return context
+    if None not in (settings.lr, settings.epochs):
+        return context  # who says both trains by hand
     if "training" in context.facts:  # an earlier round of the same step has chosen
         known = {k: v for k, v in context.facts["training"].items() if getattr(settings, k) is None}
         return replace(context, training=replace(settings, **known))

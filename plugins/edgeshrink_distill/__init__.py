@@ -28,6 +28,13 @@ class Distill(Method):
         found = [path for spec in self.options.spelled for path in spec.files]
         return (*found, *map(Path, self.options.teachers))
 
+    @property
+    def trainings(self) -> int:
+        """How many times a student or an assistant is trained."""
+        options = self.options
+        trials = max(1, len(options.temperature)) * max(1, len(options.alpha))
+        return trials * (1 + len(options.candidates)) * (1 + len(options.assistant))
+
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse what cannot be learned from, and files that are not there.
 

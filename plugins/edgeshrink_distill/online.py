@@ -78,6 +78,7 @@ class Branches:
             context,
             data=replace(data, train=replace(data.train, all_labels=labels)),
             evaluate=lambda model, most=None: context.evaluate(self.student, most),
+            evaluate_each=lambda model: context.evaluate_each(self.student),
             agreement=lambda model: context.agreement(self.student),
         )
 

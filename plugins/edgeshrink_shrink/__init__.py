@@ -24,6 +24,16 @@ class Shrink(Method):
         """Whether the device decides: where RATIO is of milliseconds."""
         return bool(self.options.target == "ms")
 
+    @property
+    def tiled(self) -> bool:
+        """Whether the device's kernels say what widths are multiples of."""
+        return bool(self.options.in_tiles)
+
+    @property
+    def trainings(self) -> int:
+        """How many times it trains."""
+        return 2 if self.options.slimming else 1
+
     def check(self, plan: Plan) -> Iterable[str]:
         """Say what is done without data, and refuse criteria that need some.
 

@@ -54,6 +54,11 @@ class ShrinkOptions:
         Flag("Weight of an L1 penalty on batch-norm scales, trained before channels go.", min=0),
     ] = 0.0
 
+    @property
+    def in_tiles(self) -> bool:
+        """Whether the device's kernels say what widths are multiples of."""
+        return self.round is None and self.target in ("macs", "ms")
+
 
 @dataclass(frozen=True)
 class MergeOptions:

@@ -18,15 +18,24 @@ class Limits:
 
     Attributes:
         least: channels of a group that stay.
-        tile: kept channels are a multiple of this, where a channel is one place of a kernel.
+        tile: kept channels are a multiple of this, where a channel is one place of a kernel; in a
+            group of fewer than two tiles, of half of it, and so on: the layers that take them in
+            are faster still.
     """
 
     least: int
     tile: int
 
+    def tile_of(self, group: ChannelGroup) -> int:
+        """Return the tile of a group."""
+        tile = self.tile if group.width == 1 else 1
+        while tile > 1 and tile * 2 > len(group):
+            tile //= 2
+        return tile
+
     def kept(self, group: ChannelGroup, wanted: int) -> int:
         """Return how many channels of a group are kept where `wanted` would do."""
-        tile = self.tile if group.width == 1 else 1
+        tile = self.tile_of(group)
         rounded = -(-max(wanted, self.least, 1) // tile) * tile
         return min(rounded, len(group))
 

@@ -49,11 +49,13 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     left = share_left(options.target, first, context)
     if options.slimming:
         slimmed(model, options.slimming, context)
-    tile = options.round or (context.profile.tile if options.target in ("macs", "ms") else 1)
+    tile = options.round or (context.profile.tile if options.in_tiles else 1)
     share, lacking = 1.0, 0.0
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
-        worth = importance(graph, criterion, context)
+        # labels say what matters, whoever teaches: a model is no way off its own answers yet
+        asked = replace(context, training=replace(context.training, teacher="none"))
+        worth = importance(graph, criterion, asked)
         worth[~made_by(graph, options.layers)] = np.inf
         goal = 1 - options.ratio * turn / options.rounds
         limits = Limits(options.min_width, tile)
@@ -61,7 +63,7 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
         share = left(graph, removed)
         lacking = share - goal
         if lacking > TOLERANCE:
-            lacking -= worth_of_tile(graph, removed, tile, partial(left, graph))
+            lacking -= worth_of_tile(graph, removed, limits, partial(left, graph))
         model = rebuilt(graph, removed, context)
         made_good(model, context, turn, options.rounds)
     context.facts["criterion"], context.facts["share_removed"] = criterion, 1 - share
@@ -96,15 +98,24 @@ def selected(
 
 
 def worth_of_tile(
-    graph: ChannelGraph, removed: np.ndarray, tile: int, left: Callable[[np.ndarray], float]
+    graph: ChannelGraph, removed: np.ndarray, limits: Limits, left: Callable[[np.ndarray], float]
 ) -> float:
-    """Return the share of the cost that is in one more tile of the widest group that was cut."""
-    cut = [group for group in graph.free if removed[group.channels].any()]
-    if not cut:
+    """Return the share of the cost that is in one more tile of the widest group that was cut.
+
+    Returns:
+        0 where no group that was cut can give one.
+    """
+    able = [
+        group
+        for group in graph.free
+        if removed[group.channels].any()
+        and (~removed[group.channels]).sum() - limits.tile_of(group) >= limits.kept(group, 1)
+    ]
+    if not able:
         return 0.0
-    widest = max(cut, key=len).channels
-    more = removed.copy()
-    more[widest[~removed[widest]][:tile]] = True
+    widest = max(able, key=len)
+    more, channels = removed.copy(), widest.channels
+    more[channels[~removed[channels]][: limits.tile_of(widest)]] = True
     return left(removed) - left(more)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import keras
 
@@ -27,8 +26,7 @@ def slimmed(model: keras.Model, penalty: float, context: Context) -> None:
     if not scales:
         raise ModelError("slimming trains the scales of batch norms, and the model has none")
     with _penalized(scales, penalty):
-        # what is chosen here is of this training alone
-        finetune(model, replace(context, facts={}))
+        finetune(model, context)
 
 
 @contextmanager

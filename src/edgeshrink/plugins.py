@@ -62,7 +62,7 @@ CORE_KEYS = frozenset(
             "unsafe",
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
-        *("loss", "lr"),
+        *("loss", "lr", "max_epochs"),
         *("rules", "seed", "shift", "teacher", "temperature", "time"),
     )
 )

@@ -19,12 +19,14 @@ from edgeshrink.nn.learning.choosing import (
     EFFORTS,
     LEAST_EPOCHS,
     MOST_EPOCHS,
+    _mean,
     chosen_training,
     epochs_of,
 )
 from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.masks import Masks
 from edgeshrink.nn.learning.rates import HIGHEST, LOWEST, RangeTest, Rate
+from edgeshrink.nn.learning.supervision import Supervision
 from edgeshrink.recipes.method import Context
 from edgeshrink.recipes.training import Training
 
@@ -218,9 +220,61 @@ def test_without_scores_the_rate_alone_is_chosen(lent: Lent, lacking: str) -> No
 
 
 def test_few_steps_are_not_worth_a_trial(lent: Lent) -> None:
-    context = lent(epochs=1)
-    settings = chosen_training(small(), context).training
+    settings = chosen_training(small(), lent(epochs=1, epoch_size=128)).training
     assert (settings.lr, settings.teacher, settings.shift) == (1e-4, "none", 0)
+    settings = chosen_training(small(), lent(epochs=4)).training
+    assert settings.lr != 1e-4
+    assert (settings.teacher, settings.shift) == ("none", 0)
+
+
+def test_chosen_epochs_have_a_limit(lent: Lent) -> None:
+    context = lent(max_epochs=2, lr=1e-3, teacher="none")
+    assert chosen_training(small(), context).training.epochs == 2
+
+
+def test_noise_is_a_standard_error_and_wider_where_samples_are_few() -> None:
+    changes = np.array([0.0, 1e-6] * 500)
+    gain, noise = _mean(changes)
+    assert gain == pytest.approx(5e-7)
+    assert noise == pytest.approx(changes.std(ddof=1) / 1000**0.5, rel=0.02)
+    few = _mean(np.array([0.0, 1.0, 0.0, 1.0, 0.0]))
+    assert few[0] < few[1]
+    assert _mean(np.array([1.0]))[1] == np.inf
+
+
+def test_a_negative_loss_that_falls_has_not_diverged() -> None:
+    test = told([-0.5 - 0.004 * step for step in range(100)])
+    assert len(test.losses) == 100
+    assert test.peak() > 1e-3
+
+
+def test_finetuning_on_what_is_given_chooses_the_rest(lent: Lent) -> None:
+    context = lent()
+    finetune(small(), context, taught=Supervision())
+    assert set(context.facts["training"]) >= {"epochs", "lr"}
+    assert "answers" not in context.notes[0]
+
+
+def test_dropout_is_the_same_each_time(lent: Lent) -> None:
+    def dropping() -> keras.Model:
+        keras.utils.set_random_seed(3)
+        return keras.Sequential(
+            [
+                keras.Input((8,), name="x"),
+                layers.Dense(16, activation="relu"),
+                layers.Dropout(0.5),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+
+    chosen, context = dropping(), lent(epochs=4)
+    start = chosen.get_weights()
+    finetune(chosen, context)
+    again = dropping()
+    again.set_weights(start)
+    finetune(again, lent(epochs=4, **context.facts["training"]))
+    for one, other in zip(chosen.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_harmless_step_is_short_and_a_heavy_one_long(lent: Lent) -> None:

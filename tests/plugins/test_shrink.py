@@ -22,7 +22,7 @@ from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost
 from edgeshrink_shrink.importance import CRITERIA, importance
 from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
-from edgeshrink_shrink.shrinking import followed
+from edgeshrink_shrink.shrinking import followed, worth_of_tile
 
 layers = keras.layers
 numbers = st.lists(st.integers(0, 9999), min_size=5, max_size=40)
@@ -94,7 +94,10 @@ def test_a_selection_is_the_smallest_that_is_enough_or_the_nearest(
         kept = int((~removed[group.channels]).sum())
         if group.fence is None:
             assert kept >= min(least, len(group))
-            assert kept % tile == 0 or kept == len(group)
+            own = tile
+            while own > 1 and own * 2 > len(group):
+                own //= 2
+            assert kept % own == 0 or kept == len(group)
             gone = worth[group.channels][removed[group.channels]]
             stays = worth[group.channels][~removed[group.channels]]
             assert not len(gone) or gone.max() <= stays.min()
@@ -154,6 +157,27 @@ def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> 
     assert made.get_layer("first").filters == 6
     assert made.get_layer("hidden").units == 6
     assert lent.facts["unmet"].startswith("shrink: of parameters, 90.0% could not be removed")
+
+
+def test_a_last_tile_that_cannot_go_excuses_nothing() -> None:
+    given = keras.Input((6,))
+    x = layers.Dense(32, activation="relu", name="hidden")(given)
+    graph = channel_graph(keras.Model(given, layers.Dense(2)(x)))
+    (hidden,) = (group for group in graph.free if len(group) == 32)
+
+    def worth(kept: int) -> float:
+        removed = np.zeros(graph.numbers, bool)
+        removed[hidden.channels[kept:]] = True
+        return worth_of_tile(graph, removed, Limits(2, 8), lambda gone: 1 - gone.sum() / 100)
+
+    assert worth(16) == pytest.approx(0.08)
+    assert worth(8) == worth(32) == 0
+
+
+def test_tiles_are_of_the_device_where_speed_is_asked_for() -> None:
+    assert Shrink.of({"ratio": 0.5, "target": "macs"}).tiled
+    assert not Shrink.of({"ratio": 0.5, "target": "macs", "round": 4}).tiled
+    assert not Shrink.of({"ratio": 0.5}).tiled
 
 
 def test_only_what_named_layers_make_goes(tmp_path: Path) -> None:

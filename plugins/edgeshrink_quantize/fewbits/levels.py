@@ -20,7 +20,6 @@ class TrainLevels(Method):
     Options = TrainLevelsOptions
     keeps = frozenset({"sparsity"})
     flag = False
-    # The masters must cross thresholds: a fine-tuning rate would leave the signs as they are.
     training = Training()
 
     def check(self, plan: Plan) -> Iterable[str]:

@@ -64,7 +64,7 @@ class DeviceProfile:
     precisions: tuple[str, ...] = PRECISIONS
     slow_precisions: tuple[str, ...] = ()
     sparse: bool = False
-    tile: int = 8
+    tile: int = 16
     memory_bytes: int | None = None
     storage_bytes: int | None = None
     hardware: Mapping[str, str | int | float] = field(default_factory=dict)

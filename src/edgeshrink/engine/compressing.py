@@ -20,7 +20,7 @@ from edgeshrink.engine.measuring.sessions import (
     open_session,
 )
 from edgeshrink.engine.planning.request import Planned, PlannedStep
-from edgeshrink.engine.running.forecast import forecast, within
+from edgeshrink.engine.running.forecast import forecast, limited, within
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import RunFolder, Stage
 from edgeshrink.engine.running.stages import Stages
@@ -28,6 +28,7 @@ from edgeshrink.errors import DataError
 from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet, write_bytes, write_text
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
+from edgeshrink.recipes import digest_of
 from edgeshrink.results import Ledger, Report, Row, json_text, near_chance, versions
 from edgeshrink.tflite import tflite_bytes
 
@@ -52,15 +53,39 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
         run = Run.of(planned, plugins, workspace, scratch, host)
-        limit = planned.request.seconds
-        told = forecast(planned, Stages(run), scratch, always=limit is not None)
-        if told is not None and limit is not None:
-            planned = within(planned, told, limit)
-            told = told.of(planned)
-            run = replace(run, planned=planned)
-        for line in told.lines(planned) if told else ():
-            plugins.hook.edgeshrink_told(text=line)
+        run = foreseen(run)
         return _Compression(run, devices).report()
+
+
+def foreseen(run: Run) -> Run:
+    """Tell what training will take; where a time is given, return the run held to it.
+
+    What a time comes to is kept in the run's folder, so that the same request goes on from its
+    stages, however fast the machine is then.
+
+    Raises:
+        UsageError: the time is too short.
+    """
+    seconds, planned = run.planned.request.seconds, run.planned
+    found = forecast(planned, Stages(run), run.scratch, always=seconds is not None)
+    if seconds is not None:
+        asked = digest_of(
+            {
+                "recipe": planned.recipe.to_toml(),
+                "base": planned.base.digest,
+                "data": planned.data.digest if planned.data else "",
+                "seconds": seconds,
+            }
+        )
+        most = run.workspace.kept(f"time-{asked[:16]}")
+        if most is None:
+            most = within(found, seconds)
+            run.workspace.keep(f"time-{asked[:16]}", most)
+        planned = limited(planned, most)
+        found = tuple(one.held(most.get(one.place)) for one in found)
+    for one in found:
+        run.plugins.hook.edgeshrink_told(text=str(one))
+    return replace(run, planned=planned)
 
 
 class _Compression:

@@ -217,6 +217,8 @@ class Method(ABC):
             option may stand for it.
         requires: distributions it needs beyond the core.
         timed: what it does depends on what the device measures.
+        tiled: it depends on the tile of the device's kernels.
+        trainings: how many times it trains by its settings, as far as that is known beforehand.
         files: that its options name; a step is made anew where what is in one has changed.
     """
 
@@ -238,6 +240,8 @@ class Method(ABC):
     leading: ClassVar[str | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
     timed = False
+    tiled = False
+    trainings = 1
     files: tuple[Path, ...] = ()
 
     def __init_subclass__(cls) -> None:

@@ -237,6 +237,14 @@ class Recipe:
             return Training()
         return step.tuning.over(self.training).over(step.training)
 
+    def trained_by(self, training: Training) -> Recipe:
+        """Return the recipe with training settings that go before those of its steps."""
+        steps = (
+            type(step)(step.options, training.over(step.tuning)) if step.training else step
+            for step in self.steps
+        )
+        return replace(self, steps=tuple(steps), training=training.over(self.training))
+
     def settled(self, chosen: Iterable[Mapping[str, Any]]) -> Recipe:
         """Return the recipe with the training settings that its steps chose when they ran.
 

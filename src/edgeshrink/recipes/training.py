@@ -18,6 +18,7 @@ class Training:
     Attributes:
         effort: what the choice may cost: `quick`, `normal` or `thorough`.
         epochs: passes over the training samples, at least 0.
+        max_epochs: that are chosen, at most.
         epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
         lr: peak learning rate of Adam, above 0.
         batch_size: samples in a training step.
@@ -41,6 +42,9 @@ class Training:
         ),
     ] = None
     epochs: Annotated[int | None, Flag("Passes over the training samples.", min=0)] = None
+    max_epochs: Annotated[
+        int | None, Flag("Epochs at most, where they are chosen and not given.", min=1)
+    ] = None
     epoch_size: Annotated[
         int | None,
         Flag("Training samples that an epoch shows, drawn anew each time (default: all).", min=1),

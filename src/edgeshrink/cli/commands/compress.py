@@ -159,7 +159,10 @@ def compress(
     if sum(map(bool, (recipe, step, chosen))) > 1:
         raise UsageError(NO_MIX)
     wanted = _recipe(recipe, step or [], chosen, plugins.methods)
-    wanted = replace(wanted, training=tuning.over(wanted.training))
+    if recipe:
+        wanted = wanted.trained_by(tuning)
+    else:
+        wanted = replace(wanted, training=tuning.over(wanted.training))
     if settings.seed is not None:
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data

@@ -185,7 +185,8 @@ def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[st
             f"{row.step} lost more than chance would, after {row.facts['training']['epochs']} "
             "epochs: --effort thorough trains longer"
         ]
-    if not training.epochs or training.teacher not in (None, "none"):
+    tried = "teacher" in row.facts.get("training", {})
+    if tried or training.epochs == 0 or training.teacher not in (None, "none"):
         return []
     return [
         f"{row.step} trained on labels alone and lost more than chance would: more epochs, or the "
@@ -198,4 +199,5 @@ def _lost(row: Row, base: Row) -> bool:
     """Return whether fewer samples are right than with the base, by more than chance."""
     if row.score is None or base.score is None:
         return False
-    return row.significant and row.score.value < base.score.value
+    worse = row.score.value < base.score.value
+    return row.significant and worse == row.score.higher_is_better

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,34 +22,43 @@ SPENT = 0.9
 
 @dataclass(frozen=True)
 class Forecast:
-    """What training will take.
+    """What the training of a step will take.
 
     Attributes:
-        training: settings of each step that trains, by its place among the steps.
-        epochs: of each, at most.
-        seconds: of an epoch, trials and all, if the model were the uncompressed one.
+        place: of the step, from 0.
+        name: of the step.
+        epochs: of each training, at most.
+        trainings: that the step makes.
+        epoch_seconds: of an epoch, trials and all, if the model were the uncompressed one.
+        free: whether the epochs are chosen, and not given.
     """
 
-    training: dict[int, Training]
-    epochs: dict[int, int]
-    seconds: float
+    place: int
+    name: str
+    epochs: int
+    trainings: int
+    epoch_seconds: float
+    free: bool
 
-    def of(self, planned: Planned) -> Forecast:
-        """Return the same for a plan in which steps were given other epochs."""
-        given = {p: step.training for p, step in enumerate(planned.steps) if step.training}
-        epochs = {
-            place: most if given[place].epochs is None else given[place].epochs or 0
-            for place, most in self.epochs.items()
-        }
-        return replace(self, epochs=epochs)
+    @property
+    def least(self) -> float:
+        """Seconds of one epoch of each training."""
+        return self.trainings * self.epoch_seconds
 
-    def lines(self, planned: Planned) -> list[str]:
-        """Return a sentence for each step that trains."""
-        return [
-            f"{planned.steps[place].step.name}: up to {epochs} epoch{'s' * (epochs != 1)}, "
-            f"{about(epochs * self.seconds)}"
-            for place, epochs in self.epochs.items()
-        ]
+    @property
+    def seconds(self) -> float:
+        """Of all epochs."""
+        return self.epochs * self.least
+
+    def held(self, most: int | None) -> Forecast:
+        """Return the same where the step chooses so many epochs at most."""
+        return self if most is None else replace(self, epochs=min(self.epochs, most))
+
+    def __str__(self) -> str:
+        """Return a sentence."""
+        times = f"{self.trainings} times " if self.trainings > 1 else ""
+        said = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        return f"{self.name}: {times}{'up to ' * self.free}{said}, {about(self.seconds)}"
 
 
 def about(seconds: float) -> str:
@@ -65,7 +75,7 @@ def about(seconds: float) -> str:
 
 def forecast(
     planned: Planned, stages: Stages, folder: Path, *, always: bool = False
-) -> Forecast | None:
+) -> tuple[Forecast, ...]:
     """Return what training will take, timed on a few steps of the uncompressed model.
 
     Args:
@@ -75,7 +85,7 @@ def forecast(
         always: time even what is soon done.
 
     Returns:
-        None where nothing is trained, or too little for anybody to wait.
+        One for each step that trains; none where that is too little for anybody to wait.
     """
     from edgeshrink.nn.graph import count
     from edgeshrink.nn.learning import Course, most_epochs
@@ -83,52 +93,70 @@ def forecast(
     trained = {
         place: step.training
         for place, step in enumerate(planned.steps)
-        if step.training is not None and step.training.epochs != 0
+        if step.training is not None
+        and step.training.epochs != 0
+        # such as a precision that another step trains for
+        and not any(other.training is not None for other in step.step.before())
     }
     if not trained or planned.data is None or planned.data.train is None:
-        return None
+        return ()
     samples, model = len(planned.data.train), stages.base
-    epochs = {p: most_epochs(model, training, samples) for p, training in trained.items()}
-    shown = sum(n * trained[place].samples(samples) for place, n in epochs.items())
-    if shown * count(model).macs < SHORT and not always:
-        return None
+    found = [
+        Forecast(
+            place,
+            planned.steps[place].step.name,
+            most_epochs(model, training, samples),
+            planned.steps[place].step.trainings,
+            float(training.samples(samples)),
+            training.epochs is None,
+        )
+        for place, training in trained.items()
+    ]
+    # by now in samples, as long as it is not known how long one takes
+    if sum(one.seconds for one in found) * count(model).macs < SHORT and not always:
+        return ()
     place, training = next(iter(trained.items()))
     context = stages.context(planned.steps[place], planned.base, folder)
     course = Course(model, replace(context, training=training))
-    return Forecast(trained, epochs, BESIDE * course.pace() * course.steps)
+    each = BESIDE * course.pace() / course.size
+    return tuple(replace(one, epoch_seconds=one.epoch_seconds * each) for one in found)
 
 
-def within(planned: Planned, found: Forecast, seconds: float) -> Planned:
-    """Return a plan whose training fits in a time, with the epochs for it in steps and recipe.
-
-    Epochs that were asked for stay.
+def within(found: Sequence[Forecast], seconds: float) -> dict[int, int]:
+    """Return how many epochs each step may choose at most, for all to fit in a time.
 
     Args:
-        planned: the steps.
         found: what training would take.
         seconds: that it may take.
 
+    Returns:
+        By the place of the step; steps whose epochs are given are not in it.
+
     Raises:
-        UsageError: the time is too short for one epoch of each step.
+        UsageError: the time is too short for one epoch of each step, or for those that are given.
     """
-    open_ones = [place for place, training in found.training.items() if training.epochs is None]
-    wished = sum(found.epochs[place] for place in open_ones)
-    asked = sum(found.epochs.values()) - wished
-    left = SPENT * seconds / found.seconds - asked
-    if left >= wished:
-        return planned
-    if left < len(open_ones):
-        least = (asked + len(open_ones)) * found.seconds / SPENT
+    given = sum(one.seconds for one in found if not one.free)
+    free = [one for one in found if one.free]
+    least = given + sum(one.least for one in free)
+    if SPENT * seconds < least:
         raise UsageError(
-            f"one epoch of each step takes {about(least)}; received a time of {seconds:g} s",
-            hint=f"--time {math.ceil(least / 60)}m, or a smaller --epoch-size",
+            f"{'one epoch of each step' if free else 'the epochs that are given'} "
+            f"may take {about(least)}; received a time of {seconds:g} s",
+            hint=f"--time {math.ceil(least / SPENT / 60)}m, or "
+            + ("a smaller --epoch-size" if free else "fewer --epochs"),
         )
+    wished = sum(one.seconds for one in free)
+    part = min(1.0, (SPENT * seconds - given) / wished) if wished else 1.0
+    return {one.place: max(1, int(one.epochs * part)) for one in free}
+
+
+def limited(planned: Planned, most: Mapping[int, int]) -> Planned:
+    """Return a plan whose steps choose so many epochs at most, by place; its recipe says so."""
     steps, methods = list(planned.steps), list(planned.recipe.steps)
-    for place in open_ones:
-        epochs = Training(epochs=max(1, int(found.epochs[place] * left / wished)))
-        step = methods[place]
-        methods[place] = type(step)(step.options, epochs.over(step.tuning))
-        training = epochs.over(found.training[place])
-        steps[place] = replace(steps[place], step=methods[place], training=training)
+    for place, epochs in most.items():
+        limit, step, training = Training(max_epochs=epochs), methods[place], steps[place].training
+        assert training is not None
+        methods[place] = type(step)(step.options, limit.over(step.tuning))
+        steps[place] = replace(steps[place], step=methods[place], training=limit.over(training))
     recipe = replace(planned.recipe, steps=tuple(methods))
     return replace(planned, steps=tuple(steps), recipe=recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,18 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def keep(self, name: str, numbers: Mapping[int, int]) -> None:
+        """Keep some numbers by number, for later runs."""
+        write_text(self.folder / f"{name}.json", json.dumps(dict(numbers)))
+
+    def kept(self, name: str) -> dict[int, int] | None:
+        """Return what was kept, or None where there is nothing that can be read."""
+        try:
+            found = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+            return {int(place): int(number) for place, number in found.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return None
 
     def find(self, name: str, key: str, parent: Artifact) -> Stage | None:
         """Return the finished stage with this key, or None if it is missing or damaged."""

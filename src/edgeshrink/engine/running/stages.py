@@ -82,6 +82,7 @@ class Stages:
                 "data": data.digest if data and step.data is not Need.NONE else None,
                 "seed": self._planned.recipe.seed,
                 "device": self._planned.profile.name if step.timed else None,
+                "tile": self._planned.profile.tile if step.tiled else None,
                 "files": [content_digest(path) for path in step.files],
                 "versions": versions,
                 "source": [source_digest("edgeshrink"), source_digest(plugin)],

@@ -49,16 +49,17 @@ EFFORTS = {
 LEAST_EPOCHS = 3
 # The most epochs that few samples are shown for.
 MOST_EPOCHS = 120
-RANGE_STEPS = 100
-# A range test or a trial takes at most this part of the training that it is for, ...
+# A trial takes at most this part of the training that it is for ...
 PART = 1 / 8
-# ... and in fewer steps than these it tells nothing: then the rate is LOW, and labels teach.
+# ... and tells nothing in fewer steps than these. A training of fewer has the rate LOW.
 LEAST_STEPS = 20
 LOW = 1e-4
 # What is still lost after a trial is much from this part of the original's score on.
 MUCH = 0.02
 # What the original's answers are softened by, and the labels weigh beside them.
 TAUGHT = {"teacher": "original", "temperature": 4.0, "alpha": 0.1}
+# A standard error of so many samples counts double.
+FEW = 10
 # Images are moved by at most this part of their sides.
 MOVED = 1 / 16
 
@@ -151,23 +152,24 @@ class _Choice:
         """Choose the length, then the rate, then what is learned from what."""
         free, before = self.settings.epochs is None, self.before()
         if free:
-            lost = None if before is None else _mean(before - self.each())
+            now = None if before is None else self.each()
+            lost = None if now is None else _mean(before - now)
             harmless = lost is not None and lost[0] <= lost[1]
             self.take(epochs=self.epochs(EFFORTS["quick"] if harmless else self.effort))
         alternatives = self.alternatives()
         plain = {"teacher": "none", "shift": 0}
         self.take(**{k: v for k, v in plain.items() if getattr(self.settings, k) is None})
-        most = int(self.steps * (self.settings.epochs or 0) * PART)
+        total = self.steps * (self.settings.epochs or 0)
         course = self.course(self.settings)
         if self.settings.lr is None:
-            self.take(lr=self.rate(course, min(RANGE_STEPS, most)))
+            self.take(lr=self.rate(course) if total >= LEAST_STEPS else LOW)
             self.told.append(f"peak rate {self.settings.lr:g}")
-        steps = min(self.effort.trial, most)
+        steps = min(self.effort.trial, int(total * PART))
         if (alternatives or free) and steps >= LEAST_STEPS:
             best = self.compare(course, alternatives, steps)
             if free and best is not None and before is not None:
-                left = _mean(before - best)[0] / abs(float(before.mean()))
-                if left > MUCH:
+                left = _mean(before - best)[0]
+                if left > MUCH * abs(float(before.mean())):
                     longer = replace(self.effort, epochs=self.effort.long)
                     self.take(epochs=self.epochs(longer))
         if free:
@@ -180,7 +182,8 @@ class _Choice:
     def epochs(self, effort: Effort) -> int:
         """Return how many epochs an effort allows, more where there are few samples."""
         macs = count(getattr(self.model, "model", self.model)).macs
-        return epochs_of(effort, macs, self.shown, self.steps)
+        most = epochs_of(effort, macs, self.shown, self.steps)
+        return min(most, self.settings.max_epochs or most)
 
     def each(self) -> np.ndarray | None:
         """Return how each validation sample is answered now; None without labels."""
@@ -193,7 +196,8 @@ class _Choice:
         all that is asked for.
         """
         original = self.context.original()
-        if _same(original.get_weights(), self.damaged):
+        plain = not isinstance(self.model, Reparameterized)
+        if plain and _same(original.get_weights(), self.damaged):
             return None
         return self.context.evaluate_each(original)
 
@@ -209,16 +213,14 @@ class _Choice:
             found.append((f"shifts of {moved} pixels", {"shift": moved}))
         return found
 
-    def rate(self, course: Course, steps: int) -> float:
+    def rate(self, course: Course) -> float:
         """Return the peak rate.
 
         Raises:
             EdgeshrinkError: the loss is no number at any rate.
         """
-        if steps < LEAST_STEPS:
-            return LOW
         self.context.progress(0.0, "choosing settings: the peak rate")
-        rate = course.range_test(steps)
+        rate = course.range_test()
         if rate is None:
             raise EdgeshrinkError(
                 "the loss is no number at any learning rate",
@@ -246,7 +248,8 @@ class _Choice:
         for said, values in alternatives:
             tried = replace(self.settings, **values)
             each = self.trial(self.course(tried), steps, said)
-            assert each is not None
+            if each is None:
+                return best
             gain, noise = _mean(each - best)
             better = gain > noise
             if better:
@@ -277,7 +280,8 @@ def most_epochs(model: keras.Model, training: Training, samples: int) -> int:
         return training.epochs
     effort, shown = EFFORTS[training.effort or "normal"], training.samples(samples)
     steps = shown // min(training.batch_size or 64, shown)
-    return epochs_of(replace(effort, epochs=effort.long), count(model).macs, shown, steps)
+    most = epochs_of(replace(effort, epochs=effort.long), count(model).macs, shown, steps)
+    return min(most, training.max_epochs or most)
 
 
 def epochs_of(effort: Effort, macs: int, shown: int, steps: int) -> int:
@@ -300,7 +304,10 @@ def _same(ones: list[np.ndarray], others: list[np.ndarray]) -> bool:
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of a difference, and its standard error, sample by sample."""
+    """Return the mean of a difference, and its standard error, wider for few samples."""
     values = values.reshape(len(values), -1).mean(1)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return float(values.mean()), max(spread, 1 / len(values)) / math.sqrt(len(values))
+    samples = len(values)
+    if samples < 2:
+        return float(values.mean()), math.inf
+    error = float(values.std(ddof=1)) / math.sqrt(samples)
+    return float(values.mean()), error * (1 + FEW / samples)

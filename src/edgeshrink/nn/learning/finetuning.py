@@ -51,7 +51,6 @@ def finetune(
         seen = Reparameterized(model, sharing)
         finetune(seen, context, masks=masks, schedule=schedule, taught=taught)
         return seen.settle()
-    if taught is None:
-        context = chosen_training(model, context, masks, schedule)
+    context = chosen_training(model, context, masks, schedule, taught)
     Course(model, context, masks=masks, taught=taught).run(schedule)
     return model

@@ -11,8 +11,8 @@ from keras import ops
 
 # Between these the rate is raised in a range test.
 LOWEST, HIGHEST = 1e-5, 1e-1
-# A loss so many times the first ones has diverged.
-DIVERGED = 4.0
+# A loss that rises by so many times the first ones has diverged.
+DIVERGED = 3.0
 # Losses of single batches are averaged over about so many.
 SMOOTH = 10
 # The loss is about to rise: the peak is this part of the rate there.
@@ -69,7 +69,8 @@ class RangeTest(keras.callbacks.Callback):
         self._smooth = kept * self._smooth + (1 - kept) * loss
         self.losses.append(self._smooth / (1 - kept ** (len(self.losses) + 1)))
         first = self.losses[:SMOOTH][-1]
-        diverged = not math.isfinite(loss) or self.losses[-1] > DIVERGED * first
+        risen = self.losses[-1] - first
+        diverged = not math.isfinite(loss) or risen > DIVERGED * max(abs(first), self._noise())
         if len(self.losses) >= self.steps or (diverged and len(self.losses) > SMOOTH):
             self.model.stop_training = True
 

@@ -161,6 +161,9 @@ class Course:
     ) -> None:
         """Train for so many steps, from an optimizer that has seen none."""
         keras.utils.set_random_seed(self.context.seed)
+        states = (v for v in self._trainee.variables if v.path.endswith("seed_generator_state"))
+        for place, state in enumerate(states):  # of dropout: weights do not hold them
+            state.assign([self.context.seed % 2**32, place])
         for variable in self._optimizer.variables:
             if variable is not self._optimizer._learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))

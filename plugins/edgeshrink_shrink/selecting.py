@@ -94,6 +94,11 @@ class Selection:
             removed[order[: len(group) - limits.kept(group, len(group) - gone)]] = True
         return removed
 
+    @property
+    def most(self) -> np.ndarray:
+        """What can go in all, `(numbers,)`."""
+        return self.at(len(self.levels))
+
     def nearest(
         self, left: Callable[[np.ndarray], float], goal: float, most: int | None = None
     ) -> np.ndarray:

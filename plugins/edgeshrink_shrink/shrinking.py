@@ -49,7 +49,9 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     left = share_left(options.target, first, context)
     if options.slimming:
         slimmed(model, options.slimming, context)
-    tile = options.round or (context.profile.tile if options.in_tiles else 1)
+    tile = options.round or 1
+    if options.in_tiles:
+        tile = fitting(first, options, context.profile.tile, partial(left, first))
     share, lacking = 1.0, 0.0
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
@@ -79,6 +81,22 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
         "rebuilt without these channels, the model answered as it did with them at zero"
     )
     return model
+
+
+def fitting(
+    graph: ChannelGraph,
+    options: ShrinkOptions,
+    tile: int,
+    left: Callable[[np.ndarray], float],
+) -> int:
+    """Return the device's tile, or the half of it, and so on, with which the share can go."""
+    worth = np.where(made_by(graph, options.layers), 1.0, np.inf)
+    while tile > 1:
+        most = evenly(graph, worth, Limits(options.min_width, tile)).most
+        if left(most) <= 1 - options.ratio + TOLERANCE:
+            return tile
+        tile //= 2
+    return tile
 
 
 def selected(

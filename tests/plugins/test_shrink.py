@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -19,10 +20,11 @@ from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs
 from edgeshrink.tflite.reader import read_model
 from edgeshrink_shrink import MergeNeurons, Shrink
-from edgeshrink_shrink.cost import Cost
+from edgeshrink_shrink.cost import Cost, share_left
 from edgeshrink_shrink.importance import CRITERIA, importance
+from edgeshrink_shrink.options import ShrinkOptions
 from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
-from edgeshrink_shrink.shrinking import followed, worth_of_tile
+from edgeshrink_shrink.shrinking import fitting, followed, worth_of_tile
 
 layers = keras.layers
 numbers = st.lists(st.integers(0, 9999), min_size=5, max_size=40)
@@ -172,6 +174,15 @@ def test_a_last_tile_that_cannot_go_excuses_nothing() -> None:
 
     assert worth(16) == pytest.approx(0.08)
     assert worth(8) == worth(32) == 0
+
+
+def test_a_tile_of_the_device_is_halved_until_the_share_can_go() -> None:
+    given = keras.Input((6,))
+    x = layers.Dense(32, activation="relu")(given)
+    graph = channel_graph(keras.Model(given, layers.Dense(2)(x)))
+    left = partial(share_left("macs", graph, None), graph)
+    for ratio, tile in ((0.4, 16), (0.5, 16), (0.6, 8), (0.75, 8), (0.8, 4), (0.99, 1)):
+        assert fitting(graph, ShrinkOptions(ratio, "macs"), 16, left) == tile
 
 
 def test_tiles_are_of_the_device_where_speed_is_asked_for() -> None:

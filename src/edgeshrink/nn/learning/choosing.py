@@ -40,6 +40,12 @@ class Effort:
     work: float
     trial: int
 
+    @property
+    def longer(self) -> Effort:
+        """The same effort where much is lost."""
+        steps = round(self.steps * self.long / self.epochs)
+        return replace(self, epochs=self.long, steps=steps)
+
 
 EFFORTS = {
     "quick": Effort(4, 4, 400, 2e12, 100),
@@ -49,6 +55,8 @@ EFFORTS = {
 LEAST_EPOCHS = 3
 # The most epochs that few samples are shown for.
 MOST_EPOCHS = 120
+# A range test takes so many steps, fewer where they would be over a quarter of the training.
+RANGE = (40, 100)
 # A trial takes at most this part of the training that it is for ...
 PART = 1 / 8
 # ... and tells nothing in fewer steps than these. A training of fewer has the rate LOW.
@@ -162,7 +170,8 @@ class _Choice:
         total = self.steps * (self.settings.epochs or 0)
         course = self.course(self.settings)
         if self.settings.lr is None:
-            self.take(lr=self.rate(course) if total >= LEAST_STEPS else LOW)
+            steps = min(max(total // 4, RANGE[0]), RANGE[1])
+            self.take(lr=self.rate(course, steps) if total >= LEAST_STEPS else LOW)
             self.told.append(f"peak rate {self.settings.lr:g}")
         steps = min(self.effort.trial, int(total * PART))
         if (alternatives or free) and steps >= LEAST_STEPS:
@@ -170,8 +179,7 @@ class _Choice:
             if free and best is not None and before is not None:
                 left = _mean(before - best)[0]
                 if left > MUCH * abs(float(before.mean())):
-                    longer = replace(self.effort, epochs=self.effort.long)
-                    self.take(epochs=self.epochs(longer))
+                    self.take(epochs=self.epochs(self.effort.longer))
         if free:
             self.told.insert(0, f"{self.settings.epochs} epochs")
 
@@ -213,14 +221,14 @@ class _Choice:
             found.append((f"shifts of {moved} pixels", {"shift": moved}))
         return found
 
-    def rate(self, course: Course) -> float:
+    def rate(self, course: Course, steps: int) -> float:
         """Return the peak rate.
 
         Raises:
             EdgeshrinkError: the loss is no number at any rate.
         """
         self.context.progress(0.0, "choosing settings: the peak rate")
-        rate = course.range_test()
+        rate = course.range_test(steps)
         if rate is None:
             raise EdgeshrinkError(
                 "the loss is no number at any learning rate",
@@ -280,7 +288,7 @@ def most_epochs(model: keras.Model, training: Training, samples: int) -> int:
         return training.epochs
     effort, shown = EFFORTS[training.effort or "normal"], training.samples(samples)
     steps = shown // min(training.batch_size or 64, shown)
-    most = epochs_of(replace(effort, epochs=effort.long), count(model).macs, shown, steps)
+    most = epochs_of(effort.longer, count(model).macs, shown, steps)
     return min(most, training.max_epochs or most)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,7 +104,8 @@ class Selection:
     ) -> np.ndarray:
         """Return the smallest removal that reaches a goal; the largest where none does.
 
-        Where that goes too far, by more than `TOLERANCE`, it is the one nearest to the goal.
+        Where that goes too far, by more than `TOLERANCE`, it is the one nearest to the goal: that,
+        or the next smaller one, as it is or with one tile more of any group.
 
         Args:
             left: the share of the cost that a removal, `(numbers,)`, leaves; never more for more.
@@ -125,4 +126,21 @@ class Selection:
         if beyond <= TOLERANCE:
             return enough
         less = self.at(levels[high - 1])
-        return less if left(less) - goal < beyond else enough
+        near = [less, *(self.more(less) if most is None else ()), enough]
+        apart = [abs(left(removed) - goal) for removed in near]
+        # of those that are near enough, the one that loses least
+        good = [removed for removed, far in zip(near, apart, strict=True) if far <= TOLERANCE]
+        if good:
+            return min(good, key=lambda removed: self.ranks[removed & ~less].sum())
+        return near[apart.index(min(apart))]
+
+    def more(self, removed: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield removals with one tile more, `(numbers,)`, of each group that can give one."""
+        for group, order, limits in zip(self.graph.free, self.orders, self.limits, strict=True):
+            kept = int((~removed[group.channels]).sum())
+            wanted = limits.kept(group, kept - limits.tile_of(group))
+            gone = order[: len(group) - wanted]
+            if wanted < kept and np.isfinite(self.ranks[gone]).all():
+                further = removed.copy()
+                further[gone] = True
+                yield further

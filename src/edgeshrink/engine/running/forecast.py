@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,12 @@ from edgeshrink.recipes import Training
 
 # Multiply-accumulates of all forward passes below which nobody waits, and nothing is timed.
 SHORT = 3e11
-# How much longer than its steps a training takes at most, with trials, a teacher and validation.
-BESIDE = 1.8
+# How much longer than the uncompressed model's steps a training takes at most: with trials, a
+# teacher, and steps that hold zeros or shared values.
+BESIDE = 2.2
+# Trainings that are compiled, and each judged once, where settings are chosen: for the rate and
+# labels, the original as teacher, shifts, and what is chosen.
+COMPILED = 4
 # Of a time that is given; the rest is for what runs slower than when it was timed.
 SPENT = 0.9
 
@@ -30,6 +35,7 @@ class Forecast:
         epochs: of each training, at most.
         trainings: that the step makes.
         epoch_seconds: of an epoch, trials and all, if the model were the uncompressed one.
+        fixed_seconds: of a training, however few its epochs.
         free: whether the epochs are chosen, and not given.
     """
 
@@ -39,16 +45,22 @@ class Forecast:
     trainings: int
     epoch_seconds: float
     free: bool
+    fixed_seconds: float = 0.0
 
     @property
     def least(self) -> float:
         """Seconds of one epoch of each training."""
-        return self.trainings * self.epoch_seconds
+        return self.fixed + self.trainings * self.epoch_seconds
+
+    @property
+    def fixed(self) -> float:
+        """Seconds of all trainings without their epochs."""
+        return self.trainings * self.fixed_seconds
 
     @property
     def seconds(self) -> float:
         """Of all epochs."""
-        return self.epochs * self.least
+        return self.fixed + self.trainings * self.epochs * self.epoch_seconds
 
     def held(self, most: int | None) -> Forecast:
         """Return the same where the step chooses so many epochs at most."""
@@ -117,9 +129,20 @@ def forecast(
         return ()
     place, training = next(iter(trained.items()))
     context = stages.context(planned.steps[place], planned.base, folder)
+    started = time.perf_counter()
     course = Course(model, replace(context, training=training))
-    each = BESIDE * course.pace() / course.size
-    return tuple(replace(one, epoch_seconds=one.epoch_seconds * each) for one in found)
+    pace = course.pace()
+    compiled = time.perf_counter()
+    context.evaluate(model)
+    judging = time.perf_counter() - compiled
+    return tuple(
+        replace(
+            one,
+            epoch_seconds=BESIDE * pace * one.epoch_seconds / course.size + judging,
+            fixed_seconds=COMPILED * (compiled - started + judging),
+        )
+        for one in found
+    )
 
 
 def within(found: Sequence[Forecast], seconds: float) -> dict[int, int]:
@@ -145,8 +168,9 @@ def within(found: Sequence[Forecast], seconds: float) -> dict[int, int]:
             hint=f"--time {math.ceil(least / SPENT / 60)}m, or "
             + ("a smaller --epoch-size" if free else "fewer --epochs"),
         )
-    wished = sum(one.seconds for one in free)
-    part = min(1.0, (SPENT * seconds - given) / wished) if wished else 1.0
+    fixed = sum(one.fixed for one in free)
+    wished = sum(one.seconds for one in free) - fixed
+    part = min(1.0, (SPENT * seconds - given - fixed) / wished) if wished else 1.0
     return {one.place: max(1, int(one.epochs * part)) for one in free}
 
 

@@ -139,7 +139,7 @@ def test_no_room_is_crowded() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "edgeshrink.cli.display.words",
+        "edgeshrink.words",
         "edgeshrink.errors",
         "edgeshrink.devices.measurement",
         "edgeshrink.samples.preprocess",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from edgeshrink.api import Report, StudyReport, TableFound
+from edgeshrink.api import Report, StudyReport, TableFound, summary
 from edgeshrink_reports import further, learning, markdown, studies
 
 STYLE = """
@@ -30,9 +30,9 @@ def report_page(report: Report) -> str:
     rows = report.ledger.rows
     told = [markdown.cells_of(report, row) for row in rows]
     notes = [*report.notes, *(note for row in rows for note in row.notes)]
-    parts = [f"<pre>$ {escape(report.command)}</pre>", _table(markdown.heads_of(rows), told)]
-    if report.failed:
-        parts.append(f"<p><strong>Not met:</strong> {escape(report.failed)}</p>")
+    parts = [f"<p><strong>Not met:</strong> {escape(report.failed)}</p>"] if report.failed else []
+    parts += [_list(summary(report)), f"<pre>$ {escape(report.command)}</pre>"]
+    parts.append(_table(markdown.heads_of(rows), told))
     if any(row.merits for row in rows):
         cells = [further.merit_cells(rows, row) for row in rows]
         parts += ["<h2>Figures of merit</h2>", _table(further.merit_heads(rows), cells)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink.api import summary
 from edgeshrink_reports import further, learning
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ HEADS = (
     "MACs",
     "bytes",
     "deflated",
-    "smaller",
+    "on disk",
+    "download",
     "{metric} [95 %]",
     "agreement",
     "latency {devices}",
@@ -31,14 +33,14 @@ def render(report: Report) -> str:
     rows = report.ledger.rows
     parts = [
         f"# {_code(report.output)}",
+        *([f"**Not met:** {_escape(report.failed)}"] if report.failed else ()),
+        "\n".join(f"- {_escape(line)}" for line in summary(report)),
         f"Made from {_code(report.model)} for {', '.join(report.devices)}:",
     ]
     parts.append(_fence("console", f"$ {report.command}"))
     heads = heads_of(rows)
     parts.append(_table(heads, [_shown(cells_of(report, row)) for row in rows], text_columns=1))
     parts.append(_footnote(report))
-    if report.failed:
-        parts.append(f"**Not met:** {report.failed}")
     if any(row.merits for row in rows):
         parts.append("## Figures of merit\n\n" + _merits(rows))
     if learned := learning.trainings(rows):
@@ -97,7 +99,8 @@ def cells_of(report: Report, row: Row) -> list[str]:
         f"{row.macs:,}",
         f"{row.size_bytes:,}",
         f"{row.compressed_bytes:,}",
-        f"{report.ledger.ratio(row):.2f}×",
+        f"{report.ledger.on_disk(row):.2f}×",
+        f"{report.ledger.download(row):.2f}×",
         f"{_score(scored)}{change}" if scored else NONE,
         f"{100 * row.agreement.share:.2f} %" if row.agreement else NONE,
         " / ".join(map(_on_device, row.on)) or NONE,
@@ -152,8 +155,10 @@ def _latency(latency: Latency) -> str:
 
 def _footnote(report: Report) -> str:
     said = [
-        "non-zero: share of the weights; deflated: bytes after deflate at level 9; smaller: "
-        f"{report.ledger.base_bytes:,} bytes (4 for each weight of the base) over deflated"
+        "non-zero: share of the weights; deflated: bytes after deflate at level 9; on disk: "
+        f"{report.ledger.weight_bytes:,} bytes (4 for each weight of the base) over the file's; "
+        f"download: {report.ledger.uncompressed.compressed_bytes:,} deflated bytes of the float "
+        "file over deflated"
     ]
     if any(row.significant for row in report.ledger.rows):
         said.append("\\*: differs from the base by more than chance (p < 0.05)")

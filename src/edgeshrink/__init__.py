@@ -44,6 +44,7 @@ def compress(
     custom: Sequence[str] = (),
     input_shapes: dict[str, tuple[int, ...]] | None = None,
     metric: str = "",
+    max_drop: float | str | None = None,
     robustness: bool = False,
     robustness_samples: int = 1000,
     run: str | Path | None = None,
@@ -72,6 +73,8 @@ def compress(
         custom: `module:object` of classes that are not Keras's.
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included.
         metric: the metric of record.
+        max_drop: what the result may lose: points of accuracy, or `none` for anything; None is 10
+            points, or half of the way from the base to guessing, if that is less.
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
         run: the run folder; None puts it beside `out`.
@@ -81,7 +84,7 @@ def compress(
             `prune=0.8, prune_scope="layer", int8=True`.
 
     Returns:
-        The report; `report.failed` says why a result is doubtful.
+        The report; `report.failed` says why a result is not what was asked for.
 
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
@@ -91,6 +94,7 @@ def compress(
     from edgeshrink.flag import build
     from edgeshrink.plugins import installed
     from edgeshrink.recipes import Recipe, Training
+    from edgeshrink.results import max_drop as allowed_drop
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
@@ -120,6 +124,7 @@ def compress(
         custom=tuple(custom),
         input_shapes=input_shapes or {},
         metric=metric,
+        max_drop=allowed_drop(max_drop),
         robustness=robustness,
         robustness_samples=robustness_samples,
         seconds=seconds,

@@ -65,6 +65,7 @@ from edgeshrink.recipes import (
 )
 from edgeshrink.results import (
     Cell,
+    ClassChange,
     Latency,
     Ledger,
     Merit,
@@ -81,8 +82,10 @@ from edgeshrink.results import (
     StudyReport,
     TableFound,
     Value,
+    Verdict,
     Width,
     json_text,
+    summary,
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset
 
@@ -96,6 +99,7 @@ __all__ = [
     "BenchPlan",
     "Cell",
     "CheckFailed",
+    "ClassChange",
     "Column",
     "CommandFailed",
     "Completed",
@@ -154,6 +158,7 @@ __all__ = [
     "Training",
     "UsageError",
     "Value",
+    "Verdict",
     "VerificationError",
     "Width",
     "build",
@@ -164,4 +169,5 @@ __all__ = [
     "json_text",
     "near",
     "options_of",
+    "summary",
 ]

@@ -83,7 +83,7 @@ def test_wrong_content_is_exit_code_1(tmp_path: Path, capsys: Captured) -> None:
     text = tmp_path / "report.json"
     text.write_text('{"schema": 99}')
     assert cli.run(["report", str(text)]) == 1
-    assert "a report of schema 2 is needed; received 99" in capsys.readouterr().err
+    assert "a report of schema 3 is needed; received 99" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

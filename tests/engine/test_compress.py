@@ -54,7 +54,8 @@ def test_the_ledger_has_a_row_a_stage_and_tells_the_truth(whole: tuple[Report, P
     assert final.scores[0].value == quantized.scores[0].value > 0.85
     assert final.scores[0].low < final.scores[0].value < final.scores[0].high
     assert final.score.count == 397
-    assert report.ledger.ratio(final) > 4
+    assert report.ledger.on_disk(final) == 4 * base.parameters / final.size_bytes > 3
+    assert report.ledger.download(final) == reference.compressed_bytes / final.compressed_bytes > 4
     assert 0 <= final.p_value <= 1
     assert final.latency.median_ms > 0
     assert final.facts["quantization"] == "int8, static"

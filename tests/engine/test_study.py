@@ -33,6 +33,7 @@ from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report
 from edgeshrink.results.study_report import Value
+from edgeshrink.results.verdict import Verdict
 from edgeshrink.selftest import checks as selftest
 
 GRID = """
@@ -163,7 +164,14 @@ def made_up(job, folder, steps):
         )
     machine = DeviceInfo("desktop", cpu="made up", cores=2)
     report = Report(
-        job["model"], job["out"], "", job["recipe"], {"desktop": machine}, {}, Ledger(tuple(rows))
+        job["model"],
+        job["out"],
+        "",
+        job["recipe"],
+        {"desktop": machine},
+        {},
+        Ledger(tuple(rows)),
+        Verdict("top1", 0.97, right, 400),
     )
     layers = [{"first": (80, 2592), "hidden": (row.parameters, row.macs)} for row in rows]
     return {"report": report.as_dict(), "layers": layers, "source": "of another day"}

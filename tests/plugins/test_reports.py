@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeshrink import cli
-from edgeshrink.cli.display import words
+from edgeshrink import cli, words
 from edgeshrink.cli.display.bench_table import show_bench
 from edgeshrink.cli.display.runs import show_report
 from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
@@ -20,6 +19,8 @@ from edgeshrink.recipes.method import Agreement
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report
+from edgeshrink.results.report_sentences import summary
+from edgeshrink.results.verdict import ClassChange, Verdict
 from edgeshrink_reports import Html, Json, Markdown
 
 
@@ -49,7 +50,7 @@ def report(**more: Any) -> Report:
 
     rows = (
         row("base", "keras", 1_724_320, scores=score(0.991)),
-        row("float", "tflite", 1_726_000, scores=score(0.991), on=timed(0.123),
+        row("base as float", "tflite", 1_726_000, scores=score(0.991), on=timed(0.123),
             agreement=Agreement(10_000, False, 1.0, 1.0, 0.0)),
         row("prune(sparsity=0.92, schedule=constant)", "keras", 1_724_320, deflated=190_000,
             nonzeros=43_000, scores=score(0.9895), seconds=75.0, p_value=0.2),
@@ -66,6 +67,15 @@ def report(**more: Any) -> Report:
         "devices": {"desktop": DeviceInfo("desktop", cpu="A processor")},
         "data": {"name": "mnist.npz", "counts": {"train": 54_000, "test": 10_000}},
         "ledger": Ledger(rows),
+        "verdict": Verdict(
+            "top1",
+            0.991,
+            0.984,
+            10_000,
+            p_value=0.0003,
+            allowed=0.1,
+            worst=ClassChange("seven", 0.99, 0.95, 1_028),
+        ),
         "notes": ("a note",),
         "snippet": "print(1)\n",
         "versions": {"tensorflow": "2.21"},
@@ -89,25 +99,51 @@ def test_the_ledger_fits_its_width_and_cuts_nothing(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "…" not in text
     assert "\x1b" not in text
-    for said in ("1,726,000", "61,706", "27.9×", "98.40 % *", "98.20–98.60", "45.6 µs", "99.5 %"):
+    for said in (
+        "1,726,000",
+        "61,706",
+        "3.95×",
+        "28.0×",
+        "98.40 % *",
+        "98.20–98.60",
+        "45.6 µs",
+        "99.5 %",
+    ):
         assert said in text, said
 
 
 def test_the_report_says_what_it_means() -> None:
     text = " ".join(" ".join(shown(200, report())).split())
-    assert "27.9 times smaller: 1,722,000 bytes of float32 weights, 61,706 bytes deflated" in text
-    assert "top1 99.10 % before, 98.40 % after, on 10,000 test samples (differs from" in text
-    assert "p < 0.001" in text
-    assert "0.123 ms as float .tflite, 45.6 µs now, median on desktop, threads: 1" in text
+    assert text.startswith(
+        "worse by 0.700 points: top1 99.10 % → 98.40 % on 10,000 test samples (p < 0.001) "
+        "class that lost most: seven, 99.0 % → 95.0 % of its 1,028 samples "
+        "3.95 times smaller on disk: 436,000 bytes, where 4 for each weight of the base are "
+        "1,722,000; 28.0 times smaller as a download: 61,706 bytes deflated, where the float file "
+        "has 1,726,000 agrees with the base on 99.54 % of 10,000 test samples "
+        "2.70 times faster on desktop: 0.123 ms as float .tflite, 45.6 µs now (median, threads: 1)"
+    )
     assert "– a note" in text
     assert "– int8: int8 was quick | really" in text
     assert "written: small.tflite, small.report.json" in text
 
 
+def test_a_file_that_became_slower_is_told_before_it_is_called_smaller() -> None:
+    rows = [*report().ledger.rows]
+    rows[-1] = replace(rows[-1], on=timed(1.07))
+    said = [line.partition(":")[0] for line in summary(report(ledger=Ledger(tuple(rows))))]
+    assert said[:4] == [
+        "worse by 0.700 points",
+        "class that lost most",
+        "8.70 times slower on desktop",
+        "3.95 times smaller on disk",
+    ]
+
+
 def test_without_labels_accuracy_is_said_to_be_not_measured() -> None:
     made_up = Agreement(256, True, 0.93, 0.99, 0.1)
     rows = (row("base", "keras", 100), row("int8", "tflite", 50, agreement=made_up))
-    found = report(ledger=Ledger(rows))
+    agreed = Verdict("agreement", 1.0, 0.93, 256, guess=0.2, allowed=0.1, synthetic=True)
+    found = report(ledger=Ledger(rows), verdict=agreed)
     text = " ".join(" ".join(shown(120, found)).split())
     assert "accuracy NOT measured" in text
     assert "agrees with the base on 93.00 % of 256 synthetic inputs" in text
@@ -119,7 +155,7 @@ def test_markdown_has_a_row_a_stage_and_as_many_cells_in_each() -> None:
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 4
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
-    for said in ("98.40 % [98.20–98.60] *", "45.6", "27.91×"):
+    for said in ("98.40 % [98.20–98.60] *", "45.6", "3.95×", "27.97×"):
         assert said in text
     assert '```toml\nseed = 0\n\n[[step]]\nmethod = "int8"\n```' in text
     assert "- counts: train 54000, test 10000" in text
@@ -166,7 +202,11 @@ def test_html_draws_learning_curves_and_what_was_swept() -> None:
 
 def test_json_is_the_report_and_has_no_nan() -> None:
     document = json.loads(Json().render(report()))
-    assert Report.from_dict(document).ledger == report().ledger
+    assert Report.from_dict(document) == report()
+    assert document["verdict"]["outcome"] == "worse"
+    assert [row["on_disk"] for row in document["ledger"]["rows"]][-1] == 1_722_000 / 436_000
+    accepted = report(verdict=replace(report().verdict, allowed=math.inf))
+    assert Report.from_dict(json.loads(Json().render(accepted))) == accepted
     infinite = report(versions={"x": math.nan})  # stands for any number that is none
     assert json.loads(Json().render(infinite))["versions"]["x"] is None
 

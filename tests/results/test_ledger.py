@@ -6,8 +6,8 @@ from edgeshrink.results.ledger import Latency, OnDevice, Row
 from edgeshrink.results.ledger_sentences import observations
 
 
-def row(step: str, kind: str, compressed: int, ms: float | None) -> Row:
-    on = () if ms is None else (OnDevice("pi", Latency("pi", ms, ms, 0.001, 100, 1, True)),)
+def row(step: str, kind: str, compressed: int, ms: float | None, error: float = 0.001) -> Row:
+    on = () if ms is None else (OnDevice("pi", Latency("pi", ms, ms, error, 100, 1, True)),)
     return Row(step, kind, "f", "d", 10, 10, 10, compressed, compressed, on=on)
 
 
@@ -19,17 +19,30 @@ def test_the_ledger_says_where_a_step_did_not_help() -> None:
     ]
     slower = row("int16x8", "tflite", 20, 40.0)
     assert observations(slower, pruned, base) == [
-        "the file is slower than the uncompressed float .tflite: 1 ms before, 40 ms after, on pi; "
-        "edgeshrink bench FILE --device pi --profile tells which operators take the time"
+        "the file is slower than the uncompressed float .tflite: 1.00 ms before, 40.0 ms after, on "
+        "pi; edgeshrink bench FILE --device pi --profile tells which operators take the time"
     ]
     same = row("float", "tflite", 90, 1.0)
     assert observations(same, pruned, base) == [
-        "the file is no faster than the uncompressed float .tflite: 1 ms before, 1 ms after, on pi"
+        "the file is no faster than the uncompressed float .tflite: 1.00 ms before, 1.00 ms after, "
+        "on pi"
     ]
     faster = row("int8", "tflite", 20, 0.4)
     assert observations(faster, pruned, base) == []
     assert observations(row("worse", "tflite", 18, 0.6), faster, base) == [
-        "worse made it slower: 0.4 ms before, 0.6 ms after, on pi; "
+        "worse made it slower: 0.400 ms before, 0.600 ms after, on pi; "
         "edgeshrink bench FILE --device pi --profile tells which operators take the time"
     ]
     assert observations(row("strip", "tflite", 18, 0.4), faster, base) == []
+
+
+def test_a_time_that_is_noise_is_said_to_be() -> None:
+    base, pruned = row("base as float", "tflite", 100, 1.0), row("prune", "keras", 90, None)
+    assert observations(row("int8", "tflite", 20, 0.066, 0.066), pruned, base) == [
+        "its time on pi is noise: median 66.0 µs, standard error 66.0 µs, from 100 runs"
+    ]
+    unsteady = row("base as float", "tflite", 100, 1.0, 0.5)
+    assert observations(row("int8", "tflite", 20, 0.066), pruned, unsteady) == [
+        "the uncompressed float .tflite's time on pi is noise: median 1.00 ms, standard error "
+        "0.500 ms, from 100 runs"
+    ]

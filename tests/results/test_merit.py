@@ -14,6 +14,7 @@ from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.merit import Merit, with_merits
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report, json_text
+from edgeshrink.results.verdict import Verdict
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 from edgeshrink_reports import Markdown
 from edgeshrink_reports.html import report_page
@@ -28,7 +29,15 @@ def row(accuracy: float | None, weights: int, size: int, deflated: int, step: st
 
 
 def report(*rows: Row) -> Report:
-    return Report("m.keras", "m.tflite", "edgeshrink compress", "", {}, {}, Ledger(rows))
+    ledger, verdict = Ledger(rows), Verdict("top1", 0.9, 0.9, 100)
+    return Report("m.keras", "m.tflite", "edgeshrink compress", "", {}, {}, ledger, verdict)
+
+
+TWO = (row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink"))
+
+
+def anything(one: Row) -> bool:
+    return True
 
 
 @pytest.mark.parametrize(
@@ -71,21 +80,34 @@ def test_quality_lies_in_0_to_1_and_a_perfect_tiny_model_comes_near_1(
     models: list[tuple[float, int]],
 ) -> None:
     rows = [row(accuracy, weights, weights, weights) for accuracy, weights in models]
-    assert all(0 <= one.merits["quality_of_model"] <= 1 for one in with_merits(rows, MERITS))
+    assert all(
+        0 <= one.merits["quality_of_model"] <= 1 for one in with_merits(rows, MERITS, anything)
+    )
     tiny = row(1.0, 1, 1, 1)
     assert QualityOfModel().of(tiny, [tiny, row(0.1, 10**9, 1, 1)]) > 0.99
 
 
 def test_without_accuracy_there_are_no_figures() -> None:
     regressed = replace(row(None, 9, 9, 9), scores=(Score("mae", 0.3, 0, 1, 10, False),))
-    for one in with_merits([row(None, 9, 9, 9), regressed, row(0.5, 0, 9, 9)], MERITS)[:2]:
+    for one in with_merits([row(None, 9, 9, 9), regressed, row(0.5, 0, 9, 9)], MERITS, anything)[
+        :2
+    ]:
         assert one.merits == {}
     empty = row(0.5, 0, 9, 9)
     assert QualityOfModel().of(empty, [empty]) is None
 
 
+def test_a_stage_that_lost_too_much_has_no_figures() -> None:
+    verdict = Verdict("top1", 0.9, 0.1, 100, allowed=0.1)
+    rows = [row(0.9, 1000, 4000, 3700), row(0.81, 90, 300, 200), row(0.1, 10, 40, 20)]
+    found = with_merits(rows, MERITS, verdict.allows_row)
+    assert [bool(one.merits) for one in found] == [True, True, False]
+
+
 def test_reports_keep_the_figures_and_those_of_before_are_read() -> None:
-    rows = with_merits([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
+    rows = with_merits(
+        [row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS, anything
+    )
     document = json.loads(json_text(report(*rows).as_dict()))
     written = document["ledger"]["rows"][1]["merits"]
     assert written["efficacy"] == pytest.approx(90 / (400 / MEGABYTE))
@@ -96,8 +118,8 @@ def test_reports_keep_the_figures_and_those_of_before_are_read() -> None:
 
 
 def test_side_by_side_quality_is_reckoned_among_all_models() -> None:
-    small = report(*with_merits([row(0.9, 100, 400, 400)], MERITS))
-    large = report(*with_merits([row(0.9, 1000, 4000, 4000)], MERITS))
+    small = report(*with_merits([row(0.9, 100, 400, 400)], MERITS, anything))
+    large = report(*with_merits([row(0.9, 1000, 4000, 4000)], MERITS, anything))
     assert small.ledger.final.merits["quality_of_model"] == pytest.approx(0.45)
     both = together({"small": small, "large": large})
     assert both["small"].ledger.final.merits["quality_of_model"] == pytest.approx(0.45 + 0.45)
@@ -108,7 +130,9 @@ def test_the_figures_are_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    rows = with_merits([row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS)
+    rows = with_merits(
+        [row(0.9, 1000, 4000, 3700), row(0.9, 100, 500, 400, "shrink")], MERITS, anything
+    )
     for name in ("a", "b"):
         text = json_text(report(*rows).as_dict())
         (tmp_path / f"{name}.report.json").write_text(text)

@@ -29,10 +29,8 @@ from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet, write
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
-from edgeshrink.results import Ledger, Report, Row, json_text, near_chance, versions
+from edgeshrink.results import Ledger, Report, Verdict, json_text, near_chance, versions
 from edgeshrink.tflite import tflite_bytes
-
-LEAST_AGREEMENT = 0.9  # without data: under it the result is kept, and the run ends in exit 4
 
 
 def compress(planned: Planned, plugins: Plugins) -> Report:
@@ -115,9 +113,8 @@ class _Compression:
         recipe = self.planned.recipe.settled(
             stage.artifact.facts.get("training", {}) for stage in chain[1:]
         )
-        return self.written(
-            self.verdicts.rows(chain, reference), chain[-1].artifact, recipe.to_toml()
-        )
+        ledger, verdict = self.verdicts.ledger(chain, reference)
+        return self.written(ledger, verdict, chain[-1].artifact, recipe.to_toml())
 
     def check_chance(self) -> None:
         """Stop where a classifier is near chance before anything was done to it.
@@ -153,7 +150,7 @@ class _Compression:
         self.run.progress(None, 0.0, "converting the base, to compare with")
         return self.stages.make(PlannedStep(method(), None, ()), self.planned.base)
 
-    def written(self, rows: tuple[Row, ...], final: Artifact, recipe: str) -> Report:
+    def written(self, ledger: Ledger, verdict: Verdict, final: Artifact, recipe: str) -> Report:
         """Write the result and all that belongs to it; return the report."""
         request, data = self.planned.request, self.planned.data
         out, text = request.out, ""
@@ -171,12 +168,15 @@ class _Compression:
             recipe=recipe,
             devices=self.verdicts.devices,
             data=data.described() if data else {},
-            ledger=Ledger(rows),
+            ledger=ledger,
+            verdict=verdict,
             notes=(*self.planned.warnings, *self.notes),
             snippet=text,
             versions=versions(),
             robustness=robustness(self.run, final),
-            failed=doubts(rows[-1]) or unmet(final) or unfit(final, self.planned.devices),
+            failed="; ".join(
+                filter(None, (verdict.failure, unmet(final), unfit(final, self.planned.devices)))
+            ),
         )
         write_bytes(out, final.path.read_bytes())
         for artifact in reversed(final.lineage):
@@ -192,24 +192,6 @@ class _Compression:
         for place in (out.with_suffix(".report.json"), self.run.workspace.folder / "report.json"):
             write_text(place, document)
         return report
-
-
-def doubts(final: Row) -> str:
-    """Return why a result that was judged on made-up inputs is not to be trusted, or nothing."""
-    agreed = final.agreement
-    if agreed is None or not agreed.synthetic:
-        return ""
-    if agreed.classes == 1:
-        return (
-            f"the original names one class for all {agreed.samples} synthetic inputs, so that "
-            "agreement on them says nothing"
-        )
-    if agreed.share >= LEAST_AGREEMENT:
-        return ""
-    return (
-        f"the result agrees with the original on {agreed.share:.1%} of {agreed.samples} synthetic "
-        f"inputs, under {LEAST_AGREEMENT:.0%}"
-    )
 
 
 def unmet(final: Artifact) -> str:

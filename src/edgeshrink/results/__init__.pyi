@@ -8,6 +8,7 @@ from .judge import (
     samples_of as samples_of,
 )
 from .ledger import (
+    UNCOMPRESSED as UNCOMPRESSED,
     Latency as Latency,
     Ledger as Ledger,
     OnDevice as OnDevice,
@@ -31,6 +32,9 @@ from .report import (
     json_text as json_text,
     versions as versions,
 )
+from .report_sentences import (
+    summary as summary,
+)
 from .robustness import (
     Case as Case,
     Pair as Pair,
@@ -46,4 +50,9 @@ from .study_report import (
     StudyReport as StudyReport,
     TableFound as TableFound,
     Value as Value,
+)
+from .verdict import (
+    ClassChange as ClassChange,
+    Verdict as Verdict,
+    max_drop as max_drop,
 )

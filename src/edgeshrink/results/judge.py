@@ -13,6 +13,7 @@ from edgeshrink.errors import UsageError, near
 from edgeshrink.models import RUNNABLE
 from edgeshrink.recipes import digest_of
 from edgeshrink.results.metric import Metric, Score
+from edgeshrink.results.verdict import AGREEMENT, ClassChange, Verdict, allowed
 from edgeshrink.samples import Subset, labels_by_output, task_of
 
 if TYPE_CHECKING:
@@ -178,17 +179,83 @@ class Judge:
 
         return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
 
-    def chance(self, outputs: Outputs, samples: Samples) -> float | None:
-        """Return the share that always naming the commonest class gets right, for classifiers."""
+    def verdict(
+        self,
+        base: Outputs,
+        outputs: Outputs,
+        samples: Samples,
+        most: float | None,
+        names: Sequence[str] = (),
+    ) -> Verdict:
+        """Return what a result is worth beside the base.
+
+        Args:
+            base: what the base says of the samples.
+            outputs: what the result says of them.
+            samples: that judge.
+            most: what may be lost, as `max_drop` returns it.
+            names: of the classes, by number; empty for none.
+        """
+        paired = self.paired(base, outputs, samples)
+        guess = self.guess(base, samples)
+        if paired is None:
+            agreed = self.agreement(base, outputs, samples)
+            return Verdict(
+                AGREEMENT,
+                1.0,
+                agreed.share,
+                agreed.samples,
+                guess=guess,
+                allowed=allowed(most, 1.0, guess, share=True),
+                synthetic=samples.synthetic,
+            )
+        metric = paired.metric
+        before, after = (
+            metric.value(float(values.mean())) for values in (paired.before, paired.after)
+        )
+        limit = allowed(most, before, guess, share=metric.proportion)
+        if most is None and metric.proportion and guess is not None and near_chance(before, guess):
+            limit = math.inf  # nothing to lose: who goes on with such a base was told
+        return Verdict(
+            metric.name,
+            before,
+            after,
+            len(paired.before),
+            metric.higher_is_better,
+            paired.p_value,
+            guess,
+            limit,
+            worst_class(paired, self._scored(base, samples)[0][1], names),
+        )
+
+    def guess(self, outputs: Outputs, samples: Samples) -> float | None:
+        """Return the score of always giving the same answer.
+
+        That is how often each class is wanted, or the mean of the labels where they are no
+        classes; without labels it is how often the model gives its commonest answer, and None
+        where its answers are no classes.
+        """
         import numpy as np
 
         scored = self._scored(outputs, samples)
-        if not scored or not scored[0][2].proportion:
-            return None
-        labels = np.asarray(scored[0][1])
-        labels = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels
-        counts = np.unique(labels, return_counts=True)[1]
-        return int(np.max(counts)) / len(labels)
+        if not scored:
+            answers = next(iter(outputs.values()))
+            if not self.classes or answers.ndim < 2 or answers.shape[-1] < 2:
+                return None
+            return _commonest(answers.argmax(-1))
+        name, labels, metric = scored[0]
+        labels, shape = np.asarray(labels), outputs[name].shape
+        if len(shape) > 1 and shape[-1] > 1 and labels.shape != shape:
+            often = np.bincount(labels.reshape(-1).astype(np.int64), minlength=shape[-1])
+            answers = np.broadcast_to(often / labels.size, shape)
+        else:
+            answers = np.broadcast_to(labels.mean(0), labels.shape).reshape(shape)
+        return metric.value(float(metric.per_sample(answers, labels).mean()))
+
+    def chance(self, outputs: Outputs, samples: Samples) -> float | None:
+        """Return the share that always naming the commonest class gets right, for classifiers."""
+        scored = self._scored(outputs, samples)
+        return self.guess(outputs, samples) if scored and scored[0][2].proportion else None
 
     def _scored(self, outputs: Outputs, samples: Samples) -> list[tuple[str, Any, Metric]]:
         """Return output, labels and metric of each score, the one of record first."""
@@ -210,6 +277,45 @@ def paired_z(change: np.ndarray) -> float:
     """Return the two-sided p-value that changes `(samples,)` are 0 on average (paired z-test)."""
     error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
     return math.erfc(abs(float(change.mean())) / error / math.sqrt(2)) if error else 1.0
+
+
+def worst_class(paired: Paired, labels: np.ndarray, names: Sequence[str]) -> ClassChange | None:
+    """Return the class that lost most; None where none did, or a sample has no one class.
+
+    Args:
+        paired: right answers before and after.
+        labels: of the samples.
+        names: of the classes, by number; empty for none.
+    """
+    import numpy as np
+
+    labels = np.asarray(labels)
+    if not paired.metric.proportion or labels.dtype.kind not in "iuf":
+        return None
+    if task_of(labels) == "classification" and labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(-1)
+    if labels.size != len(labels):
+        return None
+    numbers = labels.reshape(-1).astype(np.int64)
+    if numbers.min() < 0:
+        return None
+    counts = np.bincount(numbers)
+    before, after = (
+        np.bincount(numbers, values) / np.maximum(counts, 1)
+        for values in (paired.before, paired.after)
+    )
+    place = int(np.argmax(before - after))
+    if before[place] <= after[place]:
+        return None
+    name = str(names[place]) if place < len(names) else str(place)
+    return ClassChange(name, float(before[place]), float(after[place]), int(counts[place]))
+
+
+def _commonest(answers: np.ndarray) -> float:
+    """Return the share of the answer that is given most often."""
+    import numpy as np
+
+    return float(np.unique(answers, return_counts=True)[1].max()) / answers.size
 
 
 def near_chance(value: float, chance: float) -> bool:

@@ -11,6 +11,7 @@ from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
 SIGNIFICANT = 0.05
+UNCOMPRESSED = "base as "  # the step of the row that holds the base as a float file begins so
 
 
 @dataclass(frozen=True)
@@ -158,17 +159,30 @@ class Ledger:
         return self.rows[-1]
 
     @property
-    def base_bytes(self) -> int:
-        """What compressed bytes are compared with: 4 bytes for each parameter of the base."""
+    def weight_bytes(self) -> int:
+        """4 bytes for each parameter of the base, which files on disk are compared with."""
         return 4 * self.base.parameters
 
-    def ratio(self, row: Row) -> float:
-        """Return how many times smaller a row's compressed bytes are than `base_bytes`.
+    @property
+    def uncompressed(self) -> Row:
+        """The base as a float file, where there is one; else the base as it came."""
+        return next((row for row in self.rows if row.step.startswith(UNCOMPRESSED)), self.base)
+
+    def on_disk(self, row: Row) -> float:
+        """Return how many times smaller a row's file is, as it lies on disk, than `weight_bytes`.
 
         Args:
             row: one of `rows`.
         """
-        return self.base_bytes / row.compressed_bytes
+        return self.weight_bytes / row.size_bytes
+
+    def download(self, row: Row) -> float:
+        """Return how many times smaller a row's file is than the float file, both deflated.
+
+        Args:
+            row: one of `rows`.
+        """
+        return self.uncompressed.compressed_bytes / row.compressed_bytes
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from edgeshrink import words
 from edgeshrink.devices import NORMAL_95
-from edgeshrink.results.ledger import OnDevice, Row
+from edgeshrink.results.ledger import Latency, OnDevice, Row
+
+LONGER = 1.05  # times: less is not told as slower
 
 
 def observations(row: Row, before: Row, uncompressed: Row | None = None) -> list[str]:
@@ -25,22 +28,51 @@ def observations(row: Row, before: Row, uncompressed: Row | None = None) -> list
     return said
 
 
+def is_slower(now: Latency, then: Latency) -> bool:
+    """Return whether a time is longer than another, by more than 5 % and more than noise."""
+    noise = NORMAL_95 * (now.standard_error_ms + then.standard_error_ms)
+    return now.median_ms > then.median_ms * LONGER and now.median_ms - then.median_ms > noise
+
+
+def is_noisy(found: Latency) -> bool:
+    """Return whether a time is so uncertain that it could hide what is told as slower."""
+    return NORMAL_95 * found.standard_error_ms > (LONGER - 1) * found.median_ms
+
+
 def _latency_observations(
     row: Row, device: OnDevice, before: Row, uncompressed: Row | None
 ) -> list[str]:
+    now = device.latency
+    if now is None:
+        return []
     first_that_runs = row.kind != before.kind or not before.on
     earlier = uncompressed if first_that_runs else before
     reference = earlier.at(device.device) if earlier else None
-    if device.latency is None or reference is None or reference.latency is None:
-        return []
-    now, then = device.latency.median_ms, reference.latency.median_ms
-    noise = NORMAL_95 * (device.latency.standard_error_ms + reference.latency.standard_error_ms)
-    told = f"{then:.3g} ms before, {now:.3g} ms after, on {device.device}"
-    slower = now > then * 1.05 and now - then > noise
+    said = _noise("its", device.device, now)
+    if reference is None or reference.latency is None:
+        return said
+    if first_that_runs:
+        said += _noise("the uncompressed float .tflite's", device.device, reference.latency)
+    then, slower = reference.latency, is_slower(now, reference.latency)
+    told = (
+        f"{words.milliseconds(then.median_ms)} before, {words.milliseconds(now.median_ms)} after, "
+        f"on {device.device}"
+    )
     if slower:
         command = f"edgeshrink bench FILE --device {device.device} --profile"
         told += f"; {command} tells which operators take the time"
-    if first_that_runs and now > then * 0.95:
+    if first_that_runs and now.median_ms > then.median_ms * (2 - LONGER):
         word = "slower" if slower else "no faster"
-        return [f"the file is {word} than the uncompressed float .tflite: {told}"]
-    return [f"{row.step} made it slower: {told}"] if slower else []
+        said.append(f"the file is {word} than the uncompressed float .tflite: {told}")
+    elif slower:
+        said.append(f"{row.step} made it slower: {told}")
+    return said
+
+
+def _noise(whose: str, device: str, found: Latency) -> list[str]:
+    if not is_noisy(found):
+        return []
+    return [
+        f"{whose} time on {device} is noise: median {words.milliseconds(found.median_ms)}, "
+        f"standard error {words.milliseconds(found.standard_error_ms)}, from {found.runs:,} runs"
+    ]

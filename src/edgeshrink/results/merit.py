@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -29,11 +29,22 @@ class Merit(ABC):
         """
 
 
-def with_merits(rows: Sequence[Row], merits: Mapping[str, type[Merit]]) -> tuple[Row, ...]:
-    """Return the rows with all figures of merit, reckoned among themselves."""
+def with_merits(
+    rows: Sequence[Row], merits: Mapping[str, type[Merit]], allows: Callable[[Row], bool]
+) -> tuple[Row, ...]:
+    """Return the rows with all figures of merit, reckoned among themselves.
+
+    Args:
+        rows: of one ledger.
+        merits: by name.
+        allows: whether a row has lost no more than it may; another has no merits: they would
+            praise a small file that answers at random.
+    """
     found = [merit() for merit in merits.values()]
 
     def told(row: Row) -> dict[str, float]:
+        if not allows(row):
+            return {}
         values = {merit.name: merit.of(row, rows) for merit in found}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -17,8 +17,9 @@ from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.robustness import Robustness
 from edgeshrink.results.study_report import StudyReport
+from edgeshrink.results.verdict import Verdict
 
-SCHEMA = 2
+SCHEMA = 3
 # the versions that a report tells
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
 
@@ -39,6 +40,7 @@ class Report:
         notes: sentences that belong to no row.
         snippet: a short Python program that runs the result.
         versions: of what took part, by distribution.
+        verdict: what the result is worth beside the base.
         failed: why the run ends in exit code 4, or empty.
         robustness: scores on perturbed test images, where that was asked for.
         schema: of this document.
@@ -51,6 +53,7 @@ class Report:
     devices: Mapping[str, DeviceInfo | None]
     data: Mapping[str, Any]
     ledger: Ledger
+    verdict: Verdict
     notes: tuple[str, ...] = ()
     snippet: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -59,14 +62,16 @@ class Report:
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; ratios and significance are written out."""
+        """Return plain JSON values; ratios, significance and the verdict are written out."""
         document = asdict(self)
+        document["verdict"] |= {"outcome": self.verdict.outcome, "text": str(self.verdict)}
         document["ledger"] = {
-            "base_bytes": self.ledger.base_bytes,
+            "weight_bytes": self.ledger.weight_bytes,
             "rows": [
                 {
                     **asdict(row),
-                    "ratio": self.ledger.ratio(row),
+                    "on_disk": self.ledger.on_disk(row),
+                    "download": self.ledger.download(row),
                     "sparsity": row.sparsity,
                     "significant": row.significant,
                 }
@@ -97,6 +102,7 @@ class Report:
                 name: DeviceInfo(**info) if info else None
                 for name, info in document["devices"].items()
             }
+            values["verdict"] = Verdict.from_dict(document["verdict"])
             values["notes"] = tuple(document["notes"])
             if found := document.get("robustness"):
                 values["robustness"] = Robustness.from_dict(found)
@@ -132,7 +138,8 @@ class Report:
 
 
 def _row(document: Mapping[str, Any]) -> Row:
-    values = {k: v for k, v in document.items() if k not in ("ratio", "sparsity", "significant")}
+    computed = ("on_disk", "download", "sparsity", "significant")
+    values = {k: v for k, v in document.items() if k not in computed}
     values["scores"] = tuple(Score(**s) for s in document["scores"])
     values["notes"] = tuple(document["notes"])
     if document["agreement"]:

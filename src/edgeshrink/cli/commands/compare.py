@@ -49,12 +49,15 @@ def compare(
 
 def together(reports: Mapping[str, Report]) -> dict[str, Report]:
     """Return the reports with figures of merit that are reckoned among the rows of all."""
-    rows = iter(
-        with_merits(
-            [row for report in reports.values() for row in report.ledger.rows], registry().merits
-        )
-    )
+    rows = [row for report in reports.values() for row in report.ledger.rows]
+    borne = {
+        id(row)
+        for report in reports.values()
+        for row in report.ledger.rows
+        if report.verdict.allows_row(row)
+    }
+    found = iter(with_merits(rows, registry().merits, lambda row: id(row) in borne))
     return {
-        name: replace(report, ledger=Ledger(tuple(islice(rows, len(report.ledger.rows)))))
+        name: replace(report, ledger=Ledger(tuple(islice(found, len(report.ledger.rows)))))
         for name, report in reports.items()
     }

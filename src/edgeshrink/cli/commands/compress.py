@@ -33,13 +33,14 @@ from edgeshrink.recipes import Methods, Recipe, Training
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned
+    from edgeshrink.results import Report
 
 NO_MIX = "--recipe, --step and the flags of methods are three ways to say one thing; choose one"
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Time, randomness, calibration and timing."""
+    """Time, randomness, calibration, timing, and what may be lost."""
 
     time: Annotated[
         str,
@@ -50,6 +51,14 @@ class Numbers:
         ),
     ] = ""
 
+    max_drop: Annotated[
+        str,
+        Flag(
+            "What the result may lose before the command ends in exit code 4: points of accuracy, "
+            "or none for anything (default: 10, or half of the way to guessing, if less).",
+            metavar="POINTS",
+        ),
+    ] = ""
     seed: Annotated[int | None, Flag("Seed of everything random.", min=0)] = None
     calibration: Annotated[int, Flag("Training samples to calibrate activations with.", min=1)] = (
         200
@@ -167,6 +176,7 @@ def compress(
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data
     from edgeshrink.engine import Request, compress as work, plan
+    from edgeshrink.results import max_drop
 
     source = Path(model)
     request = Request(
@@ -186,6 +196,7 @@ def compress(
         custom=tuple(custom or ()),
         input_shapes=shapes(input_shape or []),
         metric=metric,
+        max_drop=max_drop(settings.max_drop),
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,
         seconds=seconds(settings.time) if settings.time else None,
@@ -214,9 +225,17 @@ def compress(
         raise typer.Exit(3)
     if report.failed:
         typer.echo(f"error: {report.failed}", err=True)
-        advice = "" if data else "; pass --data to fine-tune, and to measure accuracy"
-        typer.echo(f"hint:  {report.output} is kept{advice}", err=True)
+        typer.echo(f"hint:  {report.output} is kept{advice(report)}", err=True)
         raise typer.Exit(4)
+
+
+def advice(report: Report) -> str:
+    """Return what can be done about a result that is not what was asked for."""
+    if not report.data:
+        return "; pass --data to fine-tune, and to measure accuracy"
+    if report.verdict.failure:
+        return "; ask for less, train longer (--effort thorough), or accept it (--max-drop none)"
+    return ""
 
 
 def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Methods) -> Recipe:

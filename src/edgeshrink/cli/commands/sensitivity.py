@@ -124,7 +124,7 @@ def as_csv(layers: Sequence[Mapping[str, Any]]) -> str:
 
 def show_sensitivity(report: SensitivityReport, *, to: Console) -> None:
     """Print a row for each layer, and what to do with them."""
-    from edgeshrink.cli.display import words
+    from edgeshrink import words
     from edgeshrink.cli.display.tables import Column, show, write
 
     kind = "made-up" if report.synthetic else "validation"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.cli.display import words
+from edgeshrink import words
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, left, show, write
-from edgeshrink.cli.display.words import NONE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +67,7 @@ def _named(result: BenchResult, several: bool) -> str:
 def _columns(results: Sequence[BenchResult]) -> list[Column]:
     def timed(read: Callable[[Measurement], str]) -> list[str]:
         return [
-            NONE
+            words.NONE
             if not r.measurement
             else EMULATED
             if r.measurement.device.emulated
@@ -77,7 +76,7 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
         ]
 
     def told(read: Callable[[Measurement], str]) -> list[str]:
-        return [read(r.measurement) if r.measurement else NONE for r in results]
+        return [read(r.measurement) if r.measurement else words.NONE for r in results]
 
     milliseconds, scores = words.milliseconds, [r.scores[0] if r.scores else None for r in results]
     metric = next((score.metric for score in scores if score), "score")
@@ -97,20 +96,20 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
         Column("energy", told(_energy), 1),
         Column(
             metric,
-            [words.score(s) + m if s else NONE for s, m in zip(scores, marks, strict=True)],
+            [words.score(s) + m if s else words.NONE for s, m in zip(scores, marks, strict=True)],
             1,
         ),
-        Column("95 %", [words.interval(s) if s else NONE for s in scores], 1),
+        Column("95 %", [words.interval(s) if s else words.NONE for s in scores], 1),
         Column(
             "agrees",
-            [words.percent(r.agreement.share) if r.agreement else NONE for r in results],
+            [words.percent(r.agreement.share) if r.agreement else words.NONE for r in results],
             1,
         ),
     ]
 
 
 def _energy(found: Measurement) -> str:
-    return f"{words.digits(found.energy.millijoules)} mJ" if found.energy else NONE
+    return f"{words.digits(found.energy.millijoules)} mJ" if found.energy else words.NONE
 
 
 def setting(found: Measurement) -> str:
@@ -156,7 +155,7 @@ def _operators(name: str, found: Measurement, to: Console) -> None:
         [
             Column("time", [words.milliseconds(operator.milliseconds) for operator in ordered]),
             Column("share", [words.percent(operator.share) for operator in ordered]),
-            left("layer", [operator.layer or NONE for operator in ordered]),
+            left("layer", [operator.layer or words.NONE for operator in ordered]),
             Column("calls", [f"{operator.calls:,}" for operator in ordered]),
         ],
         to=to,

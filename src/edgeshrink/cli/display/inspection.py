@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.cli.display import words
+from edgeshrink import words
 from edgeshrink.cli.display.tables import Column, left, show, write
 
 if TYPE_CHECKING:

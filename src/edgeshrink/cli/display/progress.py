@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from edgeshrink import words
 from edgeshrink.api import hookimpl
-from edgeshrink.cli.display import words
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from edgeshrink.cli.display import words
+from edgeshrink import words
 from edgeshrink.cli.display.tables import Column, show, write
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build

@@ -7,16 +7,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeshrink.cli.display import words
+from edgeshrink import words
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, show, write
-from edgeshrink.cli.display.words import NONE
+from edgeshrink.results import summary
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.engine import Planned, PlannedStep
     from edgeshrink.results import Ledger, OnDevice, Report, Row
+
+NONE = words.NONE
 
 
 def show_plan(planned: Planned, *, to: Console) -> None:
@@ -53,14 +55,16 @@ def training(planned: PlannedStep) -> str:
 
 
 def show_report(report: Report, *, to: Console, files: Sequence[Path] = ()) -> None:
-    """Print a report: the ledger, what it means, notes, and the files that were written."""
+    """Print a report: what it means, the ledger, notes, and the files that were written."""
     ledger = report.ledger
+    for line in summary(report):
+        write(line, to=to)
+    to.print()
     show_ledger(ledger, to=to)
     to.print()
-    write(summary(report), to=to)
     if report.robustness:
-        to.print()
         show_robustness(report.robustness, to=to)
+        to.print()
     for note in report.notes:
         write(note, to=to, lead="– ")
     for row in ledger.rows:
@@ -121,7 +125,8 @@ def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
         Column("MACs", [words.amount(row.macs) for row in rows]),
         Column("bytes", [f"{row.size_bytes:,}" for row in rows]),
         Column("deflated", [f"{row.compressed_bytes:,}" for row in rows]),
-        Column("smaller", [f"{words.digits(ledger.ratio(row))}×" for row in rows]),
+        Column("on disk", [f"{words.digits(ledger.on_disk(row))}×" for row in rows]),
+        Column("download", [f"{words.digits(ledger.download(row))}×" for row in rows]),
         Column(
             metric,
             [
@@ -184,67 +189,3 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             1,
         ),
     ]
-
-
-def _odds(chance: float) -> str:
-    return "< 0.001" if chance < 0.001 else f"= {words.digits(chance, 2)}"
-
-
-def summary(report: Report) -> str:
-    """Return the result in a few lines: size, accuracy, agreement, latency."""
-    ledger = report.ledger
-    base, final = ledger.base, ledger.final
-    ratio = ledger.ratio(final)
-    told = f"{words.digits(ratio)} times smaller" if ratio >= 1 else "not smaller"
-    lines = [
-        f"{told}: {ledger.base_bytes:,} bytes of "
-        f"float32 weights, {final.compressed_bytes:,} bytes deflated "
-        f"({final.size_bytes:,} as they lie on disk)"
-    ]
-    if final.score and base.score:
-        change = (
-            "differs from the base by more than chance"
-            if final.significant
-            else ("no more than chance would change it")
-        )
-        odds = f", p {_odds(final.p_value)}" if final.p_value is not None else ""
-        lines.append(
-            f"{final.score.metric} {words.score(base.score)} before, {words.score(final.score)} "
-            f"after, on {final.score.count:,} test samples ({change}{odds})"
-        )
-    else:
-        lines.append("accuracy NOT measured: there are no labelled test samples")
-    if final.agreement:
-        made_up = "synthetic inputs" if final.agreement.synthetic else "test samples"
-        lines.append(
-            f"agrees with the base on {words.percent(final.agreement.share, 2)} of "
-            f"{final.agreement.samples:,} {made_up}"
-            if final.agreement.top1 is not None
-            else f"cosine to the base's outputs {final.agreement.cosine:.4f} on "
-            f"{final.agreement.samples:,} {made_up}"
-        )
-    merits = (
-        f"{name.replace('_', ' ')} {words.digits(base.merits[name])} before, "
-        f"{words.digits(value)} after"
-        for name, value in final.merits.items()
-        if name in base.merits
-    )
-    lines.append("; ".join(merits))
-    lines += [_on_one_device(ledger, one) for one in final.on]
-    return "\n".join(filter(None, lines))
-
-
-def _on_one_device(ledger: Ledger, one: OnDevice) -> str:
-    """Return what the result does on a device, in a line."""
-    if one.emulated:
-        same = f"; its score there: {words.score(one.score)}" if one.score else ""
-        return f"{one.device}: {one.emulated}, so that times measured on it are not shown{same}"
-    before, after = ledger.base_latency(one.device), one.latency
-    if before is None or after is None:
-        return ""
-    valid = "" if before.valid and after.valid else "; not valid"
-    return (
-        f"{words.milliseconds(before.median_ms)} as float .tflite, "
-        f"{words.milliseconds(after.median_ms)} now, median on {one.device}, "
-        f"threads: {after.threads}{valid}"
-    )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edgeshrink.cli.display.words import NONE
+from edgeshrink import words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ class Column:
     @property
     def empty(self) -> bool:
         """Whether no cell says anything."""
-        return all(cell in ("", NONE) for cell in self.cells)
+        return all(cell in ("", words.NONE) for cell in self.cells)
 
     @property
     def width(self) -> int:

@@ -14,8 +14,20 @@ from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import Stage
 from edgeshrink.models import RUNNABLE, Artifact
 from edgeshrink.recipes import Phase, digest_of
-from edgeshrink.results import Latency, OnDevice, Outputs, Row, observations, with_merits
+from edgeshrink.results import (
+    UNCOMPRESSED,
+    Latency,
+    Ledger,
+    OnDevice,
+    Outputs,
+    Row,
+    Verdict,
+    observations,
+    with_merits,
+)
 from edgeshrink.tflite import tflite_bytes
+
+COUNTED = 1.02  # times: a base's file that is larger than what is counted is told
 
 
 class Verdicts:
@@ -29,14 +41,17 @@ class Verdicts:
         self.run, self.planned, self.devices = run, run.planned, dict(devices)
         self._counts: dict[str, tuple[int, int, int]] = {}
 
-    def rows(self, chain: list[Stage], reference: Stage | None) -> tuple[Row, ...]:
-        """Return the ledger's rows: the base, the base converted, and each step."""
+    def ledger(self, chain: list[Stage], reference: Stage | None) -> tuple[Ledger, Verdict]:
+        """Return the ledger, and the verdict on its result.
+
+        Its rows are the base, the base converted, and each step.
+        """
         found = self.observed(self.timeable(chain, reference))
         base = self.run.outputs(self.planned.base, self.run.sets.judged)
         rows = [self.row(chain[0], "base", base, ())]
         beside = []
         if reference is not None:
-            name = f"base as {reference.artifact.made_by}"
+            name = f"{UNCOMPRESSED}{reference.artifact.made_by}"
             beside = [self.row(reference, name, base, found[reference.artifact.digest])]
         uncompressed = beside[0] if beside else None
         for stage, planned in zip(chain[1:], self.planned.steps, strict=True):
@@ -45,7 +60,17 @@ class Verdicts:
             said = observations(row, rows[-1], uncompressed)
             said += teachable(planned, row, rows[-1], rows[0])
             rows.append(replace(row, notes=(*row.notes, *said)))
-        return with_merits((rows[0], *beside, *rows[1:]), self.run.plugins.merits)
+        verdict = self.verdict(chain[-1].artifact)
+        merits = self.run.plugins.merits
+        all_rows = with_merits((rows[0], *beside, *rows[1:]), merits, verdict.allows_row)
+        return Ledger(all_rows), verdict
+
+    def verdict(self, final: Artifact) -> Verdict:
+        """Return what the result is worth beside the base."""
+        data, judged = self.planned.data, self.run.sets.judged
+        base, made = (self.run.outputs(one, judged) for one in (self.planned.base, final))
+        names = data.class_names if data else ()
+        return self.run.judge.verdict(base, made, judged, self.planned.request.max_drop, names)
 
     def observed(self, files: list[Artifact]) -> dict[str, tuple[DeviceResult, ...]]:
         """Return what each device said of each file, by the file's digest."""
@@ -114,6 +139,8 @@ class Verdicts:
         is_base = artifact is self.planned.base
         weighed = self.run.models.weighed_base if is_base else artifact
         file = artifact.path
+        if is_base and (left_out := beside_weights(artifact, weighed)):
+            notes.append(left_out)
         hidden = self.planned.base.facts
         return Row(
             step=name,
@@ -163,6 +190,19 @@ def _latency(timed: Measurement) -> Latency:
         timed.runs,
         timed.threads,
         timed.valid,
+    )
+
+
+def beside_weights(base: Artifact, weighed: Artifact) -> str:
+    """Return what of the base's file is not counted as its size, or an empty text."""
+    if not base.path.is_file() or base is weighed:
+        return ""
+    whole, counted = base.path.stat().st_size, weighed.size_bytes
+    if whole <= counted * COUNTED:
+        return ""
+    return (
+        f"its file has {whole:,} bytes; {whole - counted:,} of them are the state of an optimizer "
+        f"and the like, which no device needs: {counted:,} are counted"
     )
 
 

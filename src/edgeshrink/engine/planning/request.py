@@ -60,6 +60,7 @@ class Request:
     custom: tuple[str, ...] = ()
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str = ""
+    max_drop: float | None = None
     robustness: bool = False
     robustness_samples: int = 1000
     seconds: float | None = None

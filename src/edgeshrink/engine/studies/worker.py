@@ -7,6 +7,7 @@ Each line on standard output is how far it is, in JSON. It works while standard 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -108,6 +109,7 @@ def compress(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, A
         devices=(job["device"],),
         run=Path(job["run"]),
         force=job["untrained"],
+        max_drop=math.inf,  # a table shows what is lost
         bench=RULES["smoke"],
         command=job["command"],
     )

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import math
-
-from edgeshrink.results import Score
+from typing import Protocol
 
 NONE = "–"
+
+
+class Scored(Protocol):
+    """A metric's value with its 95 % interval."""
+
+    @property
+    def metric(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """Over all samples; shares are 0..1."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        ...
 
 
 def digits(value: float, count: int = 3) -> str:
@@ -89,7 +112,7 @@ def percent(share: float, places: int = 1) -> str:
     return f"{text} %"
 
 
-def score(found: Score) -> str:
+def score(found: Scored) -> str:
     """Return a score's value: a share as a percentage, anything else as a number."""
     return value_of(found.metric, found.value)
 
@@ -113,7 +136,7 @@ def change_of(metric: str, change: float) -> str:
     return f"{'+' if change > 0 else ''}{digits(change, 4)}"
 
 
-def interval(found: Score) -> str:
+def interval(found: Scored) -> str:
     """Return a score's 95 % interval."""
     if is_share(found.metric):
         return f"{100 * found.low:.2f}–{100 * found.high:.2f}"

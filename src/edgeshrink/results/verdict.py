@@ -1,0 +1,194 @@
+"""The verdict on a result: better, worse, or no difference shown, and whether that is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink import words
+from edgeshrink.errors import UsageError
+from edgeshrink.results.ledger import SIGNIFICANT
+
+if TYPE_CHECKING:
+    from edgeshrink.results.ledger import Row
+
+POINTS = 0.10  # of a share: what a result may lose where nothing else is said ...
+HALF = 0.5  # ... or this part of the way from the base to guessing, if that is less
+AGREEMENT = "agreement"
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """How often one class was named right.
+
+    Attributes:
+        name: of the class, or its number.
+        before: share of its samples that the base names right, 0..1.
+        after: the same of the result.
+        samples: of the class.
+    """
+
+    name: str
+    before: float
+    after: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the result is worth beside the base, on the samples that judge.
+
+    Attributes:
+        metric: the score of record; `agreement` with the base where there are no labels.
+        before: the base's value; shares are 0..1.
+        after: the result's.
+        samples: that both answered.
+        higher_is_better: the metric's direction.
+        p_value: how likely they differ as much by chance, 0..1; None for agreement.
+        guess: the score of the best constant answer; None where that is not known.
+        allowed: by how much the result may be worse, in the unit of the metric; infinite where
+            anything is accepted.
+        worst: the class that lost most; None where there are no classes, or none lost.
+        synthetic: the samples were made up.
+    """
+
+    metric: str
+    before: float
+    after: float
+    samples: int
+    higher_is_better: bool = True
+    p_value: float | None = None
+    guess: float | None = None
+    allowed: float = math.inf
+    worst: ClassChange | None = None
+    synthetic: bool = False
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Verdict:
+        """Return the verdict whose fields were written as JSON, where null is infinite."""
+        computed = ("outcome", "text")
+        values = {key: value for key, value in document.items() if key not in computed}
+        values["allowed"] = math.inf if values["allowed"] is None else values["allowed"]
+        values["worst"] = ClassChange(**values["worst"]) if values["worst"] else None
+        return cls(**values)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was a score, not agreement alone."""
+        return self.metric != AGREEMENT
+
+    def lost(self, value: float) -> float:
+        """Return by how much a value is worse than the base's; below 0 where it is better."""
+        return self.before - value if self.higher_is_better else value - self.before
+
+    def allows(self, value: float) -> bool:
+        """Return whether a value is not worse than allowed."""
+        return self.lost(value) <= self.allowed * (1 + 1e-9)
+
+    def allows_row(self, row: Row) -> bool:
+        """Return whether a stage is not worse than allowed."""
+        if self.measured:
+            return row.score is None or self.allows(row.score.value)
+        return row.agreement is None or self.allows(row.agreement.share)
+
+    @property
+    def outcome(self) -> str:
+        """`better`, `worse` or `no difference shown`; empty without labels."""
+        if not self.measured:
+            return ""
+        if self.p_value is None or self.p_value >= SIGNIFICANT:
+            return "no difference shown"
+        return "worse" if self.lost(self.after) > 0 else "better"
+
+    @property
+    def failure(self) -> str:
+        """Why the result is not what was asked for, or an empty text."""
+        if not self.measured and self.guess == 1 and math.isfinite(self.allowed):
+            return (
+                f"the original names one class for all {self.inputs}, so that agreement on them "
+                "says nothing"
+            )
+        if self.allows(self.after):
+            return ""
+        limit = f"at most {self.amount(self.allowed)}" if self.allowed else "nothing"
+        return f"the result lost {self.amount(self.lost(self.after))}, where {limit} may be lost"
+
+    @property
+    def inputs(self) -> str:
+        """The samples, counted, in words."""
+        return f"{self.samples:,} {'synthetic inputs' if self.synthetic else 'test samples'}"
+
+    def amount(self, change: float) -> str:
+        """Return a difference in words: points of a share, or in the metric's unit."""
+        change = abs(change)
+        if self.measured and not words.is_share(self.metric):
+            return f"{words.digits(change)} of {self.metric}"
+        return f"{words.digits(100 * change)} points"
+
+    def __str__(self) -> str:
+        """Return the verdict in a line or two."""
+        if not self.measured:
+            told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
+            return f"accuracy NOT measured: there are no labelled test samples\n{told}"
+        before, after = (words.value_of(self.metric, v) for v in (self.before, self.after))
+        change = self.lost(self.after)
+        by = f" by {self.amount(change)}" if self.outcome in ("better", "worse") else ""
+        odds = "" if self.p_value is None else f" (p {_odds(self.p_value)})"
+        told = f"{self.outcome}{by}: {self.metric} {before} → {after} on {self.inputs}{odds}"
+        if worst := self.worst:
+            told += (
+                f"\nclass that lost most: {worst.name}, {words.percent(worst.before)} → "
+                f"{words.percent(worst.after)} of its {worst.samples:,} samples"
+            )
+        return told
+
+
+def _odds(chance: float) -> str:
+    return "< 0.001" if chance < 0.001 else f"= {words.digits(chance, 2)}"
+
+
+def max_drop(given: float | str | None) -> float | None:
+    """Return what a result may lose, as it is given.
+
+    Args:
+        given: points of a share, or a number in the metric's unit where it is no share; `none`
+            accepts anything; None or an empty text leaves it to `allowed`.
+
+    Returns:
+        The number; infinite for `none`, None where nothing is given.
+
+    Raises:
+        UsageError: it is neither a number, at least 0, nor `none`.
+    """
+    if given is None or given == "":
+        return None
+    if given == "none":
+        return math.inf
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not value >= 0:
+        raise UsageError(
+            f"--max-drop must be a number, at least 0, or none; received {given!r}",
+            hint="as in --max-drop 1, for one point of accuracy",
+        )
+    return value
+
+
+def allowed(given: float | None, before: float, guess: float | None, *, share: bool) -> float:
+    """Return by how much a result may be worse than its base, in the unit of the metric.
+
+    Args:
+        given: points of a share, or in the metric's unit; None for what is usual: 10 points, or
+            half of the way from the base to guessing, whichever is less.
+        before: the base's value.
+        guess: the score of the best constant answer, or None.
+        share: whether the metric is a share, 0..1.
+    """
+    if given is not None:
+        return given / 100 if share else given
+    way = math.inf if guess is None else abs(before - guess) * HALF
+    return min(POINTS, way) if share else way

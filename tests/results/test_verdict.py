@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeshrink.errors import UsageError
+from edgeshrink.plugins import installed
+from edgeshrink.results.judge import Judge, Samples
+from edgeshrink.results.verdict import Verdict, allowed, max_drop
+
+CLASSES = np.arange(1000) % 10
+
+
+def judge(**more: Any) -> Judge:
+    return Judge(
+        lambda: pytest.fail("nothing is to be run"),
+        Path(),
+        installed().metrics,
+        progress=lambda fraction, note: None,
+        **more,
+    )
+
+
+def answers(right: float, labels: np.ndarray = CLASSES, start: int = 0) -> dict[str, np.ndarray]:
+    """Return one-hot answers of which a share is right; the wrong ones name class 0."""
+    given = np.where(np.roll(np.arange(len(labels)), start) < right * len(labels), labels, 0)
+    return {"y": np.eye(10)[given]}
+
+
+def verdict(
+    base: dict[str, np.ndarray],
+    made: dict[str, np.ndarray],
+    labels: Any = CLASSES,
+    most: float | None = None,
+    names: tuple[str, ...] = (),
+) -> Verdict:
+    samples = Samples({}, {} if labels is None else {"y": labels}, "d", len(base["y"]))
+    return judge().verdict(base, made, samples, most, names)
+
+
+@pytest.mark.parametrize(
+    ("base", "made", "outcome", "failed"),
+    [
+        (0.9, 0.0, "worse", True),  # at chance
+        (0.9, 0.88, "worse", False),
+        (0.9, 0.75, "worse", True),
+        (0.9, 0.93, "better", False),
+        (0.9, 0.898, "no difference shown", False),
+        (0.2, 0.095, "worse", True),  # half of the way to guessing is less than 10 points
+    ],
+)
+def test_a_verdict_is_better_worse_or_neither(
+    base: float, made: float, outcome: str, failed: bool
+) -> None:
+    found = verdict(answers(base), answers(made))
+    assert found.guess == pytest.approx(0.1)
+    assert found.outcome == outcome
+    assert bool(found.failure) == failed
+    assert str(found).startswith(outcome)
+
+
+def test_what_is_allowed_is_told_by_flag() -> None:
+    base, made = answers(0.9), answers(0.75)
+    before, after = ((one["y"].argmax(1) == CLASSES).mean() for one in (base, made))
+    points = 100 * float(before - after)
+    assert verdict(base, made, most=points).failure == ""
+    failure = verdict(base, made, most=points - 1).failure
+    assert failure == (
+        f"the result lost {points:.1f} points, where at most {points - 1:.1f} points may be lost"
+    )
+    assert verdict(base, made, most=0).failure.endswith("where nothing may be lost")
+    accepted = verdict(base, answers(0.0), most=math.inf)
+    assert (accepted.failure, accepted.outcome) == ("", "worse")
+
+
+def test_a_few_samples_show_no_difference_and_may_fail_all_the_same() -> None:
+    few = CLASSES[:10]
+    found = verdict(answers(1.0, few), answers(0.7, few), few)
+    assert found.outcome == "no difference shown"
+    assert found.failure.startswith("the result lost 30.0 points")
+
+
+def test_the_class_that_lost_most_is_named() -> None:
+    made = answers(1.0)["y"]
+    made[(CLASSES == 7) & (np.arange(1000) < 500)] = np.eye(10)[0]
+    found = verdict(answers(1.0), {"y": made}, names=tuple(["zero", "one", "two"]))
+    assert (found.worst.name, found.worst.before, found.worst.after) == ("7", 1.0, 0.5)
+    assert found.worst.samples == 100
+    assert "class that lost most: 7, 100 % → 50.0 % of its 100 samples" in str(found)
+    one_hot = verdict(answers(1.0), {"y": made}, labels=np.eye(10)[CLASSES], names=("a",) * 10)
+    assert (one_hot.worst.name, one_hot.worst.after) == ("a", 0.5)
+    assert verdict({"y": made}, answers(1.0)).worst is None
+
+
+def test_without_labels_agreement_is_judged_by_the_same_rule() -> None:
+    base = answers(1.0)
+    for right, failed in ((0.95, False), (0.85, True)):
+        found = verdict(base, answers(right), labels=None)
+        assert (found.metric, found.outcome, bool(found.failure)) == ("agreement", "", failed)
+        assert "accuracy NOT measured" in str(found)
+    same = {"y": np.eye(10)[np.zeros(100, int)]}
+    assert "one class for all" in verdict(same, same, labels=None).failure
+    assert verdict(same, same, labels=None, most=math.inf).failure == ""
+
+
+def test_values_are_judged_by_half_of_the_way_to_the_mean_of_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.normal(size=(500, 1))
+    base = {"y": wanted + rng.normal(size=(500, 1)) * 0.1}
+    guess = float(abs(wanted - wanted.mean()).mean())
+    for noise, outcome, failed in ((0.1, "no difference shown", False), (2.0, "worse", True)):
+        made = {"y": wanted + rng.normal(size=(500, 1)) * noise}
+        found = verdict(base, made, labels=wanted)
+        assert found.metric == "mae"
+        assert found.guess == pytest.approx(guess)
+        assert found.allowed == pytest.approx((guess - found.before) / 2)
+        assert (found.outcome, bool(found.failure)) == (outcome, failed)
+    assert found.failure.startswith("the result lost 1.")
+    assert "of mae" in found.failure
+
+
+def test_a_base_that_guesses_has_nothing_to_lose() -> None:
+    assert verdict(answers(0.02), answers(0.0)).failure == ""
+
+
+def test_a_verdict_survives_json() -> None:
+    found = verdict(answers(0.9), answers(0.5), most=math.inf)
+    import json
+    from dataclasses import asdict
+
+    from edgeshrink.results.report import json_text
+
+    assert Verdict.from_dict(json.loads(json_text(asdict(found)))) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [("", None), (None, None), ("none", math.inf), ("2.5", 2.5), (0, 0.0)]
+)
+def test_what_may_be_lost_is_read(given: float | str | None, read: float | None) -> None:
+    assert max_drop(given) == read
+
+
+@pytest.mark.parametrize("given", ["-1", "some", "nan", "1 %"])
+def test_what_may_be_lost_is_a_number_or_none(given: str) -> None:
+    with pytest.raises(UsageError, match="--max-drop must be a number, at least 0, or none"):
+        max_drop(given)
+
+
+def test_less_may_be_lost_where_there_is_less() -> None:
+    assert allowed(None, 0.9, 0.1, share=True) == 0.1
+    assert allowed(None, 0.2, 0.1, share=True) == pytest.approx(0.05)
+    assert allowed(None, 0.9, None, share=True) == 0.1
+    assert allowed(3, 0.9, 0.1, share=True) == 0.03
+    assert allowed(3, 0.9, 0.1, share=False) == 3

@@ -27,7 +27,7 @@ def ledger(shared: str, model: str, flags: Sequence[str], out: Path) -> dict[str
     """
     argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras"]
     argv += [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in flags]
-    argv += ["-o", str(out), "--json"]
+    argv += ["-o", str(out), "--json", "--max-drop", "none"]
     print("$", *argv, file=sys.stderr, flush=True)
     places = os.pathsep.join(filter(None, [str(STUDENTS), os.getenv("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": places}

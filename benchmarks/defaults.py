@@ -149,7 +149,7 @@ def cell(given: argparse.Namespace, model: str, case: str, seed: int) -> None:
         right = answers(tflite_bytes(out), data, scale)
         rows = json.loads(done.stdout)["ledger"]["rows"]
         facts = {k: v for row in rows for k, v in row.get("facts", {}).items()}
-        keep = ("sparsity_in_scope", "clusters", "chosen", "macs", "ratio", "unmet")
+        keep = ("sparsity_in_scope", "clusters", "chosen", "macs", "unmet")
         found |= {"accuracy": float(right.mean()), "bytes": out.stat().st_size}
         found |= {k: facts[k] for k in keep if k in facts}
         found |= {"samples": len(right), "right": written(right)}

@@ -115,7 +115,7 @@ def one(shared: str, route: Route, flags: tuple[str, ...], seed: int) -> dict[st
         "accuracy": student["scores"][0]["value"],
         "file_accuracy": final["scores"][0]["value"],
         "deflated_bytes": final["compressed_bytes"],
-        "smaller": final["ratio"],
+        "smaller": 4 * base["parameters"] / final["compressed_bytes"],
         "curve": student["facts"]["curve"],
         "trials": student["facts"].get("trials"),
         "seconds": student["seconds"],

@@ -104,7 +104,7 @@ def one(
     """Run one command; return what its file answers on the test images, and its report."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, f"resnet8{suffix}")
-        argv = ["edgeshrink", "compress", f"{shared}/models/{MODEL}", *flags]
+        argv = ["edgeshrink", "compress", f"{shared}/models/{MODEL}", *flags, "--max-drop", "none"]
         argv += ["--data", f"{shared}/data/{DATA}", "--seed", str(seed)]
         print("$", *argv, file=sys.stderr, flush=True)
         done = subprocess.run(

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 MNIST = ("--data", "{shared}/data/mnist.npz", "--preprocess", "scale=1/255")
 CIFAR = ("--data", "{shared}/data/cifar10_40k.npz", "--preprocess", "none")
 SPOKEN = ("--data", "{shared}/data/fsdd_logmel.npz", "--preprocess", "none")
-# model, flags, data, least accuracy, least ratio
+# model, flags, data, least accuracy, least ratio of downloads
 GOALS: list[tuple[str, tuple[str, ...], tuple[str, ...], float, float]] = [
     ("mnist_lenet5_caffe", ("--prune", "0.92", "--int8"), MNIST, 0.99, 20),
     ("mnist_lenet300", ("--prune", "0.92", "--int8"), MNIST, 0.98, 20),
@@ -95,7 +95,8 @@ def compressed(
         "exit": done.returncode,
         "bytes": final["size_bytes"],
         "deflated": final["compressed_bytes"],
-        "ratio": final["ratio"],
+        "on_disk": final["on_disk"],
+        "download": final["download"],
         "accuracy": score and score["value"],
         "interval": score and [score["low"], score["high"]],
         "base_accuracy": score and ledger["rows"][0]["scores"][0]["value"],
@@ -103,30 +104,33 @@ def compressed(
         "agreement": final["agreement"],
         "median_ms": latency and latency["median_ms"],
         "base_median_ms": reference and reference["median_ms"],
-        "goal": {"accuracy": least_accuracy, "ratio": least_ratio},
+        "goal": {"accuracy": least_accuracy, "download": least_ratio},
         "met": done.returncode == 0
         and (score is None or score["value"] >= least_accuracy)
-        and final["ratio"] >= least_ratio,
+        and final["download"] >= least_ratio,
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the results as a Markdown table."""
     lines = [
-        "| model | flags | accuracy (base) | deflated | ratio | median (base) |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| model | flags | accuracy (base) | bytes | on disk | deflated | download | median (base) "
+        "|",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if "error" in row:
-            lines.append(f"| {row['model']} | `{row['flags']}` | failed: {row['error']} | | | |")
+            lines.append(
+                f"| {row['model']} | `{row['flags']}` | failed: {row['error']} | | | | | |"
+            )
             continue
         accuracy = "no labelled data"
         if row["accuracy"] is not None:
             accuracy = f"{row['accuracy']:.2%} ({row['base_accuracy']:.2%})"
         times = f"{row['median_ms'] * 1e3:.3g} µs ({row['base_median_ms'] * 1e3:.3g})"
         lines.append(
-            f"| {row['model']} | `{row['flags']}` | {accuracy} | {row['deflated']:,} "
-            f"| {row['ratio']:.1f}× | {times} |"
+            f"| {row['model']} | `{row['flags']}` | {accuracy} | {row['bytes']:,} "
+            f"| {row['on_disk']:.1f}× | {row['deflated']:,} | {row['download']:.1f}× | {times} |"
         )
     return "\n".join(lines)
 

@@ -35,10 +35,8 @@ class Cluster(Method):
             )
         if plan.data is None or plan.data.train is None:
             yield "no training data: clustered in one shot, the shared values are not trained"
-        yield (
-            "shared values shrink the compressed file; neither the latency nor the file as it lies "
-            "on disk"
-        )
+        if said := plan.lacking("shared_values"):
+            yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model, batch norms folded, with few distinct values in the kernels."""

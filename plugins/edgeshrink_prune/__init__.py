@@ -34,18 +34,14 @@ class Prune(Method):
         stored = precision is not None and getattr(precision.options, "sparse", False)
         if self.options.for_ == "xnnpack":
             self._check_xnnpack(precision, stored)
-        integer = plan.has("int8", among=plan.after) or plan.has("int16x8", among=plan.after)
-        if integer:
-            yield (
-                "int8 kernels ignore zeros: pruning shrinks the compressed file, not the latency"
-            )
-        elif not plan.profile.sparse:
-            yield (
-                f"the kernels of {plan.profile.name} ignore zeros: pruning shrinks the "
-                + ("file" if stored else "compressed file")
-                + ", not the latency"
-                + ("" if stored else ", and not the file as it lies on disk")
-            )
+        if plan.zeros == "float_zeros" and "ms" in plan.profile.gains("float_zeros"):
+            if not (stored and self.options.for_ == "xnnpack"):
+                yield (
+                    f"zeros make float kernels faster on {plan.profile.name} only with --prune-for "
+                    "xnnpack and --float-sparse or --fp16-sparse"
+                )
+        elif said := plan.lacking(plan.zeros, *(["disk"] if stored else [])):
+            yield said
 
     def _check_xnnpack(self, precision: Method | None, stored: bool) -> None:
         """Refuse what XNNPACK would run densely.

@@ -49,6 +49,8 @@ class Shrink(Method):
             )
         if not trained:
             yield "no training data: channels go by their weights, and nothing makes good for them"
+        if said := plan.lacking("channels"):
+            yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return a narrower model."""
@@ -62,6 +64,11 @@ class MergeNeurons(Method):
 
     name, title, phase = "merge_neurons", "Merging neurons", Phase.SHRINK
     Options = MergeOptions
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Say what fewer channels do not gain on the device."""
+        if said := plan.lacking("channels"):
+            yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return a narrower model."""

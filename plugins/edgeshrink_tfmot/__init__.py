@@ -35,9 +35,10 @@ class TfmotPrune(Method):
     chooses = False
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Refuse a lack of training samples."""
+        """Refuse a lack of training samples; say what zeros do not gain on the device."""
         _check_trains(self, plan)
-        return ()
+        if said := plan.lacking(plan.zeros):
+            yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model with the wanted share of zeros in each kernel that TFMOT prunes."""
@@ -57,9 +58,10 @@ class TfmotCluster(Method):
     chooses = False
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Refuse a lack of training samples."""
+        """Refuse a lack of training samples; say what shared values do not gain on the device."""
         _check_trains(self, plan)
-        return ()
+        if said := plan.lacking("shared_values"):
+            yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model with few distinct values in each kernel; zeros stay zero."""

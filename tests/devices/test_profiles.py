@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given, strategies as st
 from paths import ROOT
 
 from edgeshrink import toml_writer
-from edgeshrink.devices import profile
+from edgeshrink.devices import payoff, profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError
@@ -92,7 +93,12 @@ def test_unknown_keys_are_refused_with_near_matches() -> None:
     [
         ("threads = 0", "threads must be a positive int; received 0"),
         ("threads = true", "threads must be a positive int; received True"),
-        ('sparse = "yes"', "sparse must be a bool; received 'yes'"),
+        ('emulated = "yes"', "emulated must be a bool; received 'yes'"),
+        ('[pays]\nzero = ["ms"]', "no technique 'zero'"),
+        ('[pays]\nzeros = ["speed"]', "zeros must be of download, disk, ms; received 'speed'"),
+        ('[pays]\nzeros = "ms"', "zeros lists text; received 'ms'"),
+        ('[slow_layers]\nint9 = ["LSTM"]', "must be of float32, .* received 'int9'"),
+        ("[slow_layers]\nint8 = [1]", "int8 lists text"),
         ("sources = [1]", "sources lists text"),
         ('accelerator = "tpu"', "accelerator must be one of cpu, gpu, npu; received 'tpu'"),
         ('precisions = ["int9"]', "received 'int9'"),
@@ -113,6 +119,42 @@ def test_a_misspelt_operator_comes_with_its_right_spelling() -> None:
     with pytest.raises(ProfileError) as caught:
         read("operators = { fully-connected = 11 }")
     assert caught.value.hint == "did you mean 'FULLY_CONNECTED'?"
+
+
+# ---- what pays
+
+
+def test_a_profile_says_what_pays_and_what_it_does_not_say_is_as_usual() -> None:
+    profile = read('[pays]\nzeros = ["download", "ms"]\nchannels = []')
+    assert profile.gains("zeros") == ("download", "ms")
+    assert profile.gains("shared_values") == ("download",)
+    assert profile.gains("channels") == ()
+    assert profile.gains("rank") == ("download", "disk", "ms")
+
+
+@pytest.mark.parametrize(
+    ("technique", "gained", "said"),
+    [
+        ("zeros", ["download", "disk", "ms"], ""),
+        ("channels", [], "on pi, fewer channels gain nothing"),
+        (
+            "shared_values",
+            ["download"],
+            "on pi, shared values make the file smaller to download, not smaller on disk and not "
+            "faster",
+        ),
+        ("rank", ["ms"], "on pi, layers of lower rank make the file faster, not smaller to "
+         "download and not smaller on disk"),
+    ],
+)  # fmt: skip
+def test_what_a_technique_does_not_gain_is_said(
+    technique: str, gained: list[str], said: str
+) -> None:
+    assert payoff.lacking(technique, gained, "pi") == said
+
+
+def test_the_example_of_what_pays_holds() -> None:
+    assert doctest.testmod(payoff).failed == 0
 
 
 # ---- based on another

@@ -12,6 +12,9 @@ from .measurement import (
     mcnemar as mcnemar,
     wilson as wilson,
 )
+from .payoff import (
+    lacking as lacking,
+)
 from .profile import (
     DeviceProfile as DeviceProfile,
     address_scheme as address_scheme,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink import toml_writer
+from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
 from edgeshrink.errors import ProfileError, UsageError, near
 
 ACCELERATORS = ("cpu", "gpu", "npu")
@@ -39,7 +40,8 @@ class DeviceProfile:
         board: what the device calls itself, as patterns with `*`; `devices add` knows it by that.
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
         slow_precisions: those of `precisions` that run on unoptimised reference kernels.
-        sparse: whether its kernels can skip zeros in float models.
+        slow_layers: by precision, the layers whose kernels of it are slower than those of float.
+        pays: by technique, what it gains here (`payoff.py`), where that is not as usual.
         tile: channels that its kernels compute together: fewer take the time of so many.
         memory_bytes: memory for a model at work, or None if it is not a limit.
         storage_bytes: room for the model file, or None.
@@ -63,12 +65,21 @@ class DeviceProfile:
     board: tuple[str, ...] = ()
     precisions: tuple[str, ...] = PRECISIONS
     slow_precisions: tuple[str, ...] = ()
-    sparse: bool = False
+    slow_layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tile: int = 16
     memory_bytes: int | None = None
     storage_bytes: int | None = None
     hardware: Mapping[str, str | int | float] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+
+    def gains(self, technique: str) -> tuple[str, ...]:
+        """Return what a technique gains here: of download, disk and ms.
+
+        Args:
+            technique: `zeros`, `float_zeros`, `shared_values`, `channels` or `rank`.
+        """
+        return self.pays.get(technique, PAYS[technique])
 
     @classmethod
     def from_toml(
@@ -124,7 +135,7 @@ def _derived(base: DeviceProfile, name: str, values: dict[str, Any]) -> DevicePr
         base = replace(base, address="", connection={}, python="")
     if values.get("runtime", base.runtime) != base.runtime:
         base = replace(base, options={}, operators={})
-    for table in ("connection", "options", "operators", "hardware"):
+    for table in ("connection", "options", "operators", "slow_layers", "pays", "hardware"):
         told[table] = {**getattr(base, table), **values.get(table, {})}
     return replace(base, name=name, **told)
 
@@ -136,7 +147,6 @@ _TYPES: dict[str, type] = {
     "tile": int,
     "memory_bytes": int,
     "storage_bytes": int,
-    "sparse": bool,
     "emulated": bool,
     "precisions": list,
     "slow_precisions": list,
@@ -145,6 +155,8 @@ _TYPES: dict[str, type] = {
     "connection": dict,
     "options": dict,
     "operators": dict,
+    "slow_layers": dict,
+    "pays": dict,
     "board": list,
 }
 _LISTS_OF_TEXT = ("precisions", "slow_precisions", "sources", "board")
@@ -163,6 +175,10 @@ def _checked(profile: str, key: str, value: Any) -> Any:
         raise ProfileError(
             f"device profile {profile!r}: [hardware] holds text and numbers; received {value!r}"
         )
+    if key == "pays":
+        return checked_pays(profile, value)
+    if key == "slow_layers":
+        return checked_layers(profile, value, PRECISIONS)
     if key == "operators":
         for operator, version in value.items():
             _check_operator(profile, operator, version)

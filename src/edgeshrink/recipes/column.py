@@ -43,6 +43,8 @@ MEASURES = {
     "deflated_mib": Measure("deflated file", "MiB", 3),
     "deflated_change": Measure("deflated file", "% change", 1),
     "smaller": Measure("float weights over deflated file", "×", 1),
+    "on_disk": Measure("float weights over file", "×", 1),
+    "download": Measure("deflated float file over deflated file", "×", 1),
     "efficacy": Measure("accuracy / deflated file", "%/MiB"),
     "efficacy_on_disk": Measure("accuracy / file", "%/MiB"),
     "quality_of_model": Measure("quality of model", places=3),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edgeshrink.devices import lacking
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import NoOptions, Option, build, options_of
 from edgeshrink.models import Kind
@@ -108,6 +109,23 @@ class Plan:
     after: tuple[Method, ...]
     data: Dataset | None
     profile: DeviceProfile
+
+    @property
+    def zeros(self) -> str:
+        """What zeros are: `zeros` where integer kernels follow, else `float_zeros`."""
+        kernels = (getattr(step, "kernels", "") for step in self.after)
+        return "zeros" if any(one.startswith("int") for one in kernels) else "float_zeros"
+
+    def lacking(self, technique: str, *also: str) -> str:
+        """Return in words what a technique does not gain on the device; empty where it gains all.
+
+        Args:
+            technique: `zeros`, `float_zeros`, `shared_values`, `channels` or `rank`.
+            also: what is gained beside what the profile says, of download, disk and ms.
+        """
+        packed = ("disk",) if any(step.produces is Kind.PACKED for step in self.after) else ()
+        gained = (*self.profile.gains(technique), *packed, *also)
+        return lacking(technique, gained, self.profile.name)
 
     def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
         """Return whether a step of this name is among the others.

@@ -55,6 +55,12 @@ class Precision(Method):
                 f"it runs {', '.join(plan.profile.precisions)}",
                 hint="choose another precision, or another --device",
             )
+        slow = plan.profile.slow_layers.get(kernels, ())
+        if found := sorted({one.class_name for one in plan.base.layers} & set(slow)):
+            yield (
+                f"{kernels} kernels of {', '.join(found)} are slower than float on "
+                f"{plan.profile.name}; --dynamic is nearly as small and faster there"
+            )
         if kernels in plan.profile.slow_precisions:
             yield (
                 f"{kernels} runs on reference kernels on {plan.profile.name}: smaller, but "

@@ -52,6 +52,8 @@ def figure_of(
         "deflated_mib": row.compressed_bytes / 2**20,
         "deflated_change": 100 * (row.compressed_bytes / before.compressed_bytes - 1),
         "smaller": 4 * rows[0].parameters / row.compressed_bytes,
+        "on_disk": 4 * rows[0].parameters / row.size_bytes,
+        "download": before.compressed_bytes / row.compressed_bytes,
         "parameters": parameters,
         "parameters_m": parameters / 1e6,
         "nonzeros": row.nonzeros,

@@ -1,0 +1,97 @@
+"""What compressing pays on a device: which technique makes a file smaller there, or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from edgeshrink.errors import ProfileError, near
+
+# What can be gained, in words.
+GAINS = {"download": "smaller to download", "disk": "smaller on disk", "ms": "faster"}
+# What each technique gains where a profile says nothing else.
+PAYS: Mapping[str, tuple[str, ...]] = {
+    "zeros": ("download",),
+    "float_zeros": ("download",),
+    "shared_values": ("download",),
+    "channels": ("download", "disk", "ms"),
+    "rank": ("download", "disk", "ms"),
+}
+NAMES = {
+    "zeros": "zeros in integer kernels",
+    "float_zeros": "zeros in float kernels",
+    "shared_values": "shared values",
+    "channels": "fewer channels",
+    "rank": "layers of lower rank",
+}
+
+
+def lacking(technique: str, gained: Collection[str], device: str) -> str:
+    """Return in words what a technique does not gain; empty where it gains all.
+
+    Args:
+        technique: a key of `PAYS`.
+        gained: keys of `GAINS`.
+        device: name of the profile.
+
+    Example:
+        >>> lacking("rank", ["download", "disk"], "pi")
+        'on pi, layers of lower rank make the file smaller to download and on disk, not faster'
+    """
+    without = [f"not {said}" for gain, said in GAINS.items() if gain not in gained]
+    if not without:
+        return ""
+    within = [said for gain, said in GAINS.items() if gain in gained]
+    if not within:
+        return f"on {device}, {NAMES[technique]} gain nothing"
+    made = " and ".join(within).replace("download and smaller on disk", "download and on disk")
+    return f"on {device}, {NAMES[technique]} make the file {made}, {' and '.join(without)}"
+
+
+def checked_pays(profile: str, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the table `[pays]` of a profile.
+
+    Raises:
+        ProfileError: it names a technique or a gain that is none.
+    """
+    for technique, gains in table.items():
+        if technique not in PAYS:
+            raise ProfileError(
+                f"device profile {profile!r}: [pays] has no technique {technique!r}",
+                hint=near(technique, PAYS),
+            )
+        for gain in _texts(profile, "pays", technique, gains):
+            if gain not in GAINS:
+                raise ProfileError(
+                    f"device profile {profile!r}: [pays] {technique} must be of "
+                    f"{', '.join(GAINS)}; received {gain!r}",
+                    hint=near(gain, GAINS),
+                )
+    return {technique: tuple(gains) for technique, gains in table.items()}
+
+
+def checked_layers(
+    profile: str, table: Mapping[str, Any], precisions: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the table `[slow_layers]` of a profile.
+
+    Raises:
+        ProfileError: it names a precision that is none, or lists something else than text.
+    """
+    for precision, layers in table.items():
+        if precision not in precisions:
+            raise ProfileError(
+                f"device profile {profile!r}: [slow_layers] must be of {', '.join(precisions)}; "
+                f"received {precision!r}",
+                hint=near(precision, precisions),
+            )
+        _texts(profile, "slow_layers", precision, layers)
+    return {precision: tuple(layers) for precision, layers in table.items()}
+
+
+def _texts(profile: str, table: str, key: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ProfileError(
+            f"device profile {profile!r}: [{table}] {key} lists text; received {value!r}"
+        )
+    return value

@@ -170,6 +170,29 @@ def test_without_data_a_poor_result_is_kept_and_ends_in_exit_4(
 
 
 @pytest.mark.command
+def test_a_result_at_chance_is_worse_and_no_success(
+    digits: Path, digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "chance.tflite"
+    flags = ("--prune", "0.99", "--epochs", "0", "--int8", "--rules", "smoke", "-o", str(out))
+    data = ("--data", str(digits), "--preprocess", "scale=1/16")
+    argv = ["compress", str(digits_model), *flags, *data]
+    assert cli.run(argv) == 4
+    told = capsys.readouterr()
+    assert told.out.startswith("worse by ")
+    assert "points may be lost" in told.err
+    assert "--max-drop none" in told.err
+    found = Report.read(out)
+    assert found.ledger.base.merits
+    assert found.ledger.final.merits == {}
+    accepted = [*argv, "--max-drop", "none", "--force", "--json"]
+    assert cli.run(accepted) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"]["outcome"], document["failed"]) == ("worse", "")
+    assert document["ledger"]["rows"][-1]["merits"]
+
+
+@pytest.mark.command
 def test_a_keras_output_opens_in_plain_keras(
     digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:

@@ -327,7 +327,7 @@ def test_training_fits_in_the_time_that_is_given(
     # what the time decided is written down, and so are the epochs: neither needs a clock again
     assert f"max_epochs = {found[1]}\n" in first.recipe
     assert f"\nepochs = {epochs}\n" in first.recipe
-    assert other == line
+    assert other.partition(", ")[0] == line.partition(", ")[0]
     assert again.ledger.final.reused
     with pytest.raises(UsageError, match="one epoch of each step may take") as short:
         package.compress(digits_model, out=tmp_path / "t.keras", prune=0.9, seconds=1e-3, **options)

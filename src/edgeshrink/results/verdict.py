@@ -112,8 +112,11 @@ class Verdict:
             )
         if self.allows(self.after):
             return ""
+        told = f"lost {self.amount(self.lost(self.after))}"
+        if not self.measured:
+            told = f"agrees with the base on {words.percent(self.after)} of {self.inputs}"
         limit = f"at most {self.amount(self.allowed)}" if self.allowed else "nothing"
-        return f"the result lost {self.amount(self.lost(self.after))}, where {limit} may be lost"
+        return f"the result {told}, where {limit} may be lost"
 
     @property
     def inputs(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from edgeshrink.engine.judging.verdicts import teachable
+from edgeshrink.engine.judging.verdicts import beside_weights, teachable
 from edgeshrink.engine.planning.request import PlannedStep
+from edgeshrink.models.artifact import Artifact, Kind
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.training import Training
 from edgeshrink.results.ledger import Row
@@ -53,3 +55,15 @@ def test_nothing_is_said_where_a_teacher_is_not_what_was_missing(
 
 def test_a_student_that_was_to_learn_alone_is_not_told() -> None:
     assert teachable(planned("distill", ALONE, student="width=0.5"), FELL, BASE, BASE) == []
+
+
+def test_what_of_the_base_is_not_counted_is_told(tmp_path: Path) -> None:
+    whole, counted = (Artifact(tmp_path / name, Kind.KERAS) for name in ("m.keras", "base.keras"))
+    whole.path.write_bytes(bytes(3000))
+    counted.path.write_bytes(bytes(1000))
+    assert beside_weights(whole, counted) == (
+        "its file has 3,000 bytes; 2,000 of them are the state of an optimizer and the like, which "
+        "no device needs: 1,000 are counted"
+    )
+    assert beside_weights(counted, counted) == beside_weights(counted, whole) == ""
+    assert beside_weights(Artifact(tmp_path, Kind.SAVEDMODEL), counted) == ""

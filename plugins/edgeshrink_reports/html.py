@@ -66,7 +66,10 @@ def study_page(found: StudyReport) -> str:
     for table in found.tables:
         parts.append(f"<h2>Table {escape(table.name)}: {escape(table.title)}</h2>")
         parts.append(_table(studies.heads(table), [studies.cells(table, r) for r in table.rows]))
-        parts += [_figure(table), _list(studies.notes_of(table))]
+        parts.append(_figure(table))
+        if lines := studies.contradictions_of(table):
+            parts += [f"<p><strong>{escape(studies.CONTRADICTS)}</strong></p>", _list(lines)]
+        parts.append(_list(studies.notes_of(table)))
         if commands := studies.commands_of(table):
             parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>")
     parts += ["<h2>Made with</h2>", _list(studies.made_with(found))]

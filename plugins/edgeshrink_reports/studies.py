@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableFound
+from edgeshrink_reports.footnotes import footnotes
 
 NONE = "–"
+CONTRADICTS = "Where ours does not bear the publication out:"
 
 
 def markdown(found: StudyReport) -> str:
@@ -15,8 +17,10 @@ def markdown(found: StudyReport) -> str:
     parts += [sentences(found)]
     for table in found.tables:
         parts += [f"## Table {table.name}: {table.title}", _table(table)]
+        if lines := contradictions_of(table):
+            parts += [f"**{CONTRADICTS}**", _list(lines)]
         if notes := list(notes_of(table)):
-            parts.append("\n".join(f"- {_escape(note)}" for note in notes))
+            parts.append(_list(notes))
         if commands := commands_of(table):
             parts.append("```console\n" + "\n".join(commands) + "\n```")
     parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made_with(found)))
@@ -32,8 +36,8 @@ def sentences(found: StudyReport) -> str:
         "The interval is over seeds (Student's t) where there are several, else over test "
         "samples. A latency is of the first seed's file, its interval of the mean over runs.",
     ]
-    if any(row.scaled for table in found.tables for row in table.rows):
-        said.append("A row marked † was scaled down; a note says how.")
+    if any(footnotes(table) for table in found.tables):
+        said.append("A letter behind a row is that of a sentence under its table.")
     return " ".join([*said, *(_sentence(note) for note in found.notes)])
 
 
@@ -43,28 +47,22 @@ def heads(table: TableFound) -> list[str]:
 
 
 def cells(table: TableFound, row: RowFound) -> list[str]:
-    """Return a row as text, its label first."""
-    label = row.label + ("†" if row.scaled else "")
+    """Return a row as text, its label first, with the letters of what is said of it."""
+    letters = ", ".join(note.letter for note in footnotes(table) if row.label in note.labels)
+    label = f"{row.label} ({letters})" if letters else row.label
     return [label, *(_cell(*pair) for pair in zip(table.columns, row.cells, strict=True))]
 
 
+def contradictions_of(table: TableFound) -> list[str]:
+    """Return a sentence for each claim of the publication that ours do not bear out."""
+    return [note.line for note in footnotes(table) if note.contradicts]
+
+
 def notes_of(table: TableFound) -> Iterator[str]:
-    """Yield sentences on a table: its own, what is missing, what was scaled, what is doubted."""
+    """Yield further sentences on a table: its own, what is missing, done otherwise or doubted."""
     if table.note:
         yield table.note
-    for row in table.rows:
-        if row.missing:
-            yield f"{row.label}: {row.missing}"
-        yield from (f"{row.label}: {note}" for note in row.notes)
-        doubts = dict.fromkeys(cell.doubt for cell in row.cells if cell.doubt)
-        yield from (f"{row.label}, latency not valid: {doubt}" for doubt in doubts)
-    scaled: dict[str, list[str]] = {}
-    for row in table.rows:
-        for sentence in row.scaled:
-            scaled.setdefault(sentence, []).append(row.label)
-    for sentence, labels in scaled.items():
-        which = "every row" if len(labels) == len(table.rows) else "; ".join(labels)
-        yield f"† {which}: {sentence}"
+    yield from (note.line for note in footnotes(table) if not note.contradicts)
 
 
 def commands_of(table: TableFound) -> list[str]:
@@ -108,6 +106,10 @@ def _table(table: TableFound) -> str:
     lines = [heads(table), ["---"] + ["---:"] * len(table.columns)]
     lines += [[_escape(text) for text in cells(table, row)] for row in table.rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {_escape(line)}" for line in lines)
 
 
 def _sentence(text: str) -> str:

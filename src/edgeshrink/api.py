@@ -6,8 +6,6 @@ is named here stays.
 
 from __future__ import annotations
 
-import pluggy
-
 from edgeshrink.devices import (
     BenchPlan,
     Completed,
@@ -40,6 +38,7 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
+from edgeshrink.hookspecs import hookimpl
 from edgeshrink.models import (
     Artifact,
     Kind,
@@ -66,6 +65,7 @@ from edgeshrink.recipes import (
 from edgeshrink.results import (
     Cell,
     ClassChange,
+    ClaimFound,
     Latency,
     Ledger,
     Merit,
@@ -89,9 +89,6 @@ from edgeshrink.results import (
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset
 
-# The decorator that marks a function of a plugin as its implementation of a hook.
-hookimpl = pluggy.HookimplMarker("edgeshrink")
-
 __all__ = [
     "MEASURES",
     "Agreement",
@@ -100,6 +97,7 @@ __all__ = [
     "Cell",
     "CheckFailed",
     "ClassChange",
+    "ClaimFound",
     "Column",
     "CommandFailed",
     "Completed",

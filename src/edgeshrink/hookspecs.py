@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
 
 hookspec = pluggy.HookspecMarker("edgeshrink")
+# The decorator that marks a function of a plugin as its implementation of a hook.
+hookimpl = pluggy.HookimplMarker("edgeshrink")
 
 # --- What adds: called once, when plugins are loaded. Return classes; import nothing heavy. ---
 

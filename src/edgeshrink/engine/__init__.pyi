@@ -42,5 +42,6 @@ from .studies.jobs import (
 )
 from .studies.study_run import (
     plan_study as plan_study,
+    retell_study as retell_study,
     study as study,
 )

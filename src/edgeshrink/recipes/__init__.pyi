@@ -22,13 +22,19 @@ from .recipe import (
     Methods as Methods,
     Recipe as Recipe,
 )
+from .sources import (
+    used_digest as used_digest,
+)
 from .study import (
     Base as Base,
-    Figure as Figure,
-    Filled as Filled,
     Heading as Heading,
     Source as Source,
     Study as Study,
+)
+from .table import (
+    Claim as Claim,
+    Figure as Figure,
+    Filled as Filled,
     StudyRow as StudyRow,
     Table as Table,
 )

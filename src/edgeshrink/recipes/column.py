@@ -23,6 +23,11 @@ class Measure:
     places: int = 2
 
     @property
+    def in_points(self) -> bool:
+        """Whether a change of it is told as a difference; else as a ratio."""
+        return self.unit in ("%", "points", "% change")
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """What no value can be beyond: 0 and 100 for a share in %."""
         return (0.0, 100.0) if self.unit == "%" else (-math.inf, math.inf)

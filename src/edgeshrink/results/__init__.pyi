@@ -1,3 +1,8 @@
+from .claims import (
+    Change as Change,
+    ClaimFound as ClaimFound,
+    held as held,
+)
 from .judge import (
     Judge as Judge,
     Outputs as Outputs,
@@ -45,10 +50,13 @@ from .sensitivity import (
     Width as Width,
 )
 from .study_report import (
-    Cell as Cell,
-    RowFound as RowFound,
+    STUDY_SCHEMA as STUDY_SCHEMA,
     StudyReport as StudyReport,
     TableFound as TableFound,
+)
+from .study_row import (
+    Cell as Cell,
+    RowFound as RowFound,
     Value as Value,
 )
 from .verdict import (

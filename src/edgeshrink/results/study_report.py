@@ -1,116 +1,16 @@
-"""What a study found: every row's figures beside the published ones, with their intervals."""
+"""What a study found: its tables, and what the publication claims in them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgeshrink.recipes import Column, Figure
+from edgeshrink.results.claims import ClaimFound
+from edgeshrink.results.study_row import RowFound
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Value:
-    """A figure with its 95 % interval.
-
-    Attributes:
-        mean: over seeds.
-        low: the interval's lower end; None where there is no interval.
-        high: its upper end; likewise.
-        over: what the interval is over: `seeds` (Student's t), `samples`, or `runs` of a file;
-            empty where there is no interval.
-        each: the values of single seeds, in the order of the row's runs.
-    """
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    over: str = ""
-    each: tuple[float, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        each: Sequence[float],
-        of_samples: tuple[float, float] | None = None,
-        bounds: tuple[float, float] = (-math.inf, math.inf),
-    ) -> Value:
-        """Return the mean of some seeds' values; one seed has the interval of its samples.
-
-        Args:
-            each: a value for each seed, one at least.
-            of_samples: the interval over samples of the first, used where there is one seed.
-            bounds: what no value can be beyond; the interval over seeds ends there.
-
-        Example:
-            >>> value = Value.of([97.0, 98.0, 99.0], bounds=(0, 100))
-            >>> round(value.low, 2), value.high, value.over
-            (95.52, 100, 'seeds')
-        """
-        count, mean = len(each), math.fsum(each) / len(each)
-        if count == 1:
-            low, high = of_samples or (None, None)
-            return cls(mean, low, high, "samples" if of_samples else "", tuple(each))
-        from scipy.special import stdtrit  # scipy.stats takes seconds to import
-
-        variance = math.fsum((value - mean) ** 2 for value in each) / (count - 1)
-        half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
-        low, high = max(mean - half, bounds[0]), min(mean + half, bounds[1])
-        return cls(mean, low, high, "seeds", tuple(each))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure of a row.
-
-    Attributes:
-        ours: what was measured; None where nothing was.
-        published: the publication's value; None where it does not tell one.
-        doubt: why `ours` is not to be trusted; empty if it is.
-    """
-
-    ours: Value | None
-    published: float | None
-    doubt: str = ""
-
-    @property
-    def difference(self) -> float | None:
-        """The mean of `ours` less `published`; None where one is missing."""
-        if self.ours is None or self.published is None:
-            return None
-        return self.ours.mean - self.published
-
-
-@dataclass(frozen=True)
-class RowFound:
-    """A row of a table.
-
-    Attributes:
-        label: what stands before the row.
-        command: what was done, as a command; empty if nothing was.
-        cells: one for each column of the table.
-        scaled: sentences on what was made smaller than in the publication.
-        missing: why there is no figure: failed with its error, not run, left out; else empty.
-        failed: it was run, and failed.
-        notes: sentences on the runs.
-        series: the curve of the table's figure that it belongs to; empty for none.
-        x: its place along the figure, or None.
-        runs: seed, digest of the file and seconds of each.
-    """
-
-    label: str
-    command: str
-    cells: tuple[Cell, ...]
-    scaled: tuple[str, ...] = ()
-    missing: str = ""
-    failed: bool = False
-    notes: tuple[str, ...] = ()
-    series: str = ""
-    x: float | None = None
-    runs: tuple[Mapping[str, Any], ...] = ()
+STUDY_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -124,6 +24,7 @@ class TableFound:
         columns: in their order.
         rows: in their order, each with a cell for each column.
         figure: what is drawn of it, or None.
+        claims: what the publication says of its rows, held against ours.
     """
 
     name: str
@@ -132,6 +33,7 @@ class TableFound:
     columns: tuple[Column, ...]
     rows: tuple[RowFound, ...]
     figure: Figure | None = None
+    claims: tuple[ClaimFound, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +62,7 @@ class StudyReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     lost: bool = False
-    schema: int = SCHEMA
+    schema: int = STUDY_SCHEMA
 
     @property
     def failed(self) -> bool:

@@ -57,6 +57,12 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs, and which are done; do none.")
     ] = False,
+    retell: Annotated[
+        bool,
+        typer.Option(
+            "--retell", help="Write the tables again, in FILE's words of now; figures stay."
+        ),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
     *,
@@ -71,7 +77,7 @@ def study(
     Example: edgeshrink study grid.toml --jobs 2 -o results
     """
     from edgeshrink.cli.display.progress import Watcher
-    from edgeshrink.engine import StudyRequest, plan_study, study as engine_study
+    from edgeshrink.engine import StudyRequest, plan_study, retell_study, study as engine_study
 
     plugins = registry()
     if root and not Path(root).is_dir():
@@ -94,7 +100,7 @@ def study(
             typer.echo(f"{sum(one.done for one in planned)} of {len(planned)} runs are done")
         return
     with Watcher(plugins):
-        report = engine_study(request, plugins)
+        report = (retell_study if retell else engine_study)(request, plugins)
     if json:
         print_json(report.as_dict())
     else:

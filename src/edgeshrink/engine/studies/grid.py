@@ -14,8 +14,27 @@ from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models import Kind, content_digest
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Base, Filled, Recipe, Study, StudyRow, digest_of, version_of
+from edgeshrink.recipes import (
+    Base,
+    Filled,
+    Recipe,
+    Study,
+    StudyRow,
+    digest_of,
+    used_digest,
+    version_of,
+)
 
+# What makes figures of any run, beside its steps: conversion, counts, scores, timing.
+ALWAYS = frozenset(
+    {
+        "edgeshrink.nn.conversion.keras_to_tflite",
+        "edgeshrink.nn.graph.counts",
+        "edgeshrink.results.judge",
+        "edgeshrink_litert.runner.timing",
+        "edgeshrink_metrics",
+    }
+)
 VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
 OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 
@@ -35,11 +54,25 @@ class Grid:
         self.recipes: dict[tuple[str, int], Recipe] = {}
         for name in study.recipes:
             self.recipe(name, 0)
-        self._check_places()
         try:
             chosen_devices(study.heading.devices, "", {}, plugins)
         except EdgeshrinkError as error:
             raise StudyError(f"{request.file.name}: devices: {error}", hint=error.hint) from error
+
+    def check_places(self) -> None:
+        """Refuse files that are not there.
+
+        Raises:
+            StudyError: it names the first.
+        """
+        named = {f"models.{name}": base.file for name, base in self.study.models.items()}
+        named |= {f"data.{name}": source.spec for name, source in self.study.data.items()}
+        for where, path in named.items():
+            if path and ":" not in path and not (self.root / path).exists():
+                raise StudyError(
+                    f"{self.request.file.name}: {where}: no file {path!r} in {self.root}",
+                    hint="--root names the folder where the study's paths begin",
+                )
 
     def recipe(self, name: str, seed: int) -> Recipe:
         """Return a recipe of the study by its name; none for an empty one.
@@ -134,6 +167,12 @@ class Grid:
         packs = any(s.produces is Kind.PACKED for s in self.recipe(run.recipe, 0).steps)
         return self._compression(run, base, place, Kind.PACKED if packs else Kind.TFLITE)
 
+    def used(self, run: Run) -> str:
+        """Return the digest of the sources that a run and the training of its base use."""
+        names = (run.recipe, self.study.models[run.model].recipe)
+        steps = (step for name in names for step in self.recipe(name, 0).steps)
+        return used_digest(ALWAYS | {type(step).__module__ for step in steps})
+
     def making(self, model: str) -> str:
         """Return how a model is built and trained, in words; nothing for a file."""
         base = self.study.models[model]
@@ -167,8 +206,10 @@ class Grid:
             "untrained": base.untrained or produces is Kind.KERAS,
             "by_layer": any(row.layers for _, row in self.rows()),
             "command": self.command(run, 1),
+            "used": self.used(run),
         }
-        placeless = {k: v for k, v in spec.items() if k not in ("model", "data", "command")}
+        beside = ("model", "data", "command", "used")
+        placeless = {k: v for k, v in spec.items() if k not in beside}
         decides = {
             **placeless,
             **self._code(recipe),
@@ -202,16 +243,6 @@ class Grid:
         if path not in self.digests:
             self.digests[path] = content_digest(path)
         return self.digests[path]
-
-    def _check_places(self) -> None:
-        named = {f"models.{name}": base.file for name, base in self.study.models.items()}
-        named |= {f"data.{name}": source.spec for name, source in self.study.data.items()}
-        for where, path in named.items():
-            if path and ":" not in path and not (self.root / path).exists():
-                raise StudyError(
-                    f"{self.request.file.name}: {where}: no file {path!r} in {self.root}",
-                    hint="--root names the folder where the study's paths begin",
-                )
 
 
 def _check_done(job: Job) -> None:

@@ -10,6 +10,7 @@ from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.studies.crew import Crew
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
+from edgeshrink.engine.studies.retelling import retold
 from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError, UsageError
@@ -56,7 +57,23 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
         Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
         times = Times(grid)
         times.measure()
-    report = tabled(grid, times)
+    return _written(tabled(grid, times), request, plugins)
+
+
+def retell_study(request: StudyRequest, plugins: Plugins) -> StudyReport:
+    """Write the tables again with the words that the study has now; every figure stays.
+
+    Figures are those of the .json among the tables. Nothing is run, and no run is looked up.
+
+    Raises:
+        UsageError: there is no such table, or a file cannot be read.
+        StudyError: what is inside the study is wrong.
+    """
+    grid = Grid(request, Study.read(request.file), plugins)
+    return _written(retold(grid, request.tables(".json")), request, plugins)
+
+
+def _written(report: StudyReport, request: StudyRequest, plugins: Plugins) -> StudyReport:
     for reporter in plugins.reporters.values():
         if text := reporter().study(report):
             write_text(request.tables(reporter.suffix), text)
@@ -67,6 +84,7 @@ def _grid(request: StudyRequest, plugins: Plugins) -> Grid:
     if not request.out.parent.is_dir() or request.out.is_file():
         raise UsageError(f"no folder {str(request.out)!r} to write the tables to")
     grid = Grid(request, Study.read(request.file), plugins)
+    grid.check_places()
     _ = grid.wanted  # a pattern that fits no row is told before any work
     return grid
 

@@ -11,7 +11,7 @@ from edgeshrink.engine.studies.grid import Grid, Waiting
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
-from edgeshrink.recipes import MEASURES, Column, Filled, StudyRow, source_digest
+from edgeshrink.recipes import MEASURES, Column, Filled, StudyRow
 from edgeshrink.results import (
     Cell,
     Report,
@@ -20,6 +20,7 @@ from edgeshrink.results import (
     StudyReport,
     TableFound,
     Value,
+    held,
 )
 
 MACHINE = ("cpu", "cores", "machine", "system", "runtime", "runtime_version", "adapter")
@@ -28,24 +29,11 @@ MACHINE = ("cpu", "cores", "machine", "system", "runtime", "runtime_version", "a
 def tabled(grid: Grid, times: Times) -> StudyReport:
     """Return all tables of a study with what there is."""
     tables = tuple(
-        TableFound(
-            filled.table.name,
-            filled.table.title,
-            filled.table.note,
-            filled.columns,
-            tuple(_row(grid, times, filled, row) for row in filled.rows),
-            filled.figure,
-        )
+        table_of(filled, [_row(grid, times, filled, row) for row in filled.rows])
         for filled in grid.study.tables
     )
     found = [r for run in _all_runs(grid) if (r := _result(grid, run)) and "report" in r]
     heading = grid.study.heading
-    notes = [heading.note] if heading.note else []
-    older = sum(one.get("source") != source_digest("edgeshrink") for one in found)
-    if older:
-        notes.append(
-            f"{older} of {len(found)} runs were made by another state of edgeshrink's source"
-        )
     return StudyReport(
         heading.title,
         heading.cite,
@@ -54,9 +42,32 @@ def tabled(grid: Grid, times: Times) -> StudyReport:
         {f"{name}.keras": said for name in grid.study.models if (said := grid.making(name))},
         _machines(found, times),
         grid.versions,
-        tuple(notes),
+        (heading.note,) if heading.note else (),
         times.lost,
     )
+
+
+def table_of(filled: Filled, rows: Sequence[RowFound]) -> TableFound:
+    """Return a table with its rows, and what is claimed of them."""
+    table = filled.table
+    claims = tuple(held(claim, filled.columns, rows) for claim in filled.claims)
+    return TableFound(
+        table.name, table.title, table.note, filled.columns, tuple(rows), filled.figure, claims
+    )
+
+
+def stale(runs: Sequence[Mapping[str, Any]], used: Mapping[int, str]) -> str:
+    """Return when those runs were made that used other sources than there are now.
+
+    Args:
+        runs: as `RowFound` has them.
+        used: by seed, the digest of what a run uses now.
+    """
+    older = [run for run in runs if run.get("used") != used.get(run["seed"])]
+    days = sorted({str(run["made"]) for run in older if run.get("made")})
+    if not older:
+        return ""
+    return f"made{f' on {days[-1]}' if days else ''}; code that it used has changed since"
 
 
 def _all_runs(grid: Grid) -> list[Run]:
@@ -109,21 +120,29 @@ def _row(grid: Grid, times: Times, filled: Filled, row: StudyRow) -> RowFound:
         notes.append(f"{len(runs) - len(results)} of {len(runs)} seeds are not run yet")
     unmet = {run.seed: found["report"]["failed"] for run, found in whole.items()}
     notes += [f"seed {seed}: {said}" for seed, said in unmet.items() if said]
+    made = tuple(
+        {
+            "seed": run.seed,
+            "digest": stage.rows[stage.place].digest,
+            "seconds": one["seconds"],
+            "made": one.get("made", ""),
+            "used": one.get("used", ""),
+        }
+        for (run, one), stage in zip(whole.items(), stages, strict=True)
+        if stage.place is not None
+    )
     return RowFound(
         row.label,
         grid.command(runs[0], len(runs)) if runs and not row.left_out else "",
         cells,
-        grid.study.scaled(row),
+        grid.study.otherwise(row),
         missing,
         failed or bool(errors),
         tuple(notes),
         row.series,
         row.x,
-        tuple(
-            {"seed": run.seed, "digest": stage.rows[stage.place].digest, "seconds": one["seconds"]}
-            for (run, one), stage in zip(whole.items(), stages, strict=True)
-            if stage.place is not None
-        ),
+        made,
+        stale(made, {run.seed: grid.used(run) for run in runs}),
     )
 
 

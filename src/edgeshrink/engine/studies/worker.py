@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError
 from edgeshrink.models import import_object, write_text
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipes import Recipe, source_digest
+from edgeshrink.recipes import Recipe
 from edgeshrink.results import Report, json_text
 
 JOB, RESULT = "job.json", "result.json"
@@ -114,7 +115,8 @@ def compress(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, A
         command=job["command"],
     )
     report = work(plan(request, plugins), plugins)
-    found: dict[str, Any] = {"report": report.as_dict(), "source": source_digest("edgeshrink")}
+    found: dict[str, Any] = {"report": report.as_dict(), "used": job["used"]}
+    found["made"] = datetime.now(UTC).date().isoformat()
     if job["by_layer"]:
         found["layers"] = by_layer(report, request)
     return found

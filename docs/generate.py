@@ -22,7 +22,17 @@ from edgeshrink.cli.commands.methods import about, sentence, spelling
 from edgeshrink.cli.typer_flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
-from edgeshrink.recipes import MEASURES, Base, Figure, Heading, Method, Source, StudyRow, Table
+from edgeshrink.recipes import (
+    MEASURES,
+    Base,
+    Claim,
+    Figure,
+    Heading,
+    Method,
+    Source,
+    StudyRow,
+    Table,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- Written by docs/generate.py; do not edit. -->\n"
@@ -193,7 +203,8 @@ def _study() -> str:
         f"{MARK}\n# Studies",
         "The keys of the TOML file that `edgeshrink study` reads; an unknown one is refused. How "
         "to begin: [run a study](../how-to/run-a-study.md). `[recipes]` has a line of flags, or a "
-        "list of steps, under each name.",
+        "list of steps, under each name; `[unlike]` has, for some of these names, a sentence "
+        "on what is done otherwise than in the publication.",
     ]
     for head, kind in (
         ("At the top", Heading),
@@ -202,6 +213,7 @@ def _study() -> str:
         ("`[[tables]]`", Table),
         ("`rows`, in a table", StudyRow),
         ("`figure`, in a table", Figure),
+        ("`claims`, in a table", Claim),
     ):
         options = (
             (f"`{o.name}`", "yes" if o.required else "", default_text(o), _escape(about(o)))

@@ -35,22 +35,29 @@ class Footnote:
 
 def footnotes(table: TableFound) -> tuple[Footnote, ...]:
     """Return what is said of a table's rows, contradictions of the publication first."""
-    letters, found = iter(_letters()), []
-    for sentence, labels, contradicts in (*_contradictions(table), *_remarks(table)):
-        everywhere = len(labels) == len(table.rows) and len(labels) > 1
+    letters, count = _letters(), len(table.rows)
+    found = [*_contradictions(table), *_remarks(table)]
+    found.sort(key=lambda said: (not said[2], len(said[1]) < count))  # stable
+    notes = []
+    for sentence, labels, contradicts in found:
+        everywhere = len(labels) == count > 1
         letter = "" if everywhere else next(letters)
         rows = frozenset(() if everywhere else labels)
-        found.append(Footnote(rows, letter, sentence, contradicts))
-    return tuple(found)
+        notes.append(Footnote(rows, letter, sentence, contradicts))
+    return tuple(notes)
 
 
 def _contradictions(table: TableFound) -> Iterator[tuple[str, set[str], bool]]:
+    """Yield each reason with the figures that it is of, and their rows."""
+    grouped: dict[str, tuple[list[str], set[str]]] = {}
     for claim in table.claims:
         if claim.differing:
-            said = "; ".join(_changes(claim, table.columns))
-            beside = f"beside “{claim.against}”, " if claim.against else ""
-            why = claim.why or UNEXPLAINED
-            yield f"{beside}{said}. {why}", {one.label for one in claim.differing}, True
+            figures, labels = grouped.setdefault(claim.why or UNEXPLAINED, ([], set()))
+            beside = f"beside “{claim.against}”: " if claim.against else ""
+            figures.append(beside + ", ".join(_changes(claim, table.columns)))
+            labels |= {one.label for one in claim.differing}
+    for why, (figures, labels) in grouped.items():
+        yield f"{why} In figures, {'; '.join(figures)}.", labels, True
 
 
 def _changes(claim: ClaimFound, columns: Iterable[Column]) -> Iterator[str]:
@@ -61,7 +68,7 @@ def _changes(claim: ClaimFound, columns: Iterable[Column]) -> Iterator[str]:
         if some:
             head, points = MEASURES[measure].head, MEASURES[measure].in_points
             theirs = _range((c.published for c in some), points) or claim.says
-            yield f"{head} {theirs} published, {_range((c.ours for c in some), points)} here"
+            yield f"{head} {theirs} published and {_range((c.ours for c in some), points)} here"
 
 
 def _range(values: Iterable[float | None], points: bool) -> str:
@@ -73,7 +80,8 @@ def _range(values: Iterable[float | None], points: bool) -> str:
 
 def _number(value: float, points: bool) -> str:
     if points:
-        return f"{value:+.1f}".replace("-", "−")
+        said = f"{value:+.1f}".replace("-", "−")
+        return "0.0" if said[1:] == "0.0" else said
     return f"× {value:.2f}"
 
 

@@ -8,7 +8,7 @@ from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableF
 from edgeshrink_reports.footnotes import footnotes
 
 NONE = "–"
-CONTRADICTS = "Where ours does not bear the publication out:"
+CONTRADICTS = "Where ours differs from the publication:"
 
 
 def markdown(found: StudyReport) -> str:

@@ -18,7 +18,7 @@ from paths import ROOT
 
 from edgeshrink.cli.display.progress import Watcher
 from edgeshrink.devices.measurement import DeviceInfo
-from edgeshrink.engine import study as run_study
+from edgeshrink.engine import retell_study, study as run_study
 from edgeshrink.engine.studies import worker
 from edgeshrink.engine.studies.crew import Crew
 from edgeshrink.engine.studies.figures import stage_of
@@ -32,7 +32,7 @@ from edgeshrink.recipes.study import Study
 from edgeshrink.results.ledger import Ledger, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report
-from edgeshrink.results.study_report import Value
+from edgeshrink.results.study_row import Value
 from edgeshrink.results.verdict import Verdict
 from edgeshrink.selftest import checks as selftest
 
@@ -51,12 +51,14 @@ data = "digits"
 build = "nets:shallow"
 recipe = "learnt"
 data = "digits"
-scaled = "two epochs, not two hundred"
+unlike = "two epochs, not two hundred"
 [recipes]
 half = "--shrink 0.5 --shrink-scope layer --epochs 1 --lr 1e-3"
 learnt = "--train --epochs 2 --lr 1e-2"
 steps = ["prune sparsity=0.5 training.epochs=0", "int8"]
 none = "--prune 0.5 --prune-layers nowhere --epochs 0"
+[unlike]
+half = "one epoch, not ten"
 [[tables]]
 name = "1"
 title = "Half"
@@ -64,8 +66,12 @@ columns = ["accuracy", "parameters", "ms"]
 figure = {x = "share", y = "accuracy"}
 rows = [
  {label = "base", model = "small", published = {accuracy = 97.5, parameters = 10000}, x = 0},
- {label = "half", model = "small", recipe = "half", published = {accuracy = 90}, x = 50},
+ {label = "half", model = "small", recipe = "half", published = {accuracy = 98}, x = 50},
 ]
+[[tables.claims]]
+against = "base"
+columns = ["accuracy"]
+why = "Half is enough."
 [[tables]]
 name = "2"
 title = "Steps"
@@ -174,7 +180,8 @@ def made_up(job, folder, steps):
         Verdict("top1", 0.97, right, 400),
     )
     layers = [{"first": (80, 2592), "hidden": (row.parameters, row.macs)} for row in rows]
-    return {"report": report.as_dict(), "layers": layers, "source": "of another day"}
+    used = "of another day" if seed else job.get("used", "")
+    return {"report": report.as_dict(), "layers": layers, "used": used, "made": "2026-01-02"}
 
 
 def request(place, **more):
@@ -208,7 +215,7 @@ def test_a_study_is_run_told_and_resumed(place, here, capsys):
     assert steps["pruned"].cells[1].ours.mean == 20
     assert steps["pruned file"].cells[1].ours.mean == 10
     assert steps["wrong"].missing == "failed: no layer is called nowhere"
-    assert steps["shallow"].scaled == ("two epochs, not two hundred",)
+    assert steps["shallow"].unlike == ("two epochs, not two hundred",)
     assert steps["float64"].missing == "left out: no kernels compute in it"
     layers = table(report, "3")
     assert [cell.ours.mean for cell in layers["first"].cells] == [80, 2592]
@@ -237,17 +244,20 @@ def test_a_study_is_run_told_and_resumed(place, here, capsys):
     assert table(again, "2")["pruned"].cells == steps["pruned"].cells  # there from before
 
     text = (place / "grid.md").read_text()
-    assert "| shallow† | 0.0 | 40.0 / 1.0 / +39.0 |" in text
-    assert "† shallow: two epochs, not two hundred" in text
-    assert "float64: left out: no kernels compute in it" in text
-    assert "| half | 95.95 [95.31–96.59] / 90.00 / +5.95 | 5,000 |" in text
+    assert "| shallow (c) | 0.0 | 40.0 / 1.0 / +39.0 |" in text
+    assert "(c) two epochs, not two hundred" in text
+    assert "(d) left out: no kernels compute in it" in text
+    assert "(a) Half is enough. In figures, beside “base”: accuracy +0.5 points published" in text
+    assert "(b) one epoch, not ten" in text
+    assert "| half (a, b, c) | 95.95 [95.31–96.59] / 98.00 / −2.05 | 5,000 |" in text
     assert "digits.keras --shrink 0.5 --shrink-scope layer --epochs 1 --lr 1e-3 --data" in text
     assert "latency not valid" in text
     assert "shallow.keras: built by nets:shallow, trained with --train --epochs 2 --lr 1e-2" in text
-    assert "made by another state of edgeshrink's source" in text
+    assert "(c) made on 2026-01-02; code that it used has changed since" in text
+    assert base.stale == ""
     document = json.loads((place / "grid.json").read_text())
     cell = document["tables"][0]["rows"][1]["cells"]["accuracy"]
-    assert cell["difference"] == pytest.approx(cell["ours"]["mean"] - 90)
+    assert cell["difference"] == pytest.approx(cell["ours"]["mean"] - 98)
     assert document["machines"]["desktop"]["cores"] > 0
     for written in ("grid.md", "grid.json", "grid.html"):
         assert str(place) not in (place / written).read_text()
@@ -256,6 +266,37 @@ def test_a_study_is_run_told_and_resumed(place, here, capsys):
         assert page.count("<svg") == 1
     else:
         assert "matplotlib is not installed" in page
+
+
+def test_tables_are_told_again_in_the_words_of_now(place, tmp_path, here):
+    plugins, folder = installed(), tmp_path / "told"
+    shutil.copytree(place, folder, ignore=shutil.ignore_patterns("*.run"))
+    asked = StudyRequest(folder / "grid.toml", out=folder)
+    first = run_study(asked, plugins)
+    shutil.rmtree(folder / "grid.run")
+    (folder / "digits.keras").unlink()  # neither runs nor models are needed
+    here.clear()
+    new = '[[tables]]\nname = "4"\ntitle = "New"\ncolumns = ["macs"]\n'
+    new += 'rows = [{label = "new", model = "small"}]\n'
+    (folder / "grid.toml").write_text(GRID.replace("Half is enough.", "Half is little.") + new)
+    again = retell_study(asked, plugins)
+    assert here == []
+    assert "(a) Half is little." in (folder / "grid.md").read_text()
+    assert table(again, "4")["new"].missing == "not run"
+    for name in ("1", "2", "3"):
+        assert table(again, name) == table(first, name)
+    written = (folder / "grid.json").read_text()
+    for old, new, how in (
+        ('label = "half"', 'label = "halved"', "is not in the study"),
+        ("--shrink 0.5", "--shrink 0.4", "is done in another way"),
+    ):
+        (folder / "grid.toml").write_text(GRID.replace(old, new))
+        with pytest.raises(StudyError, match=f"table '1', row 'half' {how} now"):
+            retell_study(asked, plugins)
+    assert (folder / "grid.json").read_text() == written
+    (folder / "grid.json").write_text("{}")
+    with pytest.raises(UsageError, match="no tables to tell again"):
+        retell_study(asked, plugins)
 
 
 def test_a_run_that_is_cut_off_is_told_and_tried_again(place, tmp_path, here, monkeypatch):
@@ -332,6 +373,12 @@ def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, he
         ('columns = ["parameters", "macs"]', 'columns = ["parameters", "ms"]', "layers have", ""),
         ('label = "pruned file"', 'label = "pruned"', "there twice", ""),
         ('build = "nets:shallow"\n', "", "has a file or is built", ""),
+        ('half = "one', 'halves = "one', "'halves'", "half"),
+        ('against = "base"', 'against = "bas"', "'bas' does not exist", "base"),
+        ('against = "base"', 'rows = ["hall"]', "no row fits 'hall'", "half"),
+        ('against = "base"\ncolumns = ["accuracy"]', "", "needs a row that it is against", ""),
+        ('columns = ["accuracy"]\nwhy', 'columns = ["accurate"]\nwhy', "'accurate'", "accuracy"),
+        ("why = ", "says = 'more'\nwhy = ", "'more'", ""),
         ('"ms"]', '"ms@rpi4"]', "only ms is told @device, one of desktop", ""),
         ('spec = "digits.npz"', 'spec = "digit.npz"', "data.digits: no file", "--root"),
         ('rules = "smoke"', 'devices = ["desktops"]', "desktops", "desktop"),

@@ -9,13 +9,12 @@ from typing import Any
 
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.tables import stale, table_of
-from edgeshrink.errors import UsageError
+from edgeshrink.errors import StudyError, UsageError
 from edgeshrink.recipes import Filled, StudyRow
 from edgeshrink.results import STUDY_SCHEMA, Cell, RowFound, StudyReport
 
 EMPTY: Mapping[str, Any] = {"ours": None, "doubt": ""}
 NOT_RUN: Mapping[str, Any] = {
-    "command": "",
     "cells": {},
     "missing": "not run",
     "failed": False,
@@ -27,11 +26,11 @@ NOT_RUN: Mapping[str, Any] = {
 def retold(grid: Grid, path: Path) -> StudyReport:
     """Return the tables of a study with the figures of those that were written.
 
-    A row is known by its table and label, and has its figures where it is still done in the same
-    way; else it is not run.
+    A row is known by its table and label. One that is new is not run.
 
     Raises:
         UsageError: the file is not there, or was written by another version.
+        StudyError: figures would be lost: a row is gone, or done in another way now.
     """
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -43,6 +42,7 @@ def retold(grid: Grid, path: Path) -> StudyReport:
             hint="run the study first, or name its folder with -o",
         ) from error
     written = {(t["name"], row["label"]): row for t in before["tables"] for row in t["rows"]}
+    _check_kept(grid, written)
     tables = tuple(
         table_of(one, [_row(grid, one, row, written) for row in one.rows])
         for one in grid.study.tables
@@ -61,18 +61,32 @@ def retold(grid: Grid, path: Path) -> StudyReport:
     )
 
 
+def _check_kept(grid: Grid, written: Mapping[tuple[str, str], Any]) -> None:
+    now = {(f.table.name, row.label): _command(grid, f, row) for f, row in grid.rows()}
+    for (table, label), row in written.items():
+        if row["runs"] and now.get((table, label)) != row["command"]:
+            how = "is done in another way" if (table, label) in now else "is not in the study"
+            raise StudyError(
+                f"{grid.request.file.name}: table {table!r}, row {label!r} {how} now: its figures "
+                "would be lost",
+                hint="run the study without --retell, or write elsewhere with -o",
+            )
+
+
+def _command(grid: Grid, filled: Filled, row: StudyRow) -> str:
+    runs = grid.runs(filled, row)
+    return grid.command(runs[0], len(runs)) if runs and not row.left_out else ""
+
+
 def _row(
     grid: Grid, filled: Filled, row: StudyRow, written: Mapping[tuple[str, str], Any]
 ) -> RowFound:
     runs = grid.runs(filled, row)
-    command = grid.command(runs[0], len(runs)) if runs and not row.left_out else ""
     found = written.get((filled.table.name, row.label), NOT_RUN)
-    if found["command"] != command:
-        found = NOT_RUN
     made = tuple(found["runs"])
     return RowFound(
         row.label,
-        command,
+        _command(grid, filled, row),
         tuple(
             Cell.from_dict(found["cells"].get(column.key, EMPTY), row.published.get(column.key))
             for column in filled.columns

@@ -40,18 +40,15 @@ class Claim:
     """A change that a publication tells: of some rows, seen beside one row of their table."""
 
     against: Annotated[
-        str, Flag("The label of that row; empty where the figures are changes themselves.")
+        str, Flag("The row that others are seen beside; empty where figures are changes already.")
     ] = ""
-    rows: Annotated[
-        tuple[str, ...], Flag("Patterns of labels; empty for every row but that one.")
-    ] = ()
+    rows: Annotated[tuple[str, ...], Flag("Patterns of labels; empty for every other row.")] = ()
     columns: Annotated[tuple[str, ...], Flag("Columns; empty for all.")] = ()
     says: Annotated[
-        Literal["", "up", "kept", "down"], Flag("The change, where it is told in words alone.")
+        Literal["", "up", "kept", "down"],
+        Flag("The change that the publication tells, where it prints no figures."),
     ] = ""
-    why: Annotated[
-        str, Flag("Why ours goes another way: a sentence that stands where a row does, only there.")
-    ] = ""
+    why: Annotated[str, Flag("Why ours differ; to be given where they do, and only there.")] = ""
 
     def fits(self, label: str) -> bool:
         """Whether it is of the row with this label."""

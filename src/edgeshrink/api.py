@@ -64,8 +64,8 @@ from edgeshrink.recipes import (
 )
 from edgeshrink.results import (
     Cell,
-    ClassChange,
     ClaimFound,
+    ClassChange,
     Latency,
     Ledger,
     Merit,
@@ -96,8 +96,8 @@ __all__ = [
     "BenchPlan",
     "Cell",
     "CheckFailed",
-    "ClassChange",
     "ClaimFound",
+    "ClassChange",
     "Column",
     "CommandFailed",
     "Completed",

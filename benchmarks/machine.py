@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
+PACKAGES = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 
 def described() -> dict[str, Any]:

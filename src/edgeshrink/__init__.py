@@ -37,6 +37,7 @@ def compress(
     data: str = "",
     data_free: bool = False,
     preprocess: str = "none",
+    resize: str = "keras",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
     force: bool = False,
@@ -65,6 +66,7 @@ def compress(
         data: a data set, as `--data` takes it.
         data_free: synthesise inputs from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
+        resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
         at: the address of the one device, in place of its profile's.
@@ -115,6 +117,7 @@ def compress(
         data=data,
         data_free=data_free,
         preprocess=preprocess,
+        resize=resize,
         calibration=calibration,
         devices=tuple(devices),
         at=at,
@@ -143,6 +146,7 @@ def bench(
     threads: int | None = None,
     data: str = "",
     preprocess: str = "none",
+    resize: str = "keras",
     robustness: bool = False,
     robustness_samples: int = 1000,
 ) -> BenchReport:
@@ -157,6 +161,7 @@ def bench(
         threads: of the runtime; None means each profile's default.
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
+        resize: how images of a folder are read, as for `compress`.
         robustness: also score the first model and each other on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
 
@@ -176,6 +181,7 @@ def bench(
         plan=replace(_rules(rules), threads=threads),
         data=data,
         preprocess=preprocess,
+        resize=resize,
         robustness=robustness,
         robustness_samples=robustness_samples,
         command="edgeshrink.bench(...)",

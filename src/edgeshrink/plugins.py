@@ -54,6 +54,7 @@ CORE_KEYS = frozenset(
             "output",
             "preprocess",
             "recipe",
+            "resize",
             "robustness",
             "robustness_samples",
             "rules",

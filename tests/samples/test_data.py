@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -533,13 +534,12 @@ def test_load_of_a_table(tmp_path: Path) -> None:
 
 
 def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
     for part, count in (("train", 8), ("test", 3)):
         for label, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
             folder = tmp_path / part / label
             folder.mkdir(parents=True)
             for number in range(count):
-                image.new("RGB", (10, 8), colour).save(folder / f"{number}.png")
+                PIL.Image.new("RGB", (10, 8), colour).save(folder / f"{number}.png")
     dataset = load_dataset(str(tmp_path), preprocess="scale=1/200", validation=0.25)
     assert dataset.class_names == ("blue", "red")
     assert dataset.counts() == {"train": 12, "validation": 4, "calibration": 12, "test": 6}

@@ -14,7 +14,7 @@ from edgeshrink.engine.measuring.bench_request import BenchReport, BenchRequest,
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
 from edgeshrink.engine.measuring.device_result import DeviceResult
-from edgeshrink.engine.measuring.sessions import chosen_devices, host_session, import_tensorflow
+from edgeshrink.engine.measuring.sessions import chosen_devices, host_session
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import RUNNABLE, Artifact, identify
@@ -101,6 +101,7 @@ def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
+        resize=request.resize,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
     )
     return data.for_model(first.inputs, first.outputs, first.types)
@@ -117,7 +118,6 @@ def _robustness(
     """Return the scores of the first model and each other on perturbed images, by the other."""
     if not request.robustness or data is None or data.test is None:
         return {}
-    import_tensorflow(folder / "tensorflow.log")  # it codes JPEG
     part = sampled(data.test, request.robustness_samples, SEED)
     names = list(Signature.read(request.models[0]).outputs)
 

@@ -159,8 +159,11 @@ class _Compression:
 
             line = data.preprocess.python_snippet() if data else ""
             names = data.class_names if data else ()
+            read, functions = data.python_snippet() if data else ("", ())
             stateful = read_model(final.path.read_bytes()).stateful
-            text = inference_snippet(out, line, names, stateful=stateful)
+            text = inference_snippet(
+                out, line, names, read=read, functions=functions, stateful=stateful
+            )
         report = Report(
             model=str(request.model),
             output=str(out),

@@ -28,6 +28,7 @@ class SensitivityRequest:
     model: Path
     data: str = ""
     preprocess: str = "none"
+    resize: str = "keras"
     metric: str = ""
     unsafe: bool = False
     custom: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
                 out=folder / "float.tflite",
                 data=request.data,
                 preprocess=request.preprocess,
+                resize=request.resize,
                 metric=request.metric,
                 unsafe=request.unsafe,
                 custom=request.custom,

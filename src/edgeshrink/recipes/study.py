@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from edgeshrink.errors import StudyError, UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes.table import Filled, StudyRow, check_known, filled, table_of, tables_of
+from edgeshrink.samples import Resize
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Source:
 
     spec: Annotated[str, Flag("A data set, as --data takes it; paths begin at the root.")]
     preprocess: Annotated[str, Flag("As --preprocess takes it.")] = "none"
+    resize: Resize = "keras"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from edgeshrink.results.verdict import Verdict
 
 SCHEMA = 3
 # the versions that a report tells
-VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy")
+VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@ from .dataset import (
     Dataset as Dataset,
     load_dataset as load_dataset,
 )
+from .images import (
+    Reading as Reading,
+    Resize as Resize,
+)
 from .perturbation import (
     PERTURBATIONS as PERTURBATIONS,
     Perturbation as Perturbation,

@@ -33,7 +33,9 @@ def adapt_inputs(
         if isinstance(source, Images):
             old, source = source.shape[1:], source.resized(wanted)
             if source.shape[1:] != old:
-                notes.append(f"images are resized from {old} to {source.shape[1:]}")
+                keras = source.reading.resize == "keras"
+                how = "as Keras' own reader does" if keras else "and smoothed, unlike by Keras"
+                notes.append(f"images are resized to {source.shape[1:]}, {how}")
         shape = source.shape[1:]
         if preprocess.function and dtypes.get(name, "float32").startswith("float"):
             shape = preprocess(source[part.rows[:1]]).shape[1:]

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import UsageError
+from edgeshrink.flag import build
 from edgeshrink.samples.checks import check_stored
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
+from edgeshrink.samples.images import Images, Reading
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import from_value, read
 from edgeshrink.samples.split import split_stored
@@ -36,6 +38,7 @@ class Dataset:
     Attributes:
         name: as the user wrote it.
         notes: what was decided for the user, in sentences.
+        read: how stored files became values: for images `resize` and `decoder`.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     split: Mapping[str, Any] = field(default_factory=dict)
+    read: Mapping[str, str] = field(default_factory=dict)
     fingerprint: Callable[[], str] = field(default=str, repr=False)
 
     @cached_property
@@ -81,11 +85,20 @@ class Dataset:
         return {
             "name": self.name,
             "counts": self.counts(),
+            **self.read,
             "preprocess": self.preprocess.describe(),
             "split": dict(self.split),
             "digest": self.digest,
             "class_names": list(self.class_names),
         }
+
+    def python_snippet(self) -> tuple[str, tuple[str, ...]]:
+        """Return Python that reads one image as samples were, and what it calls.
+
+        The expression reads the file `sys.argv[1]`; it is empty where samples are no images.
+        """
+        sources = [source for part in self.subsets().values() for source in part.sources.values()]
+        return sources[0].python_snippet() if isinstance(sources[0], Images) else ("", ())
 
     def values(self, part: Subset, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return samples of a part as the model sees them, by input name."""
@@ -188,7 +201,7 @@ class Dataset:
         return self.for_model(inputs, outputs).notes
 
     def _prepared(self, column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if column.wanted.startswith(("int", "uint")):  # token ids and the like are not scaled
+        if column.wanted.startswith(("int", "uint")):  # not scaled; towards zero, as Keras casts
             return values.astype(column.wanted)
         return self.preprocess(values)
 
@@ -197,6 +210,7 @@ def load_dataset(
     spec: str,
     *,
     preprocess: str = "none",
+    resize: str = "keras",
     seed: int = 0,
     validation: float = 0.1,
     calibration: int = 200,
@@ -208,6 +222,7 @@ def load_dataset(
         spec: an .npz or .csv file, a folder of images by class, `keras:NAME`, or
             `module:function` that returns a dict of arrays.
         preprocess: as `Preprocess.from_spec` reads it.
+        resize: how images of a folder are brought to one size: `keras` or `antialias`.
         seed: of the splits.
         validation: share of the training samples held out for validation, at least 0, below 1.
         calibration: how many training samples serve for calibration, at least 1.
@@ -218,14 +233,17 @@ def load_dataset(
         DataError: what it holds cannot be used.
     """
     prepared = Preprocess.from_spec(preprocess)
+    reading = build(Reading, {"resize": resize}, "data")
     if not 0 <= validation < 1:  # also refuses nan
         raise UsageError(f"validation must be at least 0 and below 1; received {validation}")
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 sample; received {calibration}")
     answer = hook(spec) if hook is not None else None
+    if reading != Reading() and (answer is not None or not Path(spec).is_dir()):
+        raise UsageError(f"--resize is for a folder of images; {spec} is none")
     if isinstance(answer, Dataset):
         return answer
-    stored = read(spec) if answer is None else from_value(answer, spec)
+    stored = read(spec, reading) if answer is None else from_value(answer, spec)
     stored = check_stored(stored, spec)
     split = {"seed": seed, "validation": validation, "calibration": calibration}
     subsets, notes = split_stored(stored, spec, seed, validation, calibration)
@@ -236,5 +254,6 @@ def load_dataset(
         class_names=stored.class_names,
         notes=(*stored.notes, *notes),
         split=split,
+        read=stored.read,
         fingerprint=stored.fingerprint,
     )

@@ -1,41 +1,69 @@
-"""A folder of images by class, decoded a batch at a time."""
+"""Images: files of a folder by class, decoded a batch at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from edgeshrink.errors import DataError
+from edgeshrink.flag import Flag
+from edgeshrink.samples.picture import bilinear, picture, smoothed
 
 if TYPE_CHECKING:
     import numpy as np
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif"})
-_CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
+# What Keras lists, and what Pillow reads besides.
+KERAS_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png"})
+SUFFIXES = KERAS_SUFFIXES | {".tif", ".tiff", ".webp"}
+ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned or mirrored
+CHANNELS = (1, 3, 4)
+
+Resize = Annotated[
+    Literal["keras", "antialias"],
+    Flag(
+        "How a folder's images are read: keras as image_dataset_from_directory does, antialias "
+        "smoothed before they are made smaller, and turned upright."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Folders of images."""
+
+    resize: Resize = "keras"
 
 
 class Images:
-    """Image files as rows of uint8 values, resized to one size when they are read.
+    """Image files as rows of 8-bit values, resized to one size when they are read.
 
     Args:
         paths: the files, one a row.
+        reading: how they are resized; `keras` gives real numbers between the 8-bit values.
         size: height, width and channels (1, 3 or 4); None takes those of the first image.
     """
 
-    def __init__(self, paths: Sequence[Path], size: tuple[int, int, int] | None = None) -> None:
-        self.paths = tuple(paths)
+    def __init__(
+        self, paths: Sequence[Path], reading: Reading, size: tuple[int, int, int] | None = None
+    ) -> None:
+        self.paths, self.reading = tuple(paths), reading
         self._size = size
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of all images, their number first."""
-        return (len(self.paths), *(self._size or _decode(self.paths[0], None).shape))
+        return (len(self.paths), *(self._size or self._decoded(self.paths[0], None).shape))
 
     @property
     def dtype(self) -> Any:
-        """The type of the values, uint8."""
+        """The type of the stored values, uint8."""
         import numpy as np
 
         return np.dtype("uint8")
@@ -45,9 +73,12 @@ class Images:
 
         if isinstance(rows, slice):
             rows = range(len(self.paths))[rows]
-        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        _, height, width, channels = self.shape
+        keras = self.reading.resize == "keras"
+        out = np.empty((len(rows), height, width, channels), "float32" if keras else "uint8")
         for position, row in enumerate(rows):
-            out[position] = _decode(self.paths[int(row)], self.shape[1:])
+            values = self._decoded(self.paths[int(row)], channels)
+            out[position] = (bilinear if keras else smoothed)(values, height, width)
         return out
 
     def resized(self, shape: Sequence[int | None]) -> Images:
@@ -58,89 +89,137 @@ class Images:
         """
         own = self.shape[1:]
         sizes = [o if s is None else s for o, s in zip(own, shape, strict=False)]
-        if len(shape) != 3 or sizes[2] not in _CHANNELS:
+        if len(shape) != 3 or sizes[2] not in CHANNELS:
             raise DataError(
                 f"images have height, width and 1, 3 or 4 channels; the model wants {tuple(shape)}"
             )
-        return Images(self.paths, (sizes[0], sizes[1], sizes[2]))
+        return Images(self.paths, self.reading, (sizes[0], sizes[1], sizes[2]))
+
+    def python_snippet(self) -> tuple[str, tuple[str, ...]]:
+        """Return Python that reads the file `sys.argv[1]`, batch first, and what it calls."""
+        _, height, width, channels = self.shape
+        keras = self.reading.resize == "keras"
+        resize = bilinear if keras else smoothed
+        read = f"picture(sys.argv[1], {channels}{'' if keras else ', upright=True'})"
+        functions = (inspect.getsource(picture), inspect.getsource(resize))
+        return f"{resize.__name__}({read}, {height}, {width})[None]", functions
+
+    def _decoded(self, path: Path, channels: int | None) -> np.ndarray[Any, Any]:
+        with _refusing(path):
+            return picture(path, channels, upright=self.reading.resize == "antialias")
 
 
-def image_folder(path: Path) -> tuple[dict[str, tuple[Images, list[int]]], tuple[str, ...]]:
-    """Return images and labels by part, and the class names.
+def image_folder(
+    path: Path, reading: Reading
+) -> tuple[dict[str, tuple[Images, list[int]]], tuple[str, ...], list[str]]:
+    """Return images and labels by part, the class names, and notes on what was found.
 
     The parts are `train`, `val` and `test` if there are folders of these names, otherwise all
-    images are in the part `""`.
+    images are in the part `""`. Classes are counted as by Keras: each folder is one, empty or
+    not, but for hidden ones.
 
     Raises:
-        DataError: there are no images, or a part has a class that training lacks.
+        DataError: there are no images, one cannot be read, or a part has a class that training
+            lacks.
     """
     names = {"train": "train", "val": "val", "validation": "val", "test": "test"}
     found = {names[p.name]: p for p in path.iterdir() if p.is_dir() and p.name in names}
     parts = found or {"": path}
     reference = parts.get("train") or next(iter(parts.values()))
-    classes = tuple(sorted(p.name for p in reference.iterdir() if p.is_dir() and _files(p)))
-    if not classes:
+    classes = _folders(reference)
+    if not any(_files(reference / name) for name in classes):
         raise DataError(
             f"a folder of data must hold one folder of images for each class; {path.name} has none",
-            hint="folder/train/cat/1.png, or folder/cat/1.png; png, jpg, bmp or gif",
+            hint="folder/train/cat/1.png, or folder/cat/1.png; png, jpg, bmp, gif, tif or webp",
         )
+    notes = [
+        f"class folder {name!r} is empty; it keeps its number, as for Keras"
+        for name in classes
+        if not _files(reference / name)
+    ]
     result = {}
     for part, folder in parts.items():
-        extra = sorted(
-            p.name for p in folder.iterdir() if p.is_dir() and p.name not in classes and _files(p)
-        )
+        extra = [name for name in _folders(folder) if name not in classes and _files(folder / name)]
         if extra:
             raise DataError(f"{folder.name} has classes that training lacks: {', '.join(extra)}")
         pairs = [(f, i) for i, name in enumerate(classes) for f in _files(folder / name)]
-        result[part] = (Images([f for f, _ in pairs]), [i for _, i in pairs])
-    return result, classes
+        result[part] = (Images([f for f, _ in pairs], reading), [i for _, i in pairs])
+    files = [file for images, _ in result.values() for file in images.paths]
+    return result, classes, notes + _notes(files, reading)
 
 
 def decoder() -> str:
-    """Return the name of the library that decodes; sizes of the same image may differ slightly."""
-    try:
-        import PIL
-    except ImportError:
-        return "tensorflow"
-    return f"pillow {PIL.__version__}"
+    """Return what decodes, with versions: the values of one file may differ between them."""
+    import PIL
+    from PIL import features
+
+    jpeg = features.version("libjpeg_turbo") or features.version("jpg")
+    return f"Pillow {PIL.__version__} with libjpeg {jpeg}"
+
+
+def _folders(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    """Return the images in a folder and those below it, in Keras' order."""
+    return [
+        Path(root, name)
+        for root, _, files in sorted(os.walk(folder), key=lambda found: found[0])
+        for name in sorted(files)
+        if Path(name).suffix.lower() in SUFFIXES
+    ]
 
 
-def _decode(path: Path, shape: Sequence[int] | None) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    try:
-        import PIL.Image
-    except ImportError:
-        return _decode_tensorflow(path, shape)
-    try:
-        with PIL.Image.open(path) as opened:
-            grey = opened.mode in ("1", "L", "I", "I;16")
-            image = opened.convert(_CHANNELS[shape[2]] if shape else ("L" if grey else "RGB"))
-            if shape and image.size != (shape[1], shape[0]):
-                image = image.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR)
-            values = np.asarray(image, np.uint8)
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise DataError(f"image {path.name} cannot be decoded: {error}") from error
-    return values[..., None] if values.ndim == 2 else values
-
-
-def _decode_tensorflow(path: Path, shape: Sequence[int] | None) -> np.ndarray[Any, Any]:
-    import numpy as np
-    import tensorflow as tf
-
-    try:
-        image = tf.io.decode_image(
-            path.read_bytes(), channels=shape[2] if shape else 0, expand_animations=False
+def _notes(files: Sequence[Path], reading: Reading) -> list[str]:
+    """Return what is to be known of files; one that is no image is refused before any work."""
+    turned = sum(_turned(file) for file in files)
+    notes = []
+    if turned and reading.resize == "keras":
+        notes.append(
+            f"{turned:,} of {len(files):,} images are stored turned or mirrored (EXIF orientation) "
+            "and are read so, as Keras reads them; --resize antialias turns them upright"
         )
-    except (tf.errors.InvalidArgumentError, OSError) as error:
-        raise DataError(f"image {path.name} cannot be decoded") from error
-    if shape and tuple(image.shape[:2]) != tuple(shape[:2]):
-        image = tf.image.resize(image, shape[:2], antialias=True)
-        image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-    return np.asarray(image)
+    elif turned:
+        notes.append(f"{turned:,} of {len(files):,} images were turned as their EXIF says")
+    others = sum(file.suffix.lower() not in KERAS_SUFFIXES for file in files)
+    if others and reading.resize == "keras":
+        notes.append(
+            f"{others:,} of {len(files):,} images are .tif or .webp, which Keras' own reader "
+            "leaves out"
+        )
+    return notes
+
+
+def _turned(path: Path) -> bool:
+    """Return whether a file's EXIF says that it is not stored upright."""
+    import PIL.Image
+
+    with _refusing(path), PIL.Image.open(path) as image:
+        if image.format == "TIFF":  # Pillow turns these itself
+            return False
+        if image.format == "PNG" and "exif" not in image.info:  # it would be decoded to look on
+            return False
+        try:
+            return image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        except (ValueError, TypeError, SyntaxError, struct.error):  # damaged: it says nothing
+            return False
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises into a DataError that names the file."""
+    import PIL.Image
+
+    try:
+        yield
+    except PIL.Image.DecompressionBombError as error:
+        raise DataError(
+            f"an image must have at most {2 * (PIL.Image.MAX_IMAGE_PIXELS or 0):,} pixels, since a "
+            f"small file may claim any number; {path} has more",
+            hint="make it smaller, or leave it out",
+        ) from error
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
+        raise DataError(
+            f"image {path} cannot be decoded: {error}", hint="repair it, or leave it out"
+        ) from error

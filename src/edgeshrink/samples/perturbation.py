@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import io
 import math
 import zlib
 from collections.abc import Callable, Mapping
@@ -210,22 +210,17 @@ def occlusion(images: Images, level: float, random: np.random.Generator) -> Imag
 def jpeg(images: Images, level: float, random: np.random.Generator) -> Images:
     """Code each image as JPEG of this quality, 1..100, in 8 bits, and decode it again."""
     import numpy as np
+    import PIL.Image
 
     pixels = np.rint(images * 255).astype(np.uint8)
-    return np.asarray(_coder(int(level))(pixels), np.float32) / 255
-
-
-@functools.cache
-def _coder(quality: int) -> Any:
-    """Return what codes and decodes a batch of 8-bit images."""
-    import tensorflow as tf
-
-    def coded(image: Any) -> Any:
-        text = tf.io.encode_jpeg(image, quality=quality)
-        return tf.io.decode_jpeg(text, dct_method="INTEGER_ACCURATE")
-
-    any_batch = tf.TensorSpec((None, None, None, None), tf.uint8)
-    return tf.function(lambda images: tf.map_fn(coded, images), input_signature=[any_batch])
+    decoded = np.empty_like(pixels)
+    for place, one in enumerate(pixels):
+        coded = io.BytesIO()
+        grey = one.shape[-1] == 1
+        PIL.Image.fromarray(one[..., 0] if grey else one).save(coded, "JPEG", quality=int(level))
+        with PIL.Image.open(coded) as image:
+            decoded[place] = np.asarray(image).reshape(one.shape)
+    return np.asarray(decoded, np.float32) / 255
 
 
 def _resampled(images: Images, rows: Images, columns: Images) -> Images:

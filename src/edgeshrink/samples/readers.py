@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
 from edgeshrink.models import import_object, require_path
-from edgeshrink.samples.images import decoder, image_folder
+from edgeshrink.samples.images import Reading, decoder, image_folder
 from edgeshrink.samples.npz import open_npz
 from edgeshrink.samples.subset import Source, chunks
 
@@ -42,20 +42,24 @@ class Stored:
         inputs: arrays by part ("train", "val", "test", or "" for not yet split) and input name.
         labels: the same for labels; the name is "" where a model has one output.
         fingerprint: returns the SHA-256 of the content, in hex.
+        notes: what was found, in sentences.
+        read: how, where that decides the values: for images `resize` and `decoder`.
     """
 
     inputs: Mapping[str, Mapping[str, Source]]
     labels: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
     fingerprint: Callable[[], str]
     class_names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(spec: str) -> Stored:
+def read(spec: str, reading: Reading) -> Stored:
     """Return the arrays that `spec` names.
 
     Args:
         spec: an .npz or .csv file, a folder of images, keras:NAME or module:function.
+        reading: how images are read.
 
     Raises:
         UsageError: there is no such thing.
@@ -69,7 +73,7 @@ def read(spec: str) -> Stored:
         return _from_value(function() if callable(function) else function, spec)
     require_path(path, what="data file")
     if path.is_dir():
-        return _from_folder(path)
+        return _from_folder(path, reading)
     try:
         with path.open("rb") as stream:
             head = stream.read(64)
@@ -203,20 +207,24 @@ def _keras_set(name: str) -> Any:
         ) from error
 
 
-def _from_folder(path: Path) -> Stored:
+def _from_folder(path: Path, reading: Reading) -> Stored:
     import numpy as np
 
-    parts, classes = image_folder(path)
+    parts, classes, notes = image_folder(path, reading)
     files = [file for images, _ in parts.values() for file in images.paths]
+    how = {"resize": reading.resize, "decoder": decoder()}
 
     def fingerprint() -> str:
-        return hashlib.sha256((file_digest(files, path) + decoder()).encode()).hexdigest()
+        decides = "\0".join((file_digest(files, path), *classes, *how.values()))
+        return hashlib.sha256(decides.encode()).hexdigest()
 
     return Stored(
         {part: {"x": images} for part, (images, _) in parts.items()},
         {part: {"": np.asarray(labels, np.int64)} for part, (_, labels) in parts.items()},
         fingerprint,
         classes,
+        tuple(notes),
+        how,
     )
 
 

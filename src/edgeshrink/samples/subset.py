@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def dtype(self) -> Any:
-        """The type of the stored values."""
+        """The type of the stored values; those of resized images are real numbers between."""
 
     def __getitem__(self, rows: Any) -> Any:
         """Return the samples of these rows as one array."""

@@ -25,6 +25,7 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.results import json_text
+from edgeshrink.samples import Reading
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Timing:
 
 def app() -> typer.Typer:
     """Return the command."""
-    return single(with_method_flags({}, timing=Timing, perturbing=Robustness)(bench))
+    return single(
+        with_method_flags({}, timing=Timing, images=Reading, perturbing=Robustness)(bench)
+    )
 
 
 def bench(
@@ -83,6 +86,7 @@ def bench(
     *,
     chosen: dict[str, Any],
     timing: dict[str, Any],
+    images: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
     """Time models on devices, and score them there.
@@ -122,6 +126,7 @@ def bench(
         ),
         data=data,
         preprocess=preprocess,
+        resize=build(Reading, images, "bench").resize,
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,

@@ -30,6 +30,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import Kind
 from edgeshrink.recipes import Methods, Recipe, Training
+from edgeshrink.samples import Reading
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned
@@ -69,7 +70,11 @@ class Numbers:
 def app() -> typer.Typer:
     """Return the command, with the flags of every installed method."""
     flags = with_method_flags(
-        registry().methods, training=Training, numbers=Numbers, perturbing=Robustness
+        registry().methods,
+        training=Training,
+        numbers=Numbers,
+        images=Reading,
+        perturbing=Robustness,
     )
     return single(flags(compress))
 
@@ -152,6 +157,7 @@ def compress(
     chosen: dict[str, Any],
     training: dict[str, Any],
     numbers: dict[str, Any],
+    images: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
     """Make a model smaller: prune, quantize, convert, run, measure.
@@ -186,6 +192,7 @@ def compress(
         data=data,
         data_free=data_free,
         preprocess=preprocess,
+        resize=build(Reading, images, "compress").resize,
         calibration=settings.calibration,
         devices=tuple(device or ("desktop",)),
         at=at,

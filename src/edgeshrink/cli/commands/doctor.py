@@ -21,7 +21,7 @@ PARTS = (
     ("ai-edge-litert", "", "running .tflite files"),
     ("litert-quantizer", "lowbit", "4 bits and fewer"),
     ("scikit-learn", "demo", "the demo's data"),
-    ("Pillow", "images", "folders of images"),
+    ("Pillow", "", "images"),
 )
 # A file of 544 bytes that doubles a float; tests/test_doctor.py tells how it was made.
 DOUBLER = Path(__file__).with_name("doubler.tflite")

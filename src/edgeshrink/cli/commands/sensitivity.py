@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single, warn
+from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
+from edgeshrink.flag import build
 from edgeshrink.results import json_text
+from edgeshrink.samples import Reading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +29,7 @@ SUFFIXES = (".csv", ".json")
 
 def app() -> typer.Typer:
     """Return the command."""
-    return single(sensitivity)
+    return single(with_method_flags({}, images=Reading)(sensitivity))
 
 
 def sensitivity(
@@ -57,6 +60,9 @@ def sensitivity(
     ] = False,
     json: Json = False,
     debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+    images: dict[str, Any],
 ) -> None:
     """Show which layers bear fewer bits, and which do not.
 
@@ -77,6 +83,7 @@ def sensitivity(
         model=Path(model),
         data=data,
         preprocess=preprocess,
+        resize=build(Reading, images, "sensitivity").resize,
         metric=metric,
         unsafe=unsafe,
         custom=tuple(custom or ()),

@@ -32,6 +32,7 @@ class BenchRequest:
     plan: BenchPlan = RULES["quick"]
     data: str = ""
     preprocess: str = "none"
+    resize: str = "keras"
     metric: str = ""
     robustness: bool = False
     robustness_samples: int = 1000

@@ -146,6 +146,7 @@ def _load_data(
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
+        resize=request.resize,
         seed=recipe.seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),

@@ -26,6 +26,7 @@ class Request:
         data: a data set, as `edgeshrink.samples.load_dataset` reads it; empty for none.
         data_free: inputs are synthesised from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
+        resize: how images of a folder are brought to the model's size: `keras` or `antialias`.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
         at: the address of the one device, in place of its profile's.
@@ -50,6 +51,7 @@ class Request:
     data: str = ""
     data_free: bool = False
     preprocess: str = "none"
+    resize: str = "keras"
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""

@@ -35,7 +35,7 @@ ALWAYS = frozenset(
         "edgeshrink_metrics",
     }
 )
-VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert")
+VERSIONED = ("edgeshrink", "tensorflow", "keras", "ai-edge-litert", "pillow")
 OBJECT = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_][\w.]*")
 
 
@@ -185,6 +185,7 @@ class Grid:
         source = self.study.data[base.data]
         words = ["edgeshrink compress", base.file or f"{run.model}.keras", self._typed(run.recipe)]
         words += ["--data", source.spec, "--preprocess", source.preprocess]
+        words += [] if source.resize == "keras" else ["--resize", source.resize]
         words += ["--seed", "SEED" if seeds > 1 else str(run.seed)]
         return " ".join(word for word in words if word)
 
@@ -202,6 +203,7 @@ class Grid:
             "out": f"model{produces.suffix}",
             "data": str(whole) if whole.exists() else source.spec,
             "preprocess": source.preprocess,
+            "resize": source.resize,
             "device": self.study.heading.devices[0],
             "untrained": base.untrained or produces is Kind.KERAS,
             "by_layer": any(row.layers for _, row in self.rows()),
@@ -216,7 +218,9 @@ class Grid:
             "model": self._digest(model),
             "data": self._digest(whole) if whole.is_file() else source.spec,
         }
-        lane = digest_of({k: decides[k] for k in ("model", "data", "preprocess")} | {"s": run.seed})
+        lane = digest_of(
+            {k: decides[k] for k in ("model", "data", "preprocess", "resize")} | {"s": run.seed}
+        )
         share = self.request.run_folder / "stages" / f"{run.model}-{run.seed}-{lane[:12]}"
         label = "-".join(filter(None, (run.model, run.recipe, str(run.seed))))
         return self._job(str(run), label, spec | {"run": str(share)}, decides, lane)

@@ -107,6 +107,7 @@ def compress(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, A
         out=out,
         data=job["data"],
         preprocess=job["preprocess"],
+        resize=job["resize"],
         devices=(job["device"],),
         run=Path(job["run"]),
         force=job["untrained"],

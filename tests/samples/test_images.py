@@ -318,6 +318,17 @@ def test_resize_is_one_of_two_and_for_folders(tmp_path: Path) -> None:
         load_dataset("anything", resize="antialias", hook=lambda spec: arrays)
 
 
+def test_a_model_of_bytes_gets_what_keras_casts(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    path = folder(tmp_path, "x.png", PIL.Image.fromarray(photo(60, 50)))
+    data = load_dataset(str(path)).for_model({"x": (None, 24, 32, 3)}, dtypes={"x": "uint8"})
+    assert data.test is not None
+    found = data.values(data.test, [0])["x"]
+    assert found.dtype == np.uint8
+    assert (found[0] == tf.cast(by_keras(path, (24, 32))[0], tf.uint8).numpy()).all()
+
+
 @pytest.mark.parametrize("resize", ["keras", "antialias"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_is_written_for_devices_reads_the_same(

@@ -139,6 +139,23 @@ def test_a_file_that_became_slower_is_told_before_it_is_called_smaller() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("after", "error", "said"),
+    [
+        (1.07, 0.002, "8.70 times slower on desktop"),
+        (0.0456, 0.002, "2.70 times faster on desktop"),
+        (0.122, 0.001, "no faster on desktop"),
+        (0.0456, 0.09, "no difference in time shown on desktop"),
+    ],
+)
+def test_what_the_time_became_is_told_with_a_factor(after: float, error: float, said: str) -> None:
+    rows = [*report().ledger.rows]
+    now = Latency("desktop", after, after, error, 500, 1, True)
+    rows[-1] = replace(rows[-1], on=(OnDevice("desktop", now),))
+    lines = summary(report(ledger=Ledger(tuple(rows))))
+    assert [line for line in lines if line.startswith(said)]
+
+
 def test_without_labels_accuracy_is_said_to_be_not_measured() -> None:
     made_up = Agreement(256, True, 0.93, 0.99, 0.1)
     rows = (row("base", "keras", 100), row("int8", "tflite", 50, agreement=made_up))

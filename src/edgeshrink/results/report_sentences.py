@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeshrink import words
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice
-from edgeshrink.results.ledger_sentences import is_slower
+from edgeshrink.results.ledger_sentences import is_noisy, is_slower
 from edgeshrink.results.report import Report
 
 
@@ -81,4 +81,6 @@ def _compared(now: Latency, then: Latency) -> str:
         return f"{words.digits(now.median_ms / then.median_ms)} times slower"
     if is_slower(then, now):
         return f"{words.digits(then.median_ms / now.median_ms)} times faster"
+    if is_noisy(now) or is_noisy(then):
+        return "no difference in time shown"
     return "no faster"

@@ -189,7 +189,7 @@ def test_a_result_at_chance_is_worse_and_no_success(
     assert cli.run(accepted) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"]["outcome"], document["failed"]) == ("worse", "")
-    assert document["ledger"]["rows"][-1]["merits"]
+    assert not document["ledger"]["rows"][-1]["merits"]  # accepted, and no better than guessing
 
 
 @pytest.mark.command

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +101,10 @@ def test_without_accuracy_there_are_no_figures() -> None:
 def test_a_stage_that_lost_too_much_has_no_figures() -> None:
     verdict = Verdict("top1", 0.9, 0.1, 100, allowed=0.1)
     rows = [row(0.9, 1000, 4000, 3700), row(0.81, 90, 300, 200), row(0.1, 10, 40, 20)]
-    found = with_merits(rows, MERITS, verdict.allows_row)
+    found = with_merits(rows, MERITS, verdict.has_merits)
+    assert [bool(one.merits) for one in found] == [True, True, False]
+    accepted = replace(verdict, allowed=math.inf, guess=0.1)
+    found = with_merits(rows, MERITS, accepted.has_merits)
     assert [bool(one.merits) for one in found] == [True, True, False]
 
 

@@ -8,7 +8,6 @@ from .judge import (
     Outputs as Outputs,
     Paired as Paired,
     Samples as Samples,
-    near_chance as near_chance,
     paired_z as paired_z,
     samples_of as samples_of,
 )
@@ -63,4 +62,5 @@ from .verdict import (
     ClassChange as ClassChange,
     Verdict as Verdict,
     max_drop as max_drop,
+    near_chance as near_chance,
 )

@@ -13,7 +13,7 @@ from edgeshrink.errors import UsageError, near
 from edgeshrink.models import RUNNABLE
 from edgeshrink.recipes import digest_of
 from edgeshrink.results.metric import Metric, Score
-from edgeshrink.results.verdict import AGREEMENT, ClassChange, Verdict, allowed
+from edgeshrink.results.verdict import AGREEMENT, ClassChange, Verdict, allowed, near_chance
 from edgeshrink.samples import Subset, labels_by_output, task_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
 
 Outputs = dict[str, "np.ndarray"]
-NEAR_CHANCE = 0.15  # of the way from guessing to being always right
 
 
 @dataclass(frozen=True)
@@ -316,8 +315,3 @@ def _commonest(answers: np.ndarray) -> float:
     import numpy as np
 
     return float(np.unique(answers, return_counts=True)[1].max()) / answers.size
-
-
-def near_chance(value: float, chance: float) -> bool:
-    """Return whether a classifier is hardly better than naming the commonest class."""
-    return value <= chance + NEAR_CHANCE * (1 - chance)

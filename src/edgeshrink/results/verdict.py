@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 POINTS = 0.10  # of a share: what a result may lose where nothing else is said ...
 HALF = 0.5  # ... or this part of the way from the base to guessing, if that is less
 AGREEMENT = "agreement"
+NEAR_CHANCE = 0.15  # of the way from guessing to being always right
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,19 @@ class Verdict:
         """Return whether a value is not worse than allowed."""
         return self.lost(value) <= self.allowed * (1 + 1e-9)
 
-    def allows_row(self, row: Row) -> bool:
-        """Return whether a stage is not worse than allowed."""
-        if self.measured:
-            return row.score is None or self.allows(row.score.value)
-        return row.agreement is None or self.allows(row.agreement.share)
+    def has_merits(self, row: Row) -> bool:
+        """Return whether figures of merit tell anything of a stage.
+
+        They would praise a small file that lost too much, or does no better than guessing.
+        """
+        if not self.measured:
+            return row.agreement is None or self.allows(row.agreement.share)
+        if row.score is None:
+            return True
+        value, share = row.score.value, words.is_share(self.metric)
+        if share and self.guess is not None and near_chance(value, self.guess):
+            return False
+        return self.allows(value)
 
     @property
     def outcome(self) -> str:
@@ -195,3 +204,8 @@ def allowed(given: float | None, before: float, guess: float | None, *, share: b
         return given / 100 if share else given
     way = math.inf if guess is None else abs(before - guess) * HALF
     return min(POINTS, way) if share else way
+
+
+def near_chance(value: float, chance: float) -> bool:
+    """Return whether a classifier is hardly better than naming the commonest class."""
+    return value <= chance + NEAR_CHANCE * (1 - chance)

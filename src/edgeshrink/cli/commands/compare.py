@@ -54,7 +54,7 @@ def together(reports: Mapping[str, Report]) -> dict[str, Report]:
         id(row)
         for report in reports.values()
         for row in report.ledger.rows
-        if report.verdict.allows_row(row)
+        if report.verdict.has_merits(row)
     }
     found = iter(with_merits(rows, registry().merits, lambda row: id(row) in borne))
     return {

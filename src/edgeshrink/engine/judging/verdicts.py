@@ -62,7 +62,7 @@ class Verdicts:
             rows.append(replace(row, notes=(*row.notes, *said)))
         verdict = self.verdict(chain[-1].artifact)
         merits = self.run.plugins.merits
-        all_rows = with_merits((rows[0], *beside, *rows[1:]), merits, verdict.allows_row)
+        all_rows = with_merits((rows[0], *beside, *rows[1:]), merits, verdict.has_merits)
         return Ledger(all_rows), verdict
 
     def verdict(self, final: Artifact) -> Verdict:

@@ -1,8 +1,9 @@
-"""How the loss of each sample changes if a channel goes: gates where channels are taken in."""
+"""How the loss of each sample changes if a channel goes: masks where channels are taken in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,45 +17,38 @@ from edgeshrink.nn import (
     ChannelGraph,
     Trainee,
     WeightAxis,
-    functional,
     objectives,
-    opened,
     training_batches,
 )
 
 SAMPLES, BATCH = 2048, 64
+CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
 
 
 def changes_of_loss(graph: ChannelGraph, context: Context) -> Iterator[np.ndarray]:
     """Yield for batches of training samples each sample's change of the loss, `(batch, numbers)`.
 
-    A gate of one stands before each layer that takes channels in; its gradient is the sum over
-    places of activation times gradient, which is the first-order change of the loss if the
-    channel goes. Channels that only meet within a layer (heads of attention, inputs of grouped
-    convolutions) are gated nowhere: theirs is the sum over the kernels of weight times gradient,
-    which no sample has for itself.
+    That is the gradient of its loss by a mask on the channel (`masked`): the sum over layers,
+    places, steps and members of the channel of activation times gradient, hence the first-order
+    change if the channel goes. One backward pass gives it for all samples and channels of a batch.
 
     Args:
         graph: of the model.
         context: its training samples, and what the model is trained towards.
     """
-    gated, inner = _places(graph)
     losses, labels = objectives(graph.model, context)
     taught = any(loss.soft is not None for loss in losses.values())
-    model = _Gated(graph.model, {id(op): axis for op, axis in gated})
-    trainee = Trainee(model, losses, context.original() if taught else None)
+    trainee = Trainee(graph.model, losses, context.original() if taught else None)
 
     @tf.function
     def gradients(x: Any, y: Any) -> Any:
-        kernels = [axis.variable.value for axis in inner]
+        mask = tf.ones((size, graph.numbers))
         with tf.GradientTape() as tape:
-            model.gates = {id(op): tf.ones((size, len(axis.ids))) for op, axis in gated}
-            tape.watch(list(model.gates.values()))
-            loss = size * trainee.compute_loss(x, y, trainee(x, training=False))
-        gates = list(model.gates.values())
-        found = tape.gradient(loss, [*gates, *kernels], unconnected_gradients="zero")
-        products = [g * w for g, w in zip(found[len(gates) :], kernels, strict=True)]
-        return found[: len(gates)], products
+            tape.watch(mask)
+            with masked(graph, mask):
+                answers = trainee(x, training=False)
+            loss = size * trainee.compute_loss(x, y, answers)  # of a mean over the batch, the sum
+        return tape.gradient(loss, mask, unconnected_gradients="zero")
 
     data = context.data
     assert data is not None
@@ -65,51 +59,100 @@ def changes_of_loss(graph: ChannelGraph, context: Context) -> Iterator[np.ndarra
     pipeline = training_batches(graph.model, still, labels, size).take(wanted)
     for place, (x, y) in enumerate(pipeline):
         context.progress(0.0, f"gradients of batch {place + 1} of {wanted}")
-        changes = np.zeros((size, graph.numbers))
-        by_gate, by_kernel = gradients(x, y)
-        for (_, axis), gradient in zip(gated, by_gate, strict=True):
-            np.add.at(changes, (slice(None), axis.ids), np.asarray(gradient))
-        for axis, product in zip(inner, by_kernel, strict=True):
-            along = np.moveaxis(np.asarray(product), axis.axis, 0)
-            # of the whole batch: each sample is given its share
-            share = along.reshape(len(along), -1).sum(1) / size
-            np.add.at(changes, (slice(None), axis.ids), share[None])
-        yield changes
+        yield np.asarray(gradients(x, y), "float64")
 
 
-def _places(graph: ChannelGraph) -> tuple[list[tuple[Any, WeightAxis]], list[WeightAxis]]:
-    """Return the layers that are gated, with the axis that takes in; and axes left to kernels."""
-    by_kernel = {id(a.variable): a for a in graph.axes if a.role is AxisRole.INPUTS}
-    gated, met = [], np.zeros(graph.numbers, bool)
-    for call, _ in graph.calls.values():
-        variables = getattr(call.op, "weights", [])
-        axis = next((by_kernel[id(v)] for v in variables if id(v) in by_kernel), None)
-        value = call.values[0] if call.values else None
-        if axis is not None and value is not None and value.shape[-1] == len(axis.ids):
-            gated.append((call.op, axis))
-            met[axis.ids] = True
-    inner = [a for a in graph.axes if a.role is not AxisRole.OWN and len(a.variable.shape) > 1]
-    return gated, [a for a in inner if not met[a.ids].any()]
+@contextmanager
+def masked(graph: ChannelGraph, mask: Any) -> Iterator[None]:
+    """Mask channels of the graph's model while the block lasts.
+
+    Masks are before the kernels that take channels in, and nowhere else: what hands a channel on
+    (batch norms, depthwise and grouped convolutions, sums) leads to such a kernel, so that none is
+    masked twice on one path. At one a mask changes nothing; at zero the model answers as if the
+    channel were not made (`zeroed`).
+
+    Args:
+        graph: of the model.
+        mask: a factor for each sample and channel, `(batch, numbers)`.
+    """
+    axes = {id(axis.variable): axis for axis in graph.axes if axis.role is AxisRole.INPUTS}
+    with ExitStack() as stack:
+        for layer in graph.model._flatten_layers(include_self=False):
+            if getattr(layer, "use_cudnn", False):  # runs all steps at once, and calls no cell
+                stack.enter_context(_lent(layer, "use_cudnn", False))
+            if any(inner.weights for inner in layer._layers):
+                continue  # what it wraps takes in
+            taken = [
+                _Mask(mask, axes[id(v)], graph.leftovers.get(id(v)), _place(layer, axes[id(v)]))
+                for v in layer.weights
+                if id(v) in axes
+            ]
+            if taken:
+                kind = _stepping if isinstance(layer, CELLS) else _taking
+                stack.enter_context(_lent(layer, "call", kind(layer, *taken)))
+        yield
 
 
-class _Gated(keras.Model):
-    """A model whose layers see gated inputs; variables, inputs and outputs are the model's own."""
+def _place(layer: keras.Layer, axis: WeightAxis) -> int:
+    """Return which axis of a layer's input an axis of its kernel meets, from the end."""
+    if isinstance(layer, keras.layers.EinsumDense):  # in attention, features stand behind heads
+        given, kernel = layer.equation.partition("->")[0].split(",")
+        return int(given.index(kernel[axis.axis]) - len(given))
+    return -1
 
-    def __init__(self, model: keras.Model, axes: dict[int, WeightAxis]) -> None:
-        super().__init__(name=model.name)
-        self.model, self._axes = model, axes
-        self.gates: dict[int, Any] = {}
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return the model's outputs."""
+class _Mask:
+    """The mask of channels that a kernel takes in, called with what holds them."""
 
-        def call(op: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(op, keras.Model):
-                return opened(op, args[0], call)
-            if id(op) in self.gates:
-                x, gate = args[0], self.gates[id(op)]
-                shape = (-1, *(1,) * (len(x.shape) - 2), gate.shape[-1])
-                args = (x * tf.cast(tf.reshape(gate, shape), x.dtype), *args[1:])
-            return op(*args, **kwargs)
+    def __init__(self, mask: Any, axis: WeightAxis, left: np.ndarray | None, place: int) -> None:
+        self.factor = tf.gather(mask, axis.ids, axis=1)
+        self.left = np.zeros(len(axis.ids)) if left is None else left
+        self.place = place
 
-        return opened(functional(self.model), inputs, call)
+    def __call__(self, x: Any) -> Any:
+        """Return `x` with each channel between itself, at one, and what it leaves, at zero."""
+        # before the depthwise half of a separable convolution there may be fewer places
+        step = len(self.left) // x.shape[self.place]
+        behind = (1,) * (-1 - self.place)
+        before = (1,) * (len(x.shape) - 2 - len(behind))
+        factor = tf.reshape(self.factor[:, ::step], (-1, *before, x.shape[self.place], *behind))
+        left = tf.cast(self.left[::step].reshape(-1, *behind), x.dtype)
+        return left + tf.cast(factor, x.dtype) * (x - left)
+
+
+def _taking(layer: keras.Layer, mask: _Mask) -> Callable[..., Any]:
+    """Return the call of a layer that takes in masked channels."""
+    call = layer.call
+    return lambda x, *args, **kwargs: call(mask(x), *args, **kwargs)
+
+
+def _stepping(cell: keras.Layer, entering: _Mask, units: _Mask) -> Callable[..., Any]:
+    """Return the call of a recurrent cell that takes in masked channels and units."""
+    call, activation = cell.call, cell.activation
+
+    def stepped(x: Any, states: Any, *args: Any, **kwargs: Any) -> Any:
+        before, *others = states
+        seen = units(before)
+        if not isinstance(cell, keras.layers.GRUCell):
+            return call(entering(x), [seen, *others], *args, **kwargs)
+        # z seen + (1 - z) new, but a unit's own state is no other's to take in: z before
+        lacking = before - seen
+        with _lent(cell, "activation", lambda v: activation(v) - lacking):
+            made, _ = call(entering(x), [seen], *args, **kwargs)
+        return made + lacking, [made + lacking]
+
+    return stepped
+
+
+@contextmanager
+def _lent(layer: keras.Layer, name: str, value: Any) -> Iterator[None]:
+    """Give a layer another attribute while the block lasts."""
+    own = vars(layer).get(name)
+    setattr(layer, name, value)
+    try:
+        yield
+    finally:
+        if own is None:  # it is of the class
+            delattr(layer, name)
+        else:
+            setattr(layer, name, own)

@@ -84,7 +84,7 @@ def _taylor(graph: ChannelGraph, context: Context) -> np.ndarray:
 
     Molchanov et al., ICLR 2017, equation 8, summed over all layers that take the channel in.
     """
-    return sum(np.abs(changes).sum(0) for changes in changes_of_loss(graph, context))
+    return np.mean([np.abs(c).mean(0) for c in changes_of_loss(graph, context)], axis=0)
 
 
 def _fisher(graph: ChannelGraph, context: Context) -> np.ndarray:
@@ -93,7 +93,7 @@ def _fisher(graph: ChannelGraph, context: Context) -> np.ndarray:
     That is the second-order change by the Fisher information's diagonal (Theis et al., 2018,
     section 2): optimal brain damage (LeCun et al., NIPS 1989, equation 5) for whole channels.
     """
-    return sum(0.5 * (changes**2).sum(0) for changes in changes_of_loss(graph, context))
+    return 0.5 * np.mean([(c**2).mean(0) for c in changes_of_loss(graph, context)], axis=0)
 
 
 CRITERIA: dict[str, Criterion] = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeshrink.api import Context, ModelError
 from edgeshrink.nn import ChannelGraph, channel_norms, making_axes, summed_by_channel, weight_slices
-from edgeshrink_shrink.gates import changes_of_loss
+from edgeshrink_shrink.masks import changes_of_loss
 
 Criterion = Callable[[ChannelGraph, Context], np.ndarray]
 
@@ -16,9 +16,10 @@ Criterion = Callable[[ChannelGraph, Context], np.ndarray]
 def importance(graph: ChannelGraph, criterion: str, context: Context) -> np.ndarray:
     """Return what each channel is worth, `(numbers,)`, not negative; comparable across groups.
 
-    Where norms are measured, or magnitudes of changes, groups are brought to the same mean square
-    (Molchanov et al., ICLR 2017, section 2.2); scales of batch norms and the Fisher criterion are
-    comparable as they are.
+    Where norms are measured, or magnitudes of changes, groups are brought to one scale, as
+    Molchanov et al., ICLR 2017, section 2.2, do; not by their Euclidean norm as there, but by the
+    root of their mean square, since a channel is worth no less for being one of many. Scales of
+    batch norms and the Fisher criterion are comparable as they are.
 
     Raises:
         ModelError: the criterion finds nothing to measure in the model.
@@ -82,7 +83,8 @@ def _random(graph: ChannelGraph, context: Context) -> np.ndarray:
 def _taylor(graph: ChannelGraph, context: Context) -> np.ndarray:
     """Mean over samples of the first-order change of the loss, its magnitude.
 
-    Molchanov et al., ICLR 2017, equation 8, summed over all layers that take the channel in.
+    Molchanov et al., ICLR 2017, equation 8; within a sample summed over all places, members and
+    layers that take the channel in, where the paper, with one layer, has the mean over places.
     """
     return np.mean([np.abs(c).mean(0) for c in changes_of_loss(graph, context)], axis=0)
 
@@ -90,8 +92,10 @@ def _taylor(graph: ChannelGraph, context: Context) -> np.ndarray:
 def _fisher(graph: ChannelGraph, context: Context) -> np.ndarray:
     """Half the mean over samples of the squared first-order change of the loss.
 
-    That is the second-order change by the Fisher information's diagonal (Theis et al., 2018,
-    section 2): optimal brain damage (LeCun et al., NIPS 1989, equation 5) for whole channels.
+    That is the second-order change, in units of the loss, by the Fisher information's diagonal
+    (Theis et al., 2018, section 2): optimal brain damage (LeCun et al., NIPS 1989, equation 5) for
+    whole channels. What is coupled is summed before it is squared (Liu et al., "Group Fisher
+    pruning for practical network compression", ICML 2021).
     """
     return 0.5 * np.mean([(c**2).mean(0) for c in changes_of_loss(graph, context)], axis=0)
 

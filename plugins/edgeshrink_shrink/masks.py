@@ -116,8 +116,10 @@ class _Mask:
         behind = (1,) * (-1 - self.place)
         before = (1,) * (len(x.shape) - 2 - len(behind))
         factor = tf.reshape(self.factor[:, ::step], (-1, *before, x.shape[self.place], *behind))
-        left = tf.cast(self.left[::step].reshape(-1, *behind), x.dtype)
-        return left + tf.cast(factor, x.dtype) * (x - left)
+        factor = tf.cast(factor, x.dtype)
+        if not self.left.any():
+            return factor * x
+        return factor * x + (1 - factor) * self.left[::step].reshape(-1, *behind)
 
 
 def _taking(layer: keras.Layer, mask: _Mask) -> Callable[..., Any]:

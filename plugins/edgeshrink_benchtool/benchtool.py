@@ -122,9 +122,8 @@ class BenchmarkModelSession(Session):
             try:
                 found = self._measured(model, plan)
                 if len(models) > 1:
-                    found = _noted(
-                        found, "models were timed one after another: the tool takes one alone"
-                    )
+                    note = "models were timed one after another: the tool takes one alone"
+                    found = replace(found, notes=(*found.notes, note))
                 results.append(found)
             except EdgeshrinkError as error:
                 lost = isinstance(error, TargetError)
@@ -207,7 +206,8 @@ class BenchmarkModelSession(Session):
             text = self._log(plan, *flags, "--enable_op_profiling=true", timeout=longest)
             times = log.operators(text)
             if not times:
-                return _noted(measurement, "no time by operator: the tool printed none")
+                note = "no time by operator: the tool printed none"
+                return replace(measurement, notes=(*measurement.notes, note))
             return replace(measurement, operators=times)
         return measurement
 
@@ -239,10 +239,6 @@ class BenchmarkModelSession(Session):
                 raise CommandFailed(f"benchmark_model printed more than {MOST_OUTPUT:,} characters")
 
         return self.target.run(*before, self.tool, *flags, timeout=timeout, watch=watch)
-
-
-def _noted(measured: Measurement, note: str) -> Measurement:
-    return replace(measured, notes=(*measured.notes, note))
 
 
 def _words(done: Completed) -> str:

@@ -61,8 +61,8 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
     most = max(len(np.unique(row)) for v, axes in done for row in channel_rows(np.asarray(v), axes))
     context.facts["clusters"] = most
     context.notes.append(
-        f"{len(done)} kernels have at most {most} distinct values"
-        f"{' in a channel' if options.scope == 'channel' else ''}"
+        f"kernels with at most {most} distinct values"
+        f"{' in a channel' if options.scope == 'channel' else ''}: {len(done)}"
     )
     if left:
         context.notes.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from edgeshrink.api import Context
+from edgeshrink.api import Context, UsageError
 from edgeshrink.nn import ModelCount, count, functional, load_model, opened, save_model
 from edgeshrink_distill.spec import Spec
 from edgeshrink_distill.students import fitted, student
@@ -51,8 +51,11 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
     """Return a student taught by a model; of several, the smallest that scores well enough.
 
     Raises:
+        UsageError: there is no teacher, and something is asked that one would do.
         ModelError: a student cannot be made, or does not fit its teacher.
     """
+    if context.training.teacher == "none":
+        refuse_without_teacher(options)
     spelled = (options.student, *options.candidates)
     learners = [
         student(Spec.parse(text), model, context, init=options.init, preprocess=options.preprocess)
@@ -77,6 +80,25 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
             f"{score:.4f}"
         )
     return kept.model
+
+
+def refuse_without_teacher(options: Options) -> None:
+    """Refuse what a student that learns from labels alone would leave out.
+
+    Raises:
+        UsageError: naming the flag.
+    """
+    asked = {
+        "assistant": options.assistant,
+        "online": options.online > 1,
+        "hints": options.hints,
+        "teachers": options.teachers,
+    }
+    for name in (name for name, value in asked.items() if value):
+        raise UsageError(
+            f"without a teacher nobody is taught by --distill-{name}",
+            hint=f"drop --distill-teacher none, or --distill-{name}",
+        )
 
 
 def chosen(found: Sequence[Taught], tolerance: float) -> Taught:

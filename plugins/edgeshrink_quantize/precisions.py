@@ -84,7 +84,7 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
         )
     context.facts["float_operators"] = left
     if left:
-        context.notes.append(f"{len(left)} operators stayed in float: {'; '.join(left[:5])}")
+        context.notes.append(f"operators that stayed in float: {len(left)}, {'; '.join(left[:5])}")
     return made
 
 
@@ -112,10 +112,11 @@ def _integer(
     left = loops(model, fuse=all(want.fuse for want in wants.values()))
     if not left:
         return _made(model, wants, context, samples, estimator)
+    context.facts["calibration_samples"] = len(next(iter(samples.values())))
+    made = unrolled(model, wants, samples, left, context)
     if estimator != "minmax":
         context.notes.append(f"ranges of unrolled layers are the ends seen, not {estimator}")
-    context.facts["calibration_samples"] = len(next(iter(samples.values())))
-    return unrolled(model, wants, samples, left, context)
+    return made
 
 
 def _dynamic_instead(

@@ -187,7 +187,8 @@ def made_good(model: keras.Model, context: Context, turn: int, rounds: int) -> N
     if epochs:
         finetune(model, replace(context, training=replace(context.training, epochs=epochs)))
     elif reestimate_batchnorm(model, context):
-        context.notes.append("batch-norm statistics were estimated anew on training samples")
+        said = "batch-norm statistics were estimated anew on training samples"
+        context.notes += [] if said in context.notes else [said]  # once, whatever the rounds
 
 
 def told(

@@ -108,10 +108,11 @@ def _tell(made: bytes, context: Context) -> None:
     context.facts["quantization"] = "int8, static"
     context.facts["float_operators"] = left
     if left:
-        context.notes.append(f"{len(left)} operators stayed in float: {'; '.join(left[:5])}")
+        context.notes.append(f"operators that stayed in float: {len(left)}, {'; '.join(left[:5])}")
     told = []
     for tensor in flat.weights:
         if tensor.dtype == "int8" and len(tensor.shape) > 1:
             codes = len(np.unique(constant_values(made, tensor)))
             told.append(f"{codes} with {len(tensor.scales)} scales")
-    context.notes.append(f"distinct codes of the weight tensors: {', '.join(told)}")
+    if told:
+        context.notes.append(f"distinct codes of the weight tensors: {', '.join(told)}")

@@ -60,7 +60,7 @@ def prune(model: keras.Model, options: PruneOptions, context: Context) -> keras.
     context.facts["sparsity"] = zeros / model.count_params()
     context.facts["kernels_in_scope"] = len(pruned)
     context.notes.append(
-        f"{zeros / size:.1%} zeros in the {len(pruned)} kernels that TFMOT prunes, "
+        f"{zeros / size:.1%} zeros in the kernels that TFMOT prunes ({len(pruned)}), "
         f"{zeros / model.count_params():.1%} among all parameters"
     )
     return model

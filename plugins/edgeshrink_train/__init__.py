@@ -45,8 +45,8 @@ class Train(Method):
         if before is not None and after is not None:
             context.facts |= {"validation_before": before, "validation_after": after}
             context.notes.append(
-                f"trained for {epochs} epochs: {before:.4g} on validation samples before, "
-                f"{after:.4g} after"
+                f"trained for {epochs} epoch{'s' * (epochs != 1)}: {before:.4g} on validation "
+                f"samples before, {after:.4g} after"
             )
         return model
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,15 @@ import pytest
 from tiny_models import converted
 
 import edgeshrink as package
+from edgeshrink.devices.measurement import RULES
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring import compatibility
-from edgeshrink.errors import UsageError
+from edgeshrink.engine.measuring.checkpoint import Kept
+from edgeshrink.engine.measuring.device_farm import DeviceFarm
+from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.models.artifact import Artifact, Kind
+from edgeshrink.plugins import installed
+from edgeshrink.results.judge import Judge
 from edgeshrink.tflite.reader import read_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -131,7 +138,7 @@ def test_resume_keeps_what_was_measured_before_a_device_was_lost(here: Path) -> 
     assert again.lost
     assert again.results[0].measurement == first.results[0].measurement
     assert again.results[0].scores == first.results[0].scores
-    assert any("earlier" in note for note in again.results[0].notes)
+    assert "measured in an earlier, cut run" in again.results[0].notes
     anew = package.bench(model(), **asked)
     assert anew.results[0].measurement != first.results[0].measurement
 
@@ -172,11 +179,36 @@ def test_why_a_file_does_not_fit_a_device() -> None:
         return " / ".join(compatibility.problems(flat, DeviceProfile("board", **more)))
 
     assert said() == ""
-    assert "bytes of memory at least" in said(memory_bytes=64)
-    assert "no kernels" in said(precisions=("float32",))
+    room = said(storage_bytes=64, memory_bytes=64)
+    assert room.startswith(f"the file has {flat.size_bytes:,} bytes, and board has 64 to store it")
+    assert "bytes of memory at least, and board has 64" in room
+    assert said(precisions=("float32",)) == (
+        "the file computes in int8, and board has no kernels for it"
+    )
     operator = flat.operators[0]
-    assert f"{operator.name} of version" in said(operators={operator.name: operator.version - 1})
+    old = said(operators={operator.name: operator.version - 1})
+    assert old.startswith(f"the file has {operator.name} of version {operator.version}, and the ")
     assert said(operators={operator.name: operator.version}) == ""
+
+
+def test_sparse_weights_of_integers_are_refused() -> None:
+    flat = read_model(model("int8").read_bytes())
+    (first, *_) = flat.weights
+    tensors = tuple(replace(t, sparse=t is first) for t in flat.tensors)
+    assert list(compatibility.problems(replace(flat, tensors=tensors), DeviceProfile("board"))) == [
+        "the file stores quantized weights sparsely, which LiteRT cannot load"
+    ]
+
+
+def test_what_cannot_run_here_is_not_compared(here: Path) -> None:
+    def broken() -> Judge:
+        raise ModelError("no kernels here")
+
+    other = DeviceProfile("other", python=sys.executable)
+    farm = DeviceFarm([other], RULES["smoke"], installed(), broken, Kept(here / "kept"))
+    file = Artifact(model(), Kind.TFLITE)
+    (found,) = farm.observe([file], None, here)["other"]
+    assert found.notes == ("its outputs were not compared with this machine's: no kernels here",)
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH's client is not installed")

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeshrink.engine.judging.verdicts import beside_weights, teachable
+from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement
+from edgeshrink.devices.profile import DeviceProfile
+from edgeshrink.engine.judging.verdicts import beside_weights, said_by_devices, teachable
+from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.models.artifact import Artifact, Kind
 from edgeshrink.plugins import installed
@@ -33,6 +36,28 @@ def test_a_step_that_lost_with_labels_alone_is_told_of_the_teacher() -> None:
     (said,) = teachable(planned("prune", ALONE, sparsity=0.9), FELL, BASE, BASE)
     assert said.startswith("prune(sparsity=0.9) trained on labels alone")
     assert "--teacher original" in said
+
+
+def test_a_step_that_could_train_longer_is_told_so() -> None:
+    chosen = replace(FELL, facts={"training": {"epochs": 1, "lr": 1e-3}})
+    assert teachable(planned("prune", Training(), sparsity=0.9), chosen, BASE, BASE) == [
+        "prune(sparsity=0.9) lost more than chance would, after 1 epoch: --effort thorough trains "
+        "longer"
+    ]
+    thorough = planned("prune", Training(effort="thorough", teacher="original"), sparsity=0.9)
+    assert teachable(thorough, chosen, BASE, BASE) == []
+
+
+def test_devices_are_named_in_what_they_say(tmp_path: Path) -> None:
+    file, pi = Artifact(tmp_path / "m.tflite", Kind.TFLITE), DeviceProfile("pi")
+    timed = Measurement("m", "d", DeviceInfo("pi"), RULES["smoke"], (1,) * 9, 1.0, 1.0, 1, "none")
+    hot = replace(timed, disturbed=("the device said of itself: throttled",))
+    lost = DeviceResult(file, pi, failure=Failure("m", "pi", "it went away", lost=True))
+    assert said_by_devices([DeviceResult(file, pi, hot, notes=("a note",)), lost]) == [
+        "on pi: a note",
+        "on pi, not valid: the device said of itself: throttled",
+        "not measured on pi: it went away",
+    ]
 
 
 @pytest.mark.parametrize(

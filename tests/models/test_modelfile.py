@@ -301,6 +301,17 @@ def test_refuse_code_unless_unsafe(tmp_path: Path, entry: dict[str, Any]) -> Non
     assert refuse(found, unsafe=True) == ()
 
 
+def test_what_is_odd_about_a_model_is_told() -> None:
+    assert refuse(ModelFacts(Kind.SAVEDMODEL), source="net") == (
+        "net is a serving function: it can be converted, not compressed",
+    )
+    old = ModelFacts(Kind.KERAS2, keras_version="2.9.0", dtype_policy="mixed_float16")
+    assert refuse(old, source="net.h5") == (
+        "net.h5 was saved by Keras 2.9.0: rebuilt in Keras 3",
+        "net.h5 computes in mixed_float16",
+    )
+
+
 def test_refuse_unknown_classes_unless_given(tmp_path: Path) -> None:
     entry = layer("Gate", "gate", module="my.layers") | {"registered_name": "Mine>Gate"}
     found = facts(archive(tmp_path / "m.keras", sequential(entry)))
@@ -321,7 +332,9 @@ def test_refuse_custom_functions_unless_given(tmp_path: Path) -> None:
 
 def test_warn_double_scaling_when_both_scale() -> None:
     inside = ModelFacts(Kind.KERAS, preprocessing=("Rescaling",))
-    assert "twice" in (warn_double_scaling(inside, Preprocess.from_spec("scale=1/255")) or "")
+    assert warn_double_scaling(inside, Preprocess.from_spec("scale=1/255")) == (
+        "values are scaled twice: by preprocessing (scale=1/255) and by Rescaling inside the model"
+    )
     assert warn_double_scaling(inside, Preprocess()) is None
     assert warn_double_scaling(ModelFacts(Kind.KERAS), Preprocess.from_spec("scale=2")) is None
 

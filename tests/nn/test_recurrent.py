@@ -289,7 +289,7 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        (Int8.of({"granularity": "channel"}), "int8, static"),
+        (Int8.of({"granularity": "channel", "ranges": "mse"}), "int8, static"),
         pytest.param(Int16x8.of({}), "int8 weights, int16 activations", marks=pytest.mark.slow),
     ],
     ids=["int8", "int16x8"],
@@ -302,6 +302,9 @@ def test_a_loop_that_is_small_unrolled_has_integers(
     file = read_model(step.apply(model, given))
     assert given.facts["quantization"] == told
     assert given.facts["unrolled"] == 4
+    assert given.notes[0] == f"{model.layers[0].name} unrolled: 4 steps"
+    ends = "ranges of unrolled layers are the ends seen, not mse"
+    assert (ends in given.notes) == isinstance(step, Int8)
     assert float_operators(file) == []
     assert {operator.name for operator in file.operators}.isdisjoint({"WHILE", FUSED})
 
@@ -309,9 +312,10 @@ def test_a_loop_that_is_small_unrolled_has_integers(
 def test_a_loop_that_is_large_unrolled_is_dynamic_range(tmp_path: Path) -> None:
     model = network(layers.GRU(4), layers.Dense(3))
     given = context(model, tmp_path)
-    file = Int8.of({"granularity": "tensor"}).apply(model, given)
+    file = Int8.of({"granularity": "tensor", "ranges": "mse"}).apply(model, given)
     assert given.facts["quantization"] == "int8 weights, dynamic range"
     assert given.notes[0].startswith("the activations stayed in float (dynamic range): integers")
+    assert len(given.notes) == 1  # nothing is said of ranges, which there are none of
     assert "WHILE" in {operator.name for operator in read_model(file).operators}
 
 

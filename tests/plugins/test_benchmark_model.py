@@ -297,7 +297,8 @@ def test_several_models_are_said_not_to_be_interleaved(target, tmp_path, model):
     results = Bench(target, tmp_path).time(model, tmp_path / "none.tflite", other)
     assert [type(r).__name__ for r in results] == ["Measurement", "Failure", "Measurement"]
     assert "cannot be read" in results[1].reason
-    assert any("one after another" in note for note in results[0].notes)
+    said = "models were timed one after another: the tool takes one alone"
+    assert results[0].notes[-1] == said
 
 
 @pytest.mark.parametrize(("accelerator", "delegate"), [("gpu", "GPU"), ("npu", "NPU")])
@@ -331,6 +332,9 @@ def test_operators_are_timed_in_a_run_of_their_own(target, tmp_path, model):
     calls = bench.calls.read_text().splitlines()
     assert ["op_profiling" in call for call in calls] == [False, False, True]  # the first: --help
     assert [o.name for o in found.operators] == ["CONV_2D", "TfLiteXNNPackDelegate"]
+    (tmp_path / "profile").write_text("")
+    (silent,) = bench.time(model, plan=BenchPlan(profile=True))
+    assert silent.notes[-1] == "no time by operator: the tool printed none"
 
 
 def test_without_xnnpack_and_on_some_cores(target, tmp_path, model):

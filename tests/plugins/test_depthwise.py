@@ -167,9 +167,11 @@ def test_what_is_made_opens_with_plain_keras_and_says_what_changed(
     assert sorted(lent.facts["energy_lost"]) == ["second", "third"]
     said = " ".join(lent.notes)
     assert "convolutions that became depthwise separable: 2;" in said
+    assert "one filter for each channel loses " in said
+    assert "left as they are: " in said
     assert "first (it has 1 input channels)" in said
     assert ("nothing makes good for what was lost" in said) is not data
-    assert ("--depthwise-between nothing" in said) is not data
+    assert ("without calibration data the ReLUs between the halves" in said) is not data
     made.save(tmp_path / "made.keras")
     x = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
     again = keras.models.load_model(tmp_path / "made.keras")

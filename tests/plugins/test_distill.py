@@ -328,7 +328,8 @@ def test_of_several_temperatures_and_shares_the_best_is_kept(tmp_path: Path) -> 
     assert [t["curve"] for t in trials] == [(0.1,), (0.2,), (0.9,), (0.3,)]
     best = trials[2]
     assert (lent.facts["temperature"], lent.facts["alpha"]) == (best["temperature"], best["alpha"])
-    assert any("kept T=" in note for note in lent.notes)
+    told = next(note for note in lent.notes if note.startswith("validation scores: T=1, alpha 0"))
+    assert told.endswith("0.9000; T=5, alpha 1: 0.3000; kept T=5, alpha 0")
     assert any(
         all((a == b).all() for a, b in zip(made.get_weights(), weights, strict=True))
         for weights in seen
@@ -523,9 +524,23 @@ def test_without_its_teacher_the_student_learns_labels_alone(tmp_path: Path) -> 
     made, lent = taught(
         tiny_model(), tmp_path, {"epochs": 12, "lr": 2e-2, "teacher": "none"}, init="random"
     )
-    assert any("from labels alone" in note for note in lent.notes)
+    assert lent.notes[0].startswith(f"student width=0.5: {made.count_params():,} of ")
+    assert lent.notes[0].endswith(" multiply-accumulates")
+    assert "the student learned from labels alone, without its teacher" in lent.notes
+    before, after = lent.evaluate(tiny_model()), lent.evaluate(made)
+    said = f"validation score: the model before {before:.4f}, the student {after:.4f}"
+    assert lent.notes[-1] == said
     assert "temperature" not in lent.facts
     assert lent.evaluate(made) > 0.9
+
+
+@pytest.mark.parametrize("options", [{"assistant": ["auto"]}, {"online": 2}, {"hints": ["auto"]}])
+def test_what_only_a_teacher_does_is_refused_without_one(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    (name,) = options
+    with pytest.raises(UsageError, match=f"nobody is taught by --distill-{name}"):
+        taught(tiny_model(), tmp_path, {"epochs": 1, "teacher": "none"}, **options)
 
 
 def test_a_student_that_is_no_smaller_is_told(tmp_path: Path) -> None:

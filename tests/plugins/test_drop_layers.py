@@ -186,7 +186,9 @@ def test_the_least_harm_goes_first(tmp_path: Path, place: str, count: int | str)
     gone = first if place == "first" else second
     assert lent.facts["dropped"][0].endswith(f"{gone.name} … {dull.name}")
     assert "on made-up inputs" in lent.notes[0]
-    assert any(f"dropped {lent.facts['dropped'][0]}" in note for note in lent.notes)
+    assert lent.notes[0].startswith("harm of dropping each alone (agreement with the model before")
+    assert lent.notes[1].startswith(f"dropped {lent.facts['dropped'][0]}")
+    assert lent.notes[1].endswith("; harm so far 0.0000")
 
 
 def test_what_is_named_goes_though_it_harms_more(tmp_path: Path) -> None:
@@ -207,12 +209,18 @@ def test_auto_that_may_lose_nothing_leaves_the_model_as_it_is(tmp_path: Path) ->
     made, lent = dropped(model, tmp_path, count="auto", tolerance=0.0)
     assert made is model
     assert lent.facts["dropped"] == []
-    assert "over the tolerance" in lent.notes[-1]
+    assert lent.notes[-1].startswith("no more were dropped: without ")
+    assert lent.notes[-1].endswith(" is over the tolerance")
 
 
 def test_what_is_left_is_trained_and_opens_with_plain_keras(tmp_path: Path) -> None:
     model = model_of("plain")
-    once, _ = dropped(model, tmp_path, count=1)
+    once, told = dropped(model, tmp_path, count=1)
+    whole, rest = count(model), count(once)
+    assert told.notes[-1] == (
+        f"1 dropped: {whole.macs:,} MACs became {rest.macs:,}, "
+        f"{whole.parameters:,} parameters {rest.parameters:,}"
+    )
     made, lent = dropped(model, tmp_path, data=True, count=1)
     assert count(made).macs == count(once).macs < count(model).macs
     assert lent.evaluate(made) >= lent.evaluate(once)

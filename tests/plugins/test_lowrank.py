@@ -258,12 +258,25 @@ def test_a_ratio_is_a_share_of_the_whole_model(tmp_path: Path, ratio: float, dat
     assert lent.facts["macs_removed"] == removed
     for told in lent.facts["lowrank"].values():
         assert told["macs"] < told["macs_before"]
-    assert any("grouped (its channels are in groups" in note for note in lent.notes)
+    whole, parts = lent.notes[0], lent.notes[1 : 1 + len(lent.facts["lowrank"])]
+    assert whole.startswith(f"layers that became chains: {len(parts)}; {count(model).macs:,} → ")
+    assert all(note.endswith("of the kernel's squares lost") for note in parts)
+    assert lent.notes[-1].startswith("left as they are: ")
+    assert "grouped (its channels are in groups" in lent.notes[-1]
     assert made.output_names == model.output_names
     made.save(tmp_path / "made.keras")
     again = keras.models.load_model(tmp_path / "made.keras")
     x = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
     np.testing.assert_allclose(again(x), made(x), atol=1e-6)
+
+
+def test_what_stays_of_a_recurrent_layer_is_told(tmp_path: Path) -> None:
+    model = filled(keras.Sequential([keras.Input((5, 40)), layers.GRU(4, name="rnn")]), rank=1)
+    _, lent = lowered(model, tmp_path, energy=0.5)
+    assert lent.notes[-1] == (
+        "of rnn only the input kernel is factored: no plain Keras layer has a recurrent kernel "
+        "that is a product"
+    )
 
 
 def test_a_shared_layer_stays_shared(tmp_path: Path) -> None:

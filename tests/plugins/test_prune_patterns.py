@@ -187,6 +187,7 @@ def test_what_groups_do_not_divide_is_told(tmp_path: Path) -> None:
     options = {"sparsity": 0.5, "pattern": "2:4", "layers": ("six", "two", "eight")}
     made, lent = pruned(model, tmp_path, data=False, **options)
     told = " ".join(lent.notes)
+    assert "% zeros in the kernels in scope (3), " in told
     assert "two stay dense: no more than 2 inputs" in told
     assert "4 does not divide the inputs of six: their last group" in told
     assert np.all(made.get_layer("two").kernel)

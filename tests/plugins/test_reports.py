@@ -156,13 +156,26 @@ def test_what_the_time_became_is_told_with_a_factor(after: float, error: float, 
     assert [line for line in lines if line.startswith(said)]
 
 
+def test_times_of_what_is_emulated_are_not_shown_and_values_have_a_cosine() -> None:
+    score = Score("mae", 0.1, 0.0, 0.2, 100, False)
+    there = (OnDevice("pi", score=score, emulated="the profile says that it is emulated"),)
+    alike = Agreement(100, False, None, 0.9876, 0.1)
+    rows = (row("base", "keras", 100), row("int8", "tflite", 50, on=there, agreement=alike))
+    values = Verdict("mae", 0.1, 0.1, 100, higher_is_better=False, p_value=0.9)
+    assert summary(report(ledger=Ledger(rows), verdict=values))[2:] == (
+        "cosine to the base's outputs 0.9876 on 100 test samples",
+        "pi: the profile says that it is emulated, so that times measured on it are not shown; "
+        "its score there: 0.1000",
+    )
+
+
 def test_without_labels_accuracy_is_said_to_be_not_measured() -> None:
     made_up = Agreement(256, True, 0.93, 0.99, 0.1)
     rows = (row("base", "keras", 100), row("int8", "tflite", 50, agreement=made_up))
     agreed = Verdict("agreement", 1.0, 0.93, 256, guess=0.2, allowed=0.1, synthetic=True)
     found = report(ledger=Ledger(rows), verdict=agreed)
     text = " ".join(" ".join(shown(120, found)).split())
-    assert "accuracy NOT measured" in text
+    assert "accuracy NOT measured: there are no labelled test samples" in text
     assert "agrees with the base on 93.00 % of 256 synthetic inputs" in text
     assert "Accuracy NOT measured" in " ".join(Markdown().render(found).split())
 

@@ -150,8 +150,23 @@ def test_the_wanted_share_goes_and_the_ledger_says_what(tmp_path: Path) -> None:
     widths = {layer: made.get_layer(layer).filters for layer in ("first", "inside", "back")}
     assert widths["first"] == widths["back"]
     assert all(width % 2 == 0 for width in widths.values())
-    assert any(f"inside 16 → {widths['inside']}" in note for note in lent.notes)
+    assert lent.notes[0].endswith(
+        f": parameters {before.parameters:,} → {after.parameters:,}, "
+        f"MACs {before.macs:,} → {after.macs:,}"
+    )
+    assert lent.notes[1].startswith("widths: ")
+    assert f"inside 16 → {widths['inside']}" in lent.notes[1]
     assert made.output_names == model.output_names
+
+
+def test_what_had_to_stay_is_told(tmp_path: Path) -> None:
+    given = keras.Input((8, 8, 1), name="image")
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(given))
+    x = layers.Dense(6, activation="softmax", name="mixing")(x)
+    model = keras.Model(given, layers.Dense(4, activation="softmax")(x))
+    _, lent = shrunk(model, tmp_path, ratio=0.3, criterion="l2")
+    said = "had to stay: 6 channels (mixing weighs channels against each other)"
+    assert said in lent.notes
 
 
 def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> None:
@@ -225,6 +240,15 @@ def test_rounds_come_to_the_same_share(tmp_path: Path) -> None:
     )
     assert count(made).macs <= 0.4 * count(network()).macs
     assert lent.facts["criterion"] == "l2"
+    assert lent.notes[-1] == (
+        "rebuilt without these channels, the model answered as it did with them at zero"
+    )
+
+
+def test_rounds_without_an_epoch_estimate_batch_norms_anew_and_say_so_once(tmp_path: Path) -> None:
+    _, lent = shrunk(network(), tmp_path, data=True, ratio=0.3, rounds=3, criterion="l2")
+    said = "batch-norm statistics were estimated anew on training samples"
+    assert lent.notes.count(said) == 1
 
 
 def test_a_model_in_which_nothing_can_go_is_refused_with_the_reasons() -> None:

@@ -138,6 +138,7 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
     for path, where in zeros.items():
         assert abs(where.sum() - 0.7 * where.size) <= 1, path
     assert context.facts["sparsity_in_scope"] == pytest.approx(0.7, abs=0.02)
+    assert "% zeros in the kernels that TFMOT prunes (3), " in context.notes[-1]
 
     model, context = applied(methods.TfmotCluster.of({"clusters": count}), model, tmp_path)
     for variable in kernel_weights(model):
@@ -145,6 +146,7 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
         assert 2 < len(np.unique(values)) <= count
         assert not values[zeros[variable.path]].any()
     assert context.facts["clusters"] == count
+    assert context.notes[-1].startswith("distinct values: conv/kernel ")
 
 
 @pytest.mark.slow
@@ -161,7 +163,7 @@ def test_pcqat_makes_a_file_of_int8_that_keeps_zeros_and_clusters(tmp_path: Path
         codes = np.moveaxis(constant_values(made, tensor), tensor.axis, 0)
         for part in codes.reshape(len(tensor.scales), -1):
             assert len(np.unique(part)) <= values
-    assert any("distinct codes" in note for note in context.notes)
+    assert context.notes[-1].startswith("distinct codes of the weight tensors: ")
     names = (set(flat.signatures[0].inputs), set(flat.signatures[0].outputs))
     assert names == ({"image"}, {"classes"})
 

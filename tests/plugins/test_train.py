@@ -27,7 +27,10 @@ def test_the_score_rises_and_is_told(tmp_path):
     facts = context.facts
     assert facts["epochs"] == 4
     assert facts["validation_after"] > facts["validation_before"]
-    assert f"{facts['validation_after']:.4g} after" in context.notes[-1]
+    assert context.notes[-1] == (
+        f"trained for 4 epochs: {facts['validation_before']:.4g} on validation samples before, "
+        f"{facts['validation_after']:.4g} after"
+    )
     after = [np.asarray(v) for v in model.trainable_variables]
     assert any((old != new).any() for old, new in zip(before, after, strict=True))
 

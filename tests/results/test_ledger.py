@@ -17,6 +17,9 @@ def test_the_ledger_says_where_a_step_did_not_help() -> None:
     assert observations(pruned, keras, base) == [
         "prune did not make the file smaller: 100 bytes compressed before, 100 after"
     ]
+    assert observations(row("train", "keras", 999, None), row("base", "keras", 1000, None)) == [
+        "train made the file hardly smaller: 1,000 bytes compressed before, 999 after"
+    ]
     slower = row("int16x8", "tflite", 20, 40.0)
     assert observations(slower, pruned, base) == [
         "the file is slower than the uncompressed float .tflite: 1.00 ms before, 40.0 ms after, on "

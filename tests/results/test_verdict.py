@@ -73,6 +73,10 @@ def test_what_is_allowed_is_told_by_flag() -> None:
         f"the result lost {points:.1f} points, where at most {points - 1:.1f} points may be lost"
     )
     assert verdict(base, made, most=0).failure.endswith("where nothing may be lost")
+    near = verdict(base, made, most=points - 0.01).failure  # told apart
+    assert near.startswith(
+        f"the result lost {points:.2f} points, where at most {points - 0.01:.2f}"
+    )
     accepted = verdict(base, answers(0.0), most=math.inf)
     assert (accepted.failure, accepted.outcome) == ("", "worse")
 
@@ -103,7 +107,10 @@ def test_without_labels_agreement_is_judged_by_the_same_rule() -> None:
         assert (found.metric, found.outcome, bool(found.failure)) == ("agreement", "", failed)
         assert "accuracy NOT measured" in str(found)
     same = {"y": np.eye(10)[np.zeros(100, int)]}
-    assert "one class for all" in verdict(same, same, labels=None).failure
+    assert verdict(same, same, labels=None).failure == (
+        "the original names one class for all 100 test samples, so that agreement on them says "
+        "nothing"
+    )
     assert verdict(same, same, labels=None, most=math.inf).failure == ""
 
 

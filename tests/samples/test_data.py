@@ -195,15 +195,18 @@ def test_load_keeps_the_parts_that_a_file_has(tmp_path: Path) -> None:
 
 def test_load_holds_out_a_test_set_and_says_so(tmp_path: Path) -> None:
     values = arrays()
-    dataset = load_dataset(npz(tmp_path, x_train=values["x_train"], y_train=values["y_train"]))
+    spec = npz(tmp_path, x_train=values["x_train"], y_train=values["y_train"])
+    dataset = load_dataset(spec)
     assert dataset.counts() == {"train": 29, "validation": 3, "calibration": 29, "test": 8}
-    assert "held out" in dataset.notes[0]
+    assert dataset.notes[0] == (
+        f"{spec} has no test set: 8 of 40 samples were held out as one (seed 0)"
+    )
 
 
 def test_load_of_test_samples_only_has_nothing_to_calibrate_on(tmp_path: Path) -> None:
     dataset = load_dataset(npz(tmp_path, x_test=arrays()["x_test"]))
     assert dataset.counts() == {"train": 0, "validation": 0, "calibration": 0, "test": 20}
-    assert "test samples only" in dataset.notes[0]
+    assert "has test samples only: nothing can be trained or calibrated" in dataset.notes[0]
 
 
 def test_digest_tells_data_split_and_preprocessing_apart(tmp_path: Path) -> None:
@@ -326,7 +329,7 @@ def test_text_labels_are_named(tmp_path: Path) -> None:
 def test_for_model_adds_a_channel_and_says_so(tmp_path: Path) -> None:
     dataset = load_dataset(npz(tmp_path, **arrays()))
     notes = dataset.check_model({"pixels": (None, 6, 6, 1)}, {"out": (None, 4)})
-    assert any("channel" in note for note in notes)
+    assert notes[-1] == "a channel dimension was added to the data: (6, 6, 1)"
     fitted = dataset.for_model({"pixels": (None, 6, 6, 1)})
     assert fitted.train is not None
     assert fitted.train.inputs["pixels"].shape == (29 + 7, 6, 6, 1)

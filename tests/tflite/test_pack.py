@@ -16,6 +16,7 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.kind import identify
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.recipe import Recipe
+from edgeshrink.testing import running, tiny_model
 from edgeshrink.tflite.packed import tflite_bytes
 from edgeshrink_litert.pack import PACKAGE, packed
 from edgeshrink_pack import Pack
@@ -43,6 +44,15 @@ def test_pack_and_unpack_give_back_the_same_bytes(files, tmp_path):
     made = run("unpack", folder / "small.esz", "-o", tmp_path / "again.tflite")
     assert made.exit_code == 0, made.output
     assert (tmp_path / "again.tflite").read_bytes() == (folder / "small.tflite").read_bytes()
+
+
+def test_the_step_tells_of_zlib_and_xz(tmp_path):
+    file, model = (converted() / "float.tflite").read_bytes(), tiny_model()
+    lent = running.context(Pack.of({}), model, model, None, tmp_path)
+    made = Pack.of({}).apply(file, lent)
+    (said,) = lent.notes
+    assert said.startswith(f"packed into {len(made):,} bytes, where zlib -9 takes ")
+    assert said.endswith("; unpacked it is the same to the last bit")
 
 
 def test_a_packed_file_is_known_by_its_content(files):

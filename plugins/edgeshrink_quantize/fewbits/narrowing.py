@@ -114,4 +114,4 @@ def _widths(made: bytes) -> str:
         if len(tensor.shape) > 1:
             counts[tensor.dtype] += tensor.elements
     told = ", ".join(f"{count:,} in {name}" for name, count in counts.most_common())
-    return f"weights of kernels: {told}"
+    return f"weights of kernels: {told or 'none'}"

@@ -74,7 +74,7 @@ def rounded(model: keras.Model, options: AdaptiveOptions, context: Context) -> k
     context.facts["adaptively_rounded"] = len(gains)
     if gains:
         context.notes.append(
-            f"{len(gains)} layers were rounded adaptively: the squared error of their outputs is "
+            f"layers rounded adaptively: {len(gains)}; the squared error of their outputs is "
             f"{np.median(gains):.0%} of that of rounding to nearest (median)"
         )
     return made

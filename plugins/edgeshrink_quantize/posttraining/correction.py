@@ -43,11 +43,11 @@ def corrected(model: keras.Model, options: GridOptions, context: Context) -> ker
     context.facts["corrected_biases"] = len(shifts)
     if shifts:
         context.notes.append(
-            f"{len(shifts)} biases were corrected; rounding had shifted the mean of a layer by "
+            f"biases corrected: {len(shifts)}; rounding had shifted the mean of a layer by "
             f"{np.median(shifts):.2%} of its size (median), {max(shifts):.2%} (worst)"
         )
     else:
-        context.notes.append("no layer has both a kernel and a bias: nothing was corrected")
+        context.notes.append("no dense layer or convolution has a bias: nothing was corrected")
     return plain
 
 

@@ -56,7 +56,7 @@ def equalized(model: keras.Model, context: Context) -> keras.Model:
         context.notes.append("no two layers are joined so that their scales could be equalized")
     else:
         context.notes.append(
-            f"{len(joined)} pairs of layers were equalized: the widest channel of a kernel was "
+            f"pairs of layers equalized: {len(joined)}; the widest channel of a kernel was "
             f"{before:.1f} times the median one, and is {_spread(joined):.1f} times"
         )
     return plain

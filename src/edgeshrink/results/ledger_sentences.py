@@ -19,9 +19,13 @@ def observations(row: Row, before: Row, uncompressed: Row | None = None) -> list
     """
     said = []
     if row.kind == before.kind and row.compressed_bytes >= before.compressed_bytes * 0.995:
+        sizes = (
+            f"{before.compressed_bytes:,} bytes compressed before, {row.compressed_bytes:,} after"
+        )
         said.append(
-            f"{row.step} did not make the file smaller: {before.compressed_bytes:,} bytes "
-            f"compressed before, {row.compressed_bytes:,} after"
+            f"{row.step} made the file hardly smaller: {sizes}"
+            if row.compressed_bytes < before.compressed_bytes
+            else f"{row.step} did not make the file smaller: {sizes}"
         )
     for device in row.on:
         said += _latency_observations(row, device, before, uncompressed)

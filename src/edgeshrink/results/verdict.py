@@ -121,10 +121,15 @@ class Verdict:
             )
         if self.allows(self.after):
             return ""
-        told = f"lost {self.amount(self.lost(self.after))}"
+        lost = self.lost(self.after)
+        # as many digits as it takes to tell what was lost from what may be
+        count = next(
+            (n for n in range(3, 9) if self.amount(lost, n) != self.amount(self.allowed, n)), 9
+        )
+        told = f"lost {self.amount(lost, count)}"
         if not self.measured:
-            told = f"agrees with the base on {words.percent(self.after)} of {self.inputs}"
-        limit = f"at most {self.amount(self.allowed)}" if self.allowed else "nothing"
+            told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
+        limit = f"at most {self.amount(self.allowed, count)}" if self.allowed else "nothing"
         return f"the result {told}, where {limit} may be lost"
 
     @property
@@ -132,12 +137,17 @@ class Verdict:
         """The samples, counted, in words."""
         return f"{self.samples:,} {'synthetic inputs' if self.synthetic else 'test samples'}"
 
-    def amount(self, change: float) -> str:
-        """Return a difference in words: points of a share, or in the metric's unit."""
+    def amount(self, change: float, count: int = 3) -> str:
+        """Return a difference in words: points of a share, or in the metric's unit.
+
+        Args:
+            change: the difference; its sign is left out.
+            count: digits that are told at least.
+        """
         change = abs(change)
         if self.measured and not words.is_share(self.metric):
-            return f"{words.digits(change)} of {self.metric}"
-        return f"{words.digits(100 * change)} points"
+            return f"{words.digits(change, count)} of {self.metric}"
+        return f"{words.digits(100 * change, count)} points"
 
     def __str__(self) -> str:
         """Return the verdict in a line or two."""

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -292,6 +292,17 @@ def printable(act):
         said = str(error)
     assert said.isprintable()
     return None
+
+
+def test_times_that_spread_and_energy_that_is_not_told_are_notes(truth):
+    _, timed = (copy.deepcopy(part) for part in truth)
+    timed["samples_ns"] = [1000, 1000, 4000]
+    timed["conditions"]["after"]["load_average"] = 3.5
+    timed["no_energy"] = "not told by this device"
+    path, here, plan = converted() / "float.tflite", DeviceInfo("here"), replace(SHORT, energy=True)
+    found = measurement(path, Answer(timed, "time"), here, plan, threads=1, delegate="xnnpack")
+    assert found.notes[-1] == "energy: not told by this device"
+    assert found.notes[0] == ("noisy: the standard deviation is 71% of the mean (load average 3.5)")
 
 
 @settings(max_examples=300, deadline=None)

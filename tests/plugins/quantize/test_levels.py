@@ -57,6 +57,7 @@ def test_trained_levels_are_stored_in_two_bits(method: type, tmp_path: Path) -> 
     types = {t.elements: t.dtype for t in read_model(made).weights if len(t.shape) > 1}
     assert types == {36: "float32", 16 * 64: "int2", 16 * 3: "int2"}
     assert context.agreement(made).cosine > 0.99
+    assert context.notes[-1] == "weights of kernels: 1,072 in int2, 36 in float32"
 
 
 def test_the_first_and_the_last_layer_stay_by_default(tmp_path: Path) -> None:

@@ -362,7 +362,9 @@ def test_layers_are_stored_in_the_bits_that_are_told(made: tuple[bytes, Context]
     assert context.facts["divergence_measured"] > 0
     told = " ".join(context.notes)
     assert f"{bits['hidden']} bits: " in told
-    assert "points of score" in told
+    assert f"divergence by rounding: {context.facts['divergence_predicted']:.4f} predicted" in told
+    assert "On made-up inputs the file loses" in told
+    assert "points of score and agrees on" in told
 
 
 # --- the command ---

@@ -164,6 +164,14 @@ def test_equalized_neighbours_share_their_ranges_and_answers_stay(tmp_path: Path
     named = [(first.name, second.name) for first, second in pairs(made)]
     assert named == [("first", "depthwise"), ("depthwise", "bounded"), ("hidden", "scores")]
     assert lent.facts["equalized_pairs"] == 3
+    said = "pairs of layers equalized: 3; the widest channel of a kernel was "
+    assert lent.notes[-1].startswith(said)
+    dense = keras.Sequential([keras.Input((8, 8, 1), name="image"), layers.Flatten()])
+    dense.add(layers.Dense(3, use_bias=False))
+    equalized(dense, lent)
+    assert lent.notes[-1] == "no two layers are joined so that their scales could be equalized"
+    corrected(dense, BiasCorrection.of({}).options, lent)
+    assert lent.notes[-1] == "no dense layer or convolution has a bias: nothing was corrected"
     kernels = {
         name: np.abs(np.asarray(made.get_layer(name).kernel)) for name in ("hidden", "scores")
     }
@@ -206,7 +214,10 @@ def test_corrected_biases_bring_the_mean_back(tmp_path: Path) -> None:
     model, x = folded(tiny_model()), inputs()
     bits = {"weights": 3, "activations": 32}
     step = BiasCorrection.of(bits)
-    made = corrected(model, step.options, context(step, model, tmp_path))
+    lent = context(step, model, tmp_path)
+    made = corrected(model, step.options, lent)
+    said = "biases corrected: 3; rounding had shifted the mean of a layer by "
+    assert lent.notes[-1].startswith(said)
 
     def mean(source: keras.Model, *, of_rounded: bool) -> np.ndarray:
         copy = folded(source)
@@ -250,6 +261,8 @@ def test_adaptive_rounding_beats_nearest_and_stays_on_the_grid(tmp_path: Path) -
         moved += int((values != np.asarray(Grid(3, axes)(old))).sum())
     assert moved
     assert lent.facts["adaptively_rounded"] == 3
+    said = "layers rounded adaptively: 3; the squared error of their outputs is "
+    assert lent.notes[-1].startswith(said)
 
 
 def test_shared_values_are_not_rounded_apart(tmp_path: Path) -> None:
@@ -269,6 +282,20 @@ def test_a_relaxed_kernel_begins_as_it_is_and_ends_up_or_down() -> None:
     codes = relaxed.decided() / relaxed.step
     np.testing.assert_allclose(codes, np.round(codes), atol=1e-5)
     assert np.abs(relaxed.decided() - values).max() <= relaxed.step.max() / 2 * 1.001
+
+
+# ---------------------------------------------------------------- batch norms
+
+
+def test_batch_norms_that_are_estimated_anew_or_not_are_told(tmp_path: Path) -> None:
+    step, model = BatchNormReestimation(), tiny_model()
+    lent = context(step, model, tmp_path)
+    step.apply(model, lent)
+    step.apply(folded(model), lent)  # has none
+    assert lent.notes == [
+        "batch-norm statistics were estimated anew",
+        "batch-norm statistics stayed: there are none, or new ones score worse",
+    ]
 
 
 # ---------------------------------------------------------------- as steps

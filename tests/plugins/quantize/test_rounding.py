@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,11 +11,15 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edgeshrink.errors import UsageError
+from edgeshrink.nn.graph.fold import folded
+from edgeshrink.testing import tiny_model
+from edgeshrink.testing.running import context
 from edgeshrink_quantize.fewbits.channels import channel_kernels
 from edgeshrink_quantize.fewbits.grids import LARGEST, codes, steps
 from edgeshrink_quantize.fewbits.hessians import hessian
+from edgeshrink_quantize.fewbits.lowbit import Int2
 from edgeshrink_quantize.fewbits.rounding import STEPS, gptq, octav_step, rounded
-from edgeshrink_quantize.fewbits.sensitive_layers import most_hurt, named
+from edgeshrink_quantize.fewbits.sensitive_layers import kept, most_hurt, named
 from edgeshrink_quantize.fewbits.sensitivity import divergence
 
 layers = keras.layers
@@ -135,6 +141,14 @@ def test_layers_are_kept_by_harm_for_each_byte_within_the_budget() -> None:
     sizes = {"first": 100, "middle": 10_000, "last": 500, "fine": 10}
     harms = {"first": 0.5, "middle": 5.0, "last": 0.2, "fine": 0.001}
     assert most_hurt(harms, sizes, 4) == {"first", "last"}
+
+
+def test_what_few_bits_hurt_most_is_kept_and_told(tmp_path: Path) -> None:
+    model = folded(tiny_model())
+    lent = context(Int2.of({}), model, model, None, tmp_path)
+    found = kept(model, channel_kernels(model), ("auto",), 2, "mse", lent, lambda share: None)
+    assert found == {"conv"}
+    assert lent.notes[0].startswith("kept at 8 bits, by what 2 bits alone would do: conv (")
 
 
 def test_a_layer_that_does_not_exist_is_refused_with_near_names() -> None:

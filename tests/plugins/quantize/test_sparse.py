@@ -37,6 +37,7 @@ from edgeshrink_litert import runner
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_prune import Prune
 from edgeshrink_quantize import Float, Fp16, Int8
+from edgeshrink_quantize.sparsity import _skipped
 from edgeshrink_targets.local import Local
 
 layers = keras.layers
@@ -372,6 +373,27 @@ def test_graphs_that_are_answered_wrongly_keep_their_zeros(
     assert errors["sparse"] > 1e-3  # else the guard is needed no longer
     assert errors["kept"] < 1e-5
     assert "XNNPACK's sparse kernels would answer wrongly" in notes.notes[-1]
+
+
+def test_what_was_not_seen_of_the_kernels_is_told(tmp_path: Path) -> None:
+    def away(data: bytes, *, profile: bool) -> Measurement:
+        raise EdgeshrinkError("the device is away")
+
+    def silent(data: bytes, *, profile: bool) -> Measurement:
+        return Measurement(
+            "m", "d", DeviceInfo("skipper"), RULES["smoke"], (1,), 1.0, 1.0, 1, "none"
+        )
+
+    notes = replace(lent(tmp_path), measure=away)
+    data = Float.of({"sparse": True}).apply(made(plain), notes)
+    assert re.fullmatch(r"zeros are left out of the file: [\d,]+ -> [\d,]+ bytes", notes.notes[0])
+    assert notes.notes[1] == "whether skipper skips the zeros was not seen: the device is away"
+    found = sparse_conditions(data)
+    assert list(_skipped(data, found, replace(notes, measure=silent))) == [
+        "whether skipper skips the zeros was not seen: its runtime tells no kernels"
+    ]
+    few = replace(found, zeros=1)
+    assert next(_skipped(data, few, notes)).startswith("XNNPACK does not skip the zeros: ")
 
 
 def test_zeros_are_stored_where_leaving_them_out_gains_nothing(tmp_path: Path) -> None:

@@ -128,14 +128,7 @@ class Verdicts:
         self.run.progress(None, 0.0, f"judging {name}")
         outputs = self.run.outputs(artifact, samples)
         parameters, nonzeros, macs = self.count(artifact)
-        notes = list(stage.notes)
-        for one in observed:
-            if one.failure is not None:
-                notes.append(f"not measured on {one.device.name}: {one.failure.reason}")
-            notes += [f"on {one.device.name}: {note}" for note in one.notes]
-            if one.measurement is not None:
-                doubts = one.measurement.disturbed
-                notes += [f"on {one.device.name}, not valid: {doubt}" for doubt in doubts]
+        notes = [*stage.notes, *said_by_devices(observed)]
         is_base = artifact is self.planned.base
         weighed = self.run.models.weighed_base if is_base else artifact
         file = artifact.path
@@ -193,6 +186,19 @@ def _latency(timed: Measurement) -> Latency:
     )
 
 
+def said_by_devices(observed: Sequence[DeviceResult]) -> list[str]:
+    """Return why a stage was not measured, or not well, in sentences that name the device."""
+    notes = []
+    for one in observed:
+        where = one.device.name
+        if one.failure is not None:
+            notes.append(f"not measured on {where}: {one.failure.reason}")
+        notes += [f"on {where}: {note}" for note in one.notes]
+        if one.measurement is not None:
+            notes += [f"on {where}, not valid: {doubt}" for doubt in one.measurement.disturbed]
+    return notes
+
+
 def beside_weights(base: Artifact, weighed: Artifact) -> str:
     """Return what of the base's file is not counted as its size, or an empty text."""
     if not base.path.is_file() or base is weighed:
@@ -221,9 +227,10 @@ def teachable(planned: PlannedStep, row: Row, before: Row, base: Row) -> list[st
     if not _lost(row, base) or _lost(before, base):
         return []
     if "epochs" in row.facts.get("training", {}) and training.effort != "thorough":
+        epochs = row.facts["training"]["epochs"]
         return [
-            f"{row.step} lost more than chance would, after {row.facts['training']['epochs']} "
-            "epochs: --effort thorough trains longer"
+            f"{row.step} lost more than chance would, after {epochs} epoch{'s' * (epochs != 1)}: "
+            "--effort thorough trains longer"
         ]
     tried = "teacher" in row.facts.get("training", {})
     if tried or training.epochs == 0 or training.teacher not in (None, "none"):

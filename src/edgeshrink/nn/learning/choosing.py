@@ -181,7 +181,8 @@ class _Choice:
                 if left > MUCH * abs(float(before.mean())):
                     self.take(epochs=self.epochs(self.effort.longer))
         if free:
-            self.told.insert(0, f"{self.settings.epochs} epochs")
+            epochs = self.settings.epochs
+            self.told.insert(0, f"{epochs} epoch{'s' * (epochs != 1)}")
 
     def take(self, **values: Any) -> None:
         """Settle on some values."""

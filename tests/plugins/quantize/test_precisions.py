@@ -1,0 +1,72 @@
+"""What the precisions say: of candidates, of operators in float, of what cannot be stripped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edgeshrink.errors import VerificationError
+from edgeshrink.recipes.method import Agreement, Context
+from edgeshrink.testing import tiny_data, tiny_model
+from edgeshrink.testing.running import as_tflite, context
+from edgeshrink_quantize import Int8, Strip
+from edgeshrink_quantize.choosing import chosen
+
+layers = keras.layers
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> bytes:
+    return as_tflite(tiny_model(), tmp_path)
+
+
+def test_a_candidate_that_answers_wrongly_is_ruled_out(file: bytes, tmp_path: Path) -> None:
+    model = tiny_model()
+    lent = context(Int8.of({}), model, model, None, tmp_path)
+    measured = lent.agreement
+
+    def agreement(candidate: bytes) -> Agreement:
+        if candidate != file:
+            raise VerificationError("its outputs are not finite")
+        return measured(candidate)
+
+    lent.agreement = agreement
+    assert chosen({"channel": file, "tensor": b"broken"}, lent) == file
+    ruled_out, said = lent.notes
+    assert ruled_out == "scales for each tensor were ruled out: its outputs are not finite"
+    assert said.startswith("scales for each channel were chosen (channel: 100.00% agreement, ")
+
+
+def test_operators_without_integers_are_named(tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.ops.cos(layers.Dense(4)(layers.Flatten()(image)))
+    model = keras.Model(image, layers.Dense(3, name="classes")(x))
+    step = Int8.of({"granularity": "tensor"})
+    lent = context(step, model, model, tiny_data(), tmp_path)
+    step.apply(model, lent)
+    said = lent.notes[-1]
+    assert said.startswith("operators that stayed in float: 3, DEQUANTIZE: ")
+    assert "COS: COS computes in float32" in said
+
+
+def stripping(file: bytes, folder: Path) -> Context:
+    return context(Strip.of({}), file, tiny_model(), None, folder)
+
+
+def test_what_is_stripped_has_nothing_more_to_strip(file: bytes, tmp_path: Path) -> None:
+    lent = stripping(file, tmp_path)
+    once = Strip.of({}).apply(file, lent)
+    assert lent.notes == []
+    assert Strip.of({}).apply(once, lent) == once
+    assert lent.notes == ["there was nothing to strip"]
+
+
+def test_a_stripped_file_that_answers_otherwise_is_not_kept(file: bytes, tmp_path: Path) -> None:
+    model = tiny_model()
+    model.get_layer("hidden").kernel.assign(np.zeros((64, 16)))
+    lent = stripping(as_tflite(model, tmp_path), tmp_path)  # compared with another model
+    assert Strip.of({}).apply(file, lent) == file
+    assert lent.notes == ["the stripped file answered otherwise, and was not kept"]

@@ -20,7 +20,6 @@ SPEAKING = {
     "edgeshrink.samples.preprocess": {"warn_double_scaling"},
 }
 ELSEWHERE = ("edgeshrink.cli", "edgeshrink_reports", "edgeshrink.engine.studies")
-WORDS, LETTERS = 3, 10  # a text of fewer is a part of a sentence, or a key
 
 
 class Module:
@@ -172,9 +171,3 @@ def text_of(node: ast.AST) -> str | None:
         parts = (v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
         return "".join(map(str, parts))
     return None
-
-
-def whole(text: str) -> bool:
-    """Return whether a text is long enough to be a sentence, or tells something by name."""
-    long = len(text.split()) >= WORDS and sum(map(str.isalpha, text)) >= LETTERS
-    return long or ": …" in text

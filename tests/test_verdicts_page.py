@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT
-from sentences import Source, nodes, text_of, whole
+from sentences import Source, nodes, text_of
 
 PAGE = ROOT / "docs" / "explanation" / "verdicts.md"
 HEAD = ["sentence", "when", "test"]
+WORDS, LETTERS = 3, 10  # a text of fewer is a part of a sentence, or a key
 
 
 @cache
@@ -32,14 +33,21 @@ def rows() -> dict[str, list[str]]:
 
 
 @cache
-def texts_by_test(path: str) -> dict[str, str]:
-    """Return by name the texts within every test of a file, its decorators too."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    return {
-        node.name: " ".join(" ".join(filter(None, map(text_of, nodes(node)))).split())
-        for node in nodes(tree)
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+def functions_of(path: str) -> dict[str, ast.FunctionDef]:
+    functions = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    return {one.name: one for one in functions if isinstance(one, ast.FunctionDef)}
+
+
+@cache
+def texts_in(test: ast.FunctionDef) -> str:
+    """Return the texts within a test, its decorators too."""
+    return " ".join(" ".join(filter(None, map(text_of, nodes(test)))).split())
+
+
+def whole(text: str) -> bool:
+    """Return whether a text is long enough to be a sentence, or tells something by name."""
+    long = len(text.split()) >= WORDS and sum(map(str.isalpha, text)) >= LETTERS
+    return long or ": …" in text
 
 
 def shows(texts: str, sentence: str) -> bool:
@@ -67,8 +75,8 @@ def test_every_sentence_of_the_page_is_shown_by_the_tests_that_it_names() -> Non
         for name in named:
             path, _, test = name.partition("::")
             assert Path(ROOT, path).is_file(), name
-            assert test in texts_by_test(path), name
-            assert shows(texts_by_test(path)[test], sentence), (sentence, name)
+            assert test in functions_of(path), name
+            assert shows(texts_in(functions_of(path)[test]), sentence), (sentence, name)
 
 
 @pytest.mark.parametrize(

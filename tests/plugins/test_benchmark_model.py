@@ -332,9 +332,13 @@ def test_operators_are_timed_in_a_run_of_their_own(target, tmp_path, model):
     calls = bench.calls.read_text().splitlines()
     assert ["op_profiling" in call for call in calls] == [False, False, True]  # the first: --help
     assert [o.name for o in found.operators] == ["CONV_2D", "TfLiteXNNPackDelegate"]
+
+
+def test_a_tool_that_prints_no_operators_is_told(target, tmp_path, model):
+    bench = Bench(target, tmp_path)
     (tmp_path / "profile").write_text("")
-    (silent,) = bench.time(model, plan=BenchPlan(profile=True))
-    assert silent.notes[-1] == "no time by operator: the tool printed none"
+    (found,) = bench.time(model, plan=BenchPlan(profile=True))
+    assert found.notes[-1] == "no time by operator: the tool printed none"
 
 
 def test_without_xnnpack_and_on_some_cores(target, tmp_path, model):

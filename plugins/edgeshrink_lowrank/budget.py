@@ -6,62 +6,55 @@ from collections.abc import Sequence
 
 import numpy as np
 
-HALVINGS = 100  # of the interval in which the price of a multiply-accumulate is looked for
+BINS = 4000  # of the greatest cost, in each of which the sum that loses least is followed up
 
 
-def allocated(costs: Sequence[np.ndarray], losses: Sequence[np.ndarray], most: float) -> list[int]:
-    """Return the choice for each layer: the sum of losses is small, that of costs at most `most`.
+def allocated(
+    costs: Sequence[np.ndarray], losses: Sequence[np.ndarray], most: float, slack: float
+) -> list[int]:
+    """Return the choice for each layer: the sum of losses is least, that of costs as is asked.
 
-    At one price for all layers, each takes what loses least with its cost paid for: what the last
-    multiply-accumulate saves is the same everywhere (Everett, Operations Research 11, 1963). What
-    is left below `most` then goes, step by step, to where a step keeps most for its cost.
+    Layer after layer, the sums of costs that can be had are made, and of those that are nearly the
+    same the one that loses least is kept (dynamic programming of the multiple-choice knapsack
+    problem: Kellerer, Pferschy and Pisinger, "Knapsack problems", 2004, section 11.5).
 
     Args:
         costs: of each layer's choices, in any order.
         losses: likewise.
-        most: the cost of all choices together; where even the cheapest are dearer, they are taken.
+        most: the cost of all choices together.
+        slack: what they may cost less. Where no choices cost from `most - slack` to `most`, those
+            are taken whose cost is nearest to `most`, above it or below.
 
     Example:
-        >>> allocated([np.array([1, 4]), np.array([1, 4])], [np.array([5, 0]), np.array([2, 0])], 5)
+        >>> two = [np.array([1, 4]), np.array([1, 4])]
+        >>> allocated(two, [np.array([5, 0]), np.array([2, 0])], 5, 1)
         [1, 0]
+        >>> allocated(two, [np.array([5, 0]), np.array([2, 0])], 7, 1)
+        [1, 1]
     """
-    spans = [loss.max() - loss.min() for loss in losses]
-    low, high = 0.0, 2.0 * float(max(spans, default=0.0)) + 1.0
+    width = sum(float(cost.max()) for cost in costs) / BINS or 1.0
+    sums, lost = np.zeros(1), np.zeros(1)
+    steps = []
+    for cost, loss in zip(costs, losses, strict=True):
+        options = _least(cost, loss, width)
+        together = (sums[:, None] + cost[options]).ravel()
+        in_all = (lost[:, None] + loss[options]).ravel()
+        kept = _least(together, in_all, width)
+        steps.append((options, kept))
+        sums, lost = together[kept], in_all[kept]
+    inside = (sums <= most) & (sums >= most - slack)
+    place = int(np.where(inside, lost, np.inf).argmin())
+    if not inside.any():
+        place = int(np.abs(sums - most).argmin())
+    chosen = []
+    for options, kept in reversed(steps):
+        place, option = divmod(int(kept[place]), len(options))
+        chosen.append(int(options[option]))
+    return chosen[::-1]
 
-    def at(price: float) -> list[int]:
-        return [
-            int(np.lexsort((cost, loss + price * cost))[0])
-            for cost, loss in zip(costs, losses, strict=True)
-        ]
 
-    def total(chosen: list[int]) -> float:
-        return float(sum(cost[place] for cost, place in zip(costs, chosen, strict=True)))
-
-    if total(at(low)) <= most:
-        return at(low)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if total(at(middle)) <= most else (middle, high)
-    chosen = at(high)
-    return _filled(costs, losses, chosen, most - total(chosen))
-
-
-def _filled(
-    costs: Sequence[np.ndarray], losses: Sequence[np.ndarray], chosen: list[int], slack: float
-) -> list[int]:
-    """Return choices improved where that costs no more than `slack` in all."""
-    while True:
-        best, step = 0.0, None
-        for layer, (cost, loss, place) in enumerate(zip(costs, losses, chosen, strict=True)):
-            dearer, kept = cost - cost[place], loss[place] - loss
-            fits = (dearer > 0) & (dearer <= slack) & (kept > 0)
-            if fits.any():
-                gains = np.where(fits, kept / np.where(fits, dearer, 1), 0.0)
-                place = int(gains.argmax())
-                if gains[place] > best:
-                    best, step = float(gains[place]), (layer, place)
-        if step is None:
-            return chosen
-        layer, place = step
-        slack -= float(costs[layer][place] - costs[layer][chosen[layer]])
-        chosen[layer] = place
+def _least(costs: np.ndarray, losses: np.ndarray, width: float) -> np.ndarray:
+    """Return where the least loss is, among costs in the same bin, by rising cost."""
+    bins = (costs // width).astype(int)
+    order = np.lexsort((costs, losses, bins))
+    return np.asarray(order[np.append(True, np.diff(bins[order]) > 0)])

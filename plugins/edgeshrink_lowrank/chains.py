@@ -103,9 +103,8 @@ def _convolutions(layer: Any, name: str, factored: Factored, bias: list[np.ndarr
     def end(**config: Any) -> Call:
         return copied(layer, name, {"kernel_constraint": None, **config}, [last, *bias])
 
-    if isinstance(factored.kind, Svd):  # what is behind the strides alone is needed
-        own = {**plain, "strides": layer.strides}
-        return linked(one("rank", first, **own), end(**plain))
+    if isinstance(factored.kind, Svd):
+        return linked(one("rank", first), end(**plain))
     if isinstance(factored.kind, Spatial):
         down, right = (
             {

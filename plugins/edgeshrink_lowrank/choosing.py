@@ -17,9 +17,12 @@ from edgeshrink_lowrank.sites import Site
 from edgeshrink_lowrank.tensors import Cp, Tucker
 
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Svd, Spatial, Tucker, Cp)}
+# Kim et al. take Tucker's, and where there is no window the matrix's.
+BY_NOISE = ("tucker", "svd", "spatial", "cp")
 DEARER = 1.1  # steps of a budget at which a layer keeps less than is wanted
 
 Ways = Mapping[Site, Sequence[Kind]]
+Progress = Callable[[float, str], None]
 
 
 @dataclass
@@ -55,39 +58,41 @@ def foretold(kinds: Sequence[Kind]) -> Sequence[Kind]:
     return [kind for kind in kinds if kind.foretold] or kinds
 
 
-def for_ratio(
-    kinds: Ways, most: float, choice: Choice, progress: Callable[[float, str], None]
-) -> None:
-    """Choose so that the layers together compute at most `most`, and lose little in all.
+def for_ratio(kinds: Ways, saved: float, slack: float, choice: Choice, progress: Progress) -> None:
+    """Choose so that the layers together compute so much less, and lose little in all.
 
     What is compared across layers is the share of a kernel's squares that is lost.
 
     Args:
         kinds: decompositions by layer.
-        most: multiply-accumulates of these layers.
+        saved: multiply-accumulates that are to go.
+        slack: those that may go beside.
         choice: what is found is put there.
         progress: told the share done and a note.
     """
     costs, losses = [], []
-    for site, those in kinds.items():
+    for done, (site, those) in enumerate(kinds.items()):
+        progress(done / len(kinds) / 2, f"what {site.path} loses")
         rungs = [(kind.costs, kind.losses) for kind in foretold(those)]
         cost = np.concatenate([[site.macs], *(cost for cost, _ in rungs)])
         loss = np.concatenate([[0.0], *(loss for _, loss in rungs)])
         cheaper = np.append(0, 1 + np.flatnonzero(cost[1:] < site.macs))
         costs.append(cost[cheaper])
         losses.append(loss[cheaper])
-    chosen = allocated(costs, losses, most)
+    chosen = allocated(costs, losses, sum(site.macs for site in kinds) - saved, slack)
     for done, (site, cost, place) in enumerate(zip(kinds, costs, chosen, strict=True)):
-        progress(done / len(chosen), f"factoring {site.path}")
+        progress((1 + done / len(chosen)) / 2, f"factoring {site.path}")
         if place:
             choice.candidates[site] = within(kinds[site], int(cost[place]))
         else:
-            choice.left[site.path] = "others give more for what is lost"
+            choice.left[site.path] = (
+                "others give more for what is lost"
+                if any(chosen)
+                else "even its smallest step removes more than was asked for"
+            )
 
 
-def for_energy(
-    kinds: Ways, energy: float, choice: Choice, progress: Callable[[float, str], None]
-) -> None:
+def for_energy(kinds: Ways, energy: float, choice: Choice, progress: Progress) -> None:
     """Choose the cheapest that keeps a share of the squares of each kernel.
 
     Args:
@@ -111,8 +116,8 @@ def for_energy(
             choice.left[site.path] = f"to keep {energy:.0%} of its kernel it would compute no less"
 
 
-def for_noise(kinds: Ways, choice: Choice, progress: Callable[[float, str], None]) -> None:
-    """Choose the ranks that are above the noise.
+def for_noise(kinds: Ways, choice: Choice, progress: Progress) -> None:
+    """Choose the ranks that are above the noise, of the first of `BY_NOISE` that a layer can be.
 
     Args:
         kinds: decompositions by layer.
@@ -121,12 +126,13 @@ def for_noise(kinds: Ways, choice: Choice, progress: Callable[[float, str], None
     """
     for done, (site, those) in enumerate(kinds.items()):
         progress(done / len(kinds), f"factoring {site.path}")
-        costs = [kind.macs(kind.above_noise()) for kind in foretold(those)]
-        budget = max((cost for cost in costs if cost < site.macs), default=0)
-        if budget:
-            choice.candidates[site] = within(those, budget)
+        kind = min(those, key=lambda kind: BY_NOISE.index(kind.name))
+        ranks = kind.above_noise()
+        if kind.macs(ranks) < site.macs:
+            choice.candidates[site] = [kind.factored(ranks)]
         else:
-            choice.left[site.path] = "so many of its ranks are above the noise"
+            said = "×".join(map(str, ranks))
+            choice.left[site.path] = f"rank {said} is above the noise, and would compute no less"
 
 
 def within(kinds: Sequence[Kind], macs: int) -> list[Factored]:

@@ -32,13 +32,20 @@ class Factored:
     loss: float
     factors: tuple[np.ndarray, ...]
 
+    @property
+    def step(self) -> int:
+        """The multiply-accumulates between these ranks and the next, up or down."""
+        costs = self.kind.costs
+        place = int(np.searchsorted(costs, self.macs))
+        return int(np.diff(costs[max(0, place - 1) : place + 2]).max(initial=0))
+
 
 class Kind(ABC):
     """A decomposition of one layer's kernel.
 
     Attributes:
         name: as in `--lowrank-kinds`.
-        foretold: whether `losses` are no less than what is lost, before factors are computed.
+        foretold: whether `losses` are known without factors, and no less than what is lost.
     """
 
     name: ClassVar[str]
@@ -64,7 +71,7 @@ class Kind(ABC):
     @property
     @abstractmethod
     def losses(self) -> np.ndarray:
-        """Share of the kernel's squares that is lost at each rung of the ladder, foretold."""
+        """Share of the kernel's squares that is lost at each rung of the ladder, `(rungs,)`."""
 
     @abstractmethod
     def above_noise(self) -> Ranks:

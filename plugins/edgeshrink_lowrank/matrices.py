@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from functools import cached_property
 
@@ -49,32 +48,40 @@ class Matrix(Kind):
 
 
 class Svd(Matrix):
-    """Inputs to `rank`, `rank` to outputs: for dense, pointwise and recurrent layers."""
+    """Window and inputs to `rank`, `rank` to outputs.
+
+    Of convolutions the filters are made from fewer (Zhang et al., CVPR 2015, "Efficient and
+    accurate approximations of nonlinear convolutional networks", section 2.1).
+    """
 
     name = "svd"
 
     @staticmethod
     def fits(site: Site) -> bool:
-        """Return whether the window is one place."""
-        return math.prod(site.window) == 1
+        """Return that every kernel is such a matrix."""
+        return True
 
     @property
     def matrix(self) -> np.ndarray:
-        """Inputs by outputs."""
-        return self.site.kernel.reshape(self.site.inputs, self.site.outputs)
+        """Window and inputs, by outputs."""
+        return self.site.kernel.reshape(-1, self.site.outputs)
 
     def macs(self, ranks: Ranks) -> int:
         """Return the cost; strides are taken by the first layer."""
         site = self.site
         places = site.places(lambda given, made: made)
-        return ranks[0] * (site.inputs + site.outputs) * places + site.fixed
+        return ranks[0] * sum(self.matrix.shape) * places + site.fixed
 
     def factored(self, ranks: Ranks) -> Factored:
         """Return the two kernels."""
-        first, second = self.halves(ranks[0])
-        window = self.site.window
-        shaped = (first.reshape(*window, *first.shape), second.reshape(*window, *second.shape))
-        loss = float(self.losses[ranks[0] - 1])
+        (rank,), site = ranks, self.site
+        first, second = self.halves(rank)
+        ones = (1,) * len(site.window)
+        shaped = (
+            first.reshape(*site.window, site.inputs, rank),
+            second.reshape(*ones, rank, site.outputs),
+        )
+        loss = float(self.losses[rank - 1])
         return Factored(self, ranks, self.macs(ranks), loss, shaped)
 
 

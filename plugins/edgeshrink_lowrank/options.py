@@ -16,7 +16,8 @@ class LowrankOptions:
         float | Literal["vbmf"] | None,
         Flag(
             "Share of the whole model's multiply-accumulates that is removed; `vbmf` gives each "
-            "layer the rank that variational Bayes finds above the noise.",
+            "layer the ranks that variational Bayes finds above the noise, of `tucker` where it "
+            "is among the kinds and fits, else of `svd`, whatever that removes.",
             above=0,
             below=1,
             metavar="RATIO|vbmf",
@@ -34,10 +35,10 @@ class LowrankOptions:
     kinds: Annotated[
         tuple[Literal["svd", "spatial", "tucker", "cp"], ...],
         Flag(
-            "Decompositions: `svd` of dense, recurrent and 1×1 layers, and of larger convolutions "
-            "`spatial` (a column, a row), `tucker` (fewer channels inside) and `cp` (a depthwise "
-            "one inside). Of several, each layer gets the one with which it answers most like "
-            "before for the same cost; without data, the one most like its kernel."
+            "Decompositions: `svd` of any layer (fewer filters, mixed), and of convolutions larger "
+            "than 1×1 `spatial` (a column, a row), `tucker` (fewer channels inside) and `cp` (a "
+            "depthwise one inside). Of several, each layer gets the one with which it answers most "
+            "like before for the same cost; without data, the one most like its kernel."
         ),
     ] = ("svd", "spatial", "tucker", "cp")
     layers: Annotated[tuple[str, ...], Flag("`all`, `dense`, `conv`, or names of layers.")] = (

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import TOLERANCE, Asked, Context, ModelError
 from edgeshrink.nn import Call, ModelCount, count, finetune, functional, layers_in, rewritten
 from edgeshrink_lowrank.chains import chain, samples
 from edgeshrink_lowrank.choosing import (
     Choice,
+    Ways,
     by_outputs,
     by_weights,
     for_energy,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edgeshrink_lowrank.options import LowrankOptions
 
 SAMPLES = 64  # on which decompositions of a layer are compared
+HALF = 0.5  # of a kernel's squares: where more are lost it is told
 
 
 def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> keras.Model:
@@ -44,28 +46,32 @@ def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> ke
         left = {}
     choice = Choice(left=left)
     kinds = ways(found, options.kinds, choice)
-    if options.energy is not None:
-        for_energy(kinds, options.energy, choice, context.progress)
-    elif options.ratio == "vbmf":
-        for_noise(kinds, choice, context.progress)
-    else:
-        rest = before.macs - sum(site.macs for site in kinds)
-        least = rest + sum(min(kind.costs[0] for kind in those) for those in kinds.values())
-        wanted = before.macs * (1 - float(options.ratio or 0))
-        if wanted < least:
-            context.facts["unmet"] = (
-                f"lowrank: {options.ratio:.1%} of the multiply-accumulates cannot be removed so: "
-                f"the layers that can be factored leave {least:,} of {before.macs:,} even of rank "
-                f"1; ask for well below {1 - least / before.macs:.0%}, or shrink the others too"
-            )
-        for_ratio(kinds, wanted - rest, choice, context.progress)
-    if not choice.candidates:
-        raise ModelError(
-            f"no layer would compute less: {reasons(choice.left) or 'none has a kernel'}",
-            hint="ask for less energy, a ratio, or other layers" if kinds else "",
-        )
     inputs = samples(model, context, SAMPLES)
-    chosen = by_weights(choice) if inputs is None else by_outputs(model, choice, inputs)
+
+    def decided() -> dict[Site, Factored]:
+        if not choice.candidates:
+            raise ModelError(
+                f"no layer would compute less: {reasons(choice.left) or 'none has a kernel'}",
+                hint="ask for less energy, another ratio, or other layers" if kinds else "",
+            )
+        return by_weights(choice) if inputs is None else by_outputs(model, choice, inputs)
+
+    if isinstance(options.ratio, float):
+        saved, slack = before.macs * options.ratio, TOLERANCE * before.macs
+        for_ratio(kinds, saved, slack, choice, context.progress)
+        chosen = decided()
+        # of several decompositions those that were chosen may take less than their budgets
+        if sum(site.macs - one.macs for site, one in chosen.items()) > saved + slack:
+            choice.candidates = {}
+            settled = {site: [one.kind] for site, one in chosen.items()}
+            for_ratio(settled, saved, slack, choice, context.progress)
+            chosen = decided()
+    elif options.energy is not None:
+        for_energy(kinds, options.energy, choice, context.progress)
+        chosen = decided()
+    else:
+        for_noise(kinds, choice, context.progress)
+        chosen = decided()
     places = {id(site.layer): one for site, one in chosen.items()}
 
     def change(op: Any, name: str) -> Call | None:
@@ -74,8 +80,33 @@ def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> ke
     made = rewritten(model, change)
     if context.trains:
         finetune(made, context)
-    _tell(context, chosen, choice.left, before, count(made))
+    after = count(made)
+    if isinstance(options.ratio, float):
+        asked(options.ratio, kinds, chosen, before, after).tell(context)
+    _tell(context, chosen, choice.left, before, after)
     return made
+
+
+def asked(
+    ratio: float,
+    kinds: Ways,
+    chosen: Mapping[Site, Factored],
+    before: ModelCount,
+    after: ModelCount,
+) -> Asked:
+    """Return the share that was asked for beside the one that was removed."""
+    ends = {site: min(kind.costs[0] for kind in those) for site, those in kinds.items()}
+    least = before.macs - sum(site.macs - cost for site, cost in ends.items())
+    widest = max(chosen, key=lambda site: site.macs)
+    return Asked(
+        "lowrank",
+        ratio,
+        "the multiply-accumulates",
+        1 - after.macs / before.macs,
+        finest=chosen[widest].step / before.macs / 2,  # the nearest of two ranks is no farther
+        why=f"no ranks come nearer, and the layers that can be factored leave "
+        f"{least / before.macs:.1%} even of rank 1: shrink the model too, or name more kinds",
+    )
 
 
 def _tell(
@@ -110,6 +141,12 @@ def _tell(
         f"{one.loss:.1%} of the kernel's squares lost"
         for site, one in chosen.items()
     ]
+    emptied = [site.path for site, one in chosen.items() if one.loss > HALF]
+    if emptied:
+        context.notes.append(
+            f"more than half of the kernel's squares lost: {', '.join(emptied)}; what is left may "
+            "answer otherwise before training: --lowrank-energy says what each kernel keeps"
+        )
     if left:
         context.notes.append(f"left as they are: {reasons(left)}")
     recurrent = [site for site in chosen if cells_of(site.layer)]

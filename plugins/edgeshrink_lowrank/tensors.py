@@ -1,4 +1,4 @@
-"""Kernels as products of three: TensorLy decomposes them by alternating least squares."""
+"""Kernels as products of three, by alternating least squares."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from functools import cached_property
 
 import keras
 import numpy as np
-from tensorly.decomposition import parafac, partial_tucker
+from scipy.interpolate import PchipInterpolator
 
-from edgeshrink_lowrank.kinds import Factored, Kind, Ranks, tails
+from edgeshrink_lowrank.alternating import by_rows, terms, tucker, unfolded
+from edgeshrink_lowrank.kinds import Factored, Kind, Ranks
 from edgeshrink_lowrank.sites import Site
 from edgeshrink_lowrank.vbmf import rank_above_noise
 
 # Of alternating least squares, at most: Tucker begins near its best, a sum of terms does not.
-TURNS = {"tucker": 5, "cp": 20}
-ENOUGH = 1e-4  # smaller changes of the error end it
+TURNS = {"tucker": 5, "cp": 50}
+APART = 1.6  # times the rank before, ranks of which it is looked at what a sum of terms loses
 
 
 class Tensor(Kind):
-    """The kernel as `(window, inputs, outputs)`, and the spectra of its channels."""
+    """The kernel as `(window, inputs, outputs)`, and what it is along its channels."""
 
     @staticmethod
     def fits(site: Site) -> bool:
@@ -32,13 +33,9 @@ class Tensor(Kind):
         return self.site.kernel.reshape(-1, self.site.inputs, self.site.outputs)
 
     @cached_property
-    def spectra(self) -> list[np.ndarray]:
-        """Squares of the singular values of the unfolded kernel, by inputs and by outputs."""
-        found = []
-        for axis in (1, 2):
-            rows = np.moveaxis(self.tensor, axis, 0).reshape(self.tensor.shape[axis], -1)
-            found.append(np.maximum(np.linalg.eigvalsh(rows @ rows.T)[::-1], 0))
-        return found
+    def modes(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Singular values, squared, and left vectors of the kernel, by inputs and by outputs."""
+        return [by_rows(unfolded(self.tensor, axis)) for axis in (1, 2)]
 
 
 class Tucker(Tensor):
@@ -56,51 +53,49 @@ class Tucker(Tensor):
         return fewer * site.inputs * before + inner * after
 
     @cached_property
+    def table(self) -> np.ndarray:
+        """What the truncated higher-order SVD loses, `(inputs, outputs)`, from rank 1 each.
+
+        Least squares begin there, and lose no more (De Lathauwer et al., SIAM J. Matrix Anal.
+        Appl. 21, 2000, "On the best rank-1 and rank-(R1, …, RN) approximation").
+        """
+        first, last = (vectors for _, vectors in self.modes)
+        core = np.einsum("sio,ij,ok->sjk", self.tensor, first, last, optimize=True)
+        kept = np.square(core).sum(0).cumsum(0).cumsum(1)
+        return np.asarray(np.maximum(1 - kept / (self.site.energy or 1.0), 0.0))
+
+    @cached_property
     def ladder(self) -> list[Ranks]:
-        """Ranks from one up, each time the one that keeps more for what it costs."""
-        places, inputs, outputs = self.tensor.shape
-        full = (min(inputs, places * outputs), min(outputs, places * inputs))
-        rungs = [(1, 1)]
-        while rungs[-1] != full:
-            fewer, more = rungs[-1]
-            here = self.macs((fewer, more))
-            ways = [
-                (self.spectra[axis][rank] / (self.macs(ranks) - here), ranks)
-                for axis, rank, ranks in (
-                    (0, fewer, (fewer + 1, more)),
-                    (1, more, (fewer, more + 1)),
-                )
-                if rank < full[axis] and max(ranks) <= places * min(ranks)
-            ]
-            rungs.append(max(ways)[1])
-        return rungs  # type: ignore[return-value]
+        """The pairs of ranks that lose less than all that are cheaper."""
+        places = len(self.tensor)
+        fewer, more = (1 + np.indices(self.table.shape)).reshape(2, -1)
+        costs, losses = self.macs((fewer, more)), self.table.ravel()
+        able = (fewer <= places * more) & (more <= places * fewer)
+        order = np.lexsort((losses, costs))
+        order = order[able[order]]
+        best = np.minimum.accumulate(losses[order])
+        better = np.append(True, best[1:] < best[:-1])
+        return [(int(fewer[n]), int(more[n])) for n in order[better]]
 
     @property
     def losses(self) -> np.ndarray:
-        """What is lost along both modes, the bound of the higher-order SVD."""
-        first, second = (tails(spectrum) for spectrum in self.spectra)
+        """What the truncated higher-order SVD loses."""
         fewer, more = np.array(self.ladder).T
-        return np.asarray(np.minimum(first[fewer] + second[more], 1.0))
+        return np.asarray(self.table[fewer - 1, more - 1])
 
     def above_noise(self) -> Ranks:
         """Return the ranks of both unfoldings (Kim et al., section 3.2)."""
-        places, *modes = self.tensor.shape
+        places, *sizes = self.tensor.shape
         return tuple(
-            rank_above_noise(np.sqrt(spectrum), (mode, places * other))
-            for spectrum, mode, other in zip(self.spectra, modes, modes[::-1], strict=True)
+            rank_above_noise(np.sqrt(squares), (size, places * other))
+            for (squares, _), size, other in zip(self.modes, sizes, sizes[::-1], strict=True)
         )
 
     def factored(self, ranks: Ranks) -> Factored:
         """Return the three kernels, by alternating least squares."""
         site, ones = self.site, (1,) * len(self.site.window)
-        (core, (first, last)), _ = partial_tucker(
-            self.tensor,
-            rank=list(ranks),
-            modes=[1, 2],
-            n_iter_max=TURNS[self.name],
-            tol=ENOUGH,
-            svd=by_gram,
-        )
+        begun = [v[:, :rank] for (_, v), rank in zip(self.modes, ranks, strict=True)]
+        first, core, last = tucker(self.tensor, *begun, TURNS[self.name])
         loss = 1 - np.square(core).sum() / (site.energy or 1.0)  # the factors are orthonormal
         factors = (
             first.reshape(*ones, *first.shape),
@@ -146,13 +141,21 @@ class Cp(Tensor):
         most = min(places * inputs, places * outputs, inputs * outputs)
         return [(rank,) for rank in range(1, most + 1)]
 
-    @property
+    @cached_property
     def losses(self) -> np.ndarray:
-        """The least that can be lost: that along the worse mode."""
-        known = [tails(spectrum)[1:] for spectrum in self.spectra]
-        rungs = np.arange(len(self.ladder))
-        lost = [np.where(rungs < len(k), k[rungs % len(k)], 0.0) for k in known]
-        return np.asarray(np.max(lost, axis=0))
+        """What least squares lose at some ranks, evenly on a logarithm, and smoothly between.
+
+        No bound would do: that of the unfolded kernels is zero long before the loss is. Straight
+        lines would have corners, and budgets would end in these.
+        """
+        worthwhile = max(1, int((self.costs < self.site.macs).sum()))
+        steps = math.ceil(math.log(worthwhile, APART))
+        sampled = np.unique(np.geomspace(1, worthwhile, 1 + steps).round().astype(int))
+        found = np.minimum.accumulate(
+            [1.0, *(self.factored((int(rank),)).loss for rank in sampled)]
+        )
+        ranks = np.minimum(np.arange(1, len(self.ladder) + 1), worthwhile)
+        return np.asarray(PchipInterpolator([0, *sampled], found)(ranks))
 
     def above_noise(self) -> Ranks:
         """Return the greater rank of both unfoldings: a sum of that many terms spans both."""
@@ -161,39 +164,17 @@ class Cp(Tensor):
     def factored(self, ranks: Ranks) -> Factored:
         """Return the three kernels, by alternating least squares."""
         site, ones, (rank,) = self.site, (1,) * len(self.site.window), ranks
-        _, factors = parafac(
-            self.tensor,
-            rank,
-            n_iter_max=TURNS[self.name],
-            tol=ENOUGH,
-            svd=by_gram,
-            random_state=0,  # of what fills up a mode that is shorter than the rank
-        )
-        window, first, last = (np.asarray(f) for f in factors)
+        rng = np.random.default_rng(0)  # what fills up a mode that is shorter than the rank
+        begun = [
+            np.hstack([v[:, :rank], rng.random((len(v), max(0, rank - len(v))))])
+            for _, v in self.modes
+        ]
+        window, first, last = terms(self.tensor, *begun, TURNS[self.name])
         lost = self.tensor - np.einsum("sr,ir,or->sio", window, first, last, optimize=True)
         loss = float(np.square(lost).sum() / (site.energy or 1.0))
-        norms = [np.maximum(np.linalg.norm(f, axis=0), 1e-30) for f in (window, first, last)]
-        even = np.cbrt(norms[0] * norms[1] * norms[2])  # each factor of a term of the same size
-        window, first, last = (
-            f * (even / n) for f, n in zip((window, first, last), norms, strict=True)
-        )
         shaped = (
             first.reshape(*ones, site.inputs, rank),
             window.reshape(*site.window, rank, 1),
             last.T.reshape(*ones, rank, site.outputs),
         )
         return Factored(self, ranks, self.macs(ranks), loss, shaped)
-
-
-def by_gram(
-    matrix: np.ndarray, n_eigenvecs: int | None = None, **_: object
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first singular vectors and values of a flat matrix, from its rows' products.
-
-    TensorLy's own way of this name takes the larger of the two products (version 0.10).
-    """
-    squares, vectors = np.linalg.eigh(matrix @ matrix.T)
-    count = min(n_eigenvecs or len(matrix), *matrix.shape)
-    left = vectors[:, ::-1][:, :count]
-    roots = np.sqrt(np.maximum(squares[::-1][:count], np.finfo("float64").tiny))
-    return left, roots, (left / roots).T @ matrix

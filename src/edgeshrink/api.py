@@ -51,7 +51,9 @@ from edgeshrink.models import (
 )
 from edgeshrink.recipes import (
     MEASURES,
+    TOLERANCE,
     Agreement,
+    Asked,
     Column,
     Context,
     Method,
@@ -91,8 +93,10 @@ from edgeshrink.samples import Dataset, Preprocess, Subset
 
 __all__ = [
     "MEASURES",
+    "TOLERANCE",
     "Agreement",
     "Artifact",
+    "Asked",
     "BenchPlan",
     "Cell",
     "CheckFailed",

@@ -1,3 +1,7 @@
+from .asked import (
+    TOLERANCE as TOLERANCE,
+    Asked as Asked,
+)
 from .column import (
     MEASURES as MEASURES,
     Column as Column,

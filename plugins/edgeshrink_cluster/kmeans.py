@@ -35,12 +35,26 @@ def kmeans(values: np.ndarray, count: int, init: str, rng: np.random.Generator) 
         bounds = np.concatenate([[0], ends, [len(ordered)]])
         sizes = np.diff(bounds)
         means = np.diff(sums[bounds]) / np.maximum(sizes, 1)
-        moved = np.where(sizes > 0, means, centroids)  # one without members stays where it is
+        moved = np.where(sizes > 0, means, centroids)
+        if not sizes.all():  # those without members go to what is worst off
+            apart = np.abs(ordered - np.repeat(means, sizes))
+            moved[sizes == 0] = _far(ordered, apart, int((sizes == 0).sum()), moved[sizes == 0])
+            moved.sort()
         if (moved == centroids).all():
             break
         centroids = moved
     nearest = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values, side="left")
     return centroids[nearest].astype(values.dtype)
+
+
+def _far(ordered: np.ndarray, apart: np.ndarray, count: int, else_: np.ndarray) -> np.ndarray:
+    """Return the values farthest from their centroids, each another one; `else_` where none is."""
+    distinct, first = np.unique(ordered, return_index=True)
+    farthest = np.argsort(-apart[first], kind="stable")[:count]
+    found = else_.copy()
+    able = farthest[apart[first][farthest] > 0]
+    found[: len(able)] = distinct[able]
+    return found
 
 
 def _linear(ordered: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import Asked, Context, ModelError
 from edgeshrink.nn import (
     channel_rows,
     finetune,
@@ -60,6 +60,14 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
         finetune(made, context)
     most = max(len(np.unique(row)) for v, axes in done for row in channel_rows(np.asarray(v), axes))
     context.facts["clusters"] = most
+    Asked(
+        "cluster",
+        options.clusters,
+        "distinct values of a kernel",
+        most,
+        verb="there",
+        why="no kernel had more before" if most < options.clusters else "",
+    ).tell(context)
     context.notes.append(
         f"kernels with at most {most} distinct values"
         f"{' in a channel' if options.scope == 'channel' else ''}: {len(done)}"

@@ -57,15 +57,17 @@ def distill(model: keras.Model, options: Options, context: Context) -> keras.Mod
     if context.training.teacher == "none":
         refuse_without_teacher(options)
     spelled = (options.student, *options.candidates)
+    own = [replace(context, facts={}) for _ in spelled]  # of several, one student's facts count
     learners = [
-        student(Spec.parse(text), model, context, init=options.init, preprocess=options.preprocess)
-        for text in spelled
+        student(Spec.parse(text), model, part, init=options.init, preprocess=options.preprocess)
+        for text, part in zip(spelled, own, strict=True)
     ]
     before, found = count(model), []
     for place, (text, learner) in enumerate(zip(spelled, learners, strict=True)):
         part = _part(context, place, len(spelled), f"{text}: " if len(spelled) > 1 else "")
         found.append(_taught(text, learner, model, options, part))
     kept = chosen(found, options.tolerance)
+    context.facts |= own[found.index(kept)].facts
     for place, assistant in enumerate(kept.assistants, 1):
         _keep(assistant, f"assistant_{place}.keras", context)
     if len(found) > 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from edgeshrink.api import Context, ModelError, Preprocess, import_object
+from edgeshrink.api import Asked, Context, ModelError, Preprocess, import_object
 from edgeshrink.nn import (
     Switched,
     channel_graph,
@@ -62,7 +63,17 @@ def student(
                 f"no narrower student can be made from {teacher.name}: all its channels must stay",
                 hint="name a student's file, or --distill depth=0.5",
             )
-        made = narrowed(graph, strongest_channels(graph, spec.width, channel_norms(graph)))
+        gone = strongest_channels(graph, spec.width, channel_norms(graph))
+        free = sum(len(group) for group in graph.free)
+        Asked(
+            "distill",
+            spec.width,
+            "the channels that may go",
+            1 - int(gone.sum()) / free,
+            verb="kept",
+            finest=len(graph.free) / free / 2,  # each group is rounded on its own
+        ).tell(context)
+        made = narrowed(graph, gone)
     return keras.models.clone_model(made) if init == "random" else made
 
 
@@ -89,11 +100,28 @@ def shallower(model: keras.Model, share: float, context: Context) -> keras.Model
             score = context.evaluate(rest, RANKED_ON)
             left = context.agreement(rest).share if score is None else score
         worth[section.passed] = left
-    gone = round((1 - share) * len(found))
-    for passed in sorted(worth, key=lambda key: -worth[key])[:gone]:
+    gone = max(1, math.floor((1 - share) * len(found) + 0.5))
+
+    def kept(model: keras.Model) -> int:
+        return sum(section.passed in worth for section in sections(model))
+
+    order = sorted(worth, key=lambda key: -worth[key])
+    # others go with some: first those with which no more go than should, then what comes nearest
+    for beyond, passed in [*((0, key) for key in order), *((len(found), key) for key in order)]:
         left_out = next((s for s in sections(model) if s.passed == passed), None)
-        if left_out is not None:  # it may have gone with another
-            model = without(model, left_out)
+        lacking = kept(model) - (len(found) - gone)
+        if left_out is not None and lacking:
+            rest = without(model, left_out)
+            after = kept(rest) - (len(found) - gone)
+            model = rest if -beyond <= after and abs(after) < lacking else model
+    Asked(
+        "distill",
+        share,
+        "what can be left out",
+        kept(model) / len(found),
+        verb="kept",
+        finest=1 / len(found),
+    ).tell(context)
     return model
 
 

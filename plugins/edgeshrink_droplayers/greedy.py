@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from edgeshrink.api import Context, ModelError, near
+from edgeshrink.api import Asked, Context, ModelError, near
 from edgeshrink.nn import (
     ModelCount,
     Passed,
@@ -90,9 +90,13 @@ def drop(model: keras.Model, options: Options, context: Context) -> keras.Model:
     _tell(context, search, dropped, before, count(rest))
     if options.count == "auto":
         context.notes.append(f"no more were dropped: {reason}")
-    elif reason:
-        context.facts["unmet"] = f"{len(dropped)} of {options.count} layers dropped: {reason}"
-        context.notes.append(context.facts["unmet"])
+    else:
+        asked = Asked(
+            "drop_layers", options.count, "layers", len(dropped), verb="dropped", why=reason
+        )
+        asked.tell(context)
+        if asked.missed:
+            context.notes.append(asked.missed)
     if not dropped:
         return model
     if context.trains:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import Asked, Context, ModelError
 from edgeshrink.nn import (
     Conversion,
     Reparameterized,
@@ -103,6 +103,15 @@ def tell(model: keras.Model, kernels: list[Kernel], schedule: Gradual, context: 
     """Leave facts and notes on what was pruned."""
     sizes = sum(kernel.values().size for kernel in kernels)
     zeros = sum(int((kernel.values() == 0).sum()) for kernel in kernels)
+    Asked(
+        "prune",
+        max(schedule.options.sparsity, schedule.before),
+        "the weights in scope",
+        zeros / sizes,
+        verb="zero",
+        why=f"the pattern {schedule.options.pattern} and what each kernel keeps at least allow no "
+        "other",
+    ).tell(context)
     context.facts["sparsity_in_scope"] = zeros / sizes
     context.facts["sparsity"] = zeros / model.count_params()
     context.facts["kernels_in_scope"] = len(kernels)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeshrink_prune.pattern import Block, Groups, Pattern
+from edgeshrink_prune.pattern import FREE, Block, Groups, Pattern
 
 # Of each layer, under the global scope: an empty layer cuts the network in two. Where less is kept
 # of all, it is a fifth of that.
@@ -100,6 +100,13 @@ def adapted(worth: np.ndarray) -> np.ndarray:
     return flat.reshape(worth.shape)
 
 
+def sizes_of(shape: Sequence[int], pattern: Pattern) -> np.ndarray | None:
+    """Return the weights in each unit of a kernel of `shape`; None where each is one weight."""
+    if pattern == FREE or isinstance(pattern, Groups):
+        return None
+    return _sums(_sums(np.ones(shape), pattern.inputs, -2), pattern.outputs, -1)
+
+
 def mask_of(worth: np.ndarray, zeros: int) -> np.ndarray:
     """Return a mask with exactly `zeros` zeros, at the smallest values.
 
@@ -113,12 +120,28 @@ def mask_of(worth: np.ndarray, zeros: int) -> np.ndarray:
     return mask.reshape(worth.shape)
 
 
-def layer_mask(worth: np.ndarray, sparsity: float) -> np.ndarray:
-    """Return the mask of one kernel alone; what is worth infinity is kept."""
-    return mask_of(worth, min(round(sparsity * worth.size), int(np.isfinite(worth).sum())))
+def layer_mask(worth: np.ndarray, sparsity: float, sizes: np.ndarray | None = None) -> np.ndarray:
+    """Return the mask of one kernel alone; what is worth infinity is kept.
+
+    Args:
+        worth: of each unit.
+        sparsity: share of the weights that are zero, 0..1.
+        sizes: weights in each unit, or None: blocks at the far edges of a kernel are smaller.
+    """
+    finite = int(np.isfinite(worth).sum())
+    if sizes is None:
+        return mask_of(worth, min(round(sparsity * worth.size), finite))
+    sums = np.cumsum(sizes.ravel()[np.argsort(worth, axis=None)[:finite]])
+    wanted = sparsity * sizes.sum()
+    zeros = int(np.abs(np.append(0, sums) - wanted).argmin())
+    return mask_of(worth, zeros)
 
 
-def global_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.ndarray]:
+def global_masks(
+    kernels: Sequence[np.ndarray],
+    sparsity: float,
+    sizes: Sequence[np.ndarray | None] | None = None,
+) -> list[np.ndarray]:
     """Return masks of the smallest values over all kernels together.
 
     The share of zeros over all kernels is exact; each kernel keeps at least
@@ -128,6 +151,7 @@ def global_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.ndar
     Args:
         kernels: what their units are worth, of any shapes.
         sparsity: share of zeros, 0..1.
+        sizes: weights in each unit of each kernel, as in `layer_mask`.
     """
     protected = []
     for kernel in kernels:
@@ -136,7 +160,10 @@ def global_masks(kernels: Sequence[np.ndarray], sparsity: float) -> list[np.ndar
         if kept:
             flat[np.argpartition(flat, flat.size - kept)[flat.size - kept :]] = np.inf
         protected.append(flat)
-    whole = layer_mask(np.concatenate(protected), sparsity)
+    every = [size.ravel() for size in sizes or () if size is not None]
+    whole = layer_mask(
+        np.concatenate(protected), sparsity, np.concatenate(every) if every else None
+    )
     parts = np.split(whole, np.cumsum([k.size for k in kernels])[:-1])
     return [part.reshape(kernel.shape) for part, kernel in zip(parts, kernels, strict=True)]
 

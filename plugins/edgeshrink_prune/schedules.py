@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeshrink.nn import Forward, Masks, straight_through
 from edgeshrink_prune.kernels import Kernel
-from edgeshrink_prune.masks import adapted, global_masks, layer_mask, scores, spread
+from edgeshrink_prune.masks import adapted, global_masks, layer_mask, scores, sizes_of, spread
 from edgeshrink_prune.pattern import parse
 
 if TYPE_CHECKING:
@@ -45,9 +45,15 @@ class Gradual:
         self.kernels, self.options, self.settled = kernels, options, False
         self.pattern = parse(options.pattern)
         self._there = [kernel.values() != 0 for kernel in kernels]
+        self._sizes = [sizes_of(there.shape, self.pattern) for there in self._there]
         self.kept = [there.astype("float32") for there in self._there]
         self._others = [(np.asarray(v) != 0).astype("float32") for v in others]
         self.masks = Masks([*(kernel.variable for kernel in kernels), *others])
+
+    @property
+    def before(self) -> float:
+        """The share of zeros that were there at the beginning, 0..1: they stay."""
+        return 1 - sum(map(np.count_nonzero, self._there)) / sum(one.size for one in self._there)
 
     def update(self, share: float) -> None:
         """Set the masks to what is due when `share` (0..1) of training is done."""
@@ -57,11 +63,12 @@ class Gradual:
         self.settled = done >= 1.0 and share >= self.still
         worth = [scores(values, self.pattern) for values in self.magnitudes()]
         if self.options.scope == "layer":
-            units = [layer_mask(kernel, sparsity) for kernel in worth]
+            pairs = zip(worth, self._sizes, strict=True)
+            units = [layer_mask(kernel, sparsity, sizes) for kernel, sizes in pairs]
         elif self.options.scope == "adaptive":
-            units = global_masks([adapted(kernel) for kernel in worth], sparsity)
+            units = global_masks([adapted(kernel) for kernel in worth], sparsity, self._sizes)
         else:
-            units = global_masks(worth, sparsity)
+            units = global_masks(worth, sparsity, self._sizes)
         self.kept = [
             spread(unit, there.shape, self.pattern) * there
             for unit, there in zip(units, self._there, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edgeshrink.api import Context
+from edgeshrink.api import Asked, Context
 from edgeshrink.nn import AxisRole, ChannelGroup, WeightAxis, count, narrowed
 from edgeshrink_shrink.shrinking import followed, told
 
@@ -33,6 +33,16 @@ def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.
         for kept, merged in pairs(group, max(0, gone)):
             removed[group.channels[merged]] = True
             _moved(group, kept, merged)
+    free = sum(len(group) for group in graph.free)
+    Asked(
+        "merge_neurons",
+        options.ratio,
+        "neurons and filters",
+        int(removed.sum()) / free,
+        verb="merged",
+        finest=1 / free,
+        why="each group keeps what --merge-neurons-min-width says",
+    ).tell(context)
     small = narrowed(graph, removed)
     told(context, graph, before, small, f"{int(removed.sum())} channels, merged into others")
     return small

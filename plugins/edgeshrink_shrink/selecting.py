@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgeshrink.api import TOLERANCE
 from edgeshrink.nn import ChannelGraph, ChannelGroup
-
-TOLERANCE = 0.02  # of a cost: a share that is missed by no more than this is met
 
 
 @dataclass(frozen=True)

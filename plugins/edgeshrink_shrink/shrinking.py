@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError, near
+from edgeshrink.api import TOLERANCE, Asked, Context, ModelError, near
 from edgeshrink.nn import (
     AxisRole,
     ChannelGraph,
@@ -25,7 +25,7 @@ from edgeshrink.nn import (
 from edgeshrink_shrink.cost import share_left
 from edgeshrink_shrink.importance import importance
 from edgeshrink_shrink.proof import rebuilt
-from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
+from edgeshrink_shrink.selecting import Limits, evenly, together
 from edgeshrink_shrink.slimming import slimmed
 
 if TYPE_CHECKING:
@@ -49,33 +49,22 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     left = share_left(options.target, first, context)
     if options.slimming:
         slimmed(model, options.slimming, context)
-    tile = options.round or 1
-    if options.in_tiles:
-        tile = fitting(first, options, context.profile.tile, partial(left, first))
-    share, lacking = 1.0, 0.0
+    tile = context.profile.tile if options.in_tiles else options.round or 1
+    done = Asked("shrink", options.ratio, options.target, 0.0)
     for turn in range(1, options.rounds + 1):
         graph = followed(model)
         # labels say what matters, whoever teaches: a model is no way off its own answers yet
         asked = replace(context, training=replace(context.training, teacher="none"))
         worth = importance(graph, criterion, asked)
         worth[~made_by(graph, options.layers)] = np.inf
-        goal = 1 - options.ratio * turn / options.rounds
-        limits = Limits(options.min_width, tile)
-        removed = selected(graph, worth, options, limits, partial(left, graph), goal)
-        share = left(graph, removed)
-        lacking = share - goal
-        if lacking > TOLERANCE:
-            lacking -= worth_of_tile(graph, removed, limits, partial(left, graph))
+        wanted = options.ratio * turn / options.rounds
+        tile, removed, done = tiled(graph, worth, options, tile, partial(left, graph), wanted)
         model = rebuilt(graph, removed, context)
         made_good(model, context, turn, options.rounds)
-    context.facts["criterion"], context.facts["share_removed"] = criterion, 1 - share
-    if lacking > TOLERANCE:
-        context.facts["unmet"] = (
-            f"shrink: of {options.target}, {options.ratio:.1%} could not be removed, only "
-            f"{1 - share:.1%}: groups keep what --shrink-min-width and --shrink-round say"
-        )
+    context.facts["criterion"], context.facts["share_removed"] = criterion, done.done
+    done.tell(context)
     tiles = f", in tiles of {tile} channels" if tile > 1 else ""
-    asked = f"{1 - share:.1%} of {options.target} ({options.ratio:.1%} asked{tiles})"
+    asked = f"{done.done:.1%} of {options.target} ({options.ratio:.1%} asked{tiles})"
     told(context, first, before, model, f"{asked}, by {criterion}")
     context.notes.append(
         "rebuilt without these channels, the model answered as it did with them at zero"
@@ -83,20 +72,38 @@ def shrink(model: keras.Model, options: ShrinkOptions, context: Context) -> kera
     return model
 
 
-def fitting(
+def tiled(
     graph: ChannelGraph,
+    worth: np.ndarray,
     options: ShrinkOptions,
     tile: int,
     left: Callable[[np.ndarray], float],
-) -> int:
-    """Return the device's tile, or the half of it, and so on, with which the share can go."""
-    worth = np.where(made_by(graph, options.layers), 1.0, np.inf)
-    while tile > 1:
-        most = evenly(graph, worth, Limits(options.min_width, tile)).most
-        if left(most) <= 1 - options.ratio + TOLERANCE:
-            return tile
+    wanted: float,
+) -> tuple[int, np.ndarray, Asked]:
+    """Return the tile, the removal, `(numbers,)`, and what it removes beside what is wanted.
+
+    A tile of the device is halved as long as a share is missed with it; one that was asked for
+    stays.
+    """
+    while True:
+        limits = Limits(options.min_width, tile)
+        removed = selected(graph, worth, options, limits, left, 1 - wanted)
+        share = 1 - left(removed)
+        apart = share - wanted
+        finest = 0.0
+        if abs(apart) > TOLERANCE:  # or nothing is measured for it
+            finest = worth_of_tile(graph, removed, limits, left, back=apart > 0)
+        done = Asked(
+            "shrink",
+            wanted,
+            options.target,
+            share,
+            finest=finest,
+            why="groups keep what --shrink-min-width and --shrink-round say",
+        )
+        if not (done.missed and options.in_tiles and tile > 1):
+            return tile, removed, done
         tile //= 2
-    return tile
 
 
 def selected(
@@ -116,9 +123,21 @@ def selected(
 
 
 def worth_of_tile(
-    graph: ChannelGraph, removed: np.ndarray, limits: Limits, left: Callable[[np.ndarray], float]
+    graph: ChannelGraph,
+    removed: np.ndarray,
+    limits: Limits,
+    left: Callable[[np.ndarray], float],
+    *,
+    back: bool = False,
 ) -> float:
     """Return the share of the cost that is in one more tile of the widest group that was cut.
+
+    Args:
+        graph: of the model.
+        removed: what goes, `(numbers,)`.
+        limits: what is kept of each group.
+        left: the share of the cost that a removal leaves.
+        back: of one tile less instead.
 
     Returns:
         0 where no group that was cut can give one.
@@ -127,14 +146,18 @@ def worth_of_tile(
         group
         for group in graph.free
         if removed[group.channels].any()
-        and (~removed[group.channels]).sum() - limits.tile_of(group) >= limits.kept(group, 1)
+        and (
+            back
+            or (~removed[group.channels]).sum() - limits.tile_of(group) >= limits.kept(group, 1)
+        )
     ]
     if not able:
         return 0.0
     widest = max(able, key=len)
-    more, channels = removed.copy(), widest.channels
-    more[channels[~removed[channels]][: limits.tile_of(widest)]] = True
-    return left(removed) - left(more)
+    other, channels = removed.copy(), widest.channels
+    of = channels[removed[channels] == back][: limits.tile_of(widest)]
+    other[of] = not back
+    return abs(left(removed) - left(other))
 
 
 def made_by(graph: ChannelGraph, layers: Sequence[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from edgeshrink.api import Context, ModelError
+from edgeshrink.api import Asked, Context, ModelError
 from edgeshrink.nn import kernel_weights
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import steps_in_all, train
@@ -56,6 +56,9 @@ def prune(model: keras.Model, options: PruneOptions, context: Context) -> keras.
         stripped = sparsity.strip_pruning(wrapped)
     twin.carry_back(stripped)
     zeros, size = sum(int((v == 0).sum()) for v in pruned), sum(v.size for v in pruned)
+    Asked("tfmot_prune", options.sparsity, "the weights in scope", zeros / size, verb="zero").tell(
+        context
+    )
     context.facts["sparsity_in_scope"] = zeros / size
     context.facts["sparsity"] = zeros / model.count_params()
     context.facts["kernels_in_scope"] = len(pruned)

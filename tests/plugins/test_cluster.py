@@ -63,6 +63,15 @@ def test_kmeans_gives_each_value_the_nearest_of_few(
     assert np.square(values - found).sum() <= np.square(values - one).sum() * 1.001 + 1e-3
 
 
+@pytest.mark.parametrize("init", sorted(STARTS))
+@pytest.mark.parametrize("count", [16, 64, 255])
+def test_as_many_values_come_of_kmeans_as_are_asked_for(init: str, count: int) -> None:
+    values = np.random.default_rng(0).laplace(size=2000).astype("float32")
+    assert len(np.unique(kmeans(values, count, init, np.random.default_rng(0)))) == count
+    few = np.repeat(np.arange(9.0), 3)
+    np.testing.assert_array_equal(kmeans(few, count, init, np.random.default_rng(0)), few)
+
+
 @pytest.mark.parametrize("init", ["linear", "density", "kmeans++"])
 def test_kmeans_finds_clusters_that_are_there(init: str) -> None:
     rng = np.random.default_rng(3)

@@ -186,6 +186,7 @@ def test_a_shallow_student_is_without_what_matters_least(tmp_path: Path) -> None
     made = student(Spec(depth=0.5), model, lent, init="strongest", preprocess="none")
     convolutions = [layer for layer in made.layers if isinstance(layer, layers.Conv2D)]
     assert len(convolutions) < 5
+    assert lent.facts["asked"]["what can be left out"]["done"] == pytest.approx(0.5, abs=0.15)
     inputs = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
     narrow = student(Spec(depth=0.5, width=0.5), model, lent, init="strongest", preprocess="none")
     assert narrow.count_params() < made.count_params() < model.count_params()

@@ -233,7 +233,9 @@ def test_what_is_left_is_trained_and_opens_with_plain_keras(tmp_path: Path) -> N
 def test_more_than_there_is_drops_all_and_says_so(tmp_path: Path) -> None:
     made, lent = dropped(model_of("plain", "residual"), tmp_path, count=5)
     assert len(lent.facts["dropped"]) == 2
-    assert lent.facts["unmet"].startswith("2 of 5 layers dropped: nothing else")
+    assert lent.facts["unmet"].startswith(
+        "drop_layers: asked for 5 layers, 2 dropped: nothing else"
+    )
     assert lent.notes[-1] == lent.facts["unmet"]
     assert sections(made) == []
 

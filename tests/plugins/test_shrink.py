@@ -16,6 +16,7 @@ from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.graph.channel_groups import ChannelGraph, channel_graph
 from edgeshrink.nn.graph.counts import count
 from edgeshrink.nn.graph.surgery import narrowed
+from edgeshrink.recipes.asked import TOLERANCE
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import context, outputs
 from edgeshrink.tflite.reader import read_model
@@ -23,8 +24,8 @@ from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost, share_left
 from edgeshrink_shrink.importance import CRITERIA, importance
 from edgeshrink_shrink.options import ShrinkOptions
-from edgeshrink_shrink.selecting import TOLERANCE, Limits, evenly, together
-from edgeshrink_shrink.shrinking import fitting, followed, worth_of_tile
+from edgeshrink_shrink.selecting import Limits, evenly, together
+from edgeshrink_shrink.shrinking import followed, tiled, worth_of_tile
 
 layers = keras.layers
 numbers = st.lists(st.integers(0, 9999), min_size=5, max_size=40)
@@ -173,7 +174,8 @@ def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> 
     made, lent = shrunk(network(), tmp_path, ratio=0.9, target="parameters", min_width=6)
     assert made.get_layer("first").filters == 6
     assert made.get_layer("hidden").units == 6
-    assert lent.facts["unmet"].startswith("shrink: of parameters, 90.0% could not be removed")
+    assert lent.facts["unmet"].startswith("shrink: asked for 90.0% of parameters, ")
+    assert "--shrink-min-width" in lent.facts["unmet"]
 
 
 def test_a_last_tile_that_cannot_go_excuses_nothing() -> None:
@@ -182,13 +184,16 @@ def test_a_last_tile_that_cannot_go_excuses_nothing() -> None:
     graph = channel_graph(keras.Model(given, layers.Dense(2)(x)))
     (hidden,) = (group for group in graph.free if len(group) == 32)
 
-    def worth(kept: int) -> float:
+    def worth(kept: int, *, back: bool = False) -> float:
         removed = np.zeros(graph.numbers, bool)
         removed[hidden.channels[kept:]] = True
-        return worth_of_tile(graph, removed, Limits(2, 8), lambda gone: 1 - gone.sum() / 100)
+        return worth_of_tile(
+            graph, removed, Limits(2, 8), lambda gone: 1 - gone.sum() / 100, back=back
+        )
 
     assert worth(16) == pytest.approx(0.08)
     assert worth(8) == worth(32) == 0
+    assert worth(8, back=True) == pytest.approx(0.08)
 
 
 def test_a_tile_of_the_device_is_halved_until_the_share_can_go() -> None:
@@ -196,8 +201,12 @@ def test_a_tile_of_the_device_is_halved_until_the_share_can_go() -> None:
     x = layers.Dense(32, activation="relu")(given)
     graph = channel_graph(keras.Model(given, layers.Dense(2)(x)))
     left = partial(share_left("macs", graph, None), graph)
-    for ratio, tile in ((0.4, 16), (0.5, 16), (0.6, 8), (0.75, 8), (0.8, 4), (0.99, 1)):
-        assert fitting(graph, ShrinkOptions(ratio, "macs"), 16, left) == tile
+    worth = np.arange(graph.numbers, dtype=float)
+    for ratio, tile in ((0.4, 16), (0.5, 16), (0.75, 8), (0.99, 1)):
+        found, removed, done = tiled(graph, worth, ShrinkOptions(ratio, "macs"), 16, left, ratio)
+        assert found == tile
+        assert done.done == 1 - left(removed)
+        assert bool(done.missed) == (ratio == 0.99)
 
 
 def test_one_tile_more_comes_nearer_than_the_next_removal() -> None:

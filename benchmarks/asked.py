@@ -1,11 +1,11 @@
-"""Ask each method for a share, and measure what its result lost: python benchmarks/asked.py SHARED.
+"""Ask each method for a share, and count what its result lost: python benchmarks/asked.py SHARED.
 
-One run of `edgeshrink compress` a cell, as a user could type it, without training; what was removed
-is counted in the files: MACs, parameters, zeros and distinct values are read from the .tflite, or
-from the .keras file where no .tflite has it. Of ranks all that there are were enumerated, whatever
-they lose: where none removes the share, no choice could.
+One run of `edgeshrink compress` a cell, without training. What was removed is counted in what the
+run left, not taken from what it says: multiply-accumulates, zeros and bytes in the .tflite,
+channels, parameters and distinct values in the .keras file that it was made of. Of ranks all that
+there are were added up, whatever they lose: `nearest` is the nearest share that any of them remove.
 
-With models or methods after SHARED only these cells are run anew.
+With names of models after SHARED only these are run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,41 +23,36 @@ import numpy as np
 from machine import described
 
 import edgeshrink
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.nn import channel_graph, count, kernel_weights
 from edgeshrink.tflite import read_model
-from edgeshrink_lowrank.choosing import KINDS, Choice, ways
-from edgeshrink_lowrank.sites import sites
+from edgeshrink_lowrank.choosing import KINDS
+from edgeshrink_lowrank.sites import Site, sites
 
 RESULT = Path(__file__).parent / "results" / "asked.json"
-TOLERANCE = 0.02
+MODELS = ("mlperf_resnet8_cifar10", "mnist_lenet5", "mnist_lenet5_caffe", "mnist_cnn155")
+# of the first of them, whose low ranks are scored too
+DATA = {MODELS[0]: "cifar10_40k.npz"}
 RATIOS = (0.1, 0.3, 0.5)
-FINE = 1e-4  # of a model's MACs: sums that are nearer to each other are one
-DATA = {
-    "mlperf_resnet8_cifar10": ("cifar10_40k.npz", "none"),
-    "mnist_lenet5": ("mnist.npz", "scale=1/255"),
-    "mnist_lenet5_caffe": ("mnist.npz", "scale=1/255"),
-    "mnist_cnn155": ("mnist.npz", "scale=1/255"),
-}
+TOLERANCE = 0.02
+FINE = 2e-4  # of a model's MACs: sums no farther apart are one
 
 
 @dataclass(frozen=True)
-class Files:
-    """A model and what came of it.
+class Found:
+    """What a run left.
 
     Attributes:
         before: the model.
         after: what the method made of it.
-        flat: the .tflite, read; None where the result is no such file.
-        base: the .tflite of the model, in bytes; 0 where none was made.
-        report: of the run.
+        flat: the .tflite of that, read.
+        rows: of the report.
     """
 
     before: keras.Model
     after: keras.Model
     flat: Any
-    size: int
-    base: int
-    report: Any
+    rows: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -65,85 +60,194 @@ class Cell:
     """What is asked of a method.
 
     Attributes:
-        method: its name and options, for the table.
-        options: of `edgeshrink.compress`.
+        flags: of `edgeshrink.compress`, the method's own first.
         asked: a share, or a number.
-        done: what that is in the files.
-        finest: a rank or a tile, as a share; where one is more than the tolerance, it is that.
+        done: what that is in what was left.
     """
 
-    method: str
-    options: dict[str, Any]
+    flags: Mapping[str, Any]
     asked: float
-    done: Callable[[Files], float]
+    done: Callable[[Found], float]
 
 
-def cells() -> Iterator[Cell]:
-    """Yield what is asked for."""
-    every = tuple(KINDS)
-    for ratio in RATIOS:
-        for kinds in (*((kind,) for kind in every), every):
-            yield Cell(
-                f"lowrank {'+'.join(kinds)}",
-                {"lowrank": {"ratio": ratio, "kinds": kinds}},
-                ratio,
-                macs,
-            )
-        for target, done in TARGETS.items():
-            options = {"ratio": ratio, "target": target, "criterion": "l2"}
-            yield Cell(f"shrink {target}", {"shrink": options}, ratio, done)
-        for scope in ("adaptive", "global", "layer"):
-            yield Cell(
-                f"prune {scope}", {"prune": {"sparsity": ratio, "scope": scope}}, ratio, zeros
-            )
-        blocks = {"sparsity": ratio, "pattern": "16x1"}
-        yield Cell("prune 16x1", {"prune": blocks}, ratio, zeros)
-        yield Cell("merge_neurons", {"merge_neurons": ratio}, ratio, channels)
-    yield Cell("prune 2:4", {"prune": {"sparsity": 0.5, "pattern": "2:4"}}, 0.5, zeros)
-    for clusters in (4, 16, 64):
-        yield Cell(f"cluster {clusters}", {"cluster": clusters}, clusters, values)
+def macs(found: Found) -> float:
+    return 1 - found.flat.macs / count(found.before).macs
 
 
-def macs(files: Files) -> float:
-    return 1 - files.flat.macs / count(files.before).macs
+def parameters(found: Found) -> float:
+    return 1 - count(found.after).parameters / count(found.before).parameters
 
 
-def parameters(files: Files) -> float:
-    return 1 - count(files.after).parameters / count(files.before).parameters
-
-
-def channels(files: Files) -> float:
+def channels(found: Found) -> float:
     """Return the share of the channels that may go that went."""
     before, after = (
         sum(len(group) for group in channel_graph(model).free)
-        for model in (files.before, files.after)
+        for model in (found.before, found.after)
     )
     return 1 - after / before
 
 
-def size(files: Files) -> float:
-    return 1 - files.size / files.base
+def size(found: Found) -> float:
+    """Return the share of the bytes of the float file that went."""
+    before, after = (
+        next(row.size_bytes for row in found.rows if row.step == step)
+        for step in ("base as float", "float")
+    )
+    return 1 - after / before
 
 
-def zeros(files: Files) -> float:
-    """Return the share of zeros in the kernels that have some, in the .tflite."""
-    pruned = {v.shape for v in kernel_weights(files.after) if not np.all(v)}
-    sizes = [np.prod(shape) for shape in pruned]
-    found = [t for t in files.flat.weights if len(t.shape) > 1 and np.prod(t.shape) in sizes]
-    return 1 - sum(t.nonzeros for t in found) / sum(int(np.prod(t.shape)) for t in found)
+def zeros(found: Found) -> float:
+    """Return the share of zeros in kernels of the .tflite that are as large as pruned ones."""
+    sizes = {v.size for v in map(np.asarray, kernel_weights(found.after)) if not v.all()}
+    kernels = [t for t in found.flat.weights if len(t.shape) > 1 and t.elements in sizes]
+    return 1 - sum(t.nonzeros for t in kernels) / sum(t.elements for t in kernels)
 
 
-def values(files: Files) -> float:
-    """Return the most distinct values of a kernel that was clustered."""
-    left = ("left alone",)
-    notes = " ".join(note for row in files.report.ledger.rows for note in row.notes)
-    alone = notes.partition(left[0])[2]
-    return max(len(np.unique(v)) for v in kernel_weights(files.after) if v.path not in alone)
+def values(found: Found) -> float:
+    """Return the most distinct values of a kernel that is not left alone."""
+    notes = " ".join(note for row in found.rows for note in row.notes)
+    _, _, alone = notes.partition("left alone")
+    return max(len(np.unique(v)) for v in kernel_weights(found.after) if v.path not in alone)
 
 
-TARGETS: dict[str, Callable[[Files], float]] = {
-    "channels": channels,
-    "parameters": parameters,
-    "macs": macs,
-    "bytes": size,
-}
+def layers(found: Found) -> float:
+    """Return how many layers were dropped."""
+    return float(len(next(row.facts["dropped"] for row in found.rows if "dropped" in row.facts)))
+
+
+TARGETS = {"channels": channels, "parameters": parameters, "macs": macs, "bytes": size}
+
+
+def cells(model: str) -> Iterator[Cell]:
+    """Yield what is asked for."""
+    for ratio in RATIOS:
+        for kinds in (*((kind,) for kind in KINDS), tuple(KINDS)):
+            yield Cell({"lowrank": ratio, "lowrank_kinds": kinds}, ratio, macs)
+        for target, done in TARGETS.items():
+            yield Cell({"shrink": ratio, "shrink_target": target}, ratio, done)
+        yield Cell({"merge_neurons": ratio}, ratio, channels)
+        for scope in ("adaptive", "global", "layer"):
+            yield Cell({"prune": ratio, "prune_scope": scope}, ratio, zeros)
+        yield Cell({"prune": ratio, "prune_pattern": "16x1"}, ratio, zeros)
+    yield Cell({"prune": 0.5, "prune_pattern": "2:4"}, 0.5, zeros)
+    for number in (4, 16, 64):
+        yield Cell({"cluster": number}, number, values)
+    if model == MODELS[0]:  # the others have nothing that can be dropped
+        for number in (1, 2):
+            yield Cell({"drop_layers": number}, number, layers)
+
+
+def main(shared: str = "../shared", *only: str) -> int:
+    known = json.loads(RESULT.read_text())["results"] if RESULT.is_file() else []
+    rows = [row for row in known if only and row["model"] not in only]
+    for model in only or MODELS:
+        path = Path(shared, "models", f"{model}.keras")
+        before = keras.models.load_model(path)
+        found, _ = sites(before)
+        with tempfile.TemporaryDirectory() as folder:
+            for cell in cells(model):
+                row = {"model": model, **run(path, before, cell, shared, Path(folder))}
+                if "lowrank" in cell.flags:
+                    kinds = cell.flags["lowrank_kinds"]
+                    whole = count(before).macs
+                    row["nearest"] = nearest(found, kinds, whole, cell.asked)
+                rows.append(row)
+                print(json.dumps(row), flush=True)
+    order = sorted(rows, key=lambda row: MODELS.index(row["model"]))
+    document = {
+        "command": "python benchmarks/asked.py",
+        "machine": described(),
+        "tolerance": TOLERANCE,
+        "results": order,
+    }
+    RESULT.write_text(json.dumps(document, indent=1) + "\n")
+    print(table(order))
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+def run(path: Path, before: keras.Model, cell: Cell, shared: str, folder: Path) -> dict[str, Any]:
+    """Run one command; return what was asked, and what it left."""
+    flags = " ".join(f"--{name.replace('_', '-')} {_word(v)}" for name, v in cell.flags.items())
+    row: dict[str, Any] = {"flags": flags, "asked": cell.asked}
+    given: dict[str, Any] = {}
+    if "lowrank" in cell.flags and path.stem in DATA:
+        given = {"data": f"{shared}/data/{DATA[path.stem]}", "training": {"epochs": 0}}
+    try:
+        report = edgeshrink.compress(
+            path,
+            out=folder / "out.tflite",
+            run=folder / "run",
+            force=True,
+            rules="smoke",
+            **cell.flags,
+            **given,
+        )
+    except EdgeshrinkError as error:
+        return {**row, "done": None, "said": str(error), "met": False}
+    rows = report.ledger.rows
+    made = next(row for row in rows if "asked" in row.facts)
+    after = keras.models.load_model(folder / "run" / made.file)
+    flat = read_model((folder / "out.tflite").read_bytes())
+    done = cell.done(Found(before, after, flat, rows))
+    (told,) = made.facts["asked"].values()
+    share = isinstance(cell.asked, float)
+    apart = abs(done - cell.asked)
+    within = apart <= max(TOLERANCE, told["finest"]) if share else not apart
+    return {
+        **row,
+        "done": done,
+        "finest": told["finest"],
+        "said": made.facts.get("unmet", ""),
+        "accuracy": made.score.value if made.score else None,
+        # what the run says it did is what it did, and a miss is said
+        "met": within and abs(told["done"] - done) < 1e-3 and "unmet" not in made.facts,
+    }
+
+
+def nearest(found: list[Site], kinds: tuple[str, ...], whole: int, asked: float) -> float:
+    """Return the share nearest to the one asked for that any ranks of these kinds remove.
+
+    Args:
+        found: the layers of the model.
+        kinds: names of decompositions.
+        whole: the model's multiply-accumulates.
+        asked: a share.
+    """
+    sums = np.zeros(1)
+    for site in found:
+        saved = [np.zeros(1)]
+        for kind in (KINDS[name](site) for name in kinds if KINDS[name].fits(site)):
+            ranks = [(r,) for r in range(1, 1 + int(kind.ladder[-1][-1]))]
+            if kind.name == "tucker":
+                ranks = [(1 + r, 1 + s) for r, s in np.ndindex(site.inputs, site.outputs)]
+            costs = np.array([kind.macs(one) for one in ranks])
+            saved.append(site.macs - costs[costs < site.macs])
+        every = np.unique(np.concatenate(saved))
+        every = every[np.unique((every / whole / FINE).astype(int), return_index=True)[1]]
+        sums = np.unique((sums[:, None] + every).ravel())
+        sums = sums[np.unique((sums / whole / FINE).astype(int), return_index=True)[1]]
+    return float(sums[np.abs(sums / whole - asked).argmin()] / whole)
+
+
+def _word(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as a table in Markdown."""
+    lines = ["| model | flags | asked | done | nearest | accuracy | met |", "|" + " --- |" * 7]
+    for row in rows:
+        told = [_figure(row.get(key)) for key in ("asked", "done", "nearest", "accuracy")]
+        met = "yes" if row["met"] else f"no: {row['said']}"
+        lines.append(f"| {row['model']} | `{row['flags']}` | {' | '.join(told)} | {met} |")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if isinstance(value, float) and value < 1 else f"{value:.0f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))

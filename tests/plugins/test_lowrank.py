@@ -266,7 +266,7 @@ def test_what_is_asked_for_is_removed_and_no_more(
     assert {told["kind"] for told in lent.facts["lowrank"].values()} <= set(kinds)
     assert "unmet" not in lent.facts
     of = lent.facts["asked"]["the multiply-accumulates"]
-    assert of == {"asked": ratio, "done": removed}
+    assert (of["asked"], of["done"]) == (ratio, removed)
 
 
 def test_what_no_ranks_remove_is_said_too_much_as_well_as_too_little(tmp_path: Path) -> None:

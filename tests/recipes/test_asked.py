@@ -35,13 +35,13 @@ def test_too_much_is_missed_as_too_little_is(
 def test_each_thing_that_was_asked_for_is_a_fact(tmp_path: Path) -> None:
     step = Lowrank.of({"ratio": 0.5})
     lent = context(step, tiny_model(), tiny_model(), tiny_data(), tmp_path)
-    Asked("x", 0.5, "y", 0.4).tell(lent)
+    Asked("x", 0.5, "y", 0.4, finest=0.01).tell(lent)
     Asked("x", 3, "z", 2).tell(lent)
     Asked("x", 3, "w", 3).tell(lent)
     assert lent.facts["asked"] == {
-        "y": {"asked": 0.5, "done": 0.4},
-        "z": {"asked": 3, "done": 2},
-        "w": {"asked": 3, "done": 3},
+        "y": {"asked": 0.5, "done": 0.4, "finest": 0.01},
+        "z": {"asked": 3, "done": 2, "finest": 0.0},
+        "w": {"asked": 3, "done": 3, "finest": 0.0},
     }
     assert lent.facts["unmet"] == (
         "x: asked for 50.0% of y, 40.0% removed, 10.0 points less; x: asked for 3 z, 2 removed"

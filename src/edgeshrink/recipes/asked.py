@@ -57,8 +57,8 @@ class Asked:
 
     def tell(self, context: Context) -> None:
         """Write the fact `asked`, by what it was asked of, and `unmet` where it was missed."""
-        of = {**context.facts.get("asked", {}), self.of: {"asked": self.wanted, "done": self.done}}
-        context.facts["asked"] = of
+        told = {"asked": self.wanted, "done": self.done, "finest": self.finest}
+        context.facts["asked"] = {**context.facts.get("asked", {}), self.of: told}
         if self.missed:
             said = [context.facts["unmet"]] if "unmet" in context.facts else []
             context.facts["unmet"] = "; ".join([*said, self.missed])

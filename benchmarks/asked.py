@@ -1,9 +1,9 @@
 """Ask each method for a share, and count what its result lost: python benchmarks/asked.py SHARED.
 
-One run of `edgeshrink compress` a cell, without training. What was removed is counted in what the
-run left, not taken from what it says: multiply-accumulates, zeros and bytes in the .tflite,
-channels, parameters and distinct values in the .keras file that it was made of. Of ranks all that
-there are were added up, whatever they lose: `nearest` is the nearest share that any of them remove.
+One run of `edgeshrink compress` a cell, without training. What was removed is counted in the file
+that the run left, not taken from what it says: zeros and bytes in a .tflite, the others in a .keras
+file. Of ranks all that there are were added up, whatever they lose: `nearest` is the nearest share
+that any of them remove.
 
 With names of models after SHARED only these are run.
 """
@@ -44,14 +44,14 @@ class Found:
 
     Attributes:
         before: the model.
-        after: what the method made of it.
-        flat: the .tflite of that, read.
+        file: the result.
+        after: what the method made of it, in Keras.
         rows: of the report.
     """
 
     before: keras.Model
+    file: Path
     after: keras.Model
-    flat: Any
     rows: tuple[Any, ...]
 
 
@@ -63,15 +63,17 @@ class Cell:
         flags: of `edgeshrink.compress`, the method's own first.
         asked: a share, or a number.
         done: what that is in what was left.
+        kind: of the file.
     """
 
     flags: Mapping[str, Any]
     asked: float
     done: Callable[[Found], float]
+    kind: str = "keras"
 
 
 def macs(found: Found) -> float:
-    return 1 - found.flat.macs / count(found.before).macs
+    return 1 - count(found.after).macs / count(found.before).macs
 
 
 def parameters(found: Found) -> float:
@@ -99,7 +101,8 @@ def size(found: Found) -> float:
 def zeros(found: Found) -> float:
     """Return the share of zeros in kernels of the .tflite that are as large as pruned ones."""
     sizes = {v.size for v in map(np.asarray, kernel_weights(found.after)) if not v.all()}
-    kernels = [t for t in found.flat.weights if len(t.shape) > 1 and t.elements in sizes]
+    weights = read_model(found.file.read_bytes()).weights
+    kernels = [t for t in weights if len(t.shape) > 1 and t.elements in sizes]
     return 1 - sum(t.nonzeros for t in kernels) / sum(t.elements for t in kernels)
 
 
@@ -124,12 +127,13 @@ def cells(model: str) -> Iterator[Cell]:
         for kinds in (*((kind,) for kind in KINDS), tuple(KINDS)):
             yield Cell({"lowrank": ratio, "lowrank_kinds": kinds}, ratio, macs)
         for target, done in TARGETS.items():
-            yield Cell({"shrink": ratio, "shrink_target": target}, ratio, done)
+            kind = "tflite" if target == "bytes" else "keras"
+            yield Cell({"shrink": ratio, "shrink_target": target}, ratio, done, kind)
         yield Cell({"merge_neurons": ratio}, ratio, channels)
         for scope in ("adaptive", "global", "layer"):
-            yield Cell({"prune": ratio, "prune_scope": scope}, ratio, zeros)
-        yield Cell({"prune": ratio, "prune_pattern": "16x1"}, ratio, zeros)
-    yield Cell({"prune": 0.5, "prune_pattern": "2:4"}, 0.5, zeros)
+            yield Cell({"prune": ratio, "prune_scope": scope}, ratio, zeros, "tflite")
+        yield Cell({"prune": ratio, "prune_pattern": "16x1"}, ratio, zeros, "tflite")
+    yield Cell({"prune": 0.5, "prune_pattern": "2:4"}, 0.5, zeros, "tflite")
     for number in (4, 16, 64):
         yield Cell({"cluster": number}, number, values)
     if model == MODELS[0]:  # the others have nothing that can be dropped
@@ -172,10 +176,11 @@ def run(path: Path, before: keras.Model, cell: Cell, shared: str, folder: Path) 
     given: dict[str, Any] = {}
     if "lowrank" in cell.flags and path.stem in DATA:
         given = {"data": f"{shared}/data/{DATA[path.stem]}", "training": {"epochs": 0}}
+    out = folder / f"out.{cell.kind}"
     try:
         report = edgeshrink.compress(
             path,
-            out=folder / "out.tflite",
+            out=out,
             run=folder / "run",
             force=True,
             rules="smoke",
@@ -187,8 +192,7 @@ def run(path: Path, before: keras.Model, cell: Cell, shared: str, folder: Path) 
     rows = report.ledger.rows
     made = next(row for row in rows if "asked" in row.facts)
     after = keras.models.load_model(folder / "run" / made.file)
-    flat = read_model((folder / "out.tflite").read_bytes())
-    done = cell.done(Found(before, after, flat, rows))
+    done = cell.done(Found(before, out, after, rows))
     (told,) = made.facts["asked"].values()
     share = isinstance(cell.asked, float)
     apart = abs(done - cell.asked)

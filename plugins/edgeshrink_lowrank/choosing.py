@@ -19,7 +19,6 @@ from edgeshrink_lowrank.tensors import Cp, Tucker
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Svd, Spatial, Tucker, Cp)}
 # Kim et al. take Tucker's, and where there is no window the matrix's.
 BY_NOISE = ("tucker", "svd", "spatial", "cp")
-DEARER = 1.1  # steps of a budget at which a layer keeps less than is wanted
 
 Ways = Mapping[Site, Sequence[Kind]]
 Progress = Callable[[float, str], None]
@@ -103,15 +102,9 @@ def for_energy(kinds: Ways, energy: float, choice: Choice, progress: Progress) -
     """
     for done, (site, those) in enumerate(kinds.items()):
         progress(done / len(kinds), f"factoring {site.path}")
-        enough = [(kind.costs, kind.losses <= 1 - energy + 1e-9) for kind in foretold(those)]
-        budget = min((float(cost[kept][0]) for cost, kept in enough if kept.any()), default=np.inf)
-        keeping: list[Factored] = []
-        while budget < site.macs and not keeping:
-            made = within(those, int(budget))
-            keeping = [one for one in made if one.loss <= 1 - energy + 1e-9]
-            budget *= DEARER
+        keeping = [one for one in (kind.keeping(energy) for kind in those) if one is not None]
         if keeping:
-            choice.candidates[site] = keeping
+            choice.candidates[site] = [min(keeping, key=lambda one: one.macs)]
         else:
             choice.left[site.path] = f"to keep {energy:.0%} of its kernel it would compute no less"
 

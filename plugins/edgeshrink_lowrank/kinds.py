@@ -12,6 +12,8 @@ import numpy as np
 from edgeshrink_lowrank.sites import Site
 
 Ranks = tuple[int, ...]
+ROUNDING = 1e-9  # of losses
+STRIDE = 20  # rungs of which one more is left out, where those before kept less than was foretold
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,22 @@ class Kind(ABC):
     def costs(self) -> np.ndarray:
         """Multiply-accumulates at each rung of the ladder."""
         return np.array([self.macs(ranks) for ranks in self.ladder])
+
+    def keeping(self, energy: float) -> Factored | None:
+        """Return the cheapest product that keeps a share of the squares, 0..1.
+
+        Returns:
+            None where that computes no less than the layer.
+        """
+        most = 1 - energy + ROUNDING
+        worthwhile = int((self.costs < self.site.macs).sum())
+        rung = int((self.losses > most).sum())
+        while rung < worthwhile:
+            one = self.factored(self.ladder[rung])
+            if one.loss <= most:
+                return one
+            rung += 1 + rung // STRIDE
+        return None
 
     def within(self, macs: int) -> Ranks | None:
         """Return the best ranks for at most so many multiply-accumulates, or None."""

@@ -38,7 +38,8 @@ class LowrankOptions:
             "Decompositions: `svd` of any layer (fewer filters, mixed), and of convolutions larger "
             "than 1×1 `spatial` (a column, a row), `tucker` (fewer channels inside) and `cp` (a "
             "depthwise one inside). Of several, each layer gets the one with which it answers most "
-            "like before for the same cost; without data, the one most like its kernel."
+            "like before for the same cost; without data, the one most like its kernel; for an "
+            "energy, the cheapest."
         ),
     ] = ("svd", "spatial", "tucker", "cp")
     layers: Annotated[tuple[str, ...], Flag("`all`, `dense`, `conv`, or names of layers.")] = (

@@ -337,6 +337,13 @@ def test_an_energy_is_kept_by_each_kernel(
         assert told["kind"] in kinds
         assert told["energy_lost"] <= 1 - energy + 1e-6
         assert told["macs"] < told["macs_before"]
+    for site in sites(network())[0]:
+        cheaper = [
+            kind.factored(kind.ladder[kind.costs.searchsorted(told["macs"]) - 1])
+            for kind in (KINDS[name](site) for name in kinds if KINDS[name].fits(site))
+            if (told := lent.facts["lowrank"].get(site.path)) and kind.costs[0] < told["macs"]
+        ]
+        assert all(one.loss > 1 - energy - 0.05 for one in cheaper)
 
 
 def test_ranks_above_the_noise_need_no_number(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ RESULT = Path(__file__).parent / "results" / "asked.json"
 MODELS = ("mlperf_resnet8_cifar10", "mnist_lenet5", "mnist_lenet5_caffe", "mnist_cnn155")
 # of the first of them, whose low ranks are scored too
 DATA = {MODELS[0]: "cifar10_40k.npz"}
+SMALLEST = MODELS[1]  # where bytes are asked for, since each needs a dozen conversions
 RATIOS = (0.1, 0.3, 0.5)
 TOLERANCE = 0.02
 FINE = 2e-4  # of a model's MACs: sums no farther apart are one
@@ -127,6 +128,8 @@ def cells(model: str) -> Iterator[Cell]:
         for kinds in (*((kind,) for kind in KINDS), tuple(KINDS)):
             yield Cell({"lowrank": ratio, "lowrank_kinds": kinds}, ratio, macs)
         for target, done in TARGETS.items():
+            if target == "bytes" and model != SMALLEST:
+                continue
             kind = "tflite" if target == "bytes" else "keras"
             yield Cell({"shrink": ratio, "shrink_target": target}, ratio, done, kind)
         yield Cell({"merge_neurons": ratio}, ratio, channels)
@@ -157,15 +160,15 @@ def main(shared: str = "../shared", *only: str) -> int:
                     row["nearest"] = nearest(found, kinds, whole, cell.asked)
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-    order = sorted(rows, key=lambda row: MODELS.index(row["model"]))
-    document = {
-        "command": "python benchmarks/asked.py",
-        "machine": described(),
-        "tolerance": TOLERANCE,
-        "results": order,
-    }
-    RESULT.write_text(json.dumps(document, indent=1) + "\n")
-    print(table(order))
+                rows.sort(key=lambda row: MODELS.index(row["model"]))
+                document = {
+                    "command": "python benchmarks/asked.py",
+                    "machine": described(),
+                    "tolerance": TOLERANCE,
+                    "results": rows,
+                }
+                RESULT.write_text(json.dumps(document, indent=1) + "\n")
+    print(table(rows))
     return 0 if all(row["met"] for row in rows) else 1
 
 

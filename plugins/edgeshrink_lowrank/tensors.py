@@ -62,7 +62,8 @@ class Tucker(Tensor):
         first, last = (vectors for _, vectors in self.modes)
         core = np.einsum("sio,ij,ok->sjk", self.tensor, first, last, optimize=True)
         kept = np.square(core).sum(0).cumsum(0).cumsum(1)
-        return np.asarray(np.maximum(1 - kept / (self.site.energy or 1.0), 0.0))
+        energy = self.site.energy
+        return np.asarray(np.maximum(energy - kept, 0.0) / (energy or 1.0))
 
     @cached_property
     def ladder(self) -> list[Ranks]:
@@ -96,7 +97,8 @@ class Tucker(Tensor):
         site, ones = self.site, (1,) * len(self.site.window)
         begun = [v[:, :rank] for (_, v), rank in zip(self.modes, ranks, strict=True)]
         first, core, last = tucker(self.tensor, *begun, TURNS[self.name])
-        loss = 1 - np.square(core).sum() / (site.energy or 1.0)  # the factors are orthonormal
+        kept = np.square(core).sum()  # the bases are orthonormal
+        loss = (site.energy - kept) / (site.energy or 1.0)
         factors = (
             first.reshape(*ones, *first.shape),
             core.reshape(*site.window, *ranks),

@@ -146,6 +146,16 @@ def test_what_is_said_to_be_lost_is_lost(name: str) -> None:
     assert one.loss == pytest.approx(kind.losses[rung], abs=0.06)
 
 
+@pytest.mark.parametrize("name", WINDOWS)
+def test_of_a_kernel_of_zeros_nothing_is_lost(name: str) -> None:
+    model = keras.Sequential([keras.Input((5, 5, 4)), layers.Conv2D(6, WINDOWS[name])])
+    model.layers[0].kernel.assign(np.zeros(model.layers[0].kernel.shape))
+    (site,), _ = sites(model)
+    kind = KINDS[name](site)
+    assert kind.losses[-1] == kind.factored(kind.ladder[0]).loss == 0
+    assert kind.above_noise() == (1,) * len(kind.ladder[0])
+
+
 def test_losses_of_sums_of_terms_are_real_ones() -> None:
     model = filled(keras.Sequential([keras.Input((7, 7, 8)), layers.Conv2D(6, 3)]))
     (site,), _ = sites(model)

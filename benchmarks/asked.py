@@ -5,7 +5,7 @@ that the run left, not taken from what it says: zeros and bytes in a .tflite, th
 file. Of ranks all that there are were added up, whatever they lose: `nearest` is the nearest share
 that any of them remove.
 
-With names of models after SHARED only these are run.
+With names of models, or of methods such as prune, after SHARED only these are run anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from edgeshrink.nn import channel_graph, count, kernel_weights
 from edgeshrink.tflite import read_model
 from edgeshrink_lowrank.choosing import KINDS
 from edgeshrink_lowrank.sites import Site, sites
+from edgeshrink_prune.kernels import in_scope
 
 RESULT = Path(__file__).parent / "results" / "asked.json"
 MODELS = ("mlperf_resnet8_cifar10", "mnist_lenet5", "mnist_lenet5_caffe", "mnist_cnn155")
@@ -72,6 +74,15 @@ class Cell:
     done: Callable[[Found], float]
     kind: str = "keras"
 
+    @property
+    def words(self) -> str:
+        """The flags as they are typed."""
+        said = {
+            name.replace("_", "-"): ",".join(v) if isinstance(v, tuple) else v
+            for name, v in self.flags.items()
+        }
+        return " ".join(f"--{name} {value}" for name, value in said.items())
+
 
 def macs(found: Found) -> float:
     return 1 - count(found.after).macs / count(found.before).macs
@@ -99,9 +110,14 @@ def size(found: Found) -> float:
     return 1 - after / before
 
 
-def zeros(found: Found) -> float:
-    """Return the share of zeros in kernels of the .tflite that are as large as pruned ones."""
-    sizes = {v.size for v in map(np.asarray, kernel_weights(found.after)) if not v.all()}
+def zeros(found: Found, kept: float = 1.0) -> float:
+    """Return the share of zeros in kernels of the .tflite that are as large as those in scope.
+
+    Args:
+        found: what the run left.
+        kept: the share of weights that stay, on which it depends whether ends are in scope.
+    """
+    sizes = {kernel.values().size for kernel in in_scope(found.before, ("all",), kept)}
     weights = read_model(found.file.read_bytes()).weights
     kernels = [t for t in weights if len(t.shape) > 1 and t.elements in sizes]
     return 1 - sum(t.nonzeros for t in kernels) / sum(t.elements for t in kernels)
@@ -134,9 +150,12 @@ def cells(model: str) -> Iterator[Cell]:
             yield Cell({"shrink": ratio, "shrink_target": target}, ratio, done, kind)
         yield Cell({"merge_neurons": ratio}, ratio, channels)
         for scope in ("adaptive", "global", "layer"):
-            yield Cell({"prune": ratio, "prune_scope": scope}, ratio, zeros, "tflite")
-        yield Cell({"prune": ratio, "prune_pattern": "16x1"}, ratio, zeros, "tflite")
-    yield Cell({"prune": 0.5, "prune_pattern": "2:4"}, 0.5, zeros, "tflite")
+            counted = partial(zeros, kept=1 - ratio if scope != "layer" else 1.0)
+            yield Cell({"prune": ratio, "prune_scope": scope}, ratio, counted, "tflite")
+        counted = partial(zeros, kept=1 - ratio)
+        yield Cell({"prune": ratio, "prune_pattern": "16x1"}, ratio, counted, "tflite")
+    counted = partial(zeros, kept=0.5)
+    yield Cell({"prune": 0.5, "prune_pattern": "2:4"}, 0.5, counted, "tflite")
     for number in (4, 16, 64):
         yield Cell({"cluster": number}, number, values)
     if model == MODELS[0]:  # the others have nothing that can be dropped
@@ -146,13 +165,22 @@ def cells(model: str) -> Iterator[Cell]:
 
 def main(shared: str = "../shared", *only: str) -> int:
     known = json.loads(RESULT.read_text())["results"] if RESULT.is_file() else []
-    rows = [row for row in known if only and row["model"] not in only]
-    for model in only or MODELS:
+    models = [model for model in MODELS if model in only] or MODELS
+    methods = set(only) - set(MODELS)
+
+    def anew(model: str, flags: str) -> bool:
+        method = flags.split()[0].removeprefix("--").replace("-", "_")
+        return model in models and (not methods or method in methods)
+
+    rows = [row for row in known if not anew(row["model"], row["flags"])]
+    for model in models:
         path = Path(shared, "models", f"{model}.keras")
         before = keras.models.load_model(path)
         found, _ = sites(before)
         with tempfile.TemporaryDirectory() as folder:
             for cell in cells(model):
+                if not anew(model, cell.words):
+                    continue
                 row = {"model": model, **run(path, before, cell, shared, Path(folder))}
                 if "lowrank" in cell.flags:
                     kinds = cell.flags["lowrank_kinds"]
@@ -174,8 +202,7 @@ def main(shared: str = "../shared", *only: str) -> int:
 
 def run(path: Path, before: keras.Model, cell: Cell, shared: str, folder: Path) -> dict[str, Any]:
     """Run one command; return what was asked, and what it left."""
-    flags = " ".join(f"--{name.replace('_', '-')} {_word(v)}" for name, v in cell.flags.items())
-    row: dict[str, Any] = {"flags": flags, "asked": cell.asked}
+    row: dict[str, Any] = {"flags": cell.words, "asked": cell.asked}
     given: dict[str, Any] = {}
     if "lowrank" in cell.flags and path.stem in DATA:
         given = {"data": f"{shared}/data/{DATA[path.stem]}", "training": {"epochs": 0}}
@@ -234,10 +261,6 @@ def nearest(found: list[Site], kinds: tuple[str, ...], whole: int, asked: float)
         sums = np.unique((sums[:, None] + every).ravel())
         sums = sums[np.unique((sums / whole / FINE).astype(int), return_index=True)[1]]
     return float(sums[np.abs(sums / whole - asked).argmin()] / whole)
-
-
-def _word(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from paths import ROOT
 SAYING = {"notes", "disturbed", "failed", "[unmet]"}
 # All that these return is said in a verdict, a summary or a warning of the plan.
 SPEAKING = {
+    "edgeshrink.recipes.asked": {"missed"},
     "edgeshrink.results.verdict": {"failure", "outcome", "__str__"},
     "edgeshrink.results.report_sentences": {"summary"},
     "edgeshrink.models.config": {"refuse"},
@@ -52,7 +53,7 @@ class Module:
     def said(self) -> Iterator[tuple[ast.AST, ast.FunctionDef]]:
         """Yield what is put into a ledger, with the function that does so."""
         speaking = SPEAKING.get(self.name, set())
-        if not speaking and not any(word.strip("[]") in self.text for word in SAYING):
+        if not speaking and not any(word.strip("[]") in self.text for word in (*SAYING, "Asked")):
             return
         for function in (one for those in self.functions.values() for one in those):
             if function.name in speaking:
@@ -149,6 +150,8 @@ def _puts(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
             match node.func:
                 case ast.Attribute(owner, "append" | "extend"):
                     yield from ((_name(owner), argument) for argument in node.args)
+                case ast.Name("Asked"):  # why it was missed
+                    yield from (("[unmet]", k.value) for k in node.keywords if k.arg == "why")
 
 
 def _returned(function: ast.FunctionDef) -> Iterator[ast.AST]:

@@ -66,7 +66,7 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
         "distinct values of a kernel",
         most,
         verb="there",
-        why="no kernel had more before" if most < options.clusters else "",
+        bound=True,  # training may empty some
     ).tell(context)
     context.notes.append(
         f"kernels with at most {most} distinct values"

@@ -65,6 +65,8 @@ def _checked(step: Method, plan: Plan) -> Iterable[str]:
             raise UsageError(f"{step.name}: no layer is named {name!r}", hint=near(name, known))
     if plan.data is None or plan.data.train is None:
         yield "no training data: nothing makes good for what the substitution loses"
+    if said := plan.lacking("rank"):
+        yield said
 
 
 @hookimpl

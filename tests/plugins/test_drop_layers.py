@@ -234,7 +234,7 @@ def test_more_than_there_is_drops_all_and_says_so(tmp_path: Path) -> None:
     made, lent = dropped(model_of("plain", "residual"), tmp_path, count=5)
     assert len(lent.facts["dropped"]) == 2
     assert lent.facts["unmet"].startswith(
-        "drop_layers: asked for 5 layers, 2 dropped: nothing else"
+        "drop_layers: asked for 5 layers, 2 dropped; nothing else has an output of the shape of its"
     )
     assert lent.notes[-1] == lent.facts["unmet"]
     assert sections(made) == []

@@ -383,7 +383,9 @@ def test_ranks_above_the_noise_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_kernels_that_lose_more_than_half_are_named(tmp_path: Path) -> None:
     _, lent = lowered(network(), tmp_path, ratio="vbmf")
     lost = {path: told["energy_lost"] for path, told in lent.facts["lowrank"].items()}
-    (note,) = (n for n in lent.notes if n.startswith("more than half of the kernel's squares"))
+    (note,) = (
+        n for n in lent.notes if n.startswith("more than half of the kernel's squares lost: ")
+    )
     assert {path for path in lost if path in note} == {p for p, x in lost.items() if x > 0.5}
 
 
@@ -435,6 +437,7 @@ def test_a_wrong_name_is_told_before_any_work(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_refused_in_words(tmp_path: Path) -> None:
     _, lent = lowered(network(), tmp_path, ratio=0.999)
     assert "asked for 99.9% of the multiply-accumulates" in lent.facts["unmet"]
+    assert "points less; no ranks come nearer, and the layers that" in lent.facts["unmet"]
     with pytest.raises(ModelError, match=r"classes \(to keep 100% of its kernel"):
         lowered(network(), tmp_path, energy=1.0)
     with pytest.raises(UsageError, match="no layer is named 'secondd'"):

@@ -137,8 +137,9 @@ def test_a_pattern_that_leaves_more_than_is_asked_for_says_so(tmp_path: Path) ->
     model = keras.Model(given, layers.Dense(8, name="three")(given))
     _, lent = pruned(model, tmp_path, data=False, sparsity=0.5, pattern="2:4", layers=("three",))
     assert lent.facts["unmet"].startswith(
-        "prune: asked for 50.0% of the weights in scope, 33.3% zero, 16.7 points less: the pattern"
+        "prune: asked for 50.0% of the weights in scope, 33.3% zero, 16.7 points less; the pattern "
     )
+    assert lent.facts["unmet"].endswith("and what each kernel keeps at least allow no other")
 
 
 def test_zeros_from_before_are_no_miss(tmp_path: Path) -> None:

@@ -175,7 +175,8 @@ def test_what_cannot_be_reached_is_said_and_the_best_is_kept(tmp_path: Path) -> 
     assert made.get_layer("first").filters == 6
     assert made.get_layer("hidden").units == 6
     assert lent.facts["unmet"].startswith("shrink: asked for 90.0% of parameters, ")
-    assert "--shrink-min-width" in lent.facts["unmet"]
+    said = "groups keep what --shrink-min-width and --shrink-round say"
+    assert lent.facts["unmet"].endswith(said)
 
 
 def test_a_last_tile_that_cannot_go_excuses_nothing() -> None:
@@ -292,6 +293,14 @@ def test_neurons_that_compute_the_same_merge_without_a_change(tmp_path: Path) ->
     assert made.get_layer("inside").filters == 8
     assert made.get_layer("hidden").units == 6
     np.testing.assert_allclose(np.asarray(made(inputs)), wanted, atol=1e-5)
+
+
+def test_neurons_that_cannot_be_merged_are_told(tmp_path: Path) -> None:
+    step = MergeNeurons.of({"ratio": 0.75, "min_width": 6})
+    lent = context(step, network(), network(), None, tmp_path)
+    step.apply(network(), lent)
+    assert lent.facts["unmet"].startswith("merge_neurons: asked for 75.0% of neurons and filters")
+    assert lent.facts["unmet"].endswith("; each group keeps what --merge-neurons-min-width says")
 
 
 def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:

@@ -19,17 +19,22 @@ from edgeshrink_lowrank import Lowrank
         (0.5, 0.52, 0.0, ""),
         (0.5, 0.48, 0.0, ""),
         (0.5, 0.45, 0.05, ""),
-        (0.1, 0.609, 0.01, "x: asked for 10.0% of y, 60.9% removed, 50.9 points more: z"),
-        (0.5, 0.472, 0.0, "x: asked for 50.0% of y, 47.2% removed, 2.8 points less: z"),
+        (0.1, 0.609, 0.01, "x: asked for 10.0% of y, 60.9% removed, 50.9 points more; z"),
+        (0.5, 0.472, 0.0, "x: asked for 50.0% of y, 47.2% removed, 2.8 points less; z"),
         (5, 5, 0.0, ""),
-        (5, 2, 0.0, "x: asked for 5 y, 2 removed: z"),
-        (5, 6, 0.0, "x: asked for 5 y, 6 removed: z"),
+        (5, 2, 0.0, "x: asked for 5 y, 2 removed; z"),
+        (5, 6, 0.0, "x: asked for 5 y, 6 removed; z"),
     ],
 )
 def test_too_much_is_missed_as_too_little_is(
     wanted: float, done: float, finest: float, missed: str
 ) -> None:
     assert Asked("x", wanted, "y", done, finest=finest, why="z").missed == missed
+
+
+def test_a_bound_is_met_by_less() -> None:
+    assert Asked("x", 16, "y", 14, bound=True).missed == ""
+    assert Asked("x", 16, "y", 17, bound=True).missed == "x: asked for 16 y, 17 removed"
 
 
 def test_each_thing_that_was_asked_for_is_a_fact(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Asked:
         verb: what was done, as in "removed".
         finest: of a share, the smallest step in which it could be met: what is missed by no more
             has met it.
+        bound: the number is the most that was asked for, so that fewer meet it.
         why: what stood in the way; asked for only where it was missed.
     """
 
@@ -35,6 +36,7 @@ class Asked:
     done: float
     verb: str = "removed"
     finest: float = 0.0
+    bound: bool = False
     why: str = ""
 
     @property
@@ -42,18 +44,18 @@ class Asked:
         """What was missed, as a sentence; empty where it was met."""
         apart = self.done - self.wanted
         if isinstance(self.wanted, int):
-            if not apart:
+            if not apart or (self.bound and apart < 0):
                 return ""
-            said = f"asked for {self.wanted} {self.of}, {self.done:.0f} {self.verb}"
+            said = f"{self.step}: asked for {self.wanted} {self.of}, {self.done:.0f} {self.verb}"
         else:
             if abs(apart) <= max(TOLERANCE, self.finest) + EXACT:
                 return ""
             more = "more" if apart > 0 else "less"
             said = (
-                f"asked for {self.wanted:.1%} of {self.of}, {self.done:.1%} {self.verb}, "
-                f"{100 * abs(apart):.1f} points {more}"
+                f"{self.step}: asked for {self.wanted:.1%} of {self.of}, {self.done:.1%} "
+                f"{self.verb}, {100 * abs(apart):.1f} points {more}"
             )
-        return f"{self.step}: {said}" + (f": {self.why}" if self.why else "")
+        return f"{said}; {self.why}" if self.why else said
 
     def tell(self, context: Context) -> None:
         """Write the fact `asked`, by what it was asked of, and `unmet` where it was missed."""

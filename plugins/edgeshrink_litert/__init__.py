@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Runtime, hookimpl
+from edgeshrink.api import Part, Runtime, hookimpl
 
 
 @hookimpl
@@ -11,3 +11,11 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
     from edgeshrink_litert.litert import LiteRT
 
     return [LiteRT]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return what sets devices up."""
+    from edgeshrink_litert.wheels import PIP
+
+    return [PIP]

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeshrink.api import EdgeshrinkError, Progress
+from edgeshrink.api import EdgeshrinkError, Package, Progress
 from edgeshrink_litert.packages import Choice
 
+PIP = Package("pip", "fetching LiteRT for devices that lack it", f"{sys.executable} -m ensurepip")
 # Changes when what is left out changes, and with it the name of everything that was packed.
 EDITION = 1
 ARCHIVE, MANIFEST = "runtime.tar.gz", "manifest.json"
@@ -121,7 +122,7 @@ def _kept(name: str, place: Path) -> Bundle | None:
 
 def _fetch(choice: Choice, into: Path) -> list[Path]:
     """Fetch the wheels with pip; they are for the device, so this machine cannot run them."""
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    argv = [sys.executable, "-m", PIP.name, "download", "--quiet", "--disable-pip-version-check"]
     argv += ["--no-input", "--retries", "2", "--no-deps", "--only-binary=:all:"]
     argv += ["--implementation", "cp", "--python-version", f"3.{choice.python}"]
     argv += [word for tag in choice.platforms for word in ("--platform", tag)]
@@ -151,7 +152,7 @@ def _refused(said: str, wanted: str) -> EdgeshrinkError:
     if any("No module named pip" in line for line in lines):
         return EdgeshrinkError(
             f"pip is needed on this machine to fetch {wanted}",
-            hint=f"{sys.executable} -m ensurepip",
+            hint=PIP.install,
         )
     if OFFLINE.search(said):
         return EdgeshrinkError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeshrink.api import Report, Reporter, StudyReport, hookimpl, json_text
+from edgeshrink.api import Part, Report, Reporter, StudyReport, hookimpl, json_text
 
 
 class Markdown(Reporter):
@@ -77,3 +77,11 @@ class Html(Reporter):
 def edgeshrink_reporters() -> list[type[Reporter]]:
     """Return the reporters of this plugin."""
     return [Markdown, Json, Html]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return what draws figures."""
+    from edgeshrink_reports.html import MATPLOTLIB
+
+    return [MATPLOTLIB]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from edgeshrink.api import Report, StudyReport, TableFound, summary
+from edgeshrink.api import Package, Report, StudyReport, TableFound, summary
 from edgeshrink_reports import further, learning, markdown, studies
 
+MATPLOTLIB = Package("matplotlib", "figures in reports: curves of trainings and studies")
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem;
   color: #1c1c1c; background: #fff; }
@@ -19,10 +20,6 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: 13px; }
 svg { max-width: 100%; height: auto; }
 li { margin: .2rem 0; }
 """
-NOT_DRAWN = (
-    "<p>The figure is not drawn: matplotlib is not installed "
-    "(pip install &quot;edgeshrink[study]&quot;).</p>"
-)
 
 
 def report_page(report: Report) -> str:
@@ -76,11 +73,18 @@ def study_page(found: StudyReport) -> str:
     return _page(found.title, parts)
 
 
+def _not_drawn() -> str:
+    return (
+        "<p>The figure is not drawn: matplotlib is not installed "
+        f"({escape(MATPLOTLIB.install)}).</p>"
+    )
+
+
 def _curves(found: Sequence[learning.Training]) -> str:
     try:
         from edgeshrink_reports.curves import drawn
     except ImportError:
-        return NOT_DRAWN
+        return _not_drawn()
     return drawn(found)
 
 
@@ -90,7 +94,7 @@ def _figure(table: TableFound) -> str:
     try:
         from edgeshrink_reports.plot import drawn
     except ImportError:
-        return NOT_DRAWN
+        return _not_drawn()
     return drawn(table) or "<p>The figure is not drawn: none of its points was measured yet.</p>"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Target, hookimpl
+from edgeshrink.api import Part, Target, hookimpl
 
 
 @hookimpl
@@ -14,3 +14,15 @@ def edgeshrink_targets() -> list[type[Target]]:
     from edgeshrink_targets.ssh.target import Ssh
 
     return [Adb, Emulator, Local, Ssh]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return the programs that reach machines, or make them."""
+    from edgeshrink_targets.adb.client import ADB
+    from edgeshrink_targets.debian import APT, DPKG
+    from edgeshrink_targets.emulator.image import KEYGEN, MKFS
+    from edgeshrink_targets.emulator.target import QEMU
+    from edgeshrink_targets.ssh.target import SSH
+
+    return [SSH, ADB, QEMU, KEYGEN, MKFS, APT, DPKG]

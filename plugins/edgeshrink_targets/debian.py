@@ -10,7 +10,6 @@ import hashlib
 import os
 import posixpath
 import re
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,10 +19,13 @@ from urllib.parse import unquote
 
 import filelock
 
-from edgeshrink.api import EdgeshrinkError
+from edgeshrink.api import EdgeshrinkError, Program, need
 
 SUITE = "bookworm"
 ARCHITECTURE = "arm64"
+_DEBIAN = "run this on a Debian or Ubuntu machine, or in a container of one"
+APT = Program("apt-get", "fetching Python for phones, and what emulated machines hold", _DEBIAN)
+DPKG = Program("dpkg-deb", "unpacking what apt-get fetched", _DEBIAN)
 MIRROR = "http://deb.debian.org/debian"
 # The name of an environment variable that says which mirror to use.
 MIRROR_VARIABLE = "EDGESHRINK_DEBIAN_MIRROR"
@@ -39,31 +41,6 @@ class Package:
     name: str
     version: str
     sha256: str
-
-
-def need(programs: dict[str, str]) -> None:
-    """Check that programs are installed.
-
-    Args:
-        programs: for each program the Debian package that has it.
-
-    Raises:
-        EdgeshrinkError: one is missing; the hint says what to install.
-    """
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    missing = [name for name in programs if not shutil.which(name, path=path)]
-    if not missing:
-        return
-    if {"apt-get", "dpkg-deb"} & set(missing):
-        raise EdgeshrinkError(
-            f"Debian packages are needed, and this machine has no {missing[0]}",
-            hint="run this on a Debian or Ubuntu machine, or in a container of one",
-        )
-    packages = " ".join(dict.fromkeys(programs[name] for name in missing))
-    raise EdgeshrinkError(
-        f"{', '.join(missing)} must be installed on this machine",
-        hint=f"apt-get install {packages}",
-    )
 
 
 def mirror() -> str:
@@ -91,7 +68,7 @@ class Archive:
     """
 
     def __init__(self, state: Path) -> None:
-        need({"apt-get": "apt", "dpkg-deb": "dpkg"})
+        need(APT, DPKG)
         if not KEYRING.is_file():
             raise EdgeshrinkError(
                 f"Debian's signatures are verified with {KEYRING}, and it is not here",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Runtime, hookimpl
+from edgeshrink.api import Part, Runtime, hookimpl
 
 
 @hookimpl
@@ -11,3 +11,11 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
     from edgeshrink_tflm.tflm import TFLM
 
     return [TFLM]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return what the runtime runs on."""
+    from edgeshrink_tflm.tflm import MICRO
+
+    return [MICRO]

@@ -21,6 +21,7 @@ from edgeshrink.api import (
     Failure,
     Measurement,
     ModelError,
+    Package,
     Progress,
     Runtime,
     Session,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.tflite import FlatModel
 
+MICRO = Package("tflite-micro", "the runtime tflm: what a model needs on a microcontroller")
 RUNNER = Path(__file__).with_name("runner.py")
 EMULATED = "an interpreter on this machine stands for the microcontroller"
 # The times say nothing of a microcontroller: a handful shows that the model runs again and again.
@@ -245,7 +247,7 @@ class TFLMSession(Session):
         if "missing" in answer:
             raise UsageError(
                 f"the runtime tflm needs a package that is not installed: {answer['error']}",
-                hint='pip install "edgeshrink[micro]"',
+                hint=MICRO.install,
             )
         if "error" in answer:
             why = explain(done.stderr.strip() or answer["error"])

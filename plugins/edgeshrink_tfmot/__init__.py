@@ -10,6 +10,8 @@ from edgeshrink.api import (
     Method,
     ModelError,
     Need,
+    Package,
+    Part,
     Phase,
     Plan,
     Precision,
@@ -22,7 +24,11 @@ from edgeshrink_tfmot.options import ClusterOptions, PruneOptions
 if TYPE_CHECKING:
     import keras
 
-PACKAGES = ("tensorflow-model-optimization", "tf-keras")
+PARTS = (
+    Package("tensorflow-model-optimization", "methods of TensorFlow's own, to compare with"),
+    Package("tf-keras", "what TensorFlow Model Optimization works on"),
+)
+PACKAGES = tuple(part.name for part in PARTS)
 
 
 class TfmotPrune(Method):
@@ -141,3 +147,9 @@ def _check_trains(step: Method, plan: Plan) -> None:
 def edgeshrink_methods() -> list[type[Method]]:
     """Return the methods of this plugin."""
     return [TfmotPrune, TfmotCluster, TfmotQat, TfmotPqat, TfmotCqat, TfmotPcqat]
+
+
+@hookimpl
+def edgeshrink_parts() -> tuple[Part, ...]:
+    """Return what all of them need."""
+    return PARTS

@@ -49,6 +49,7 @@ from edgeshrink.models import (
     facts,
     import_object,
 )
+from edgeshrink.part import Package, Part, Program, need, pip_install
 from edgeshrink.recipes import (
     MEASURES,
     TOLERANCE,
@@ -130,13 +131,16 @@ __all__ = [
     "OnDevice",
     "OperatorTime",
     "Option",
+    "Package",
     "Pair",
+    "Part",
     "Phase",
     "Plan",
     "PluginError",
     "Precision",
     "Preprocess",
     "ProfileError",
+    "Program",
     "Progress",
     "Recipe",
     "RecipeError",
@@ -170,6 +174,8 @@ __all__ = [
     "import_object",
     "json_text",
     "near",
+    "need",
     "options_of",
+    "pip_install",
     "summary",
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.devices import Failure, Measurement, Runtime, Target
     from edgeshrink.models import Artifact
+    from edgeshrink.part import Part
     from edgeshrink.recipes import Agreement, Method
     from edgeshrink.results import Merit, Metric, Reporter, Sensitivity
     from edgeshrink.samples import Dataset
@@ -60,6 +61,15 @@ def edgeshrink_merits() -> Sequence[type[Merit]]:  # type: ignore[empty-body]
 @hookspec
 def edgeshrink_profile_folders() -> Sequence[Path]:  # type: ignore[empty-body]
     """Return folders of device profiles (.toml)."""
+
+
+@hookspec
+def edgeshrink_parts() -> Sequence[Part]:  # type: ignore[empty-body]
+    """Return optional parts: packages and programs that something of yours uses.
+
+    `edgeshrink doctor` says of each whether it is there, what for, and how to get it. What a
+    method `requires` is told without.
+    """
 
 
 # --- What answers: asked when the built-in readers do not know a thing. First result wins. ---

@@ -20,6 +20,7 @@ from edgeshrink import hookspecs
 from edgeshrink.devices import Runtime, Target, user_folder
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
+from edgeshrink.part import Package, Part
 from edgeshrink.recipes import Method
 from edgeshrink.results import Merit, Metric, Reporter
 
@@ -220,6 +221,19 @@ class Plugins:
     def merits(self) -> Mapping[str, type[Merit]]:
         """Figures of merit by name, in the order in which plugins give them."""
         return {c.name: c for _, c in self._classes("edgeshrink_merits", Merit)}
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Optional parts: the core's, those that plugins tell, and what else methods require."""
+        told: list[Part] = []
+        for plugin, part in self._ask("edgeshrink_parts"):
+            if isinstance(part, Part):
+                told.append(part)
+            else:
+                self._leave_out(plugin, f"{part!r} is no Part")
+        for method in self.methods.values():
+            told += [Package(name, f"--{_spelling(method.name)}") for name in method.requires]
+        return tuple({part.name: part for part in reversed(told)}.values())[::-1]
 
     @functools.cached_property
     def profile_folders(self) -> tuple[Path, ...]:

@@ -30,18 +30,37 @@ def test_a_runtime_that_does_not_work_is_told(
     assert "LiteRT does not work: " in capsys.readouterr().out
 
 
-def test_what_is_missing_comes_with_the_command_that_installs_it(
+def test_what_is_missing_comes_with_how_to_get_it(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ANDROID_HOME", raising=False)
+    monkeypatch.delenv("ANDROID_SDK_ROOT", raising=False)
+    assert cli.run(["doctor"]) == 0  # what is missing is optional
+    said = " ".join(capsys.readouterr().out.split())
+    assert "– adb (phones and boards with Android): install Android's platform tools" in said
+    assert "– qemu-system-aarch64 (emulated ARM64 machines): apt-get install qemu-system-" in said
+
+
+def test_something_needed_that_is_missing_is_an_error(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = (("no-such-thing", "lowbit", "fewer bits"), ("nor-this", "", "everything"))
-    monkeypatch.setattr(doctor, "PARTS", parts)
-    monkeypatch.setattr(doctor, "litert_problem", lambda: "")
-    assert cli.run(["doctor"]) == 1  # nor-this is not optional
-    said = capsys.readouterr().out
-    assert '– fewer bits: pip install "edgeshrink[lowbit]"' in said
-    assert '– everything: pip install "edgeshrink"' in said
-    monkeypatch.setattr(doctor, "PARTS", parts[:1])
-    assert cli.run(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "needed_packages", lambda: ["no-such-thing"])
+    assert cli.run(["doctor"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "– no-such-thing (edgeshrink does not work without it): pip install edgeshrink" in said
+
+
+def test_every_optional_part_is_told(capsys: Captured) -> None:
+    assert cli.run(["doctor", "--json"]) == 0
+    told = {part["name"]: part for part in json.loads(capsys.readouterr().out)["parts"]}
+    optional = {name for name, part in told.items() if not part["needed"]}
+    assert optional >= {"matplotlib", "tflite-micro", "tensorflow-model-optimization", "tf-keras"}
+    assert optional >= {"pillow", "adb", "qemu-system-aarch64", "ssh"}
+    assert all(told[name]["for"] and told[name]["install"] for name in optional)
+    assert "litert-quantizer" not in told  # a test alone imports it
+    extra = told["matplotlib"]["install"], told["tf-keras"]["install"]
+    assert extra == ('pip install "edgeshrink[study]"', 'pip install "edgeshrink[tfmot]"')
 
 
 @pytest.mark.slow

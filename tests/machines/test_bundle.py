@@ -19,6 +19,7 @@ from pathlib import Path
 import phone as phones
 import pytest
 
+from edgeshrink.api import need
 from edgeshrink.errors import CommandFailed, TargetError
 from edgeshrink_targets import debian
 from edgeshrink_targets.adb import python_bundle
@@ -135,7 +136,7 @@ def mounted(root: Path):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, request):
     """An Android-like phone on loopback, and how to connect to it."""
-    debian.need({"apt-get": "apt", "dpkg-deb": "dpkg"})
+    need(debian.APT, debian.DPKG)
     program = phones.client("debian", request.config)
     emulation()
     folder = tmp_path_factory.mktemp("android")

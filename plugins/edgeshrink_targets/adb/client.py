@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import subprocess
@@ -11,10 +10,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeshrink.api import TargetError
+from edgeshrink.api import Program, TargetError
 from edgeshrink_targets.adb.address import AdbAddress
 from edgeshrink_targets.adb.trouble import ATTACHED, explain, gone, last_line, only, silent, unready
 
+ADB = Program(
+    "adb",
+    "phones and boards with Android",
+    "install Android's platform tools (apt-get install adb), or set ANDROID_HOME to the folder of "
+    "the SDK",
+    folders=("$ANDROID_HOME/platform-tools", "$ANDROID_SDK_ROOT/platform-tools"),
+)
 # The server takes half a second to start, and longer on a machine that is busy.
 SERVER_SECONDS = 15.0
 
@@ -49,16 +55,11 @@ class AdbClient:
         Raises:
             TargetError: there is none.
         """
-        home = os.environ.get("ANDROID_HOME") or os.environ.get("ANDROID_SDK_ROOT")
-        folder = str(Path(home, "platform-tools")) if home else None
-        found = shutil.which(str(Path(program).expanduser()) if program else "adb")
-        if not found and not program and folder:
-            found = shutil.which("adb", path=folder)
+        found = shutil.which(str(Path(program).expanduser())) if program else ADB.path()
         if not found:
             raise TargetError(
-                f"{program or 'adb'} is not installed, or cannot be run",
-                hint="install Android's platform tools, set ANDROID_HOME to the folder of the SDK, "
-                "or name the client in the profile: [connection] adb = 'path'",
+                f"{program or ADB.name} is not installed, or cannot be run",
+                hint=f"{ADB.install}, or name the client in the profile: [connection] adb = 'path'",
             )
         return cls(found, seconds)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -18,11 +17,21 @@ from pathlib import Path
 
 import filelock
 
-from edgeshrink.api import EdgeshrinkError, Progress
+from edgeshrink.api import EdgeshrinkError, Program, Progress, need
 from edgeshrink_targets import debian
 from edgeshrink_targets.cachefolder import cache_folder
 from edgeshrink_targets.emulator.initramfs import initramfs
 
+KEYGEN = Program(
+    "ssh-keygen", "the keys of an emulated machine", "apt-get install openssh-client", asked=()
+)
+MKFS = Program(
+    "mkfs.ext4",
+    "the disk of an emulated machine",
+    "apt-get install e2fsprogs",
+    asked=("-V",),
+    folders=("/usr/sbin", "/sbin"),
+)
 PACKAGES = (
     *("base-files", "base-passwd", "busybox-static", "coreutils", "dash", "findutils"),
     *("grep", "gzip", "libc-bin", "libpython3.11-stdlib", "libstdc++6", "linux-image-cloud-arm64"),
@@ -165,9 +174,7 @@ def build(progress: Progress) -> Image:
     Raises:
         EdgeshrinkError: a program is missing, or the packages cannot be fetched.
     """
-    debian.need(
-        {"ssh-keygen": "openssh-client", "mkfs.ext4": "e2fsprogs", "apt-get": "", "dpkg-deb": ""}
-    )
+    need(KEYGEN, MKFS, debian.APT, debian.DPKG)
     folder = cache_folder() / "emulator"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / "lock"):  # whoever comes second finds it done
@@ -233,7 +240,7 @@ def _write_keys(root: Path, image: Image) -> None:
     """Make the machine's key and its user's, and let each side know the other's."""
     host = root / "etc/ssh/ssh_host_ed25519_key"
     for key in (host, image.client_key):
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", HOST_ALIAS, "-f", str(key))
+        _run(KEYGEN.name, "-q", "-t", "ed25519", "-N", "", "-C", HOST_ALIAS, "-f", str(key))
     public = host.with_suffix(".pub").read_text(encoding="ascii")
     image.known_hosts.write_text(f"{HOST_ALIAS} {public}", encoding="ascii")
     ssh = root / "root/.ssh"
@@ -262,12 +269,11 @@ def _write_settings(root: Path) -> None:
 def _write_disk(root: Path, disk: Path) -> None:
     with disk.open("wb") as stream:
         stream.truncate(DISK_BYTES)
-    _run("mkfs.ext4", "-q", "-F", "-J", "size=8", "-m", "0", "-d", str(root), str(disk))
+    _run(MKFS.path(), "-q", "-F", "-J", "size=8", "-m", "0", "-d", str(root), str(disk))
 
 
 def _run(*argv: str) -> None:
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise EdgeshrinkError(f"{argv[0]} failed: {last}")

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from edgeshrink.api import EdgeshrinkError, Flag, Progress, TargetError, UsageError, near
+from edgeshrink.api import EdgeshrinkError, Flag, Program, Progress, TargetError, UsageError, near
 from edgeshrink_targets import debian
 from edgeshrink_targets.emulator import image
 from edgeshrink_targets.emulator.machine import Machine
@@ -16,7 +16,7 @@ from edgeshrink_targets.ssh.address import Address
 
 # Those whose instructions qemu emulates rightly; its `max` gives wrong results in int8 kernels.
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
-INSTALL_QEMU = "apt-get install qemu-system-arm"
+QEMU = Program("qemu-system-aarch64", "emulated ARM64 machines", "apt-get install qemu-system-arm")
 POWER_OFF_SECONDS = 10.0
 # The link is lost some moments before the emulator is known to have ended.
 ENDING_SECONDS = 1.0
@@ -33,7 +33,7 @@ class Options:
 
     memory_mb: Annotated[int, Flag("Memory of the machine, in MiB.", min=256)] = 1024
     cores: Annotated[int, Flag("Number of processors.", min=1, max=8)] = 2
-    qemu: Annotated[str, Flag("The emulator.")] = "qemu-system-aarch64"
+    qemu: Annotated[str, Flag("The emulator.")] = QEMU.name
     boot_timeout: Annotated[float, Flag("Seconds to start in.", above=0)] = 120.0
 
 
@@ -60,7 +60,7 @@ class Emulator(ssh.Ssh):
         _cpu(address)
         if not shutil.which(options.qemu):
             raise EdgeshrinkError(
-                f"{options.qemu} must be installed on this machine", hint=INSTALL_QEMU
+                f"{options.qemu} must be installed on this machine", hint=QEMU.install
             )
         there = image.find() is not None
         found = image.build(progress)
@@ -92,7 +92,7 @@ class Emulator(ssh.Ssh):
             )
         if not shutil.which(options.qemu):
             raise TargetError(
-                f"{options.qemu}, which emulates a {cpu}, is not installed", hint=INSTALL_QEMU
+                f"{options.qemu}, which emulates a {cpu}, is not installed", hint=QEMU.install
             )
         machine = Machine(
             found,

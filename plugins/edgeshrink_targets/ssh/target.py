@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from edgeshrink.api import Flag, TargetError
+from edgeshrink.api import Flag, Program, TargetError
 from edgeshrink_targets.shell.channel import Channel
 from edgeshrink_targets.shell.remote import Remote, start_client
 from edgeshrink_targets.ssh.address import Address
@@ -26,6 +26,13 @@ MOST_SOCKET_PATH = 103 - 17
 # What a pipe takes at once on every system.
 PIPE_BYTES = 4096
 
+SSH = Program(
+    "ssh",
+    "machines that are reached by ssh, and emulated ones",
+    "install OpenSSH's client (apt-get install openssh-client)",
+    asked=("-V",),
+)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -35,7 +42,7 @@ class Options:
     connect_timeout: Annotated[int, Flag("Seconds to connect in.", min=1, max=3600)] = 10
     alive_interval: Annotated[int, Flag("Seconds between signs of life.", min=1, max=3600)] = 5
     alive_count: Annotated[int, Flag("Signs of life that may be missed.", min=1, max=100)] = 3
-    ssh: Annotated[str, Flag("The OpenSSH client.")] = "ssh"
+    ssh: Annotated[str, Flag("The OpenSSH client.")] = SSH.name
 
 
 class Ssh(Remote):
@@ -122,7 +129,7 @@ class Ssh(Remote):
         except OSError as error:
             raise TargetError(
                 f"the ssh client {chosen.ssh!r} cannot be started: {error.strerror or error}",
-                hint="install OpenSSH's client, or give its path as `ssh` in [connection]",
+                hint=f"{SSH.install}, or give its path as `ssh` in [connection]",
             ) from error
 
     def _start(self, script: str, *, feed: bool) -> subprocess.Popen[bytes]:

@@ -9,7 +9,6 @@ from .column import (
 from .keys import (
     digest_of as digest_of,
     source_digest as source_digest,
-    version_of as version_of,
 )
 from .method import (
     Agreement as Agreement,

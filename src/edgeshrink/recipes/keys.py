@@ -1,4 +1,4 @@
-"""What a result depends on, as keys: digests of values and of source, and versions."""
+"""What a result depends on, as keys: digests of values and of source."""
 
 from __future__ import annotations
 
@@ -29,14 +29,3 @@ def source_digest(module: str) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-@functools.cache
-def version_of(distribution: str) -> str:
-    """Return the installed version of a distribution, or an empty text."""
-    from importlib.metadata import PackageNotFoundError, version  # slow, and not all need it
-
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""

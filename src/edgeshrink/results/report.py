@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from edgeshrink.devices import DeviceInfo, Energy
 from edgeshrink.errors import EdgeshrinkError, UsageError
-from edgeshrink.recipes import Agreement, version_of
+from edgeshrink.part import version_of
+from edgeshrink.recipes import Agreement
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.robustness import Robustness

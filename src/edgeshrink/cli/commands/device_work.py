@@ -6,7 +6,6 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +23,7 @@ from edgeshrink.devices import (
     user_folder,
 )
 from edgeshrink.errors import TargetError, UsageError
+from edgeshrink.part import version_of
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -240,10 +240,7 @@ def _passing(text: str) -> None:
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in ("edgeshrink", "ai-edge-litert"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
+        found[name] = version_of(name) or "not installed"
     return found
 
 

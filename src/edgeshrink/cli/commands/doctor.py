@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from edgeshrink.cli.shared import Debug, Json, print_json, single
+from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
+from edgeshrink.part import version_of
 
-# Distribution, the extra that brings it (empty: edgeshrink itself does), what it is for.
-PARTS = (
-    ("tensorflow", "", "training and conversion"),
-    ("keras", "", "models"),
-    ("numpy", "", "numbers"),
-    ("ai-edge-litert", "", "running .tflite files"),
-    ("litert-quantizer", "lowbit", "4 bits and fewer"),
-    ("scikit-learn", "demo", "the demo's data"),
-    ("Pillow", "", "images"),
-)
 # A file of 544 bytes that doubles a float; tests/test_doctor.py tells how it was made.
 DOUBLER = Path(__file__).with_name("doubler.tflite")
+REPAIR = "pip install edgeshrink"
 CHECK = """
 import sys
 import numpy as np
@@ -44,46 +37,46 @@ def app() -> typer.Typer:
 
 
 def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Check what is installed, and say what is missing and the command that installs it.
+    """Check what is installed; say what each optional part is for, and how to get it.
 
     Exits with 1 if something that edgeshrink cannot do without is missing or does not work.
     """
-    parts = [
-        {"name": name, "version": _version(name), "extra": extra, "for": what}
-        for name, extra, what in PARTS
+    needed = [
+        {"name": name, "version": version_of(name), "needed": True, "for": "", "install": REPAIR}
+        for name in needed_packages()
+    ]
+    optional = [
+        {
+            "name": part.name,
+            "version": part.version(),
+            "needed": False,
+            "for": part.purpose,
+            "install": part.install,
+        }
+        for part in registry().parts
     ]
     problem = litert_problem()
-    missing = [part for part in parts if not part["version"]]
-    advice = [install(part) for part in missing]
-    well = not problem and all(part["extra"] for part in missing)
+    well = not problem and all(part["version"] for part in needed)
     if json:
         print_json(
             {
                 "python": platform.python_version(),
                 "platform": platform.platform(),
-                "parts": parts,
+                "parts": [*needed, *optional],
                 "litert_problem": problem,
-                "install": advice,
                 "well": well,
             }
         )
     else:
-        _show(parts, problem, advice)
+        _show(needed, optional, problem)
     if not well:
         raise typer.Exit(1)
 
 
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
-
-
-def install(part: dict[str, Any]) -> str:
-    """Return the command that installs a missing part."""
-    wanted = f"edgeshrink[{part['extra']}]" if part["extra"] else "edgeshrink"
-    return f'pip install "{wanted}"'
+def needed_packages() -> list[str]:
+    """Return the distributions that edgeshrink cannot do without, as its own metadata has them."""
+    lines = importlib.metadata.requires("edgeshrink") or ()
+    return [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
 
 
 def litert_problem() -> str:
@@ -105,21 +98,26 @@ def litert_problem() -> str:
     return ""
 
 
-def _show(parts: list[dict[str, Any]], problem: str, advice: list[str]) -> None:
+def _show(needed: list[dict[str, Any]], optional: list[dict[str, Any]], problem: str) -> None:
     from edgeshrink.cli.display.tables import Column, console, left, show, write
 
     to = console()
-    own = {"name": "python", "version": platform.python_version(), "for": platform.platform()}
-    rows = [own, {"name": "edgeshrink", "version": _version("edgeshrink"), "for": ""}, *parts]
-    show(
-        Column("part", [row["name"] for row in rows]),
-        [
-            left("version", [row["version"] or "missing" for row in rows]),
-            left("", [row["for"] for row in rows]),
-        ],
-        to=to,
-    )
-    to.print()
+    own = [
+        {"name": "python", "version": platform.python_version(), "for": platform.platform()},
+        {"name": "edgeshrink", "version": version_of("edgeshrink"), "for": ""},
+    ]
+    for head, rows in (("part", [*own, *needed]), ("optional part", optional)):
+        show(
+            Column(head, [row["name"] for row in rows]),
+            [
+                left("version", [row["version"] or "missing" for row in rows]),
+                left("", [row["for"] for row in rows]),
+            ],
+            to=to,
+        )
+        to.print()
     write(f"LiteRT does not work: {problem}" if problem else "LiteRT loads and runs.", to=to)
-    for part, command in zip([p for p in parts if not p["version"]], advice, strict=True):
-        write(f"{part['for']}: {command}", to=to, lead="– ")
+    for part in (*needed, *optional):
+        if not part["version"]:
+            what = part["for"] or "edgeshrink does not work without it"
+            write(f"{part['name']} ({what}): {part['install']}", to=to, lead="– ")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +14,9 @@ from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
+from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Need, Plan, Recipe, Training, version_of
+from edgeshrink.recipes import Need, Plan, Recipe, Training
 from edgeshrink.samples import check_images, load_dataset, warn_double_scaling
 
 if TYPE_CHECKING:
@@ -198,9 +197,7 @@ def _planned_step(
     step = recipe.steps[place]
     missing = [name for name in step.requires if not version_of(name)]
     if missing:
-        raise UsageError(
-            f"{step.name} needs {', '.join(missing)}", hint=f"pip install {_to_install(missing)}"
-        )
+        raise UsageError(f"{step.name} needs {', '.join(missing)}", hint=pip_install(missing))
     if step.data is Need.REQUIRED and data is None:
         raise UsageError(f"{step.name} needs data", hint="pass --data")
     training = None
@@ -211,18 +208,6 @@ def _planned_step(
         around = Plan(found, recipe.steps[:place], recipe.steps[place + 1 :], data, device)
         notes |= dict.fromkeys(step.check(around))
     return PlannedStep(step, training, tuple(notes))
-
-
-def _to_install(missing: Sequence[str]) -> str:
-    """Return what to install for these distributions: the smallest extra that has them, if any."""
-    extras: dict[str, set[str]] = {}
-    for line in importlib.metadata.requires("edgeshrink") or ():
-        if found := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)", line):
-            extras.setdefault(found[2], set()).add(found[1])
-    fitting = [extra for extra, names in extras.items() if names.issuperset(missing)]
-    if not fitting:
-        return " ".join(missing)
-    return f'"edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
 
 
 def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: bool) -> Training:

@@ -15,6 +15,7 @@ from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import Stage
 from edgeshrink.errors import EdgeshrinkError, VerificationError
 from edgeshrink.models import Artifact, Kind, content_digest, write_bytes
+from edgeshrink.part import version_of
 from edgeshrink.recipes import (
     Agreement,
     Context,
@@ -23,7 +24,6 @@ from edgeshrink.recipes import (
     Training,
     digest_of,
     source_digest,
-    version_of,
 )
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models import Kind, content_digest
+from edgeshrink.part import version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import (
     Base,
@@ -22,7 +23,6 @@ from edgeshrink.recipes import (
     StudyRow,
     digest_of,
     used_digest,
-    version_of,
 )
 
 # What makes figures of any run, beside its steps: conversion, counts, scores, timing.

@@ -142,6 +142,7 @@ def test_no_room_is_crowded() -> None:
         "edgeshrink.words",
         "edgeshrink.errors",
         "edgeshrink.devices.measurement",
+        "edgeshrink.nn.conversion.converter_process",
         "edgeshrink.samples.preprocess",
         "edgeshrink_cluster.kmeans",
         "edgeshrink_litert.failures",

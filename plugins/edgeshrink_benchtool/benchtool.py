@@ -183,8 +183,6 @@ class BenchmarkModelSession(Session):
             disturbed.append(
                 f"the rules compare by p{plan.percentile}, which the tool does not tell"
             )
-        if told.peak_bytes is None and told.growth_bytes is not None:
-            notes.append("memory is what the tool grew by while it ran")
         if plan.energy:
             notes.append("no energy: the tool does not tell it")
         measurement = Measurement(
@@ -197,7 +195,8 @@ class BenchmarkModelSession(Session):
             first_ms=told.first_ns / 1e6,
             threads=threads,
             delegate=self.profile.accelerator if asked else plan.delegate,
-            peak_memory_bytes=told.peak_bytes or told.growth_bytes,
+            peak_memory_bytes=told.peak_bytes,
+            model_memory_bytes=told.growth_bytes,
             disturbed=tuple(disturbed),
             notes=tuple(notes),
             summary=told.summary,

@@ -96,6 +96,7 @@ def measurement(
     notes += disturbance.notes(before, after, cores)
     if plan.energy and "no_energy" in answer:
         notes.append(f"energy: {answer.text('no_energy')}")
+    peak, runtime = (answer.whole_or_none(f"{what}_memory_bytes") for what in ("peak", "runtime"))
     return Measurement(
         model=str(path),
         digest=digest,
@@ -106,8 +107,9 @@ def measurement(
         first_ms=answer.whole("first_ns") / 1e6,
         threads=threads,
         delegate=delegate,
-        peak_memory_bytes=answer.whole_or_none("peak_memory_bytes"),
-        runtime_memory_bytes=answer.whole_or_none("runtime_memory_bytes"),
+        peak_memory_bytes=peak,
+        runtime_memory_bytes=runtime,
+        model_memory_bytes=None if peak is None or runtime is None else max(0, peak - runtime),
         energy=_energy(answer.member("energy")) if "energy" in answer else None,
         conditions={"before": before, "after": after},
         disturbed=disturbance.disturbed(before, after),

@@ -6,6 +6,10 @@ import math
 from typing import Protocol
 
 NONE = "–"
+MEMORY = (
+    "memory: what the process grew by once it loaded and ran the model; the rest of the process "
+    "is the runtime, and Python where it runs in Python"
+)
 
 
 class Scored(Protocol):

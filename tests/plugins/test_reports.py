@@ -277,7 +277,8 @@ def bench_report() -> BenchReport:
     return BenchReport(
         (
             BenchResult("x/a.tflite", "desktop", 436_000, 61_706,
-                        measured("a", 20_000_000, operators=operators), None, score),
+                        measured("a", 20_000_000, operators=operators,
+                                 model_memory_bytes=12_100_000), None, score),
             BenchResult("b.tflite", "desktop", 9_000, 800, measured("b", 10_123), None),
             BenchResult("b.tflite", "pi", 9_000, 800, None, failure),
         ),
@@ -295,12 +296,31 @@ def test_measurements_are_never_rounded_to_nothing(width: int) -> None:
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    for said in ("20.0 ms", "10.1 µs", "20.5 MB", "98.80–99.20", "CONV_2D", "9.00 µs"):
+    for said in ("20.0 ms", "10.1 µs", "20.5 MB", "98.80–99.20", "CONV_2D", "18.0 ms"):
         assert said in text, said
     whole = " ".join(text.split())
     assert "b.tflite @ desktop: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
     assert "litert 2.3; threads: 1, delegate: xnnpack, rules: quick" in whole
     assert "b.tflite @ pi: the runtime crashed" in whole
+    assert "a.tflite @ desktop: by operator: in the profiler's own runs they add up to" in whole
+    assert "12.1 MB" in text  # of the model
+    assert "memory: what the process grew by once it loaded" in whole
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"), [((0.15, 0.05), ""), ((2.5, 1.1), "18 times the median"), ((), "")]
+)
+def test_operators_that_do_not_add_up_to_the_median_are_told(
+    milliseconds: tuple[float, ...], told: str
+) -> None:
+    total = sum(milliseconds)
+    operators = tuple(OperatorTime("ADD", each, each / total) for each in milliseconds)
+    found = measured("a", 200_000, operators=operators)
+    assert bool(found.operators_basis) == bool(told)
+    assert told in found.operators_basis
+    assert found.as_dict()["operators_basis"] == found.operators_basis
+    shown = sum(operator.share for operator in operators) * found.median_ms
+    assert not operators or shown == pytest.approx(found.median_ms)
 
 
 @pytest.mark.parametrize(

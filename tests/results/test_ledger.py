@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from edgeshrink.results.ledger import Latency, OnDevice, Row
 from edgeshrink.results.ledger_sentences import observations
 
@@ -11,11 +15,46 @@ def row(step: str, kind: str, compressed: int, ms: float | None, error: float = 
     return Row(step, kind, "f", "d", 10, 10, 10, compressed, compressed, on=on)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((1000, 900), (1000, 900), "strip did not make the file smaller"),
+        ((1000, 900), (1100, 950), "strip did not make the file smaller"),
+        ((1000, 900), (930, 900), "strip made the file smaller on disk, and no smaller deflated"),
+        ((1000, 900), (930, 898), "strip made the file smaller on disk, and hardly smaller defl"),
+        ((1000, 900), (998, 898), "strip made the file hardly smaller"),
+        ((1000, 900), (1000, 800), ""),
+        ((1000, 900), (900, 800), ""),
+    ],
+)
+def test_a_file_is_called_no_smaller_only_where_it_is(
+    before: tuple[int, int], after: tuple[int, int], said: str
+) -> None:
+    earlier, later = (
+        replace(row("strip", "tflite", 1, None), size_bytes=size, compressed_bytes=deflated)
+        for size, deflated in (before, after)
+    )
+    told = observations(later, earlier)
+    assert len(told) == bool(said)
+    for sentence in told:
+        assert sentence.startswith(said)
+        assert f"{before[0]:,} bytes before, {after[0]:,} after; deflated" in sentence
+
+
+def test_a_file_that_is_larger_than_the_model_it_was_made_from_is_told() -> None:
+    given, made = row("base", "keras", 13_000, None), row("dynamic", "tflite", 18_000, None)
+    assert observations(made, given) == [
+        "dynamic made a larger file than it was given: 13,000 bytes before, 18,000 after; "
+        "deflated 13,000 and 18,000"
+    ]
+    assert observations(row("dynamic", "tflite", 13_500, None), given) == []
+
+
 def test_the_ledger_says_where_a_step_did_not_help() -> None:
     base = row("base as float", "tflite", 100, 1.0)
     keras, pruned = row("base", "keras", 100, None), row("prune", "keras", 100, None)
     assert observations(pruned, keras, base) == [
-        "prune did not make the file smaller: 100 bytes compressed before, 100 after"
+        "prune did not make the file smaller: 100 bytes before, 100 after; deflated 100 and 100"
     ]
     assert observations(row("train", "keras", 999, None), row("base", "keras", 1000, None)) == [
         "train made the file hardly smaller: 1,000 bytes compressed before, 999 after"

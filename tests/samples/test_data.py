@@ -198,9 +198,20 @@ def test_load_holds_out_a_test_set_and_says_so(tmp_path: Path) -> None:
     spec = npz(tmp_path, x_train=values["x_train"], y_train=values["y_train"])
     dataset = load_dataset(spec)
     assert dataset.counts() == {"train": 29, "validation": 3, "calibration": 29, "test": 8}
-    assert dataset.notes[0] == (
-        f"{spec} has no test set: 8 of 40 samples were held out as one (seed 0)"
-    )
+    assert "8 of 40 samples were split off at random as one (seed 0)" in dataset.notes[0]
+    assert "if the model was trained on them, its score here is flattered" in dataset.notes[0]
+    assert dataset.split_off == ("validation", "test")
+    assert dataset.described()["split_off"] == ["validation", "test"]
+
+
+def test_parts_that_are_stored_are_not_split_off(tmp_path: Path) -> None:
+    values = arrays()
+    own = load_dataset(npz(tmp_path, **values))
+    assert own.split_off == ("validation",)
+    held = {"x_val": values["x_test"], "y_val": values["y_test"]}
+    train = {"x_train": values["x_train"], "y_train": values["y_train"]}
+    assert load_dataset(npz(tmp_path, **train, **held)).split_off == ("test",)
+    assert load_dataset(npz(tmp_path, x_test=values["x_test"])).split_off == ()
 
 
 def test_load_of_test_samples_only_has_nothing_to_calibrate_on(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ class OperatorTime:
 
     Attributes:
         name: of the operator, as the profiler spells it.
-        milliseconds: spent in it during one run of the model.
+        milliseconds: spent in it during one run of the model: the mean over the profiler's own
+            runs, which are watched, and are not those that the latency is told of.
         share: of the time of all operators, 0..1.
         calls: how often it was called.
         layer: the Keras layer that it came from; empty where the file does not tell.
@@ -182,8 +183,11 @@ class Measurement:
         first_ms: milliseconds of the first run.
         threads: of the runtime.
         delegate: what ran the operators, such as `xnnpack`, `none` or `gpu`.
-        peak_memory_bytes: the most memory that the process took, or None.
-        runtime_memory_bytes: what it took before the model was loaded, or None.
+        peak_memory_bytes: the most memory that the whole process took, or None; most of it is
+            the runtime, with Python where it runs in Python, and no model's.
+        runtime_memory_bytes: what the process took before the model was loaded, or None.
+        model_memory_bytes: what it grew by from then to its peak, or None: weights, tensors, and
+            what the runtime sets up to run them.
         arena_bytes: memory for tensors, where the runtime has one arena (microcontrollers).
         energy: of one inference, where it was asked for and the device tells it.
         operators: time by operator, where it was asked for and the runtime tells it.
@@ -205,6 +209,7 @@ class Measurement:
     delegate: str
     peak_memory_bytes: int | None = None
     runtime_memory_bytes: int | None = None
+    model_memory_bytes: int | None = None
     arena_bytes: int | None = None
     energy: Energy | None = None
     operators: tuple[OperatorTime, ...] = ()
@@ -262,6 +267,18 @@ class Measurement:
         return math.sqrt(variance / count) / 1e6
 
     @property
+    def operators_basis(self) -> str:
+        """Why the times by operator do not add up to the median, where they do not; else empty."""
+        total = math.fsum(operator.milliseconds for operator in self.operators)
+        if not total or self.device.emulated or 0.8 <= total / self.median_ms <= 1.25:
+            return ""
+        return (
+            f"by operator: in the profiler's own runs they add up to {total:.3g} ms, "
+            f"{total / self.median_ms:.2g} times the median; those are means of runs that were "
+            "watched, in whole microseconds, so that each is told as its share of the median"
+        )
+
+    @property
     def of_record_ms(self) -> float:
         """The latency that the rules compare by, in milliseconds; nan where it was not told."""
         share = self.plan.percentile
@@ -307,7 +324,8 @@ class Measurement:
         derived = ("median_ms", "p90_ms", "p99_ms", "mean_ms", "standard_error_ms", "of_record_ms")
         emulated = bool(self.device.emulated)  # then they are no times of the device
         told = {n: None if emulated else getattr(self, n) for n in derived}
-        return {**asdict(self), **told, "valid": self.valid}
+        basis = self.operators_basis
+        return {**asdict(self), **told, "valid": self.valid, "operators_basis": basis}
 
 
 @dataclass(frozen=True)

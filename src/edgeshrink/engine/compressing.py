@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeshrink.devices import DeviceInfo, DeviceProfile
+from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
 from edgeshrink.engine.measuring import compatibility
@@ -97,6 +98,7 @@ class _Compression:
     def report(self) -> Report:
         """Run all steps, write the results, and return what was found."""
         self.check_chance()
+        self.notes += filter(None, [flattery(self.run)])
         chain = [Stage(self.planned.base, 0.0, ())]
         reference = self.reference()
         hook, count = self.plugins.hook, len(self.planned.steps)

@@ -17,6 +17,7 @@ from edgeshrink.models.kind import (
     identify,
     parsed_json,
 )
+from edgeshrink.models.policies import policy_of, quantized_in
 from edgeshrink.models.savedmodel import keras_config
 
 RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
@@ -84,6 +85,7 @@ class ModelFacts:
         recurrent: names of recurrent layers that are not unrolled.
         preprocessing: class names of preprocessing layers inside the model.
         dtype_policy: the first policy that is not float32, or float32.
+        quantized: the modes in which Keras itself quantized layers, such as int8; a name each.
         learning_rate: of the optimizer it was compiled with, or None.
         loss: the name of the loss or losses it was compiled with, or None.
         optimizer: the class name of its optimizer; empty if it was not compiled.
@@ -102,6 +104,7 @@ class ModelFacts:
     recurrent: tuple[str, ...] = ()
     preprocessing: tuple[str, ...] = ()
     dtype_policy: str = "float32"
+    quantized: tuple[str, ...] = ()
     learning_rate: float | None = None
     loss: str | None = None
     optimizer: str = ""
@@ -200,6 +203,11 @@ def refuse(
         warnings.append(f"{source} was saved by Keras {found.keras_version}: rebuilt in Keras 3")
     if found.dtype_policy != "float32":
         warnings.append(f"{source} computes in {found.dtype_policy}")
+    if found.quantized:
+        warnings.append(
+            f"{source} was quantized by Keras ({', '.join(found.quantized)}): its weights are read "
+            "as the floats that their codes stand for, and what Keras rounds besides is not rounded"
+        )
     if found.kind is Kind.SAVEDMODEL and not found.class_name:
         warnings.append(f"{source} is a serving function: it can be converted, not compressed")
     return tuple(warnings)
@@ -234,7 +242,8 @@ def _from_config(
             if layer.class_name in RECURRENT and data.get("unroll") is not True
         ),
         preprocessing=tuple(sorted(names & PREPROCESSING)),
-        dtype_policy=next((p for _, d in pairs if (p := _policy(d)) != "float32"), "float32"),
+        dtype_policy=next((p for _, d in pairs if (p := policy_of(d)) != "float32"), "float32"),
+        quantized=_unique(sorted(quantized_in(inner))),
         learning_rate=float(rate) if isinstance(rate, int | float) else None,
         loss=_loss_name(compiled.get("loss")),
         optimizer=str(optimizer.get("class_name", "")).rpartition(">")[2],
@@ -316,7 +325,7 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
         for name in _tensor_names(config["input_layers"]):
             data = layers[name]["config"]
             shape = data.get("batch_shape") or data.get("batch_input_shape")
-            yield TensorFacts(name, _shape(shape), _policy(data))
+            yield TensorFacts(name, _shape(shape), policy_of(data))
         return
     for name, data in list(layers.items())[:1]:
         inner = data["config"]
@@ -329,7 +338,7 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
             shape = (data.get("build_config") or {}).get("input_shape")
         if shape is not None:
             own = data["class_name"] == "InputLayer"
-            dtype = _policy(inner) if own else "float32"
+            dtype = policy_of(inner) if own else "float32"
             yield TensorFacts(name if own else f"{name}_input", _shape(shape), dtype)
 
 
@@ -371,13 +380,6 @@ def _tensor_names(value: Any) -> Iterator[str]:
 
 def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(None if v is None else int(v) for v in value)
-
-
-def _policy(config: Mapping[str, Any]) -> str:
-    dtype = config.get("dtype") or "float32"
-    if isinstance(dtype, dict):
-        dtype = (dtype.get("config") or {}).get("name") or "float32"
-    return str(dtype)
 
 
 def _loss_name(loss: Any) -> str | None:

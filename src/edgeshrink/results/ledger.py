@@ -44,7 +44,9 @@ class OnDevice:
     Attributes:
         device: name of its profile.
         latency: None where it was not timed, or where its times are not the device's own.
-        memory_bytes: the most memory that the process took, or None.
+        memory_bytes: the most memory that the whole process took, or None; most of it is the
+            runtime's.
+        model_memory_bytes: what the process grew by for the model, or None.
         arena_bytes: memory for tensors, where the runtime has one arena.
         score: of record, from the outputs of the device; None without labels.
         host_error: greatest difference from this machine's outputs, over their range; None
@@ -58,6 +60,7 @@ class OnDevice:
     device: str
     latency: Latency | None = None
     memory_bytes: int | None = None
+    model_memory_bytes: int | None = None
     arena_bytes: int | None = None
     score: Score | None = None
     host_error: float | None = None

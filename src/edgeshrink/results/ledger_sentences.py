@@ -17,19 +17,28 @@ def observations(row: Row, before: Row, uncompressed: Row | None = None) -> list
         before: the stage that it was made from.
         uncompressed: the base as a float file; the first file that is timed is compared with it.
     """
-    said = []
-    if row.kind == before.kind and row.compressed_bytes >= before.compressed_bytes * 0.995:
-        sizes = (
-            f"{before.compressed_bytes:,} bytes compressed before, {row.compressed_bytes:,} after"
-        )
-        said.append(
-            f"{row.step} made the file hardly smaller: {sizes}"
-            if row.compressed_bytes < before.compressed_bytes
-            else f"{row.step} did not make the file smaller: {sizes}"
-        )
+    said = _size_observations(row, before)
     for device in row.on:
         said += _latency_observations(row, device, before, uncompressed)
     return said
+
+
+def _size_observations(row: Row, before: Row) -> list[str]:
+    """Return a sentence where a file is no smaller on disk, or deflated, than the one before."""
+    now, then = row.size_bytes, before.size_bytes
+    deflated, deflated_then = row.compressed_bytes, before.compressed_bytes
+    told = f"{then:,} bytes before, {now:,} after; deflated {deflated_then:,} and {deflated:,}"
+    if row.kind != before.kind:
+        grown = deflated > deflated_then * 1.05
+        return [f"{row.step} made a larger file than it was given: {told}"] if grown else []
+    if deflated < deflated_then * 0.995:
+        return []
+    if now < then * 0.995:
+        word = "hardly" if deflated < deflated_then else "no"
+        return [f"{row.step} made the file smaller on disk, and {word} smaller deflated: {told}"]
+    if now < then or deflated < deflated_then:
+        return [f"{row.step} made the file hardly smaller: {told}"]
+    return [f"{row.step} did not make the file smaller: {told}"]
 
 
 def is_slower(now: Latency, then: Latency) -> bool:

@@ -39,6 +39,8 @@ class Dataset:
         name: as the user wrote it.
         notes: what was decided for the user, in sentences.
         read: how stored files became values: for images `resize` and `decoder`.
+        split_off: the parts that were not stored as such, but drawn from the training samples:
+            of `validation` and `test`. A model that was trained on what is stored knows them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     split: Mapping[str, Any] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
+    split_off: tuple[str, ...] = ()
     fingerprint: Callable[[], str] = field(default=str, repr=False)
 
     @cached_property
@@ -88,6 +91,7 @@ class Dataset:
             **self.read,
             "preprocess": self.preprocess.describe(),
             "split": dict(self.split),
+            "split_off": list(self.split_off),
             "digest": self.digest,
             "class_names": list(self.class_names),
         }
@@ -247,6 +251,8 @@ def load_dataset(
     stored = check_stored(stored, spec)
     split = {"seed": seed, "validation": validation, "calibration": calibration}
     subsets, notes = split_stored(stored, spec, seed, validation, calibration)
+    stored_as = {"val": "validation", "test": "test"}
+    kept = {stored_as[name] for name in stored.inputs if name in stored_as}
     return Dataset(
         name=spec,
         **subsets,
@@ -255,5 +261,6 @@ def load_dataset(
         notes=(*stored.notes, *notes),
         split=split,
         read=stored.read,
+        split_off=tuple(n for n in stored_as.values() if subsets[n] and n not in kept),
         fingerprint=stored.fingerprint,
     )

@@ -49,7 +49,9 @@ def split_stored(
         test, train = train.subset(chosen), train.subset(rest)
         notes.append(
             f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
-            f"held out as one (seed {seed})"
+            f"split off at random as one (seed {seed}); if the model was trained on them, its "
+            "score here is flattered: only samples that it never saw (x_test, a folder test) tell "
+            "the true one"
         )
     sample = None
     if train is None:

@@ -163,6 +163,10 @@ def test_time_returns_every_run_of_every_model_in_order(session, model):
         assert len(result.samples_ns) >= 5
         assert min(result.samples_ns) > 0
         assert result.peak_memory_bytes > result.runtime_memory_bytes > 0
+        own = result.model_memory_bytes
+        assert 0 < own == result.peak_memory_bytes - result.runtime_memory_bytes
+        # the interpreter, its runtime and numpy are most of the process, and no model's
+        assert own < result.runtime_memory_bytes / 2
         assert result.load_ms > 0
         assert result.first_ms > 0
         assert set(result.conditions) == {"before", "after"}

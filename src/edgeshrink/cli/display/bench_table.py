@@ -37,6 +37,8 @@ def show_bench(report: BenchReport, *, to: Console) -> None:
                 said.setdefault(f"{_named(result, several)}: {_compared(result.host_error)}", None)
         if result.failure:
             said.setdefault(f"{_named(result, True)}: {result.failure.reason}", None)
+    if any(r.measurement and r.measurement.model_memory_bytes for r in results):
+        said.setdefault(words.MEMORY)
     for line in (*said, *report.notes):
         write(line, to=to, lead="– ")
     base = Path(results[0].model).name
@@ -91,7 +93,8 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
         Column("first", timed(lambda m: milliseconds(m.first_ms))),
         Column("load", timed(lambda m: milliseconds(m.load_ms))),
         Column("valid", timed(lambda m: "yes" if m.valid else "NO")),
-        Column("memory", told(lambda m: words.size(m.peak_memory_bytes)), 1),
+        Column("memory", told(lambda m: words.size(m.model_memory_bytes)), 1),
+        Column("process", told(lambda m: words.size(m.peak_memory_bytes)), 1),
         Column("arena", told(lambda m: words.size(m.arena_bytes)), 1),
         Column("energy", told(_energy), 1),
         Column(
@@ -135,6 +138,7 @@ def _remarks(found: Measurement) -> list[str]:
         rest = "" if idle is None else f", {words.digits(idle)} W at rest"
         power = f"energy by {found.energy.source}, over {found.energy.seconds:.0f} s{rest}"
     said = [*([power] if found.energy else []), *found.notes]
+    said += [found.operators_basis] if found.operators_basis else []
     said += [f"not valid: {reason}" for reason in found.disturbed]
     if not found.valid and not found.disturbed and not found.device.emulated:
         said.append(
@@ -153,7 +157,10 @@ def _operators(name: str, found: Measurement, to: Console) -> None:
     show(
         Column(f"operators of {name}", [operator.name for operator in ordered]),
         [
-            Column("time", [words.milliseconds(operator.milliseconds) for operator in ordered]),
+            Column(
+                "of the median",
+                [words.milliseconds(one.share * found.median_ms) for one in ordered],
+            ),
             Column("share", [words.percent(operator.share) for operator in ordered]),
             left("layer", [operator.layer or words.NONE for operator in ordered]),
             Column("calls", [f"{operator.calls:,}" for operator in ordered]),

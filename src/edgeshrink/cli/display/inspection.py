@@ -22,7 +22,7 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
     from edgeshrink.models import facts, refuse
 
     found = facts(path)
-    refuse(found, unsafe=unsafe, custom=custom, source=str(path))
+    notes = refuse(found, unsafe=unsafe, custom=custom, source=str(path))
     from edgeshrink.cli.quiet_stderr import quiet
 
     with quiet():  # TensorFlow has things to say while it is imported
@@ -41,7 +41,7 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
         "macs": counted.macs,
         "weight_bytes": sum(layer.bytes for layer in counted.layers),
         "layers": [asdict(layer) for layer in counted.layers],
-        "notes": [],
+        "notes": list(notes),
     }
 
 

@@ -65,6 +65,8 @@ def show_report(report: Report, *, to: Console, files: Sequence[Path] = ()) -> N
     if report.robustness:
         show_robustness(report.robustness, to=to)
         to.print()
+    if any(one.model_memory_bytes for row in ledger.rows for one in row.on):
+        write(words.MEMORY, to=to, lead="– ")
     for note in report.notes:
         write(note, to=to, lead="– ")
     for row in ledger.rows:
@@ -170,11 +172,7 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             ],
             1,
         ),
-        Column(
-            f"memory{beside}",
-            [words.size(one.arena_bytes or one.memory_bytes) if one else NONE for one in said],
-            1,
-        ),
+        _memory(said, beside),
         Column(
             f"energy{beside}",
             [
@@ -189,3 +187,12 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             1,
         ),
     ]
+
+
+def _memory(said: Sequence[OnDevice | None], beside: str) -> Column:
+    """Return the memory that models take, or, where the device does not tell it, processes."""
+    own = [(one.arena_bytes or one.model_memory_bytes) if one else None for one in said]
+    if any(own):
+        return Column(f"memory{beside}", [words.size(held) for held in own], 1)
+    whole = [one.memory_bytes if one else None for one in said]
+    return Column(f"process{beside}", [words.size(held) for held in whole], 1)

@@ -105,6 +105,7 @@ class Verdicts:
             name,
             None if timed.device.emulated else _latency(timed),
             timed.peak_memory_bytes,
+            timed.model_memory_bytes,
             timed.arena_bytes,
             scores[0] if scores else None,
             observed.host_error,

@@ -22,6 +22,7 @@ class Models:
     def __init__(self, planned: Planned, plugins: Plugins, scratch: Path) -> None:
         self._scratch = scratch
         self._last: tuple[str, Any] | None = None
+        self._facts = planned.facts
         self._request, self._base, self._data = planned.request, planned.base, planned.data
         self._plugins = plugins
 
@@ -32,14 +33,25 @@ class Models:
 
     @cached_property
     def weighed_base(self) -> Artifact:
-        """The base as its size is told: saved again, since optimizer state triples a file."""
-        from edgeshrink.nn.loading import is_wrapped, save_model
+        """The base as its size is told: saved again, since optimizer state triples a file.
+
+        What Keras quantized in it keeps its codes.
+        """
+        from edgeshrink.nn.loading import is_wrapped, load_stored, save_model
 
         if is_wrapped(self.base):
             return self._base
-        path = self._scratch / "base.keras"
-        save_model(self.base, path)
+        path, request, model = self._scratch / "base.keras", self._request, self.base
+        if self._facts.quantized:
+            model = load_stored(request.model, custom=request.custom, unsafe=request.unsafe)
+        save_model(model, path)
         return Artifact(path, Kind.KERAS)
+
+    @property
+    def inputs(self) -> tuple[dict[str, tuple[int | None, ...]], dict[str, str]]:
+        """The shape of each of the base's inputs by name, batch first, and its type."""
+        tensors = self.base.inputs
+        return {t.name: tuple(t.shape) for t in tensors}, {t.name: t.dtype for t in tensors}
 
     @cached_property
     def output_names(self) -> list[str]:

@@ -50,6 +50,10 @@ class Run:
             plugins.hook.edgeshrink_step_progress(step=None, fraction=fraction, note=note)
 
         models = Models(planned, plugins, scratch)
+        if planned.data is not None and not planned.facts.inputs:
+            # a serving function, whose file does not tell them
+            shapes, types = models.inputs
+            planned = replace(planned, data=planned.data.for_model(shapes, None, types))
         judge = Judge(
             lambda: host,
             workspace.folder / "outputs",

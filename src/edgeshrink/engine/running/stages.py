@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+SERVED = "a serving function is converted as it stands: give the model that it was exported from"
+
 
 class Stages:
     """Makes the stages of one run."""
@@ -61,7 +63,9 @@ class Stages:
         except EdgeshrinkError as error:
             message = str(error).removeprefix(f"{step.name}: ")
             said = type(error)(f"{step.name}: {message}; the last good model is {parent.path}")
-            said.hint = error.hint
+            facts = self._planned.facts
+            served = facts.kind is Kind.SAVEDMODEL and not facts.class_name
+            said.hint = error.hint or (SERVED if served else "")
             raise said from error
         stage = Stage(artifact, time.perf_counter() - started, tuple(context.notes))
         self._run.workspace.finish(stage)

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,9 @@ class Conversion:
     fuse: bool = True
     sparse: bool = False
     unroll: bool = False
+
+
+LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
 
 class Converter:
@@ -181,7 +185,17 @@ def _job(
 
 
 def _reason(error: str) -> str:
-    """Return the first line of the converter's error that says something."""
+    """Return the first line of the converter's error that says something.
+
+    Where it names the place by MLIR's locations, one in another, the innermost is kept.
+
+    Example:
+        >>> _reason('1: error: loc(fused["Cast:", "net/top/Cast@__f"])): cannot cast')
+        'cannot cast (at net/top/Cast)'
+    """
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     telling = [line for line in lines if "error:" in line or "failed" in line.lower()]
-    return (telling or lines or ["no message"])[0][:300]
+    said = (telling or lines or ["no message"])[0]
+    if place := LOCATION.search(said):
+        said = f"{said[place.end() :]} (at {place['name']})"
+    return said[:300]

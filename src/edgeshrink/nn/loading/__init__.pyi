@@ -1,5 +1,6 @@
 from .load import (
     is_wrapped as is_wrapped,
     load_model as load_model,
+    load_stored as load_stored,
     save_model as save_model,
 )

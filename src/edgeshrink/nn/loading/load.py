@@ -29,6 +29,7 @@ from edgeshrink.models import (
     refuse,
 )
 from edgeshrink.nn.loading import keras2, keras2_weights
+from edgeshrink.nn.loading.quantized import as_floats
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def load_model(
     """Return the model in a file as an uncompiled Keras 3 model.
 
     Files of Keras 2 are rebuilt layer by layer. A SavedModel without Keras's notes becomes a model
-    around its serving function: it runs and converts, but has no layers to compress.
+    around its serving function: it runs and converts, but has no layers to compress. Weights that
+    Keras itself quantized are read as the floats that their codes stand for.
 
     Args:
         path: a .keras archive, an .h5 file or the folder of a SavedModel.
@@ -71,6 +73,31 @@ def load_model(
         UsageError: there is no such file, class or input.
         ModelError: the file cannot be loaded, is a .tflite, or holds NaN or infinity.
     """
+    stored = load_stored(path, custom=custom, unsafe=unsafe)
+    try:
+        model = as_floats(stored, custom_objects(custom, facts(path)), unsafe=unsafe)
+    except KERAS_ERRORS as error:
+        raise ModelError(
+            f"what Keras quantized in {path.name} cannot be read back: {_first_line(error)}",
+            hint="give the model as it was before model.quantize",
+        ) from error
+    check_finite(model, path.name)
+    forget_optimizer(model)
+    return fix_input_shapes(model, input_shapes) if input_shapes else model
+
+
+def load_stored(path: Path, *, custom: Sequence[str] = (), unsafe: bool = False) -> keras.Model:
+    """Return the model in a file as it is stored: what Keras quantized still has its codes.
+
+    Args:
+        path: as for `load_model`.
+        custom: likewise.
+        unsafe: likewise.
+
+    Raises:
+        UsageError: there is no such file or class.
+        ModelError: the file cannot be loaded, or is a .tflite.
+    """
     found = facts(path)
     if found.kind is Kind.TFLITE:
         raise ModelError(
@@ -80,14 +107,10 @@ def load_model(
     refuse(found, unsafe=unsafe, custom=custom, source=path.name)
     objects = custom_objects(custom, found)
     if found.kind is Kind.KERAS:
-        model = _load_keras(path, objects, unsafe=unsafe)
-    elif found.kind is Kind.KERAS2:
-        model = _load_legacy(path, found, objects)
-    else:
-        model = _load_savedmodel(path, found, objects)
-    check_finite(model, path.name)
-    forget_optimizer(model)
-    return fix_input_shapes(model, input_shapes) if input_shapes else model
+        return _load_keras(path, found, objects, unsafe=unsafe)
+    if found.kind is Kind.KERAS2:
+        return _load_legacy(path, found, objects)
+    return _load_savedmodel(path, found, objects)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -215,7 +238,9 @@ def check_finite(model: keras.Model, source: str) -> None:
             )
 
 
-def _load_keras(path: Path, objects: Mapping[str, Any], *, unsafe: bool) -> keras.Model:
+def _load_keras(
+    path: Path, found: ModelFacts, objects: Mapping[str, Any], *, unsafe: bool
+) -> keras.Model:
     suffix = ".keras" if zipfile.is_zipfile(path) else ".h5"
     with tempfile.TemporaryDirectory() as folder:
         named = path
@@ -227,14 +252,19 @@ def _load_keras(path: Path, objects: Mapping[str, Any], *, unsafe: bool) -> kera
                 named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
             )
         except KERAS_ERRORS as error:
-            raise _explained(error, path) from error
+            raise _explained(error, path, found) from error
     return model
 
 
-def _explained(error: BaseException, path: Path) -> ModelError:
+def _explained(error: BaseException, path: Path, found: ModelFacts) -> ModelError:
     text = str(error)
     hint = "does it open with keras.models.load_model?"
-    if "Lambda" in text or "lambda" in text:
+    if found.quantized:
+        hint = (
+            f"Keras quantized it ({', '.join(found.quantized)}), and does not load all that it "
+            "saves so: give the model as it was before model.quantize"
+        )
+    elif "Lambda" in text or "lambda" in text:
         hint = "--unsafe runs the code in the file: only for files you trust"
     elif "register" in text or "custom" in text or "Unknown layer" in text:
         hint = "--custom MODULE:CLASS names where a class is defined"
@@ -320,4 +350,4 @@ def _first_line(error: BaseException) -> str:
     plain = re.sub(r"\x1b\[\d+m", "", str(error))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith("Exception encountered when calling")]
-    return (said or lines or [type(error).__name__])[0]
+    return (said or lines or [type(error).__name__])[0].rstrip(":")

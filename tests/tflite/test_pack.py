@@ -72,6 +72,18 @@ def test_inspect_tells_of_a_packed_file(files):
     assert seen[0]["size_bytes"] == (folder / "small.esz").stat().st_size
 
 
+def test_inspect_tells_versions_and_promises_no_runtime(files):
+    folder, _ = files
+    version = json.loads(run("inspect", folder / "small.tflite", "--json").output)[
+        "runtime_version"
+    ]
+    said = " ".join(run("inspect", folder / "small.tflite").output.split())
+    assert "operator version" in said
+    assert "or newer" not in said
+    claim = f"the file's own note says that TensorFlow Lite {version} runs it, and can be too low"
+    assert (claim in said) == bool(version)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

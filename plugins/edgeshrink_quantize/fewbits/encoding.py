@@ -57,6 +57,8 @@ OPERATORS = {
     "TRANSPOSE_CONV": Takes(2, 3, 0, integer={}, hybrid={}),
 }
 
+OLDEST_RUNTIME = b"min_runtime_version"
+
 
 def narrowed(data: bytes) -> bytes:
     """Return a .tflite with every kernel that lies on a grid of few bits stored in as few.
@@ -70,6 +72,7 @@ def narrowed(data: bytes) -> bytes:
         data: a .tflite with weights in float or, by tensor or channel, in 8 bits.
     """
     model = schema.ModelT.InitFromPackedBuf(data)
+    changed = False
     for graph in model.subgraphs:
         readers: dict[int, list[Any]] = defaultdict(list)
         for operator in graph.operators or []:
@@ -78,7 +81,9 @@ def narrowed(data: bytes) -> bytes:
         for index in range(len(graph.tensors)):
             kernel = _kernel(model, graph, index, readers)
             if kernel is not None:
-                kernel.narrow()
+                changed = kernel.narrow() or changed
+    if changed:  # the converter's note on runtimes is of the file as it was
+        model.metadata = [one for one in model.metadata or [] if one.name != OLDEST_RUNTIME]
     used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
     used |= {entry.buffer for entry in model.metadata or []}
     for place, buffer in enumerate(model.buffers):
@@ -121,11 +126,15 @@ class _Kernel:
     biases: Iterable[int]
     integer: bool
 
-    def narrow(self) -> None:
-        """Store the kernel in fewer bits, if it is on a grid that a type of its operator holds."""
+    def narrow(self) -> bool:
+        """Store the kernel in fewer bits, if it is on a grid that a type of its operator holds.
+
+        Returns:
+            Whether it is.
+        """
         columns, scale = self._columns()
         if columns is None:
-            return
+            return False
         beside = None if scale is None else HALF_A_CODE * scale
         versions = self.takes.integer if self.integer else self.takes.hybrid
         for bits in TYPES:
@@ -142,7 +151,9 @@ class _Kernel:
                     self._dequantize()
                 if self.integer and scale is not None:
                     self._rescale_biases(np.broadcast_to(scale, self._channels()), step)
-            return
+                return True
+            return False
+        return False
 
     def _columns(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return the weights by column (one column if they share a scale), and the scales."""

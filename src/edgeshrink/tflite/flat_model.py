@@ -115,7 +115,8 @@ class FlatModel:
         inputs: of the first subgraph.
         outputs: likewise.
         signatures: the named ways to run it.
-        runtime_version: the oldest TensorFlow Lite that runs it, where the file tells.
+        runtime_version: the oldest TensorFlow Lite that runs it by the file's own note, which
+            goes by versions of operators alone and can be too low; None where there is no note.
         metadata: names of the metadata entries.
     """
 

@@ -73,6 +73,12 @@ def tflite(path: Path) -> dict[str, Any]:
     floats = [reason for _, reason in float_operators(model)]
     integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in model.weights)
     notes = runtime_requirements(model)
+    if model.runtime_version:
+        notes.append(
+            f"the file's own note says that TensorFlow Lite {model.runtime_version} runs it, and "
+            "can be too low: it goes by versions of operators alone; edgeshrink bench FILE "
+            "--device NAME runs it there"
+        )
     if integer and floats:
         notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
     return {
@@ -105,10 +111,7 @@ def _tensor(tensor: Any) -> dict[str, Any]:
 def show_model(found: Mapping[str, Any], *, to: Console) -> None:
     """Print a model: its ends, a row for each layer or operator, and totals."""
     made = found.get("keras") and f", Keras {found['keras']}"
-    oldest = (
-        found.get("runtime_version") and f", TensorFlow Lite {found['runtime_version']} or newer"
-    )
-    write(f"{found['model']}: {found['kind']}{made or oldest or ''}", to=to)
+    write(f"{found['model']}: {found['kind']}{made or ''}", to=to)
     for end in ("inputs", "outputs"):
         for tensor in found[end]:
             scales = tensor.get("scales")
@@ -122,10 +125,15 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
     keras = "layers" in found
     rows = found["layers"] if keras else found["operators"]
     names = [row["path"] if keras else f"{row['index']} {row['operator']}" for row in rows]
-    columns = [
-        left("class", [row["layer"] for row in rows])
+    columns = (
+        [left("class", [row["layer"] for row in rows])]
         if keras
-        else left("weights", [row["weights"] or words.NONE for row in rows]),
+        else [
+            Column("version", [str(row["version"]) for row in rows]),
+            left("weights", [row["weights"] or words.NONE for row in rows]),
+        ]
+    )
+    columns += [
         Column("output", [_shape(row["output"]) for row in rows]),
         left("dtype", [row["dtype"] for row in rows]),
         Column("parameters", [f"{row['parameters']:,}" for row in rows]),

@@ -141,7 +141,7 @@ def test_no_room_is_crowded() -> None:
     [
         "edgeshrink.words",
         "edgeshrink.errors",
-        "edgeshrink.devices.measurement",
+        "edgeshrink.devices.statistics",
         "edgeshrink.nn.conversion.converter_process",
         "edgeshrink.samples.preprocess",
         "edgeshrink_cluster.kmeans",

@@ -27,7 +27,8 @@ class Cluster(Method):
             UsageError: the model is too small for so many values.
         """
         stored = plan.base.weights_bytes // 4
-        if 0 < stored < LEAST_MEMBERS * self.options.clusters:
+        # fewer bytes than floats would take say nothing where Keras quantized the model
+        if 0 < stored < LEAST_MEMBERS * self.options.clusters and not plan.base.quantized:
             raise UsageError(
                 f"the model has {stored} weights, too few to share {self.options.clusters} values: "
                 f"each needs at least {LEAST_MEMBERS}",

@@ -203,7 +203,7 @@ def _tell(context: Context, kept: Taught, before: ModelCount) -> None:
         f"({share:.1%}), {after.macs:,} of {before.macs:,} multiply-accumulates"
     )
     if after.parameters >= before.parameters:
-        context.notes.append("the student is no smaller than its teacher")
+        context.notes.append("the student has no fewer parameters than its teacher")
     if context.training.teacher == "none":
         context.notes.append("the student learned from labels alone, without its teacher")
     context.notes += kept.notes

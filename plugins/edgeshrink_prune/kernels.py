@@ -111,7 +111,7 @@ def pointwise(model: keras.Model, layers: Sequence[str]) -> list[Kernel]:
     if not found:
         raise ModelError(
             "XNNPACK skips zeros in 1x1 convolutions with a stride of 1, and none is in scope",
-            hint="drop --prune-for xnnpack: zeros then make only the file smaller",
+            hint="drop --prune-for xnnpack: zeros then only make the file deflate better",
         )
     return found
 

@@ -94,8 +94,8 @@ def refuse_dense(model: keras.Model, context: Context) -> None:
     if unmet := sparse_conditions(made).unmet:
         raise ModelError(
             f"XNNPACK would not skip the zeros: {unmet[0]}",
-            hint="drop --prune-for xnnpack (zeros then make only the file smaller), or change "
-            "the model",
+            hint="drop --prune-for xnnpack (zeros then only make the file deflate better), or "
+            "change the model",
         )
 
 

@@ -70,7 +70,7 @@ def _skipped(data: bytes, found: SparseConditions, context: Context) -> Iterator
     why = (
         "on x86, XNNPACK has sparse kernels only for processors without AVX"
         if measured.device.machine in X86
-        else "its XNNPACK has no sparse kernels"
+        else "no sparse kernel is among those that ran"
     )
     yield (
         f"the graph has all that XNNPACK asks for ({share} in {found.kernels} 1x1 convolutions), "

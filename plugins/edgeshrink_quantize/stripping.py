@@ -18,7 +18,7 @@ def strip(model: bytes, context: Context) -> bytes:
     """
     smaller, names = stripped(model)
     if len(smaller) >= len(model):
-        context.notes.append("there was nothing to strip")
+        context.notes.append("stripping would not make the file smaller: it is as it was")
         return model
     if context.agreement(smaller).max_error:
         context.notes.append("the stripped file answered otherwise, and was not kept")

@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from edgeshrink.devices.measurement import (
-    BenchPlan,
-    DeviceInfo,
-    Measurement,
-    mcnemar,
-    percentile,
-    wilson,
-)
+from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Measurement
+from edgeshrink.devices.statistics import mcnemar, percentile, wilson
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1), st.floats(0, 100))

@@ -42,7 +42,7 @@ def tokens() -> keras.Model:
     x = layers.Embedding(20, 16)(given)
     heads = layers.EinsumDense("abc,cde->abde", output_shape=(6, 3, 4), bias_axes="de")(x)
     x = layers.EinsumDense("abde,def->abf", output_shape=(6, 16))(heads) + x
-    x = layers.EinsumDense("abc,bcd->abd", output_shape=(6, 7), activation="gelu")(x)
+    x = layers.EinsumDense("xhc,hcd->xhd", output_shape=(6, 7), activation="gelu")(x)
     return keras.Model(given, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 

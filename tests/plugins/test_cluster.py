@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -20,12 +21,14 @@ from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_clusters
 from edgeshrink.nn.learning.weight_sharing import channel_rows
 from edgeshrink.plugins import installed
-from edgeshrink.recipes.method import Plan
+from edgeshrink.recipes.method import Method, Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink.tflite.reader import constant_values, read_model
 from edgeshrink_cluster import Cluster
 from edgeshrink_cluster.kmeans import STARTS, kmeans
+from edgeshrink_pack import Pack
+from edgeshrink_prune import Prune
 
 layers = keras.layers
 FLOATS = st.floats(-100, 100, width=32)
@@ -158,6 +161,21 @@ def test_more_values_than_there_are_weights_for_are_refused_before_the_work() ->
     with pytest.raises(UsageError, match="100 weights, too few to share 34 values"):
         list(Cluster.of({"clusters": 34}).check(plan))
     assert "no training data" in next(iter(Cluster.of({"clusters": 33}).check(plan)))
+    # where codes are stored, the bytes do not tell how many weights there are
+    coded = replace(plan, base=replace(base, quantized=("int4",)))
+    assert list(Cluster.of({"clusters": 34}).check(coded))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("method", [Cluster.of({"clusters": 16}), Prune.of({"sparsity": 0.5})])
+def test_that_the_file_on_disk_stays_as_large_is_said_only_where_nothing_packs_it(
+    method: Method, packed: bool
+) -> None:
+    after = (Pack.of({}),) if packed else ()
+    base = ModelFacts(Kind.KERAS, weights_bytes=100_000)
+    told = " ".join(method.check(Plan(base, (), after, None, DeviceProfile("test"))))
+    assert "latency" in told
+    assert ("as it lies on disk" in told) == (not packed)
 
 
 def test_layers_are_named_or_of_a_kind(tmp_path: Path) -> None:

@@ -555,7 +555,7 @@ def test_a_student_that_is_no_smaller_is_told(tmp_path: Path) -> None:
     )
     large.save(tmp_path / "large.keras")
     _, lent = taught(tiny_model(), tmp_path, student=str(tmp_path / "large.keras"))
-    assert "the student is no smaller than its teacher" in lent.notes
+    assert "the student has no fewer parameters than its teacher" in lent.notes
 
 
 @pytest.mark.slow

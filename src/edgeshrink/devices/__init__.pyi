@@ -1,5 +1,4 @@
 from .measurement import (
-    NORMAL_95 as NORMAL_95,
     RULES as RULES,
     RULES_HELP as RULES_HELP,
     BenchPlan as BenchPlan,
@@ -9,8 +8,6 @@ from .measurement import (
     Measurement as Measurement,
     OperatorTime as OperatorTime,
     Summary as Summary,
-    mcnemar as mcnemar,
-    wilson as wilson,
 )
 from .payoff import (
     lacking as lacking,
@@ -29,6 +26,11 @@ from .profile import (
 from .runtime import (
     Runtime as Runtime,
     Session as Session,
+)
+from .statistics import (
+    NORMAL_95 as NORMAL_95,
+    mcnemar as mcnemar,
+    wilson as wilson,
 )
 from .target import (
     Completed as Completed,

@@ -63,8 +63,8 @@ class Precision(Method):
             )
         if kernels in plan.profile.slow_precisions:
             yield (
-                f"{kernels} runs on reference kernels on {plan.profile.name}: smaller, but "
-                "expect it to be many times slower"
+                f"{kernels} runs on reference kernels on {plan.profile.name}: expect it to be many "
+                "times slower"
             )
 
     def least_bytes(self, plan: Plan) -> int:

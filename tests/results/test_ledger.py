@@ -57,7 +57,7 @@ def test_the_ledger_says_where_a_step_did_not_help() -> None:
         "prune did not make the file smaller: 100 bytes before, 100 after; deflated 100 and 100"
     ]
     assert observations(row("train", "keras", 999, None), row("base", "keras", 1000, None)) == [
-        "train made the file hardly smaller: 1,000 bytes compressed before, 999 after"
+        "train made the file hardly smaller: 1,000 bytes before, 999 after; deflated 1,000 and 999"
     ]
     slower = row("int16x8", "tflite", 20, 40.0)
     assert observations(slower, pruned, base) == [

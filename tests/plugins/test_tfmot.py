@@ -228,7 +228,9 @@ def test_bad_options_are_refused(step: Any, values: dict[str, str], told: str) -
 
 
 def plan_of(data: Any, *before: Any, recurrent: tuple[str, ...] = ()) -> Plan:
-    facts: Any = SimpleNamespace(recurrent=recurrent, optimizer=False, weights_bytes=1000)
+    facts: Any = SimpleNamespace(
+        recurrent=recurrent, optimizer=False, weights_bytes=1000, layers=()
+    )
     return Plan(facts, before, (), data, DeviceProfile("test"))
 
 

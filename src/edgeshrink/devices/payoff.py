@@ -35,8 +35,8 @@ def lacking(technique: str, gained: Collection[str], device: str) -> str:
         device: name of the profile.
 
     Example:
-        >>> lacking("rank", ["download", "disk"], "pi")
-        'on pi, layers of lower rank make the file smaller to download and on disk, not faster'
+        >>> lacking("channels", ["download", "ms"], "pi")
+        'on pi, fewer channels make the file smaller to download and faster, not smaller on disk'
     """
     without = [f"not {said}" for gain, said in GAINS.items() if gain not in gained]
     if not without:
@@ -44,8 +44,8 @@ def lacking(technique: str, gained: Collection[str], device: str) -> str:
     within = [said for gain, said in GAINS.items() if gain in gained]
     if not within:
         return f"on {device}, {NAMES[technique]} gain nothing"
-    made = " and ".join(within).replace("download and smaller on disk", "download and on disk")
-    return f"on {device}, {NAMES[technique]} make the file {made}, {' and '.join(without)}"
+    made, unmade = " and ".join(within), " and ".join(without)
+    return f"on {device}, {NAMES[technique]} make the file {made}, {unmade}"
 
 
 def checked_pays(profile: str, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

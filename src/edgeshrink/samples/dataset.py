@@ -244,7 +244,9 @@ def load_dataset(
         raise UsageError(f"calibration must be at least 1 sample; received {calibration}")
     answer = hook(spec) if hook is not None else None
     if reading != Reading() and (answer is not None or not Path(spec).is_dir()):
-        raise UsageError(f"--resize is for a folder of images; {spec} is none")
+        raise UsageError(
+            f"--resize is for a folder of images; {spec} is none", hint="drop --resize"
+        )
     if isinstance(answer, Dataset):
         return answer
     stored = read(spec, reading) if answer is None else from_value(answer, spec)

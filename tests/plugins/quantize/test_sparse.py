@@ -418,7 +418,7 @@ def test_pruning_for_xnnpack_refuses_what_would_be_run_densely(tmp_path: Path) -
         check(0.6, Float.of({"sparse": True}))
     assert told.value.hint == "--prune 0.7 or more"
     said = " ".join(check(0.8, Float.of({"sparse": True})))
-    assert said.endswith("make the file smaller to download and on disk, not faster")
+    assert said.endswith("smaller to download and smaller on disk, not faster")
 
     step = Prune.of({"sparsity": 0.8, "for": "xnnpack"})
     for body, reason in ((same, "stem .* padded by 1"), (none, "no 1x1 convolution")):

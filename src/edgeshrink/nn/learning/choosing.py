@@ -219,7 +219,7 @@ class _Choice:
         sides = [min(t.shape[1:3]) for t in self.model.inputs if len(t.shape) == 4]
         moved = int(min(sides, default=0) * MOVED)
         if self.settings.shift is None and moved:
-            found.append((f"shifts of {moved} pixels", {"shift": moved}))
+            found.append((f"shifts of up to {moved} px", {"shift": moved}))
         return found
 
     def rate(self, course: Course, steps: int) -> float:

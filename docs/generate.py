@@ -17,8 +17,8 @@ from unittest import mock
 import faces
 
 from edgeshrink import hookspecs
-from edgeshrink.cli.app import COMMANDS
 from edgeshrink.cli.commands.methods import about, sentence, spelling
+from edgeshrink.cli.table import COMMANDS
 from edgeshrink.cli.typer_flags import default_text, flags_of, inner_type, metavar
 from edgeshrink.flag import options_of
 from edgeshrink.plugins import Plugins, installed
@@ -89,7 +89,9 @@ def ours() -> Plugins:
 
 
 def _index() -> str:
-    rows = [f"| [`edgeshrink {name}`]({name}.md) | {text} |" for name, text in COMMANDS.items()]
+    rows = [
+        f"| [`edgeshrink {name}`]({name}.md) | {entry.help} |" for name, entry in COMMANDS.items()
+    ]
     codes = (
         "Exit codes: 0 done; 1 the work failed, or what is inside a file is wrong; 2 what the "
         "command line shows is wrong, a missing file too; 3 a device was unreachable or lost; 4 a "

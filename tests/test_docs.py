@@ -9,7 +9,7 @@ import pytest
 from paths import ROOT
 
 from edgeshrink import hookspecs
-from edgeshrink.cli.app import COMMANDS
+from edgeshrink.cli.table import COMMANDS
 
 DOCS = ROOT / "docs"
 

@@ -18,6 +18,8 @@ EdgeshrinkError (1)          the work failed
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -111,3 +113,26 @@ def near(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     return otherwise or f"known: {', '.join(names)}"
+
+
+def left(error: SystemExit) -> str:
+    """Return the sentence for code of a user or a plugin that meant to end Python.
+
+    Args:
+        error: what it raised, with its traceback.
+    """
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.endswith("_sitebuiltins.py>")]
+    where = f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
+    return f"code that was run called sys.exit({error.code!r}){where}"
+
+
+def shortage(error: BaseException) -> str:
+    """Return the sentence for an error of no room for a thread or a process; else nothing."""
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "no more threads can be started on this machine"
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN:
+        return f"no more processes can be started on this machine ({os.strerror(errno.EAGAIN)})"
+    return ""

@@ -302,9 +302,12 @@ def test_tables_are_told_again_in_the_words_of_now(place, tmp_path, here):
 def test_a_run_that_is_cut_off_is_told_and_tried_again(place, tmp_path, here, monkeypatch):
     asked = request(place, only=("1/base",), run=tmp_path / "cut.run")
     with monkeypatch.context() as cut:
-        cut.setattr(Crew, "_process", lambda self, job: -9)
+        cut.setattr(Crew, "_process", lambda self, *job: -9)
         report = run_study(asked, installed())
-    assert "its process ended with signal 9" in table(report, "1")["base"].missing
+    assert (
+        "SIGKILL ended the process, before its first step: memory"
+        in table(report, "1")["base"].missing
+    )
     assert table(report, "1")["half"].missing == "not run"
     report = run_study(asked, installed())
     assert here == ["small, as it is, seed 0"]
@@ -315,12 +318,12 @@ def test_runs_of_a_file_need_not_wait_for_models_that_are_made(place, tmp_path, 
     asked = request(place, only=("1", "2/shallow"), run=tmp_path / "together.run", jobs=2)
     plain, begun, met = Crew._process, threading.Event(), []
 
-    def process(self, job):
+    def process(self, job, *started):
         if "shallow" in job.name:
             met.append(begun.wait(20))
         else:
             begun.set()
-        return plain(self, job)
+        return plain(self, job, *started)
 
     monkeypatch.setattr(Crew, "_process", process)
     run_study(asked, installed())

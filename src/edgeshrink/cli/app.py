@@ -8,22 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.plain_commands import Group
-
-COMMANDS = {
-    "compress": "Make a model smaller: prune, quantize, convert, run, measure.",
-    "bench": "Time models on devices, and score them there.",
-    "study": "Run a grid of models and recipes, and set it beside published values.",
-    "inspect": "Show what is in a model, layer by layer.",
-    "sensitivity": "Show which layers bear fewer bits, and which do not.",
-    "pack": "Code a .tflite near its entropy, as an .esz file.",
-    "unpack": "Give back the .tflite of an .esz file, to the last bit.",
-    "report": "Print the report of a run again.",
-    "compare": "Put the results of several runs side by side.",
-    "devices": "List devices, add one, set it up, test it.",
-    "methods": "List methods, or show the options of one.",
-    "plugins": "List plugins: versions, load times, errors.",
-    "doctor": "Check what is installed, and say what is missing.",
-}
+from edgeshrink.cli.table import COMMANDS
 
 
 class Commands(Group):
@@ -51,7 +36,7 @@ class Commands(Group):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the table."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
 app = typer.Typer(

@@ -8,7 +8,9 @@ import sys
 import traceback
 from typing import Any
 
-from edgeshrink.errors import EdgeshrinkError, near
+from edgeshrink.cli.streams import silence_broken
+from edgeshrink.cli.table import resumes
+from edgeshrink.errors import EdgeshrinkError, left, near, shortage
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell calls a program that a closed pipe ended
@@ -22,33 +24,49 @@ def tell(error: BaseException, arguments: list[str]) -> int:
         error: whatever ended the command.
         arguments: the command line, without the program.
     """
-    if isinstance(error, BrokenPipeError):
-        # what is still buffered has nowhere to go, and must not fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # typer and rich make exit code 1 of it, and rich has silenced the stream by then
+    closed = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    if (isinstance(error, BrokenPipeError) and silence_broken()) or closed:
+        silence_broken()
         return BROKEN_PIPE
+    try:
+        return _written(error, arguments)
+    except OSError as unwritten:  # standard error itself is closed or full
+        broken = silence_broken() or isinstance(unwritten, BrokenPipeError)
+        return BROKEN_PIPE if broken else explain(error, arguments)[2]
+
+
+def _written(error: BaseException, arguments: list[str]) -> int:
     if "--debug" in arguments or os.environ.get("EDGESHRINK_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     message, hint, code = explain(error, arguments)
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(f"hint:  {hint}", file=sys.stderr)
+    if isinstance(error, OSError):
+        silence_broken()  # a full disk may be that of standard output
     return code
 
 
 def explain(error: BaseException, arguments: list[str]) -> tuple[str, str, int]:
     """Return the message, the hint (empty if there is none) and the exit code of an exception."""
-    resumes = arguments[:1] in (["compress"], ["study"])
+    resumable = resumes(arguments)
     if isinstance(error, EdgeshrinkError):
         return str(error), error.hint, error.exit_code
     if hasattr(error, "format_message"):  # typer's own errors, or click's where typer uses it
         return _usage(error)
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        hint = "the same command resumes after the last whole step" if resumes else ""
+        hint = "the same command resumes after the last whole step" if resumable else ""
         return "interrupted", hint, INTERRUPTED
+    if isinstance(error, SystemExit):
+        return left(error), "it must return, or raise an error", 1
+    if shortage(error):
+        again = "; the same command resumes then" if resumable else ""
+        return shortage(error), f"end other programs, or raise the limit (ulimit -u){again}", 1
     if isinstance(error, MemoryError):
         return "out of memory", "a smaller --batch-size or --calibration may fit", 1
     if isinstance(error, OSError) and error.errno is not None:
-        return _system(error, resumes)
+        return _system(error, resumable)
     what = f"{type(error).__name__}: {error}".strip().rstrip(":")
     return f"unexpected {' '.join(what.split())}", "--debug shows where", 1
 
@@ -68,11 +86,11 @@ def _usage(error: Any) -> tuple[str, str, int]:
     return message[:1].lower() + message[1:], more, error.exit_code
 
 
-def _system(error: OSError, resumes: bool) -> tuple[str, str, int]:
+def _system(error: OSError, resumable: bool) -> tuple[str, str, int]:
     place = f": {error.filename}" if error.filename else ""
     reason = error.strerror or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "the same command resumes once there is room" if resumes else "make room"
+        hint = "the same command resumes once there is room" if resumable else "make room"
         return f"the disk is full{place}", hint, 1
     if error.errno in NOT_ALLOWED:
         return f"{reason.lower()}{place}", "choose a folder you may write to (-o, --run)", 1

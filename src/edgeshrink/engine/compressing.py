@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgeshrink import workers
 from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
@@ -22,6 +23,7 @@ from edgeshrink.engine.measuring.sessions import (
 )
 from edgeshrink.engine.planning.request import Planned, PlannedStep
 from edgeshrink.engine.running.forecast import forecast, limited, within
+from edgeshrink.engine.running.kernels import Kernels
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import RunFolder, Stage
 from edgeshrink.engine.running.stages import Stages
@@ -46,12 +48,13 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     with workspace.locked(), contextlib.ExitStack() as stack:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
+        kernels = Kernels.of(workspace.folder, planned.base)  # before TensorFlow reads which
         if planned.recipe.steps[-1].produces in RUNNABLE:
             shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
         host = stack.enter_context(open_session(host_profile(), plugins))
-        run = Run.of(planned, plugins, workspace, scratch, host)
+        run = Run.of(planned, plugins, workspace, scratch, host, kernels)
         run = foreseen(run)
         return _Compression(run, devices).report()
 
@@ -66,6 +69,7 @@ def foreseen(run: Run) -> Run:
         UsageError: the time is too short.
     """
     seconds, planned = run.planned.request.seconds, run.planned
+    workers.at("the forecast of times")
     found = forecast(planned, Stages(run), run.scratch, always=seconds is not None)
     if seconds is not None:
         asked = digest_of(
@@ -97,6 +101,7 @@ class _Compression:
 
     def report(self) -> Report:
         """Run all steps, write the results, and return what was found."""
+        workers.at("the check of the base")
         self.check_chance()
         self.notes += filter(None, [flattery(self.run)])
         chain = [Stage(self.planned.base, 0.0, ())]
@@ -115,6 +120,7 @@ class _Compression:
         recipe = self.planned.recipe.settled(
             stage.artifact.facts.get("training", {}) for stage in chain[1:]
         )
+        workers.at("the judging of the result")
         ledger, verdict = self.verdicts.ledger(chain, reference)
         return self.written(ledger, verdict, chain[-1].artifact, recipe.to_toml())
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgeshrink import workers
 from edgeshrink.devices import Session
 from edgeshrink.engine.measuring.sessions import import_tensorflow
 from edgeshrink.engine.planning.planner import plan
@@ -93,6 +94,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
         tell(fraction=0.0, note="loading TensorFlow")
         import_tensorflow(folder / "log")
         models = Models(planned, plugins, folder)
+        workers.at("the rounding of layers")
         samples = SampleSets(
             planned, models, folder, lambda share, note: tell(fraction=share, note=note)
         ).compared

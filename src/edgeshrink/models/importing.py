@@ -30,7 +30,10 @@ def import_object(spec: str, *, what: str) -> Any:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise _missing(spec, what, error.name) from error
-    except Exception as error:  # the user's module may raise anything while it is imported
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the user's module may raise anything while it is imported
         raise UsageError(
             f"{what} {spec!r}: importing {module_name} failed: {type(error).__name__}: {error}"
         ) from error

@@ -9,6 +9,7 @@ from typing import Self
 from edgeshrink.devices import Failure, Measurement, Session
 from edgeshrink.engine.measuring.sessions import open_session
 from edgeshrink.engine.planning.request import Planned
+from edgeshrink.engine.running.kernels import Kernels
 from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.sample_sets import SampleSets
@@ -30,6 +31,7 @@ class Run:
         models: of its stages.
         sets: of samples.
         judge: gives scores, by running models on this machine.
+        kernels: that TensorFlow computes with in this process.
     """
 
     planned: Planned
@@ -39,10 +41,17 @@ class Run:
     models: Models
     sets: SampleSets
     judge: Judge
+    kernels: Kernels
 
     @classmethod
     def of(
-        cls, planned: Planned, plugins: Plugins, workspace: RunFolder, scratch: Path, host: Session
+        cls,
+        planned: Planned,
+        plugins: Plugins,
+        workspace: RunFolder,
+        scratch: Path,
+        host: Session,
+        kernels: Kernels,
     ) -> Self:
         """Return the run of a plan; models are run to be judged in the session `host`."""
 
@@ -63,7 +72,7 @@ class Run:
             progress=own,
         )
         sets = SampleSets(planned, models, scratch, own)
-        return cls(planned, plugins, workspace, scratch, models, sets, judge)
+        return cls(planned, plugins, workspace, scratch, models, sets, judge, kernels)
 
     def progress(self, step: Method | None, fraction: float, note: str) -> None:
         """Tell whoever watches."""

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeshrink import workers
 from edgeshrink.devices import Failure, Measurement
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
@@ -50,10 +51,14 @@ class Stages:
         Raises:
             EdgeshrinkError: naming the step, and where the last good model is.
         """
-        step, key = planned.step, self._key(planned, parent)
-        found = self._run.workspace.find(step.name, key, parent)
-        if found is not None:
-            return found
+        step, kernels = planned.step, self._run.kernels
+        parts = self._key(planned, parent)
+        for mark in kernels.marks:
+            key = digest_of({**parts, **mark})
+            found = self._run.workspace.find(step.name, key, parent)
+            if found is not None:
+                return found
+        workers.at(str(step))
         folder = self._run.workspace.begin(step.name, key)
         started = time.perf_counter()
         context = self.context(planned, parent, folder)
@@ -67,31 +72,30 @@ class Stages:
             served = facts.kind is Kind.SAVEDMODEL and not facts.class_name
             said.hint = error.hint or (SERVED if served else "")
             raise said from error
+        context.notes += kernels.notes(str(step), trained=planned.training is not None)
         stage = Stage(artifact, time.perf_counter() - started, tuple(context.notes))
         self._run.workspace.finish(stage)
         return stage
 
-    def _key(self, planned: PlannedStep, parent: Artifact) -> str:
-        """Return what a step's result depends on, digested."""
+    def _key(self, planned: PlannedStep, parent: Artifact) -> dict[str, Any]:
+        """Return what a step's result depends on, whatever the kernels."""
         step, data = planned.step, self._planned.data
         plugin = type(step).__module__.partition(".")[0]
         versions = {name: version_of(name) for name in ("tensorflow", "keras", "edgeshrink")}
-        return digest_of(
-            {
-                "parent": parent.digest,
-                "facts": dict(parent.facts),
-                "step": step.name,
-                "options": asdict(step.options),
-                "training": asdict(planned.training) if planned.training else None,
-                "data": data.digest if data and step.data is not Need.NONE else None,
-                "seed": self._planned.recipe.seed,
-                "device": self._planned.profile.name if step.timed else None,
-                "tile": self._planned.profile.tile if step.tiled else None,
-                "files": [content_digest(path) for path in step.files],
-                "versions": versions,
-                "source": [source_digest("edgeshrink"), source_digest(plugin)],
-            }
-        )
+        return {
+            "parent": parent.digest,
+            "facts": dict(parent.facts),
+            "step": step.name,
+            "options": asdict(step.options),
+            "training": asdict(planned.training) if planned.training else None,
+            "data": data.digest if data and step.data is not Need.NONE else None,
+            "seed": self._planned.recipe.seed,
+            "device": self._planned.profile.name if step.timed else None,
+            "tile": self._planned.profile.tile if step.tiled else None,
+            "files": [content_digest(path) for path in step.files],
+            "versions": versions,
+            "source": [source_digest("edgeshrink"), source_digest(plugin)],
+        }
 
     def context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
         """Return what a step is lent that makes a stage of `parent` in a folder."""

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from edgeshrink.engine.studies.jobs import Job
 from edgeshrink.plugins import Plugins
+from edgeshrink.workers import Account
 
 
 class Crew:
@@ -67,12 +68,11 @@ class Crew:
         for job in jobs:
             started = time.monotonic()
             job.begin()
-            code = self._process(job)
+            said = self._done(job)
             if self.stopped.is_set():
                 return
             if job.result() is None:
-                how = f"signal {-code}" if code < 0 else f"code {code}"
-                job.fail(f"its process ended with {how}; {job.folder / 'job.log'} may say why")
+                job.fail(f"{said}; {job.folder / 'job.log'} may say why")
             failure = (job.result() or {}).get("error", "")
             with self.lock:
                 self.ended += 1
@@ -84,13 +84,30 @@ class Crew:
                     failure=failure,
                 )
 
-    def _process(self, job: Job) -> int:
+    def _done(self, job: Job) -> str:
+        """Do a job, once more without oneDNN's kernels where it crashed in them.
+
+        Returns:
+            What became of its process, where that is not in its result.
+        """
+        environ = self.env
+        (job.folder / "job.log").unlink(missing_ok=True)
+        while True:
+            account = Account(environ)
+            code = self._process(job, environ, account)
+            more = account.again(code)
+            if more is None or job.result() is not None or self.stopped.is_set():
+                return account.crashed(code)
+            self._tell(job, f"{account.crashed(code)}; again without oneDNN's kernels")
+            environ = {**self.env, **more}
+
+    def _process(self, job: Job, environ: Mapping[str, str], account: Account) -> int:
         with (
-            (job.folder / "job.log").open("w") as log,
+            (job.folder / "job.log").open("a") as log,
             subprocess.Popen(
                 [sys.executable, "-m", "edgeshrink.engine.studies.worker", str(job.folder)],
                 cwd=self.folder,
-                env=self.env,
+                env=environ,
                 stdin=subprocess.PIPE,  # never written to: its end is ours
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -101,13 +118,14 @@ class Crew:
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
-                    self._tell(job, line)
+                    if not account.take(line):
+                        self._tell(job, json.loads(line))
                 return process.wait()
             finally:
                 self.alive.discard(process)
 
-    def _tell(self, job: Job, line: str) -> None:
+    def _tell(self, job: Job, note: str) -> None:
         with self.lock:
             self.plugins.hook.edgeshrink_step_progress(
-                step=None, fraction=self.ended / self.count, note=f"{job.name}: {json.loads(line)}"
+                step=None, fraction=self.ended / self.count, note=f"{job.name}: {note}"
             )

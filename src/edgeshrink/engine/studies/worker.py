@@ -10,18 +10,18 @@ import json
 import math
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgeshrink import workers
 from edgeshrink.api import hookimpl
 from edgeshrink.devices import RULES
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
-from edgeshrink.errors import EdgeshrinkError, ModelError
+from edgeshrink.errors import EdgeshrinkError, ModelError, left, shortage
 from edgeshrink.models import import_object, write_text
 from edgeshrink.plugins import Plugins, installed
 from edgeshrink.recipes import Recipe
@@ -53,16 +53,10 @@ def main(folder: Path) -> int:
     """Do the job of a folder and tell how far it is; return the exit code of what happened."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed belongs to the log
-    threading.Thread(target=_end_with_the_study, daemon=True).start()
+    workers.serve(told.fileno(), os.dup(0))
     plugins = installed()
     plugins.register(Teller(told), "teller")
     return do(folder, plugins)
-
-
-def _end_with_the_study() -> None:
-    """End at once when the study does, killed or not: it holds the other end of standard input."""
-    os.read(0, 1)
-    os._exit(1)
 
 
 def do(folder: Path, plugins: Plugins) -> int:
@@ -73,11 +67,13 @@ def do(folder: Path, plugins: Plugins) -> int:
         found, code = kinds[job["do"]](job, folder, plugins), 0
     except EdgeshrinkError as error:
         found, code = {"error": str(error), "hint": error.hint}, error.exit_code
-    except Exception as error:  # a stranger's model or method may raise anything; the study goes on
+    except (Exception, SystemExit) as error:
+        # a stranger's model or method may raise anything; the study goes on
         import traceback
 
         traceback.print_exc()
-        found, code = {"error": f"{type(error).__name__}: {error}", "hint": ""}, 1
+        said = left(error) if isinstance(error, SystemExit) else shortage(error)
+        found, code = {"error": said or f"{type(error).__name__}: {error}", "hint": ""}, 1
     found |= {"key": job["key"], "code": code, "seconds": time.monotonic() - started}
     write_text(folder / RESULT, json_text(found) + "\n")
     return code

@@ -106,7 +106,8 @@ class Converter:
             ConversionError: the converter refused it, or its process was killed.
             OSError: a file cannot be written there.
         """
-        job = {"do": "quantize", "calibrated": str(calibrated), "out": str(out), **asdict(want)}
+        files = {"calibrated": str(calibrated.resolve()), "out": str(out.resolve())}
+        job = {"do": "quantize", **files, **asdict(want)}
         return self._done(job, log)
 
     def _done(self, job: dict[str, Any], log: Path | None) -> Path:
@@ -175,11 +176,12 @@ atexit.register(shared_converter.close)
 def _job(
     do: str, saved_model: Path, want: Conversion, samples: Mapping[str, Path], out: Path
 ) -> dict[str, Any]:
+    # whole paths: the child stays in the directory that it was started in
     return {
         "do": do,
-        "saved_model": str(saved_model),
-        "out": str(out),
-        "samples": {name: str(path) for name, path in samples.items()},
+        "saved_model": str(saved_model.resolve()),
+        "out": str(out.resolve()),
+        "samples": {name: str(path.resolve()) for name, path in samples.items()},
         **asdict(want),
     }
 

@@ -1,0 +1,53 @@
+"""The table of commands: what each is for, and what is known of it before it is imported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A command, as far as it is known without importing it.
+
+    Attributes:
+        help: what it is for.
+        worker: it may import TensorFlow, and so works in a process of its own.
+        resumes: interrupted, the same command goes on from the last whole step.
+    """
+
+    help: str
+    worker: bool = False
+    resumes: bool = False
+
+
+COMMANDS = {
+    "compress": Entry(
+        "Make a model smaller: prune, quantize, convert, run, measure.", worker=True, resumes=True
+    ),
+    "bench": Entry("Time models on devices, and score them there.", worker=True),
+    "study": Entry(
+        "Run a grid of models and recipes, and set it beside published values.",
+        worker=True,
+        resumes=True,
+    ),
+    "inspect": Entry("Show what is in a model, layer by layer.", worker=True),
+    "sensitivity": Entry("Show which layers bear fewer bits, and which do not.", worker=True),
+    "pack": Entry("Code a .tflite near its entropy, as an .esz file."),
+    "unpack": Entry("Give back the .tflite of an .esz file, to the last bit."),
+    "report": Entry("Print the report of a run again."),
+    "compare": Entry("Put the results of several runs side by side."),
+    "devices": Entry("List devices, add one, set it up, test it."),
+    "methods": Entry("List methods, or show the options of one."),
+    "plugins": Entry("List plugins: versions, load times, errors."),
+    "doctor": Entry("Check what is installed, and say what is missing."),
+}
+
+
+def works_apart(arguments: list[str]) -> bool:
+    """Return whether a command line is done in a process of its own; help never is."""
+    entry = COMMANDS.get(arguments[0]) if arguments else None
+    return entry is not None and entry.worker and "--help" not in arguments
+
+
+def resumes(arguments: list[str]) -> bool:
+    """Return whether the same command line, interrupted, goes on from the last whole step."""
+    return bool(arguments) and arguments[0] in COMMANDS and COMMANDS[arguments[0]].resumes

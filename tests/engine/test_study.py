@@ -123,7 +123,7 @@ def here(monkeypatch):
     """Do jobs in this process, with made-up results, and tell which were done."""
     done = []
 
-    def process(self, job):
+    def process(self, job, *started):
         done.append(job.name)
         return worker.do(job.folder, self.plugins)
 
@@ -334,7 +334,7 @@ def test_runs_of_a_file_need_not_wait_for_models_that_are_made(place, tmp_path, 
 def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, here, monkeypatch):
     asked, begun = request(place, only=("1",), run=tmp_path / "stopped.run"), []
 
-    def interrupted(self, job):
+    def interrupted(self, job, *started):
         begun.append(job.name)
         self.stopped.wait(10)
         return -15

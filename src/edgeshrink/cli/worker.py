@@ -14,6 +14,7 @@ from edgeshrink import workers
 from edgeshrink.cli import run
 from edgeshrink.cli.failures import tell
 from edgeshrink.cli.streams import make_whole
+from edgeshrink.cli.untested import untold
 
 ONE_PRESS = 0.5  # seconds
 
@@ -45,6 +46,8 @@ def main() -> None:
             signal.signal(signal.SIGINT, Interrupts())
         # they were held back until now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        for sentence in untold():
+            print(f"warning: {sentence}", file=sys.stderr)
         code = run(arguments)
     except BaseException as error:
         code = tell(error, arguments)

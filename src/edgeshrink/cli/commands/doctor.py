@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
+from edgeshrink.cli.untested import untested
 from edgeshrink.part import version_of
 
 # A file of 544 bytes that doubles a float; tests/test_doctor.py tells how it was made.
@@ -64,6 +65,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
                 "platform": platform.platform(),
                 "parts": [*needed, *optional],
                 "litert_problem": problem,
+                "untested": untested(),
                 "well": well,
             }
         )
@@ -117,6 +119,8 @@ def _show(needed: list[dict[str, Any]], optional: list[dict[str, Any]], problem:
         )
         to.print()
     write(f"LiteRT does not work: {problem}" if problem else "LiteRT loads and runs.", to=to)
+    for sentence in untested():
+        write(sentence, to=to, lead="– ")
     for part in (*needed, *optional):
         if not part["version"]:
             what = part["for"] or "edgeshrink does not work without it"

@@ -17,6 +17,7 @@ SPEAKING = {
     "edgeshrink.recipes.asked": {"missed"},
     "edgeshrink.results.verdict": {"failure", "outcome", "__str__"},
     "edgeshrink.results.report_sentences": {"summary"},
+    "edgeshrink.engine.running.kernels": {"notes"},
     "edgeshrink.models.config": {"refuse"},
     "edgeshrink.samples.preprocess": {"warn_double_scaling"},
 }

@@ -55,6 +55,9 @@ def compress(
 ) -> Report:
     """Compress a Keras model and return the report; the same as `edgeshrink compress`.
 
+    It works in this process, where a crash of TensorFlow cannot be caught; the command works in one
+    of its own.
+
     Args:
         model: a .keras or .h5 file, or a SavedModel folder.
         out: the .tflite or .keras file to write; None puts `<model>.tflite` here.

@@ -124,15 +124,27 @@ def left(error: SystemExit) -> str:
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.endswith("_sitebuiltins.py>")]
+    own = [frame for frame in frames if not frame.filename.endswith("_sitebuiltins>")]
     where = f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
     return f"code that was run called sys.exit({error.code!r}){where}"
 
 
 def shortage(error: BaseException) -> str:
     """Return the sentence for an error of no room for a thread or a process; else nothing."""
-    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    # OpenBLAS interrupts its own process where it can start none
+    if no_thread or (isinstance(error, KeyboardInterrupt) and not _room_for_a_thread()):
         return "no more threads can be started on this machine"
     if isinstance(error, OSError) and error.errno == errno.EAGAIN:
         return f"no more processes can be started on this machine ({os.strerror(errno.EAGAIN)})"
     return ""
+
+
+def _room_for_a_thread() -> bool:
+    import threading
+
+    try:
+        threading.Thread(target=int).start()
+    except RuntimeError:
+        return False
+    return True

@@ -130,11 +130,11 @@ class Account:
             return "; ".join(["a smaller --batch-size or --calibration may fit", *on])
         if name not in CRASHES:
             return "".join(on)
-        if not self.at:
-            return "`edgeshrink doctor` checks what is installed; the model file may be damaged"
-        if name == "SIGABRT":  # how C++ ends where there is no memory and no thread left
-            on.insert(0, "memory or threads may have run out")
-        return "; ".join(["leave that step out, or give it other options", *on])
+        # SIGABRT is how C++ ends where there is no room for a thread
+        first = ["memory or threads may have run out"] if name == "SIGABRT" else []
+        if self.at:
+            return "; ".join([*first, "leave that step out, or give it other options", *on])
+        return "; ".join([*first, "`edgeshrink doctor` checks what is installed"])
 
 
 def has_onednn_off(environ: Mapping[str, str]) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from edgeshrink import cli
+from edgeshrink import cli, selftest
 from edgeshrink.cli import failures
 from edgeshrink.cli.commands.compress import NO_MIX, shapes
 from edgeshrink.errors import TargetError, UsageError
+from edgeshrink.models import import_object
 
 Captured = pytest.CaptureFixture[str]
 
@@ -100,6 +101,17 @@ def test_wrong_content_is_exit_code_1(tmp_path: Path, capsys: Captured) -> None:
             "error: denied: x\nhint:  choose a folder",
         ),
         (OSError(errno.EROFS, "Read-only", "x"), 1, "error: read-only: x\nhint:  choose a folder"),
+        (
+            RuntimeError("can't start new thread"),
+            1,
+            "error: no more threads can be started on this machine\nhint:  end other programs, or "
+            "raise the limit (ulimit -u); the same command resumes then\n",
+        ),
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            1,
+            "error: no more processes can be started on this machine (Resource temporarily",
+        ),
         (OSError(errno.EIO, "Broken disk", "x"), 1, "error: broken disk: x\n"),
         (ZeroDivisionError("by\nzero"), 1, "error: unexpected ZeroDivisionError: by zero\nhint:"),
         (AssertionError(), 1, "error: unexpected AssertionError\nhint:  --debug shows where\n"),
@@ -122,11 +134,73 @@ def test_only_debug_shows_where(capsys: Captured, monkeypatch: pytest.MonkeyPatc
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_closed_pipe_is_quiet() -> None:
-    script = f"{sys.executable} -m edgeshrink.cli methods --json | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    assert int(done.stdout) in (0, 1, 141)  # it may have been written before the pipe closed
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("methods --json | head -0", 141, ""),
+        ("methods --json 2>&1 | head -0", 141, ""),
+        ("nonsense 2>&1 | head -0", 141, ""),
+        ("doctor | head -0", 141, ""),  # drawn by rich, which ends Python by itself
+        ("inspect no.keras 2>&1 | head -0", 141, ""),  # by a worker
+        ("methods >&-", 0, ""),
+        ("methods >&- 2>&- <&-", 0, ""),
+        ("inspect no.keras <&-", 2, "error: no model file 'no.keras'\n"),
+        ("inspect no.keras >&- 2>&- <&-", 2, ""),
+        ("nonsense 2>&-", 2, ""),
+        ("nonsense 2>/dev/full", 2, ""),
+        ("methods >/dev/full", 1, "error: the disk is full\nhint:  make room\n"),
+    ],
+)
+def test_streams_that_are_closed_broken_or_full(
+    command: str, code: int, said: str, tmp_path: Path
+) -> None:
+    if "/dev/full" in command and not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    program = f"{sys.executable} -m edgeshrink.cli {command}"
+    if "head -0" in command:  # the reader is gone before anything is written
+        program = program.replace(f"{sys.executable}", f"(sleep 0.3; exec {sys.executable}", 1)
+        program = program.replace(" | ", ") | ").replace(" 2>&1)", ") 2>&1")
+    script = f"{program}; echo ${{PIPESTATUS[0]}} >&3"
+    read, write = os.pipe()
+    with os.fdopen(read) as codes:
+        done = subprocess.run(
+            ["bash", "-c", f"exec 3>&{write}; {script}"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            pass_fds=[write],
+        )
+        os.close(write)
+        assert int(codes.read()) == code
+    assert done.stderr == said
+
+
+@pytest.mark.parametrize("code", ["0", "", "'done'"])
+@pytest.mark.parametrize("call", ["sys.exit", "exit"])
+def test_a_user_s_code_that_leaves_python_is_a_failure(
+    code: str, call: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"leaves_{abs(hash((code, call)))}"
+    (tmp_path / f"{name}.py").write_text(f"import sys\ndef data():\n    {call}({code})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "x.tflite").write_bytes(
+        Path(selftest.__file__).with_name("float.tflite").read_bytes()
+    )
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["bench", "x.tflite", "--data", f"{name}:data"]) == 1
+    err = capsys.readouterr().err
+    value = {"0": "0", "": "None", "'done'": "'done'"}[code]
+    assert f"error: code that was run called sys.exit({value}) in {tmp_path}" in err
+    assert f"{name}.py, line 3\nhint:  it must return, or raise an error\n" in err
+
+
+def test_a_module_that_leaves_python_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "leaves_at_once.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match="importing leaves_at_once failed: SystemExit: 0"):
+        import_object("leaves_at_once:data", what="--data")
 
 
 def test_an_interrupt_says_that_the_run_can_be_resumed(

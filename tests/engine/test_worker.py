@@ -199,7 +199,7 @@ def test_a_crash_before_any_step_is_told_and_not_tried_again(
     )
     assert done.returncode == 1
     assert "error: SIGABRT ended the process, before its first step\n" in done.stderr
-    assert "hint:  `edgeshrink doctor` checks what is installed" in done.stderr
+    assert "hint:  memory or threads may have run out; `edgeshrink doctor` checks" in done.stderr
     assert "warning: " not in done.stderr
 
 
@@ -212,6 +212,61 @@ def test_code_that_leaves_python_is_a_failure(compress: Run, tmp_path: Path) -> 
     assert done.returncode == 1
     assert "the process ended with exit code 0 during fall(how=_exit), and said" in done.stderr
     assert not (tmp_path / "x.tflite").exists()
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], list[str]]]:
+    """Give the words that start a command with so many threads and processes at most, as root."""
+    place = next(
+        (
+            p
+            for p in map(Path, ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"))
+            if (p / "tasks").exists() or (p / "cgroup.procs").exists()
+        ),
+        None,
+    )
+    group = place / f"edgeshrink-test-{os.getpid()}" if place else None
+    try:
+        assert group is not None
+        group.mkdir()
+        (group / "pids.max").write_text("max")
+    except (AssertionError, OSError):
+        pytest.skip("limiting processes needs a control group that this user may write")
+
+    def words(most: int) -> list[str]:
+        (group / "pids.max").write_text(str(most))
+        return ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh"]
+
+    yield words
+    deadline = time.monotonic() + 20
+    while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    group.rmdir()
+
+
+def test_a_machine_without_room_for_threads_is_told_and_the_run_goes_on(
+    limited: Callable[[int], list[str]], environ: dict[str, str], model: Path, tmp_path: Path
+) -> None:
+    argv = command(model, "--step", "float")
+
+    def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*words, *argv], cwd=tmp_path, env=environ, capture_output=True, text=True
+        )
+
+    for most, said in (
+        (1, "error: no more processes can be started"),
+        (2, "error: no more threads can be started"),
+        (3, "error: "),  # numpy's threads
+        (9, "error: "),  # TensorFlow's
+    ):
+        done = run(limited(most))
+        assert done.returncode == 1, done.stderr
+        assert said in done.stderr
+        assert "threads" in done.stderr or "processes" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "unexpected" not in done.stderr
+    assert run([]).returncode == 0
 
 
 @pytest.fixture

@@ -91,6 +91,18 @@ def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) ->
     assert read_model(made["dynamic"]).parameters > 0
 
 
+def test_the_converter_finds_files_wherever_the_caller_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2)])
+    for name in ("one", "two"):
+        here = tmp_path / name
+        here.mkdir()
+        monkeypatch.chdir(here)
+        made = convert(model, {"float32": Conversion()}, Path("made"))
+        assert read_model(made["float32"]).parameters == 10
+
+
 def test_a_refusal_of_the_converter_is_one_sentence(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((8,)), layers.Lambda(keras.ops.erfinv)])
     with pytest.raises(ConversionError, match="refused the model") as told:

@@ -55,14 +55,14 @@ def explain(error: BaseException, arguments: list[str]) -> tuple[str, str, int]:
         return str(error), error.hint, error.exit_code
     if hasattr(error, "format_message"):  # typer's own errors, or click's where typer uses it
         return _usage(error)
+    if short := shortage(error):
+        again = "; the same command resumes then" if resumable else ""
+        return short, f"end other programs, or raise the limit (ulimit -u){again}", 1
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         hint = "the same command resumes after the last whole step" if resumable else ""
         return "interrupted", hint, INTERRUPTED
     if isinstance(error, SystemExit):
         return left(error), "it must return, or raise an error", 1
-    if shortage(error):
-        again = "; the same command resumes then" if resumable else ""
-        return shortage(error), f"end other programs, or raise the limit (ulimit -u){again}", 1
     if isinstance(error, MemoryError):
         return "out of memory", "a smaller --batch-size or --calibration may fit", 1
     if isinstance(error, OSError) and error.errno is not None:

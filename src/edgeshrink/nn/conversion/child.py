@@ -10,8 +10,10 @@ import json
 import os
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 
@@ -151,13 +153,19 @@ def calibrate_from_zero() -> None:
 
 
 def main() -> None:
-    """Answer jobs until standard input ends."""
+    """Answer jobs until standard input ends, which is at once the end of a job that still runs.
+
+    It ends when the process that asks does, killed or not.
+    """
+    jobs: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_take, args=[jobs], daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what TensorFlow prints belongs to the log
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     calibrate_from_zero()  # imports TensorFlow before the first job comes
 
-    for line in sys.stdin:
+    while True:
+        line = jobs.get()
         try:
             work(json.loads(line))
             answer: dict[str, Any] = {"ok": True}
@@ -167,6 +175,12 @@ def main() -> None:
             answer["errno"] = getattr(error, "errno", None)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _take(jobs: SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)
 
 
 if __name__ == "__main__":

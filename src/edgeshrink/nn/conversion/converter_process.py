@@ -106,7 +106,7 @@ class Converter:
             ConversionError: the converter refused it, or its process was killed.
             OSError: a file cannot be written there.
         """
-        files = {"calibrated": str(calibrated.resolve()), "out": str(out.resolve())}
+        files = {"calibrated": str(calibrated.absolute()), "out": str(out.absolute())}
         job = {"do": "quantize", **files, **asdict(want)}
         return self._done(job, log)
 
@@ -179,9 +179,9 @@ def _job(
     # whole paths: the child stays in the directory that it was started in
     return {
         "do": do,
-        "saved_model": str(saved_model.resolve()),
-        "out": str(out.resolve()),
-        "samples": {name: str(path.resolve()) for name, path in samples.items()},
+        "saved_model": str(saved_model.absolute()),
+        "out": str(out.absolute()),
+        "samples": {name: str(path.absolute()) for name, path in samples.items()},
         **asdict(want),
     }
 

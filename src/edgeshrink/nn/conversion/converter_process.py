@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from edgeshrink.errors import ConversionError
+from edgeshrink.workers import signal_name
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Conversion:
     unroll: bool = False
 
 
+# what may be the matter where a signal ended its process: SIGABRT is how C++ ends then
+SHORT = {
+    "SIGABRT": "memory or threads may have run out",
+    "SIGKILL": "memory may have run out",
+}
 LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
 
@@ -136,7 +142,10 @@ class Converter:
             code = process.wait()
             self.close()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ConversionError(f"the converter's process {how} while it worked on the model")
+            raise ConversionError(
+                f"the converter's process {how} while it worked on the model",
+                hint=SHORT.get(signal_name(code), ""),
+            )
         return json.loads(line)  # type: ignore[no-any-return]
 
     def _running(self, log: Path | None) -> subprocess.Popen[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeshrink import workers
+from edgeshrink.engine import workers
 from edgeshrink.engine.running.kernels import FILE, Kernels
+from edgeshrink.engine.workers import CRASHED, KERNELS, Account
 from edgeshrink.models import Artifact, Kind
-from edgeshrink.workers import CRASHED, KERNELS, Account
 
 PLAIN = {"kernels": "without oneDNN"}
 

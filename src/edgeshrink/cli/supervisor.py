@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import FrameType
 
 from edgeshrink.cli.table import resumes
-from edgeshrink.workers import Account, signal_name
+from edgeshrink.engine import Account, signal_name
 
 SHOW_CURSOR = "\x1b[?25h"  # a bar that was drawn hid it
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,6 +1,6 @@
 """The process that a command works in: python -m edgeshrink.cli.worker TOLD ALIVE COMMAND….
 
-TOLD and ALIVE are descriptors, as `edgeshrink.workers.serve` takes them; `supervisor` starts it.
+TOLD and ALIVE are descriptors, as `edgeshrink.engine.serve` takes them; `supervisor` starts it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import sys
 import time
 from types import FrameType
 
-from edgeshrink import workers
 from edgeshrink.cli import run
 from edgeshrink.cli.failures import tell
 from edgeshrink.cli.streams import make_whole
 from edgeshrink.cli.untested import untold
+from edgeshrink.engine import ends, serve
 
 ONE_PRESS = 0.5  # seconds
 
@@ -41,7 +41,7 @@ def main() -> None:
     sys.argv = ["edgeshrink", *arguments]
     make_whole()
     try:
-        workers.serve(int(told), int(alive))
+        serve(int(told), int(alive))
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, Interrupts())
         # they were held back until now
@@ -51,7 +51,7 @@ def main() -> None:
         code = run(arguments)
     except BaseException as error:
         code = tell(error, arguments)
-    workers.ends(code)
+    ends(code)
     sys.exit(code)
 
 

@@ -45,3 +45,9 @@ from .studies.study_run import (
     retell_study as retell_study,
     study as study,
 )
+from .workers import (
+    Account as Account,
+    ends as ends,
+    serve as serve,
+    signal_name as signal_name,
+)

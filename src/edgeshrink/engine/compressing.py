@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeshrink import workers
 from edgeshrink.devices import DeviceInfo, DeviceProfile
+from edgeshrink.engine import workers
 from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import workers
 from edgeshrink.devices import Session
+from edgeshrink.engine import workers
 from edgeshrink.engine.measuring.sessions import import_tensorflow
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request

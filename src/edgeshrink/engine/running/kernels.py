@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from edgeshrink import workers
+from edgeshrink.engine import workers
 from edgeshrink.models import Artifact, write_text
 from edgeshrink.part import version_of
 

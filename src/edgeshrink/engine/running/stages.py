@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink import workers
 from edgeshrink.devices import Failure, Measurement
+from edgeshrink.engine import workers
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import Stage

@@ -13,8 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from edgeshrink.engine.studies.jobs import Job
+from edgeshrink.engine.workers import Account
 from edgeshrink.plugins import Plugins
-from edgeshrink.workers import Account
 
 
 class Crew:

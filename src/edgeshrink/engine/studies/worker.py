@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import workers
 from edgeshrink.api import hookimpl
 from edgeshrink.devices import RULES
+from edgeshrink.engine import workers
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError, left, shortage

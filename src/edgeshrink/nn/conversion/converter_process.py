@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.workers import signal_name
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class Conversion:
     unroll: bool = False
 
 
-# what may be the matter where a signal ended its process: SIGABRT is how C++ ends then
+# what may be the matter where a signal ended its process, by number on every POSIX system
 SHORT = {
-    "SIGABRT": "memory or threads may have run out",
-    "SIGKILL": "memory may have run out",
+    6: "memory or threads may have run out",  # SIGABRT, which is how C++ ends then
+    9: "memory may have run out",  # SIGKILL
 }
 LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
@@ -144,7 +143,7 @@ class Converter:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise ConversionError(
                 f"the converter's process {how} while it worked on the model",
-                hint=SHORT.get(signal_name(code), ""),
+                hint=SHORT.get(-code, ""),
             )
         return json.loads(line)  # type: ignore[no-any-return]
 

@@ -17,9 +17,16 @@ from pathlib import Path
 
 import filelock
 
-from edgeshrink.api import CommandFailed, Completed, EdgeshrinkError, Progress, Target
+from edgeshrink.api import (
+    CommandFailed,
+    Completed,
+    EdgeshrinkError,
+    Progress,
+    Target,
+    cache_folder,
+    make_ours,
+)
 from edgeshrink_targets import debian
-from edgeshrink_targets.cachefolder import cache_folder
 
 PACKAGES = (
     *("libbz2-1.0", "libc6", "libexpat1", "libffi8", "libgcc-s1", "liblzma5"),
@@ -93,7 +100,7 @@ def build(folder: Path, progress: Progress) -> Path:
     """
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     bundle = folder / f"python-arm64-{recipe}.tar.gz"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_ours(folder)
     with filelock.FileLock(folder / "lock"):  # whoever comes second finds it done
         if bundle.exists():
             return bundle
@@ -102,7 +109,7 @@ def build(folder: Path, progress: Progress) -> Path:
             for part in ("debs", "root", "bundle"):
                 (work / part).mkdir()
             progress(0.0, "fetching Debian packages")
-            debs = debian.Archive(cache_folder() / "debian").fetch(PACKAGES, work / "debs")
+            debs = debian.Archive(cache_folder("debian")).fetch(PACKAGES, work / "debs")
             progress(0.6, "unpacking")
             for deb in debs:
                 debian.extract(deb, work / "root", _wanted)
@@ -131,7 +138,7 @@ def install(target: Target, progress: Progress) -> list[str]:
         CommandFailed: the bundle cannot be unpacked there, or its Python does not run.
         TargetError: the machine was lost.
     """
-    archive = build(cache_folder() / "bundle", progress)
+    archive = build(cache_folder("bundle"), progress)
     progress(0.9, "installing Python on the device")
     cache = target.cache()
     remote = f"{target.folder()}/python.tar.gz"

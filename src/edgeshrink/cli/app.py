@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "Print the report of a run again.",
     "compare": "Put the results of several runs side by side.",
     "devices": "List devices, add one, set it up, test it.",
+    "clean": "Show what is kept to go on from, with its size, and remove it.",
     "methods": "List methods, or show the options of one.",
     "plugins": "List plugins: versions, load times, errors.",
     "doctor": "Check what is installed, and say what is missing.",

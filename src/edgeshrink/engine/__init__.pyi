@@ -4,6 +4,10 @@ from .benching import (
 from .compressing import (
     compress as compress,
 )
+from .kept_places import (
+    kept_places as kept_places,
+    large as large,
+)
 from .layer_sensitivity import (
     SensitivityReport as SensitivityReport,
     SensitivityRequest as SensitivityRequest,

@@ -293,7 +293,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(
     tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_array, "HELD_BYTES", held)
-    path = npz(tmp_path, x_test=np.zeros((200, 1000)), y_test=np.zeros(200))
+    path = npz(tmp_path, x_test=np.zeros((200, 1000)), y_test=np.arange(200) % 2)
     dataset = load_dataset(path)
     assert dataset.test is not None
     part, column = dataset.test, dataset.test.inputs["x"]

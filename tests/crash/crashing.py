@@ -13,7 +13,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 # what a clock, or what was there before, decides; a .keras archive has the minute that it was saved
-TIMED = {"seconds", "reused", "latency", "on", "compressed_bytes", "download", "samples_ns"}
+TIMED = {"seconds", "reused", "latency", "on", "load_average"}
+TIMED |= {"compressed_bytes", "download", "efficacy"}
 TIME = re.compile(r"\d (ns|µs|ms|s)\b")
 
 

@@ -27,7 +27,7 @@ def doublers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("doublers")
     shutil.copyfile(DOUBLER, folder / "doubler.tflite")
     assert commands.run(folder, "pack", "PLACE/doubler.tflite", "-o", "PLACE/doubler.esz") == 0
-    x = np.random.default_rng(0).random((20, 1)).astype("float32")
+    x = np.random.default_rng(0).random(20).astype("float32")
     np.savez(folder / "d.npz", x_test=x, y_test=2 * x)
     return folder
 
@@ -70,8 +70,8 @@ def test_a_damaged_sweep_is_measured_again(
 ) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     place = Path(shutil.copytree(doublers, tmp_path / "place"))
-    number = 6  # the report, once all is measured
-    assert commands.run(place, *ARGV, env=cache, at=number, moment="before") == -9
+    last = 6  # before the report
+    assert commands.run(place, *ARGV, env=cache, at=last, moment="after") == -9
     sweep = next((tmp_path / "cache" / "edgeshrink" / "sweeps").glob("*-0"))
     files = [p for p in sweep.rglob("*") if p.is_file()]
     assert len(files) >= 4

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgeshrink.models import (
+    PREFIX,
     bytes_in,
     make_ours,
     marked,
@@ -27,6 +28,7 @@ from edgeshrink.models import (
     write_sealed,
     write_text,
 )
+from edgeshrink.models.places import MARK
 from edgeshrink.models.write_faults import VARIABLE, WriteFault, install
 
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EROFS]
@@ -169,6 +171,16 @@ def test_a_cache_is_mended_and_what_is_not_ours_stays(tmp_path: Path) -> None:
     mend(tmp_path, told.append)
     assert [p.name for p in told] == [f"{names[1]}.npz", f"{names[2]}.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{names[0]}.json", "mine.npz"]
+
+
+def test_a_folder_whose_marking_was_cut_short_is_ours(tmp_path: Path) -> None:
+    (tmp_path / f"{PREFIX}0123-1-0.part").write_text("half")
+    make_ours(tmp_path)
+    assert marked(tmp_path)
+    (tmp_path / MARK).unlink()
+    (tmp_path / MARK).mkdir()
+    make_ours(tmp_path)
+    assert marked(tmp_path)
 
 
 def test_a_folder_with_other_things_in_it_is_never_ours(tmp_path: Path) -> None:

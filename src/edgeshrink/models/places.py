@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edgeshrink.models.writing import write_text
+from edgeshrink.models.writing import PREFIX, remove, write_text
 
 MARK = ".edgeshrink"
 SAYS = "Made by edgeshrink, which can make it again; `edgeshrink clean` removes it.\n"
@@ -33,8 +33,10 @@ def make_ours(folder: Path) -> None:
         OSError: it cannot be made or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours = (folder / MARK).is_file() or not any(folder.iterdir())
+    others = (path for path in folder.iterdir() if not path.name.startswith(PREFIX))
+    ours = (folder / MARK).exists() or not any(others)
     if ours and not marked(folder):
+        remove(folder / MARK)  # what has our name and is none of ours is damaged
         write_text(folder / MARK, SAYS)
 
 

@@ -33,10 +33,17 @@ class Output:
         self._fill(0, memoryview(beginning))
 
     def write(self, start, values):
-        """Write the outputs of the samples from `start` on."""
+        """Write the outputs `(samples, ...)` of the samples from `start` on.
+
+        Raises:
+            ValueError: they have another shape than the first sample's.
+            JobError: the disk does not take them.
+        """
         import numpy as np
 
         data = np.ascontiguousarray(values, np.float32)
+        if data.shape[1:] != self.row:
+            raise ValueError("an output changed its shape")
         if data.size:
             self._fill(self.begin + start * self.row_bytes, memoryview(data).cast("B"))
 

@@ -110,7 +110,7 @@ class Work:
         for index in range(first, last):
             values = own.run(self.arrays, index, index + 1)
             for output, value, row in zip(self.outputs, values, self.rows):
-                output.write(index, value.reshape(row))
+                output.write(index, value.reshape((1, *row)))
             if first == 0 and index % 100 == 0:
                 progress(index / last, "predicting")
 

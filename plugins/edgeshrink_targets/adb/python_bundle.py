@@ -25,6 +25,8 @@ from edgeshrink.api import (
     Target,
     cache_folder,
     make_ours,
+    remove,
+    write_text,
 )
 from edgeshrink_targets import debian
 
@@ -102,8 +104,9 @@ def build(folder: Path, progress: Progress) -> Path:
     bundle = folder / f"python-arm64-{recipe}.tar.gz"
     make_ours(folder)
     with filelock.FileLock(folder / "lock"):  # whoever comes second finds it done
-        if bundle.exists():
+        if _whole(bundle):
             return bundle
+        remove(bundle)
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
             work = Path(name)
             for part in ("debs", "root", "bundle"):
@@ -119,9 +122,29 @@ def build(folder: Path, progress: Progress) -> Path:
             (work / "bundle/manifest.json").write_text(manifest, encoding="utf-8")
             progress(0.8, "packing")
             _pack(work / "bundle", work / "bundle.tar.gz")
-            bundle.with_suffix("").with_suffix(".json").write_text(manifest, encoding="utf-8")
-            (work / "bundle.tar.gz").rename(bundle)
+            archive = work / "bundle.tar.gz"
+            told = {"packages": packages, "sha256": _digest(archive)}
+            write_text(_manifest(bundle), json.dumps(told, indent=2) + "\n")
+            archive.rename(bundle)
     return bundle
+
+
+def _manifest(bundle: Path) -> Path:
+    return bundle.with_suffix("").with_suffix(".json")
+
+
+def _digest(archive: Path) -> str:
+    with archive.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _whole(bundle: Path) -> bool:
+    """Tell whether a bundle is there as its manifest says; a damaged one is built again."""
+    try:
+        told = json.loads(_manifest(bundle).read_text(encoding="utf-8"))
+        return bool(_digest(bundle) == told["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def install(target: Target, progress: Progress) -> list[str]:

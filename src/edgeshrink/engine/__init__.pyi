@@ -5,8 +5,8 @@ from .compressing import (
     compress as compress,
 )
 from .kept_places import (
-    kept_places as kept_places,
     large as large,
+    places_kept as places_kept,
 )
 from .layer_sensitivity import (
     SensitivityReport as SensitivityReport,

@@ -39,7 +39,7 @@ class KeptPlace:
         return not self.folder.exists()
 
 
-def kept_places(folders: Sequence[Path]) -> tuple[KeptPlace, ...]:
+def places_kept(folders: Sequence[Path]) -> tuple[KeptPlace, ...]:
     """Return what is kept in folders, largest first.
 
     Args:

@@ -37,10 +37,10 @@ from .savedmodel import (
 )
 from .sealed import (
     file_digest as file_digest,
+    is_sealed as is_sealed,
     mend as mend,
     read_arrays as read_arrays,
     read_sealed as read_sealed,
-    sealed as sealed,
     unchanged as unchanged,
     write_arrays as write_arrays,
     write_sealed as write_sealed,

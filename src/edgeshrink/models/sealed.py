@@ -65,13 +65,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
     """Return what `write_arrays` wrote; None where it is missing or not whole."""
     import numpy as np
 
-    if not sealed(path):
+    if not is_sealed(path):
         return None
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
-def sealed(path: Path) -> bool:
+def is_sealed(path: Path) -> bool:
     """Tell whether a file, JSON or arrays, is there as it was written."""
     if path.suffix == ".json":
         return read_sealed(path) is not None
@@ -99,7 +99,7 @@ def mend(folder: Path, told: Callable[[Path], Any]) -> None:
     for path in sorted(folder.rglob("*")):
         if path.name.startswith(PREFIX):
             remove(path)
-        elif NAMED.fullmatch(path.name) and not sealed(path):
+        elif NAMED.fullmatch(path.name) and not is_sealed(path):
             remove(path)
             told(path)
 

@@ -38,9 +38,9 @@ def clean(
 
     Example: edgeshrink clean --dry-run
     """
-    from edgeshrink.engine import kept_places
+    from edgeshrink.engine import places_kept
 
-    found = kept_places([Path(folder) for folder in folders or ()])
+    found = places_kept([Path(folder) for folder in folders or ()])
     removes = [place for place in found if not place.busy] if yes and not dry_run else []
     if not json:
         for place in found:

@@ -20,12 +20,12 @@ from edgeshrink.models import (
     Artifact,
     Kind,
     file_digest,
+    is_sealed,
     make_ours,
     marked,
     mend,
     read_sealed,
     remove,
-    sealed,
     unchanged,
     write_sealed,
 )
@@ -187,7 +187,7 @@ class RunFolder:
         for path in self.folder.iterdir():
             if path.name.startswith(PREFIX):
                 remove(path)
-            elif READ_BACK.fullmatch(path.name) and not sealed(path):
+            elif READ_BACK.fullmatch(path.name) and not is_sealed(path):
                 remove(path)
                 self._made_again(path)
         for name in CACHES:

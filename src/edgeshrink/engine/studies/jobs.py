@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
-from edgeshrink.models import read_sealed, remove, sealed, unchanged, write_sealed, write_text
+from edgeshrink.models import is_sealed, read_sealed, remove, unchanged, write_sealed, write_text
 from edgeshrink.results import json_text
 
 
@@ -126,6 +126,6 @@ def mend_results(run_folder: Path, told: Callable[[str], Any]) -> None:
             remove(place)
             told(f"{place.parent.relative_to(run_folder.parent)} was damaged, and is made again")
     for place in run_folder.glob("times-*.json"):
-        if not sealed(place):
+        if not is_sealed(place):
             remove(place)
             told(f"{place.relative_to(run_folder.parent)} was damaged, and is measured again")

@@ -40,7 +40,10 @@ def result(place: Path) -> Any:
     return found
 
 
-def test_bench_goes_on_from_every_write(commands: Commands, doublers: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_bench_goes_on_from_every_write(
+    commands: Commands, doublers: Path, tmp_path: Path, every: int
+) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     calm = Path(shutil.copytree(doublers, tmp_path / "calm"))
     assert commands.run(calm, *ARGV, env=cache, at=0) == 0, (calm / "said.txt").read_text()
@@ -49,7 +52,7 @@ def test_bench_goes_on_from_every_write(commands: Commands, doublers: Path, tmp_
     kept = tmp_path / "cache" / "edgeshrink" / "sweeps"
     faults = [("before", 0), ("middle", 0), ("after", 0), ("middle", 28)]
     for number in range(1, len(writes) + 1):
-        for moment, error in faults[number % 2 :: 2]:
+        for moment, error in [*faults, *faults][number % 4 :][:every]:
             shutil.rmtree(kept, ignore_errors=True)
             place = tmp_path / "place"
             shutil.rmtree(place, ignore_errors=True)
@@ -64,7 +67,10 @@ def test_bench_goes_on_from_every_write(commands: Commands, doublers: Path, tmp_
             assert left == []
 
 
-@pytest.mark.parametrize("harm", ["flipped", "junk", "folder", "file"])
+@pytest.mark.parametrize(
+    "harm",
+    ["flipped", "file", *(pytest.param(h, marks=pytest.mark.slow) for h in ("junk", "folder"))],
+)
 def test_a_damaged_sweep_is_measured_again(
     commands: Commands, doublers: Path, tmp_path: Path, harm: str
 ) -> None:

@@ -51,6 +51,27 @@ def test_a_run_that_is_ended_again_and_again_gets_there(
     assert left_behind(place) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [("x.esz", "after"), pytest.param("report.json", "after", marks=pytest.mark.slow)],
+)
+def test_a_run_that_is_killed_in_its_report_goes_on(
+    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]], name: str, moment: str
+) -> None:
+    calm, _ = undisturbed
+    place = Path(shutil.copytree(calm, tmp_path / "place"))
+    assert commands.run(place, *ARGV, "--force", at=0) == 0
+    number = (place / "writes.txt").read_text().splitlines().index(name) + 1
+    assert commands.run(place, *ARGV) == 2  # it is finished, and not overwritten
+    assert commands.run(place, *ARGV, "--force", at=number, moment=moment) == -9
+    made = (place / "x.esz").read_bytes()
+    (place / "x.esz").write_bytes(b"another's")
+    assert commands.run(place, *ARGV) == 2  # nor is what is not its own
+    (place / "x.esz").write_bytes(made)
+    assert commands.run(place, *ARGV) == 0, (place / "said.txt").read_text()
+    assert outcome(place, "x") == outcome(calm, "x")
+
+
 def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
     """A refused write is one sentence; a killed process cannot say any."""
     said = (place / "said.txt").read_text()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import os
-import tempfile
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.api import EdgeshrinkError
+from edgeshrink.api import EdgeshrinkError, cache_folder, make_ours, write_part
 from edgeshrink_benchtool.checksum import sha256
 
 # The tool with all delegates linked in has some 10 MB; with debug symbols ten times that.
@@ -19,8 +17,7 @@ LONGEST_WAIT_SECONDS = 60.0
 
 def cache() -> Path:
     """Return the user's folder for downloads."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "edgeshrink" / "benchmark_model"
+    return cache_folder("benchmark_model")
 
 
 def download(url: str, pinned: str) -> Path:
@@ -32,21 +29,16 @@ def download(url: str, pinned: str) -> Path:
     path = cache() / pinned
     if path.is_file() and sha256(path) == pinned:
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+    make_ours(cache())
+    with write_part(path) as part:
+        with part.open("wb") as stream:
             _fetch(url, stream)
-        received = sha256(partial)
+        received = sha256(part)
         if received != pinned:
             raise EdgeshrinkError(
                 f"{url} is another file than was pinned: SHA-256 {pinned} was expected, "
                 f"{received} came; it was deleted"
             )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

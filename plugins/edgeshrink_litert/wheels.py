@@ -8,9 +8,7 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,7 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeshrink.api import EdgeshrinkError, Package, Progress
+from edgeshrink.api import (
+    EdgeshrinkError,
+    Package,
+    Progress,
+    cache_folder,
+    make_ours,
+    remove,
+    write_text,
+)
 from edgeshrink_litert.packages import Choice
 
 PIP = Package("pip", "fetching LiteRT for devices that lack it", f"{sys.executable} -m ensurepip")
@@ -75,8 +81,7 @@ def digest(choice: Choice) -> str:
 
 def folder() -> Path:
     """Return where bundles are kept on this machine; it may not exist."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "edgeshrink" / "wheels"
+    return cache_folder("wheels")
 
 
 def bundle(choice: Choice, progress: Progress) -> Bundle:
@@ -90,7 +95,7 @@ def bundle(choice: Choice, progress: Progress) -> Bundle:
     place = folder() / name
     found = _kept(name, place)
     if found is None:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_ours(folder())
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as scratch:
             progress(0.0, f"fetching {' and '.join(choice.requirements)}")
             wheels = _fetch(choice, Path(scratch, "wheels"))
@@ -98,7 +103,7 @@ def bundle(choice: Choice, progress: Progress) -> Bundle:
             made = Path(scratch, "made")
             made.mkdir()
             pack(wheels, choice, made)
-            shutil.rmtree(place, ignore_errors=True)
+            remove(place)
             made.rename(place)
         found = _kept(name, place)
         if found is None:
@@ -201,7 +206,7 @@ def pack(wheels: list[Path], choice: Choice, into: Path) -> None:
             one.close()
     archive = hashlib.sha256((into / ARCHIVE).read_bytes()).hexdigest()
     told: dict[str, Any] = {"archive": archive, "bytes": total, "packages": packages}
-    (into / MANIFEST).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_text(into / MANIFEST, json.dumps(told, indent=1) + "\n")
 
 
 def _wanted(name: str, choice: Choice) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from edgeshrink.api import Context
+from edgeshrink.api import Context, write_text
 from edgeshrink.tflite import strip as stripped
 
 SIDE_TABLE = "names.json"
@@ -23,6 +23,6 @@ def strip(model: bytes, context: Context) -> bytes:
     if context.agreement(smaller).max_error:
         context.notes.append("the stripped file answered otherwise, and was not kept")
         return model
-    (context.folder / SIDE_TABLE).write_text(json.dumps(names), encoding="utf-8")
+    write_text(context.folder / SIDE_TABLE, json.dumps(names))
     context.companions.append(SIDE_TABLE)
     return smaller

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import filelock
 
-from edgeshrink.api import EdgeshrinkError, Program, need
+from edgeshrink.api import EdgeshrinkError, Program, make_ours, need
 
 SUITE = "bookworm"
 ARCHITECTURE = "arm64"
@@ -93,7 +93,7 @@ class Archive:
         Raises:
             EdgeshrinkError: a package is unknown, or the mirror cannot be reached.
         """
-        self.state.parent.mkdir(parents=True, exist_ok=True)
+        make_ours(self.state)
         with self._lock:
             self._configure()
             # By itself, apt-get takes an unreachable mirror for a mere warning.

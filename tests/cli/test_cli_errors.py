@@ -13,7 +13,7 @@ from edgeshrink import cli, selftest
 from edgeshrink.cli import failures
 from edgeshrink.cli.commands.compress import NO_MIX, shapes
 from edgeshrink.errors import TargetError, UsageError
-from edgeshrink.models import import_object
+from edgeshrink.models import import_object, refused
 
 Captured = pytest.CaptureFixture[str]
 
@@ -112,7 +112,22 @@ def test_wrong_content_is_exit_code_1(tmp_path: Path, capsys: Captured) -> None:
             1,
             "error: no more processes can be started on this machine (Resource temporarily",
         ),
-        (OSError(errno.EIO, "Broken disk", "x"), 1, "error: broken disk: x\n"),
+        (
+            OSError(errno.EIO, "Broken", "x"),
+            1,
+            "error: the disk could not be read or written: x\nhint:  the disk may be failing; the "
+            "same command resumes, or takes another place with -o and --run\n",
+        ),
+        (
+            refused(errno.EFBIG, Path("x"), 12_345_678),
+            1,
+            "error: a file would be larger than is allowed here: x, which takes 12.3 MB; ",
+        ),
+        (
+            refused(errno.EDQUOT, Path("x"), 12_345_678),
+            1,
+            "error: the disk is full: x, which takes 12.3 MB; ",
+        ),
         (ZeroDivisionError("by\nzero"), 1, "error: unexpected ZeroDivisionError: by zero\nhint:"),
         (AssertionError(), 1, "error: unexpected AssertionError\nhint:  --debug shows where\n"),
     ],

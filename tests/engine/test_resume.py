@@ -72,7 +72,7 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
 
     out = tmp_path / "x.tflite"
     with (
-        RunFolder(out.with_suffix(".run")).locked(),
+        RunFolder(out.with_suffix(".run"), print).locked(),
         pytest.raises(UsageError, match="another process works"),
     ):
         package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)

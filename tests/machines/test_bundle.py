@@ -19,12 +19,11 @@ from pathlib import Path
 import phone as phones
 import pytest
 
-from edgeshrink.api import need
+from edgeshrink.api import cache_folder, need
 from edgeshrink.errors import CommandFailed, TargetError
 from edgeshrink_targets import debian
 from edgeshrink_targets.adb import python_bundle
 from edgeshrink_targets.adb.target import Adb, Options
-from edgeshrink_targets.cachefolder import cache_folder
 
 pytestmark = [pytest.mark.device, pytest.mark.timeout(600)]
 
@@ -88,7 +87,7 @@ def android(root: Path) -> None:
     debs.mkdir()
     files = root.with_name("files")
     files.mkdir()
-    archive = debian.Archive(cache_folder() / "debian")
+    archive = debian.Archive(cache_folder("debian"))
     for deb in archive.fetch(["mksh", "busybox-static"], debs):
         debian.extract(deb, files, lambda name: "bin/" in name)
     programs = root / "system/bin"
@@ -146,7 +145,7 @@ def place(tmp_path_factory, request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QEMU_CPU", CPU)
         # adb gets a home of its own; what was built once stays where it is.
-        patch.setenv("XDG_CACHE_HOME", str(cache_folder().parent))
+        patch.setenv("XDG_CACHE_HOME", str(cache_folder("").parent))
         with (
             mounted(root),
             phones.bridge(program, folder) as bridge,
@@ -265,7 +264,7 @@ def test_another_processor_is_refused(place, tmp_path):
 
 @pytest.mark.slow
 def test_equal_packages_give_equal_bytes(tmp_path, installed):
-    there = python_bundle.build(cache_folder() / "bundle", lambda share, note: None)
+    there = python_bundle.build(cache_folder("bundle"), lambda share, note: None)
     again = python_bundle.build(tmp_path / "again", lambda share, note: None)
     assert again.read_bytes() == there.read_bytes()
     packages = json.loads(again.with_suffix("").with_suffix(".json").read_text())["packages"]

@@ -485,7 +485,7 @@ def test_a_download_is_kept_and_checked_each_time(server):
 
 
 def kept():
-    return [path for path in downloads.cache().glob("*") if path.is_file()]
+    return [path for path in downloads.cache().glob("[!.]*") if path.is_file()]
 
 
 def test_another_file_than_was_pinned_is_deleted(server):

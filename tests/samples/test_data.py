@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
+from edgeshrink.samples import stored_array
 from edgeshrink.samples.dataset import Dataset, load_dataset
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.split import split_rows
+from edgeshrink.samples.stored_array import StoredArray
 
 
 def arrays(train: int = 40, test: int = 20, classes: int = 4, seed: int = 0) -> dict[str, Any]:
@@ -250,13 +253,55 @@ def test_batches_preprocess_what_is_stored(tmp_path: Path, compressed: bool) -> 
     assert np.concatenate([y for _, y in batches]).tolist() == values["y_test"].tolist()
 
 
-def test_uncompressed_arrays_are_mapped_not_loaded(tmp_path: Path) -> None:
+def test_uncompressed_arrays_are_read_from_where_they_lie(tmp_path: Path) -> None:
     order = np.asfortranarray(np.arange(24.0).reshape(4, 6))
     dataset = load_dataset(npz(tmp_path, x_test=order))
     assert dataset.test is not None
     source = dataset.test.sources["x"]
-    assert isinstance(source._values, np.memmap)
+    assert isinstance(source._values, StoredArray)
     assert dataset.test.take([2, 0])["x"].tolist() == order[[2, 0]].tolist()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        2,
+        -1,
+        slice(1, 3),
+        slice(None, None, -2),
+        slice(3, 3),
+        [3, 1, 1, 2, 3],
+        [[0, 1], [4, -5]],
+        [],
+    ],
+)
+def test_rows_of_a_large_array_are_those_of_numpy(
+    tmp_path: Path, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_array, "HELD_BYTES", 0)
+    values = np.arange(30).reshape(5, 3, 2)
+    rows = np.array(rows, int) if isinstance(rows, list) else rows
+    (tmp_path / "file").write_bytes(b"head" + values.tobytes())
+    stored = StoredArray(tmp_path / "file", 4, values.shape, values.dtype)
+    assert np.array_equal(stored[rows], values[rows])
+    with pytest.raises(IndexError):
+        stored[np.array([5])]
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_a_file_that_shrinks_while_it_is_read_is_told(
+    tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_array, "HELD_BYTES", held)
+    path = npz(tmp_path, x_test=np.zeros((200, 1000)), y_test=np.arange(200) % 2)
+    dataset = load_dataset(path)
+    assert dataset.test is not None
+    part, column = dataset.test, dataset.test.inputs["x"]
+    stored = StoredArray(Path(path), column.source._offset(), (200, 1000), np.dtype(float))
+    os.truncate(path, 100_000)
+    with pytest.raises(DataError, match="has become shorter while it was read"):
+        stored[np.arange(150, 160)]
+    assert len(part) == 200
 
 
 def test_batches_are_shuffled_by_a_seed(tmp_path: Path) -> None:

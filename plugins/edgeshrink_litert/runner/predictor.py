@@ -1,6 +1,6 @@
 """Run a whole set of samples through a model in batches, on all cores.
 
-Samples are memory-mapped and outputs written as they come, so memory holds a batch for each
+Samples are mapped and outputs written as they come, so memory holds a batch for each
 core. Batches are used where they give what the untouched file gives, one sample at a time.
 """
 
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .interpreter import to_real, to_stored
 from .machine import cores
+from .outputs import Output
 from .result import first_line, progress, sha256
 
 # Measured on seven nets: time for a sample falls until about 8 to 16 samples are together and
@@ -87,8 +88,7 @@ class Work:
         # An output that does not begin with the batch (a scalar, say) is kept whole.
         self.rows = [e.shape[1:] if e.ndim and len(e) == 1 else e.shape for e in example]
         self.outputs = [
-            np.lib.format.open_memmap(o["path"], "w+", np.float32, (self.samples, *shape))
-            for o, shape in zip(job["outputs"], self.rows)
+            Output(o["path"], self.samples, row) for o, row in zip(job["outputs"], self.rows)
         ]
         self.exact = [np.dtype(d["dtype"]).kind in "iu" for d in self.single.outputs]
         patched = bytearray(content)
@@ -110,7 +110,7 @@ class Work:
         for index in range(first, last):
             values = own.run(self.arrays, index, index + 1)
             for output, value, row in zip(self.outputs, values, self.rows):
-                output[index] = value.reshape(row)
+                output.write(index, value.reshape((1, *row)))
             if first == 0 and index % 100 == 0:
                 progress(index / last, "predicting")
 
@@ -130,7 +130,7 @@ class Work:
             for output, values in zip(self.outputs, batched.run(self.arrays, start, stop)):
                 if values.shape[:1] != (size,):
                     raise ValueError("an output does not begin with the batch")
-                output[start:stop] = values[: stop - start]
+                output.write(start, values[: stop - start])
             if first == 0:
                 progress(stop / last, "predicting")
         own, differing = self.own_single(first), 0
@@ -138,7 +138,7 @@ class Work:
         for index in checked:
             values = own.run(self.arrays, index, index + 1)
             found = zip(self.outputs, values, self.exact)
-            differing += any(differs(o[index], v[0], exact) for o, v, exact in found)
+            differing += any(differs(o.read(index), v[0], exact) for o, v, exact in found)
         return len(checked), differing
 
 
@@ -187,7 +187,7 @@ def predict(job, backend):
             for task in [pool.submit(work.one_by_one, *p) for p in parts]:
                 task.result()
     for output in work.outputs:
-        output.flush()
+        output.close()
     return {
         "seconds": time.perf_counter() - started,
         "count": work.samples,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from edgeshrink.api import Context, UsageError, VerificationError
+from edgeshrink.api import Context, UsageError, VerificationError, write_text
 from edgeshrink_quantize.mixed.allocation import Choice, allocated, worthwhile
 from edgeshrink_quantize.mixed.candidates import Candidate, Candidates, listed
 from edgeshrink_quantize.stripping import SIDE_TABLE
@@ -39,7 +39,7 @@ def mixed(model: keras.Model, options: MixedOptions, activations: str, context: 
         made = within(candidates, options.bytes)
     else:
         made = smallest(candidates, options.drop or 0.0)
-    (context.folder / SIDE_TABLE).write_text(json.dumps(made.names), encoding="utf-8")
+    write_text(context.folder / SIDE_TABLE, json.dumps(made.names))
     context.companions.append(SIDE_TABLE)
     chosen = [c for n, own in candidates.choices.items() for c in own if c.bits == made.bits[n]]
     predicted = sum(choice.loss for choice in chosen)

@@ -17,9 +17,18 @@ from pathlib import Path
 
 import filelock
 
-from edgeshrink.api import CommandFailed, Completed, EdgeshrinkError, Progress, Target
+from edgeshrink.api import (
+    CommandFailed,
+    Completed,
+    EdgeshrinkError,
+    Progress,
+    Target,
+    cache_folder,
+    make_ours,
+    remove,
+    write_text,
+)
 from edgeshrink_targets import debian
-from edgeshrink_targets.cachefolder import cache_folder
 
 PACKAGES = (
     *("libbz2-1.0", "libc6", "libexpat1", "libffi8", "libgcc-s1", "liblzma5"),
@@ -93,16 +102,17 @@ def build(folder: Path, progress: Progress) -> Path:
     """
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     bundle = folder / f"python-arm64-{recipe}.tar.gz"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_ours(folder)
     with filelock.FileLock(folder / "lock"):  # whoever comes second finds it done
-        if bundle.exists():
+        if _whole(bundle):
             return bundle
+        remove(bundle)
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
             work = Path(name)
             for part in ("debs", "root", "bundle"):
                 (work / part).mkdir()
             progress(0.0, "fetching Debian packages")
-            debs = debian.Archive(cache_folder() / "debian").fetch(PACKAGES, work / "debs")
+            debs = debian.Archive(cache_folder("debian")).fetch(PACKAGES, work / "debs")
             progress(0.6, "unpacking")
             for deb in debs:
                 debian.extract(deb, work / "root", _wanted)
@@ -112,9 +122,29 @@ def build(folder: Path, progress: Progress) -> Path:
             (work / "bundle/manifest.json").write_text(manifest, encoding="utf-8")
             progress(0.8, "packing")
             _pack(work / "bundle", work / "bundle.tar.gz")
-            bundle.with_suffix("").with_suffix(".json").write_text(manifest, encoding="utf-8")
-            (work / "bundle.tar.gz").rename(bundle)
+            archive = work / "bundle.tar.gz"
+            told = {"packages": packages, "sha256": _digest(archive)}
+            write_text(_manifest(bundle), json.dumps(told, indent=2) + "\n")
+            archive.rename(bundle)
     return bundle
+
+
+def _manifest(bundle: Path) -> Path:
+    return bundle.with_suffix("").with_suffix(".json")
+
+
+def _digest(archive: Path) -> str:
+    with archive.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _whole(bundle: Path) -> bool:
+    """Tell whether a bundle is there as its manifest says; a damaged one is built again."""
+    try:
+        told = json.loads(_manifest(bundle).read_text(encoding="utf-8"))
+        return bool(_digest(bundle) == told["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def install(target: Target, progress: Progress) -> list[str]:
@@ -131,7 +161,7 @@ def install(target: Target, progress: Progress) -> list[str]:
         CommandFailed: the bundle cannot be unpacked there, or its Python does not run.
         TargetError: the machine was lost.
     """
-    archive = build(cache_folder() / "bundle", progress)
+    archive = build(cache_folder("bundle"), progress)
     progress(0.9, "installing Python on the device")
     cache = target.cache()
     remote = f"{target.folder()}/python.tar.gz"

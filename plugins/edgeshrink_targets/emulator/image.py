@@ -17,9 +17,8 @@ from pathlib import Path
 
 import filelock
 
-from edgeshrink.api import EdgeshrinkError, Program, Progress, need
+from edgeshrink.api import EdgeshrinkError, Program, Progress, cache_folder, make_ours, need
 from edgeshrink_targets import debian
-from edgeshrink_targets.cachefolder import cache_folder
 from edgeshrink_targets.emulator.initramfs import initramfs
 
 KEYGEN = Program(
@@ -164,7 +163,7 @@ def _recipe() -> str:
 
 def find() -> Image | None:
     """Return the image of this recipe, or None if it was not built yet."""
-    image = Image(cache_folder() / "emulator" / _recipe())
+    image = Image(cache_folder("emulator") / _recipe())
     return image if image.folder.is_dir() else None
 
 
@@ -175,8 +174,8 @@ def build(progress: Progress) -> Image:
         EdgeshrinkError: a program is missing, or the packages cannot be fetched.
     """
     need(KEYGEN, MKFS, debian.APT, debian.DPKG)
-    folder = cache_folder() / "emulator"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cache_folder("emulator")
+    make_ours(folder)
     with filelock.FileLock(folder / "lock"):  # whoever comes second finds it done
         if image := find():
             return image
@@ -194,7 +193,7 @@ def _build(work: Path, image: Image, progress: Progress) -> None:
     for path in (root, boot, debs):
         path.mkdir()
     progress(0.0, "fetching Debian packages")
-    archive = debian.Archive(cache_folder() / "debian")
+    archive = debian.Archive(cache_folder("debian"))
     found = archive.fetch(PACKAGES, debs, without=WITHOUT)
     progress(0.6, "unpacking")
     for name in ("bin", "lib", "sbin"):

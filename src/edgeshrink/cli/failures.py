@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from edgeshrink.cli.streams import silence_broken
@@ -86,12 +89,33 @@ def _usage(error: Any) -> tuple[str, str, int]:
     return message[:1].lower() + message[1:], more, error.exit_code
 
 
+def _room(error: OSError) -> str:
+    """Return what a file needs and what is free, as far as the error tells."""
+    needed, told = getattr(error, "needed", 0), ""
+    if needed:
+        told = f", which takes {needed / 1e6:,.1f} MB"
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(Path(str(error.filename)).parent).free
+            told += f"; {free / 1e6:,.1f} MB are free"
+    return told
+
+
 def _system(error: OSError, resumable: bool) -> tuple[str, str, int]:
     place = f": {error.filename}" if error.filename else ""
     reason = error.strerror or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "the same command resumes once there is room" if resumable else "make room"
-        return f"the disk is full{place}", hint, 1
+        return f"the disk is full{place}{_room(error)}", hint, 1
+    if error.errno == errno.EFBIG:
+        hint = "raise the limit (ulimit -f), or name a place on another file system"
+        return f"a file would be larger than is allowed here{place}{_room(error)}", hint, 1
+    if error.errno == errno.EIO:
+        hint = "the disk may be failing; " + (
+            "the same command resumes, or takes another place with -o and --run"
+            if resumable
+            else "name another place"
+        )
+        return f"the disk could not be read or written{place}", hint, 1
     if error.errno in NOT_ALLOWED:
         return f"{reason.lower()}{place}", "choose a folder you may write to (-o, --run)", 1
     return f"{reason.lower()}{place}", "", 1

@@ -36,6 +36,7 @@ COMMANDS = {
     "report": Entry("Print the report of a run again."),
     "compare": Entry("Put the results of several runs side by side."),
     "devices": Entry("List devices, add one, set it up, test it."),
+    "clean": Entry("Show what is kept to go on from, with its size, and remove it."),
     "methods": Entry("List methods, or show the options of one."),
     "plugins": Entry("List plugins: versions, load times, errors."),
     "doctor": Entry("Check what is installed, and say what is missing."),

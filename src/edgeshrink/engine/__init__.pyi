@@ -4,6 +4,10 @@ from .benching import (
 from .compressing import (
     compress as compress,
 )
+from .kept_places import (
+    large as large,
+    places_kept as places_kept,
+)
 from .layer_sensitivity import (
     SensitivityReport as SensitivityReport,
     SensitivityRequest as SensitivityRequest,

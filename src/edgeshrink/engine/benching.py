@@ -44,23 +44,24 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
     devices = chosen_devices(request.devices, request.at, request.connection, plugins)
     models = [Artifact(path, identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
-    kept = Kept.of(
-        {
-            "models": [model.digest for model in models],
-            "devices": [asdict(device) for device in devices],
-            "plan": asdict(request.plan),
-            "data": data.digest if data else None,
-        }
-    )
     if request.robustness:
         check_images(data.test if data else None)
         if len(models) < 2:
             raise UsageError(
                 "--robustness compares with the first model", hint="name another model behind it"
             )
-    if not request.resume:
-        kept.forget()
+    sweep = {
+        "models": [model.digest for model in models],
+        "devices": [asdict(device) for device in devices],
+        "plan": asdict(request.plan),
+        "data": data.digest if data else None,
+    }
+
+    def told(text: str) -> None:
+        plugins.hook.edgeshrink_told(text=text)
+
     with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(Kept.of(sweep, resume=request.resume, told=told))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeshrink-")))
         session = stack.enter_context(host_session(plugins))
         samples = None
@@ -83,16 +84,16 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             result for device in devices for result in _judged(found[device.name], samples, judge)
         )
         robustness = _robustness(request, data, models, judge, scratch, plugins)
-    report = BenchReport(
-        results,
-        tuple(data.notes) if data else (),
-        request.command,
-        data.described() if data else {},
-        versions(),
-        robustness,
-    )
-    if not report.lost:
-        kept.forget()
+        report = BenchReport(
+            results,
+            tuple(data.notes) if data else (),
+            request.command,
+            data.described() if data else {},
+            versions(),
+            robustness,
+        )
+        if not report.lost:
+            kept.forget()
     return report
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine import workers
@@ -22,13 +19,14 @@ from edgeshrink.engine.measuring.sessions import (
     open_session,
 )
 from edgeshrink.engine.planning.request import Planned, PlannedStep
+from edgeshrink.engine.planning.unfinished import unfinished
 from edgeshrink.engine.running.forecast import forecast, limited, within
 from edgeshrink.engine.running.kernels import Kernels
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import RunFolder, Stage
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
-from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet, write_bytes, write_text
+from edgeshrink.models import RUNNABLE, Artifact, Kind, copy_file, inference_snippet, write_text
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
@@ -44,7 +42,11 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     Raises:
         EdgeshrinkError: a step failed; the message names it and the last good model.
     """
-    workspace = RunFolder(planned.request.run_folder)
+
+    def told(text: str) -> None:
+        plugins.hook.edgeshrink_told(text=text)
+
+    workspace = RunFolder(planned.request.run_folder, told)
     with workspace.locked(), contextlib.ExitStack() as stack:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
@@ -52,7 +54,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
         if planned.recipe.steps[-1].produces in RUNNABLE:
             shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.folder)))
+        scratch = stack.enter_context(workspace.scratch())
         host = stack.enter_context(open_session(host_profile(), plugins))
         run = Run.of(planned, plugins, workspace, scratch, host, kernels)
         run = foreseen(run)
@@ -189,19 +191,20 @@ class _Compression:
                 filter(None, (verdict.failure, unmet(final), unfit(final, self.planned.devices)))
             ),
         )
-        write_bytes(out, final.path.read_bytes())
-        for artifact in reversed(final.lineage):
-            for companion in artifact.companions:
-                shutil.copyfile(
-                    artifact.path.with_name(companion), out.with_suffix(f".{companion}")
-                )
-        if text:
-            write_text(out.with_suffix(".infer.py"), text)
-        document = json_text(report.as_dict()) + "\n"
-        for place in (out.with_suffix(".recipe.toml"), self.run.workspace.folder / "recipe.toml"):
-            write_text(place, recipe)
-        for place in (out.with_suffix(".report.json"), self.run.workspace.folder / "report.json"):
-            write_text(place, document)
+        folder = self.run.workspace.folder
+        with unfinished(folder, out, final.path):
+            copy_file(final.path, out)
+            for artifact in reversed(final.lineage):
+                for companion in artifact.companions:
+                    named = out.with_suffix(f".{companion}")
+                    copy_file(artifact.path.with_name(companion), named)
+            if text:
+                write_text(out.with_suffix(".infer.py"), text)
+            document = json_text(report.as_dict()) + "\n"
+            for place in (out.with_suffix(".recipe.toml"), folder / "recipe.toml"):
+                write_text(place, recipe)
+            for place in (out.with_suffix(".report.json"), folder / "report.json"):
+                write_text(place, document)
         return report
 
 

@@ -22,14 +22,39 @@ from .kind import (
     parsed_json as parsed_json,
     require_path as require_path,
 )
+from .npy import (
+    write_npy as write_npy,
+)
+from .places import (
+    bytes_in as bytes_in,
+    cache_folder as cache_folder,
+    make_ours as make_ours,
+    marked as marked,
+)
 from .savedmodel import (
     keras_config as keras_config,
     keras_nodes as keras_nodes,
+)
+from .sealed import (
+    file_digest as file_digest,
+    is_sealed as is_sealed,
+    mend as mend,
+    read_arrays as read_arrays,
+    read_sealed as read_sealed,
+    unchanged as unchanged,
+    write_arrays as write_arrays,
+    write_sealed as write_sealed,
 )
 from .snippet import (
     inference_snippet as inference_snippet,
 )
 from .writing import (
+    PREFIX as PREFIX,
+    copy_file as copy_file,
+    refused as refused,
+    remove as remove,
     write_bytes as write_bytes,
+    write_part as write_part,
+    write_stream as write_stream,
     write_text as write_text,
 )

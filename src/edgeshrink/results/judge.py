@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices import Session, mcnemar
 from edgeshrink.errors import UsageError, near
-from edgeshrink.models import RUNNABLE
+from edgeshrink.models import RUNNABLE, read_arrays, write_arrays
 from edgeshrink.recipes import digest_of
 from edgeshrink.results.metric import Metric, Score
 from edgeshrink.results.verdict import AGREEMENT, ClassChange, Verdict, allowed, near_chance
@@ -103,18 +103,14 @@ class Judge:
             samples: what to run it on.
             load: gives the Keras model, where the file is one.
         """
-        import numpy as np
-
         key = digest_of({"model": artifact.digest, "samples": samples.digest})
         store = self.folder / f"{key[:24]}.npz"
-        if store.is_file():
-            with np.load(store, allow_pickle=False) as kept:
-                return {str(n): kept[f"arr_{p}"] for p, n in enumerate(kept["arr_0"], 1)}
+        kept = read_arrays(store)
+        if kept is not None:
+            return kept
         found = self.run(artifact.path if artifact.kind in RUNNABLE else load(), samples)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = store.with_suffix(".part.npz")
-        np.savez(part, np.array(list(found)), *found.values())
-        part.replace(store)
+        write_arrays(store, found)
         return found
 
     def run(self, model: Any, samples: Samples) -> Outputs:

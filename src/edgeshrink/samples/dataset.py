@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
+from edgeshrink.models import write_npy
 from edgeshrink.samples.checks import check_stored
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
 from edgeshrink.samples.images import Images, Reading
@@ -148,16 +149,12 @@ class Dataset:
         written = {}
         for position, (name, column) in enumerate(part.inputs.items()):
             path = folder / f"{position}_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.npy"
-            out: np.memmap[Any, Any] | None = None
-            for start in range(0, len(part), WRITE_BATCH):
-                rows = np.arange(start, min(start + WRITE_BATCH, len(part)))
-                values = self._prepared(column, column.take(rows))
-                if out is None:
-                    shape = (len(part), *values.shape[1:])
-                    out = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
-                out[start : start + len(rows)] = values
-            if out is not None:
-                out.flush()
+            batches = (
+                self._prepared(column, column.take(rows))
+                for start in range(0, len(part), WRITE_BATCH)
+                for rows in [np.arange(start, min(start + WRITE_BATCH, len(part)))]
+            )
+            write_npy(path, batches, len(part))
             written[name] = path
         return written
 

@@ -1,4 +1,4 @@
-"""Arrays inside an .npz file, mapped or loaded only when their values are wanted."""
+"""Arrays inside an .npz file, read only when their values are wanted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError
+from edgeshrink.samples.stored_array import StoredArray
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +21,8 @@ _AGAIN = "save it again with numpy.savez, or copy it again"
 class Member:
     """One array of an .npz file: its header is read at once, its values when first indexed.
 
-    Stored (uncompressed) members are mapped straight from the archive and cost no memory of their
-    own; compressed ones are unpacked once.
+    Stored (uncompressed) members are read straight from the archive, row by row where they are
+    large; compressed ones are unpacked once.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -54,23 +55,17 @@ class Member:
         return found
 
     @cached_property
-    def mapped(self) -> bool:
-        """Whether the values are mapped from the file rather than unpacked."""
+    def stored(self) -> bool:
+        """Whether the values lie in the file as they are, and are read from there."""
         return self._info.compress_type == zipfile.ZIP_STORED and self._info.file_size > 0
 
     @cached_property
-    def _values(self) -> np.ndarray[Any, Any]:
+    def _values(self) -> np.ndarray[Any, Any] | StoredArray:
         import numpy as np
 
-        if self.mapped and 0 not in self.shape and self.shape:
-            return np.memmap(
-                self.path,
-                self.dtype,
-                "r",
-                self._offset(),
-                tuple(self.shape),
-                "F" if self._fortran else "C",
-            )
+        if self.stored and 0 not in self.shape and self.shape:
+            offset, shape = self._offset(), tuple(self.shape)
+            return StoredArray(self.path, offset, shape, self.dtype, self._fortran)
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
                 return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))

@@ -24,6 +24,7 @@ from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
+from edgeshrink.models import write_text
 from edgeshrink.results import json_text
 from edgeshrink.samples import Reading
 
@@ -137,7 +138,7 @@ def bench(
     document = report.as_dict()
     if output:
         text = json_text(document)
-        Path(output).write_text(text + "\n", encoding="utf-8")
+        write_text(Path(output), text + "\n")
     if json:
         print_json(document)
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edgeshrink.cli.commands.clean import tell_size
 from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.shared import (
     At,
@@ -228,6 +229,7 @@ def compress(
         print_json(report.as_dict())
     else:
         show_report(report, to=console(), files=written(request.out))
+    tell_size(request.run_folder)
     if report.ledger.lost:
         raise typer.Exit(3)
     if report.failed:

@@ -10,6 +10,7 @@ import typer
 from edgeshrink.cli.commands.unpack import Force, Output, checked, told
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.errors import ModelError
+from edgeshrink.models import write_bytes
 
 
 def app() -> typer.Typer:
@@ -42,7 +43,7 @@ def pack(
         )
     out = checked(path, output, Kind.PACKED.suffix, force=force)
     packed, facts = packing(path, registry())
-    out.write_bytes(packed)
+    write_bytes(out, packed)
     found = {"model": model, "output": str(out), **facts}
     if json:
         print_json(found)

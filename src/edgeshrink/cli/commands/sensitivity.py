@@ -15,6 +15,7 @@ from edgeshrink.cli.shared import Debug, Json, print_json, registry, single, war
 from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
+from edgeshrink.models import write_text
 from edgeshrink.results import json_text
 from edgeshrink.samples import Reading
 
@@ -95,7 +96,7 @@ def sensitivity(
     document = report.as_dict()
     if out is not None:
         text = as_csv(document["layers"]) if out.suffix == ".csv" else json_text(document) + "\n"
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
     if json:
         print_json(document)
     else:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeshrink.cli.commands.clean import tell_size
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
@@ -107,6 +108,7 @@ def study(
         typer.echo(plugins.reporters["markdown"]().study(report).rstrip("\n"))
         files = (request.tables(reporter.suffix) for reporter in plugins.reporters.values())
         typer.echo(f"\nwritten: {', '.join(str(file) for file in files if file.exists())}")
+    tell_size(request.run_folder)
     if report.lost:
         raise typer.Exit(3)
     if report.failed:

@@ -9,6 +9,7 @@ import typer
 
 from edgeshrink.cli.shared import Debug, single
 from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.models import write_bytes
 
 Output = Annotated[
     str, typer.Option("--output", "-o", metavar="FILE", help="The result (default: beside MODEL).")
@@ -40,7 +41,7 @@ def unpack(
         raise ModelError(f"unpack takes an .esz file; {model} is a {kind} file")
     out = checked(path, output, Kind.TFLITE.suffix, force=force)
     data = tflite_bytes(path)
-    out.write_bytes(data)
+    write_bytes(out, data)
     told(f"{out}: {len(data):,} bytes")
 
 

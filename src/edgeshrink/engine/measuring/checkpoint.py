@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Mapping
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import Measurement
 from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import is_host
-from edgeshrink.models import write_text
+from edgeshrink.models import cache_folder, make_ours, mend, read_sealed, remove, write_sealed
 from edgeshrink.recipes import digest_of
-from edgeshrink.results import json_text
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -35,10 +33,39 @@ class Kept:
         self.host_outputs = host_outputs or folder / "outputs"
 
     @classmethod
-    def of(cls, sweep: Mapping[str, Any]) -> Kept:
-        """Return the place for a sweep that is told by plain values, in the user's cache."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cls(cache / "edgeshrink" / "sweeps" / digest_of(sweep)[:24])
+    @contextlib.contextmanager
+    def of(
+        cls, sweep: Mapping[str, Any], *, resume: bool, told: Callable[[str], Any]
+    ) -> Iterator[Kept]:
+        """Yield a place for a sweep in the user's cache that no other process has meanwhile.
+
+        Args:
+            sweep: what decides its figures, as plain values.
+            resume: wanted is what an earlier one left; else the place is empty.
+            told: called with what was damaged of that, in a sentence.
+        """
+        import filelock
+
+        sweeps, name = cache_folder("sweeps"), digest_of(sweep)[:24]
+        make_ours(sweeps)
+        left = sorted(sweeps.glob(f"{name}-*[0-9]")) if resume else []
+        places = (sweeps / f"{name}-{number}" for number in itertools.count())
+        for place in itertools.chain(left, places):
+            lock = filelock.FileLock(place.with_suffix(".lock"), timeout=0)
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                continue
+            try:
+                kept = cls(place)
+                if resume:
+                    mend(place, lambda path: told(f"{path} was damaged, and is measured again"))
+                else:
+                    kept.forget()
+                yield kept
+                return
+            finally:
+                lock.release()
 
     def outputs(self, device: DeviceProfile) -> Path:
         """Return the folder for a device's outputs."""
@@ -47,9 +74,8 @@ class Kept:
     def find(self, device: DeviceProfile, model: Artifact) -> DeviceResult | None:
         """Return a measurement that is there whole, or None."""
         try:
-            text = self._file(device, model).read_text(encoding="utf-8")
-            measurement = Measurement.from_dict(json.loads(text))
-        except (OSError, ValueError, TypeError, KeyError):
+            measurement = Measurement.from_dict(read_sealed(self._file(device, model)) or {})
+        except (ValueError, TypeError, KeyError):
             return None
         return DeviceResult(model, device, measurement, notes=("measured in an earlier, cut run",))
 
@@ -57,12 +83,14 @@ class Kept:
         """Write a measurement down."""
         assert observed.measurement is not None
         file = self._file(observed.device, observed.model)
+        if not file.parent.is_dir():
+            remove(file.parent)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json_text(asdict(observed.measurement)))
+        write_sealed(file, asdict(observed.measurement))
 
     def forget(self) -> None:
         """Remove all of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     def _of(self, device: DeviceProfile) -> Path:
         return self.folder / digest_of(asdict(device))[:16]

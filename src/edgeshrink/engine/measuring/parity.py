@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import VerificationError
+from edgeshrink.models import write_npy
 from edgeshrink.recipes import digest_of
 from edgeshrink.results import Outputs, Samples
 
@@ -30,7 +31,8 @@ def head(samples: Samples, folder: Path, count: int = COMPARED) -> Samples:
     inputs = {}
     for name, path in samples.inputs.items():
         inputs[name] = folder / f"{digest_of({'head': name})[:16]}.npy"
-        np.save(inputs[name], np.load(path, mmap_mode="r", allow_pickle=False)[:count])
+        first = np.load(path, mmap_mode="r", allow_pickle=False)[:count]
+        write_npy(inputs[name], [first], len(first))
     taken = min(count, samples.count)
     labels = {name: values[:taken] for name, values in samples.labels.items()}
     key = digest_of({"head of": samples.digest, "count": taken})
@@ -49,7 +51,7 @@ def made_up(model: Artifact, folder: Path, count: int = COMPARED) -> Samples:
         if signature.types[name] != "float32":
             values = np.asarray(np.rint(values), signature.types[name])
         inputs[name] = folder / f"{digest_of({'model': model.digest, 'input': name})[:16]}.npy"
-        np.save(inputs[name], values)
+        write_npy(inputs[name], [values], count)
     return Samples(inputs, {}, digest_of({"made up": model.digest}), count, synthetic=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.devices import BenchPlan, DeviceInfo, Failure, Measurement, Progress, Session
+from edgeshrink.models import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,5 +56,5 @@ class Unpacking(Session):
             return model
         digest = hashlib.sha256(data).hexdigest()[:16]
         path = Path(self._folder.name, f"{model.stem}-{digest}.tflite")
-        path.write_bytes(unpacked(data))
+        write_bytes(path, unpacked(data))
         return path

@@ -12,6 +12,7 @@ from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
+from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.part import pip_install, version_of
@@ -108,7 +109,7 @@ def _check_output(request: Request) -> None:
         raise UsageError(f"no folder {str(out.parent)!r} to write {out.name} to")
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"the folder {str(out.parent)!r} is read-only", hint="name another -o")
-    if out.exists() and not request.force:
+    if out.exists() and not request.force and not is_unfinished(request.run_folder, out):
         raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
 
 

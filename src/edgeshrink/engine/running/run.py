@@ -65,7 +65,7 @@ class Run:
             planned = replace(planned, data=planned.data.for_model(shapes, None, types))
         judge = Judge(
             lambda: host,
-            workspace.folder / "outputs",
+            workspace.outputs,
             plugins.metrics,
             record=planned.request.metric,
             classes=models.classes,

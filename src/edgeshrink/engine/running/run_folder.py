@@ -1,18 +1,40 @@
-"""A run folder: each stage's file, written whole or not at all, found again by its key."""
+"""A run folder: a cache of stages and answers, found again by their keys, never an obstacle.
+
+What is read back is compared with the digest that was written with it. What is damaged counts as
+missing: it is made again, and that is said.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeshrink.errors import UsageError
-from edgeshrink.models import Artifact, Kind, content_digest, write_text
+from edgeshrink.models import (
+    PREFIX,
+    Artifact,
+    Kind,
+    file_digest,
+    is_sealed,
+    make_ours,
+    marked,
+    mend,
+    read_sealed,
+    remove,
+    unchanged,
+    write_sealed,
+)
 
-DONE = "done.json"
+DONE, SCRATCH = "done.json", ".edgeshrink-scratch"
+CACHES = ("outputs", "devices")
+# Where a folder of such a name stands in a run folder of ours, it stands in the way of the file.
+FILES = ("lock", "run.log", "recipe.toml", "report.json", "unfinished.json")
+READ_BACK = re.compile(r"answers-[0-9a-f]{16}\.npz|time-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
@@ -26,22 +48,33 @@ class Stage:
 
 
 class RunFolder:
-    """The folder of one run; one process at a time works in it."""
+    """The folder of one run; one process at a time works in it.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "run.log"
+    Args:
+        folder: it is made when it is locked.
+        told: called with what was damaged, in a sentence.
+    """
+
+    def __init__(self, folder: Path, told: Callable[[str], Any]) -> None:
+        self.folder, self._told = folder, told
+        self.log, self.outputs = folder / "run.log", folder / "outputs"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process.
+        """Hold the folder for this process, without what is damaged or was left by a killed one.
 
         Raises:
-            UsageError: another process holds it.
+            UsageError: another process holds it, or it cannot be a run folder.
         """
         import filelock
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            make_ours(self.folder)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(
+                f"{self.folder} is a file, not a folder", hint="name another --run"
+            ) from None
+        self._clear_the_way()
         lock = filelock.FileLock(self.folder / "lock", timeout=0)
         try:
             lock.acquire()
@@ -50,77 +83,115 @@ class RunFolder:
                 f"another process works in {self.folder}", hint="wait for it, or name another --run"
             ) from None
         try:
+            self._mend()
             yield
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield an empty folder for files that go with the run; it is removed afterwards."""
+        folder = self.folder / SCRATCH
+        remove(folder)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def keep(self, name: str, numbers: Mapping[int, int]) -> None:
         """Keep some numbers by number, for later runs."""
-        write_text(self.folder / f"{name}.json", json.dumps(dict(numbers)))
+        write_sealed(self.folder / f"{name}.json", {str(k): v for k, v in numbers.items()})
 
     def kept(self, name: str) -> dict[int, int] | None:
-        """Return what was kept, or None where there is nothing that can be read."""
-        try:
-            found = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
-            return {int(place): int(number) for place, number in found.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            return None
+        """Return what was kept, or None where there is nothing that is whole."""
+        found = read_sealed(self.folder / f"{name}.json")
+        return None if found is None else {int(place): n for place, n in found.items()}
 
     def find(self, name: str, key: str, parent: Artifact) -> Stage | None:
         """Return the finished stage with this key, or None if it is missing or damaged."""
         folder = self.stage_folder(name, key)
-        try:
-            done = json.loads((folder / DONE).read_text(encoding="utf-8"))
-            artifact = Artifact(
-                folder / done["file"],
-                Kind(done["kind"]),
-                done["made_by"],
-                parent,
-                done["facts"],
-                folder / done["state"] if done["state"] else None,
-                tuple(done["companions"]),
-            )
-            whole = content_digest(artifact.path) == done["sha256"] and all(
-                (folder / companion).is_file() for companion in artifact.companions
-            )
-        except (OSError, ValueError, KeyError):
+        if not (folder / DONE).exists() and not folder.is_file():
             return None
-        return Stage(artifact, done["seconds"], tuple(done["notes"]), True) if whole else None
+        done = read_sealed(folder / DONE)
+        if done is None or not unchanged(folder, done["files"]):
+            self._made_again(folder)
+            return None
+        state = done["state"]
+        artifact = Artifact(
+            folder / done["file"],
+            Kind(done["kind"]),
+            done["made_by"],
+            parent,
+            done["facts"],
+            folder / state if state else None,
+            tuple(done["companions"]),
+        )
+        return Stage(artifact, done["seconds"], tuple(done["notes"]), reused=True)
 
     def begin(self, name: str, key: str) -> Path:
         """Return an empty folder for a stage; what an interrupted run left there is removed."""
         folder = self.stage_folder(name, key)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         folder.mkdir(parents=True)
         return folder
 
     def finish(self, stage: Stage) -> None:
-        """Mark a stage as whole: its description is written last."""
+        """Mark a stage as whole: its description is written last, with digests of its files."""
         artifact = stage.artifact
         folder = artifact.path.parent
-        kept = {artifact.path.name, *artifact.companions, DONE}
-        kept |= {artifact.state.name} if artifact.state else set()
+        state = artifact.state.name if artifact.state else ""
+        files = {artifact.path.name, *artifact.companions, *filter(None, [state])}
         for leftover in folder.iterdir():
-            if leftover.name not in kept:
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        write_text(
+            if leftover.name not in files:
+                remove(leftover)
+        write_sealed(
             folder / DONE,
-            json.dumps(
-                {
-                    "file": artifact.path.name,
-                    "kind": artifact.kind,
-                    "made_by": artifact.made_by,
-                    "facts": dict(artifact.facts),
-                    "state": artifact.state.name if artifact.state else "",
-                    "companions": artifact.companions,
-                    "sha256": content_digest(artifact.path),
-                    "seconds": stage.seconds,
-                    "notes": stage.notes,
-                },
-                indent=1,
-            ),
+            {
+                "file": artifact.path.name,
+                "kind": artifact.kind,
+                "made_by": artifact.made_by,
+                "facts": dict(artifact.facts),
+                "state": state,
+                "companions": artifact.companions,
+                "files": {name: file_digest(folder / name) for name in sorted(files)},
+                "seconds": stage.seconds,
+                "notes": stage.notes,
+            },
         )
 
     def stage_folder(self, name: str, key: str) -> Path:
         """Return where the stage with this key lies, whether it is there or not."""
         return self.folder / f"{name}-{key[:16]}"
+
+    def _clear_the_way(self) -> None:
+        """Remove what is of another kind than what a run folder has by that name.
+
+        Raises:
+            UsageError: the folder is not ours, so nothing in it is removed.
+        """
+        wrong = [path for name in FILES if (path := self.folder / name).is_dir()]
+        wrong += [path for name in CACHES if (path := self.folder / name).is_file()]
+        for path in wrong:
+            if not marked(self.folder):
+                what = "a folder" if path.is_dir() else "a file"
+                raise UsageError(
+                    f"{self.folder} is no run folder: {path.name} in it is {what}",
+                    hint="name another --run",
+                )
+            remove(path)
+            self._made_again(path)
+
+    def _mend(self) -> None:
+        """Remove what a killed run began to write, and what is read back and is not whole."""
+        for path in self.folder.iterdir():
+            if path.name.startswith(PREFIX):
+                remove(path)
+            elif READ_BACK.fullmatch(path.name) and not is_sealed(path):
+                remove(path)
+                self._made_again(path)
+        for name in CACHES:
+            mend(self.folder / name, self._made_again)
+
+    def _made_again(self, path: Path) -> None:
+        self._told(f"{path.relative_to(self.folder.parent)} was damaged, and is made again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import Stage
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.models import Artifact, Kind, content_digest, write_bytes
+from edgeshrink.models import Artifact, Kind, content_digest, read_arrays, write_arrays, write_bytes
 from edgeshrink.part import version_of
 from edgeshrink.recipes import (
     Agreement,
@@ -202,18 +201,13 @@ def _as_file(model: Any, folder: Path) -> Any:
     if not isinstance(model, bytes):
         return model
     path = folder / "candidate.tflite"
-    path.write_bytes(model)
+    write_bytes(path, model)
     return path
 
 
 def read_state(artifact: Artifact) -> dict[str, np.ndarray]:
     """Return the arrays that travel with a model."""
-    import numpy as np
-
-    if artifact.state is None:
-        return {}
-    with np.load(artifact.state, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return (read_arrays(artifact.state) or {}) if artifact.state else {}
 
 
 def _saved_state(context: Context, step: Method) -> Path | None:
@@ -222,11 +216,6 @@ def _saved_state(context: Context, step: Method) -> Path | None:
     state = {**kept, **context.state}
     if not state:
         return None
-    import numpy as np
-
     path = context.folder / "state.npz"
-    with zipfile.ZipFile(path, "w") as archive:  # the path of a variable is no keyword
-        for name, values in state.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, values, allow_pickle=False)
+    write_arrays(path, state)
     return path

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
-from edgeshrink.models import write_text
+from edgeshrink.models import is_sealed, read_sealed, remove, unchanged, write_sealed, write_text
 from edgeshrink.results import json_text
 
 
@@ -84,11 +83,8 @@ class Job:
 
     def result(self) -> dict[str, Any] | None:
         """Return what the job found or how it failed; None if it was never ended."""
-        try:
-            found: dict[str, Any] = json.loads((self.folder / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found if found.get("key") == self.spec["key"] else None
+        found = read_sealed(self.folder / RESULT)
+        return found if found and found["key"] == self.spec["key"] else None
 
     @property
     def done(self) -> bool:
@@ -98,11 +94,38 @@ class Job:
 
     def begin(self) -> None:
         """Make the folder and write down what is to be done."""
+        if not self.folder.is_dir():
+            remove(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / RESULT).unlink(missing_ok=True)
+        for name in (RESULT, "job.log"):
+            remove(self.folder / name)
         write_text(self.folder / JOB, json_text(self.spec) + "\n")
 
     def fail(self, error: str) -> None:
         """Write down that its process ended without a word."""
         document = {"key": self.spec["key"], "error": error, "hint": "", "code": 1, "seconds": 0.0}
-        write_text(self.folder / RESULT, json_text(document) + "\n")
+        write_sealed(self.folder / RESULT, {**document, "files": {}})
+
+
+def mend_results(run_folder: Path, told: Callable[[str], Any]) -> None:
+    """Remove what jobs found where it, or a file that they made, is not as it was written.
+
+    Args:
+        run_folder: of the study.
+        told: called with a sentence for each.
+    """
+    results = run_folder / "results"
+    if results.is_file():
+        remove(results)
+    for place in results.glob(f"*/{RESULT}"):
+        found = read_sealed(place)
+        if found is None or not (
+            unchanged(place.parent, found["files"])
+            and unchanged(Path(found.get("run", "")), found.get("stages", {}))
+        ):
+            remove(place)
+            told(f"{place.parent.relative_to(run_folder.parent)} was damaged, and is made again")
+    for place in run_folder.glob("times-*.json"):
+        if not is_sealed(place):
+            remove(place)
+            told(f"{place.relative_to(run_folder.parent)} was damaged, and is measured again")

@@ -9,7 +9,7 @@ from typing import TypeVar
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.studies.crew import Crew
 from edgeshrink.engine.studies.grid import Grid
-from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
+from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest, mend_results
 from edgeshrink.engine.studies.retelling import retold
 from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
@@ -53,7 +53,12 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
     """
     grid = _grid(request, plugins)
     request.out.mkdir(exist_ok=True)
-    with RunFolder(request.run_folder).locked():
+
+    def told(text: str) -> None:
+        plugins.hook.edgeshrink_told(text=text)
+
+    with RunFolder(request.run_folder, told).locked():
+        mend_results(request.run_folder, told)
         Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
         times = Times(grid)
         times.measure()

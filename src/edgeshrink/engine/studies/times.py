@@ -14,7 +14,7 @@ from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
 from edgeshrink.errors import StudyError
-from edgeshrink.models import RUNNABLE, content_digest, write_text
+from edgeshrink.models import RUNNABLE, content_digest, read_sealed, write_sealed
 from edgeshrink.recipes import StudyRow
 from edgeshrink.results import Report, json_text
 
@@ -29,10 +29,7 @@ class Times:
     def __init__(self, grid: Grid) -> None:
         self.grid, self.lost = grid, False
         self.file = grid.request.run_folder / f"times-{grid.study.heading.rules}.json"
-        try:
-            self.known: dict[str, dict[str, Any]] = json.loads(self.file.read_text("utf-8"))
-        except (OSError, ValueError):
-            self.known = {}
+        self.known: dict[str, dict[str, Any]] = read_sealed(self.file) or {}
 
     def measure(self) -> None:
         """Time what the tables ask for and what was not timed yet."""
@@ -52,7 +49,7 @@ class Times:
             said = {d: _told(r) for d, r in zip(files, results, strict=True)}
             kept = {d: one for d, one in said.items() if not one.get("failure")}
             self.known.setdefault(device, {}).update(kept)
-            write_text(self.file, json_text(self.known) + "\n")
+            write_sealed(self.file, json.loads(json_text(self.known)))
             self.known[device].update(said)
 
     def place(self, row: StudyRow, filled: Any) -> tuple[str, Path] | None:

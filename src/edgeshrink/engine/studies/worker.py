@@ -22,7 +22,7 @@ from edgeshrink.engine import workers
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Request
 from edgeshrink.errors import EdgeshrinkError, ModelError, left, shortage
-from edgeshrink.models import import_object, write_text
+from edgeshrink.models import file_digest, import_object, write_part, write_sealed
 from edgeshrink.plugins import Plugins, installed
 from edgeshrink.recipes import Recipe
 from edgeshrink.results import Report, json_text
@@ -75,7 +75,8 @@ def do(folder: Path, plugins: Plugins) -> int:
         said = left(error) if isinstance(error, SystemExit) else shortage(error)
         found, code = {"error": said or f"{type(error).__name__}: {error}", "hint": ""}, 1
     found |= {"key": job["key"], "code": code, "seconds": time.monotonic() - started}
-    write_text(folder / RESULT, json_text(found) + "\n")
+    made = {p.name: file_digest(p) for p in folder.glob("model*") if p.is_file()}
+    write_sealed(folder / RESULT, json.loads(json_text({**found, "files": made})))
     return code
 
 
@@ -87,7 +88,8 @@ def build(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, Any]
     model = import_object(job["build"], what="build")()
     if not isinstance(model, keras.Model):
         raise ModelError(f"{job['build']} must return a Keras model; it returned {type(model)}")
-    model.save(folder / "model.keras")
+    with write_part(folder / "model.keras") as part:
+        model.save(part)
     return {}
 
 
@@ -114,6 +116,9 @@ def compress(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, A
     report = work(plan(request, plugins), plugins)
     found: dict[str, Any] = {"report": report.as_dict(), "used": job["used"]}
     found["made"] = datetime.now(UTC).date().isoformat()
+    stages = {row.file for row in report.ledger.rows[1:] if row.file}
+    found["run"] = str(request.run_folder)
+    found["stages"] = {name: file_digest(request.run_folder / name) for name in sorted(stages)}
     if job["by_layer"]:
         found["layers"] = by_layer(report, request)
     return found

@@ -1,7 +1,7 @@
 """The converter's own process: a crash here is an error message there.
 
-It is run as a file, needs TensorFlow and nothing of ours, and stays warm: each line on standard
-input is a job in JSON, each line on standard output its answer.
+It is run as a file, needs TensorFlow and of ours only what writes files, and stays warm: each line
+on standard input is a job in JSON, each line on standard output its answer.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from edgeshrink.models import write_bytes
+
 
 def work(job: dict[str, Any]) -> None:
     """Write the .tflite that the job describes; see `Conversion` in converter.py."""
     data = quantized(job) if job["do"] == "quantize" else converted(job)
     data = with_true_states(without_clip(data))
-    part = Path(job["out"] + ".part")
-    part.write_bytes(data)
-    part.replace(job["out"])
+    write_bytes(Path(job["out"]), data)
 
 
 def converted(job: dict[str, Any]) -> bytes:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
+from edgeshrink.models import write_bytes, write_npy, write_part
 from edgeshrink.nn.conversion import converter_process, recurrent
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
@@ -34,22 +33,16 @@ def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool 
     Raises:
         ConversionError: a dimension beside the batch is dynamic.
     """
-    import tensorflow as tf
-
     serve, specs = _served(model)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    try:
-        with (
-            contextlib.redirect_stdout(None),
-            recurrent.written(model, fuse=fuse, unroll=unroll),
-        ):
-            archive.add_endpoint("serving_default", serve, input_signature=specs)
-            archive.write_out(str(folder), verbose=False)
-    except tf.errors.ResourceExhaustedError as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
-        raise
+    with (
+        contextlib.redirect_stdout(None),
+        recurrent.written(model, fuse=fuse, unroll=unroll),
+        write_part(folder) as part,
+    ):
+        archive.add_endpoint("serving_default", serve, input_signature=specs)
+        archive.write_out(str(part), verbose=False)
     return folder
 
 
@@ -125,7 +118,7 @@ def convert(
     files = {}
     for place, (name, values) in enumerate((samples or {}).items()):
         files[name] = folder / f"calibration-{place}.npy"
-        np.save(files[name], values, allow_pickle=False)
+        write_npy(files[name], [values], len(values))
     made = {}
     for name, want in wants.items():
         form = want.fuse, want.unroll
@@ -137,7 +130,7 @@ def convert(
         if ranges is not None and want.activations == "int8":
             seen = converter_process.shared_converter.calibrate(saved[form], want, needed, out, log)
             calibrated = seen.read_bytes()
-            seen.write_bytes(with_ranges(calibrated, ranges(calibrated)))
+            write_bytes(seen, with_ranges(calibrated, ranges(calibrated)))
             converter_process.shared_converter.quantize(seen, want, out, log)
         else:
             converter_process.shared_converter.convert(saved[form], want, needed, out, log)

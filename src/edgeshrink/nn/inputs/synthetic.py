@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from edgeshrink.models import write_npy
 from edgeshrink.nn.graph import structured
 from edgeshrink.nn.inputs.comparison import top_class
 from edgeshrink.nn.inputs.inversion import learned_range
@@ -47,7 +48,7 @@ def synthetic_inputs(
     files = {}
     for place, (name, values) in enumerate(made(*ends).items()):
         files[name] = folder / f"{place}.npy"
-        np.save(files[name], values, allow_pickle=False)
+        write_npy(files[name], [values], len(values))
     return files
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
-from edgeshrink.models import write_bytes
+from edgeshrink.models import read_arrays, write_arrays
 from edgeshrink.nn.graph import structured
 
 if TYPE_CHECKING:
@@ -54,9 +52,7 @@ def answers(teacher: keras.Model, model: keras.Model, context: Context) -> list[
     kept = _read(place, [(len(part), *shape) for shape in sizes])
     if kept is None:
         kept = _asked(teacher, model, context)
-        buffer = io.BytesIO()
-        np.savez(buffer, *kept)
-        write_bytes(place, buffer.getvalue())
+        write_arrays(place, {str(number): one for number, one in enumerate(kept)})
     return kept
 
 
@@ -86,10 +82,6 @@ def _digest(teacher: keras.Model, data: str) -> str:
 
 def _read(place: Path, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray] | None:
     """Return kept answers of these shapes, or None if they are missing or damaged."""
-    try:
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = [stored[name] for name in stored.files]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
+    found = list((read_arrays(place) or {}).values())
     whole = [(a.shape, a.dtype.kind) for a in found] == [(shape, "f") for shape in shapes]
     return found if whole else None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,12 +19,14 @@ from edgeshrink.models import (
     Kind,
     ModelFacts,
     archive_json,
+    copy_file,
     facts,
     hdf5_attributes,
     import_object,
     keras_config,
     parsed_json,
     refuse,
+    write_part,
 )
 from edgeshrink.nn.loading import keras2, keras2_weights
 from edgeshrink.nn.loading.quantized import as_floats
@@ -121,20 +121,17 @@ def save_model(model: keras.Model, path: Path) -> None:
         path: the file, whose name ends in .keras; one that is there is replaced.
 
     Raises:
-        UsageError: the path does not end in .keras, or cannot be written.
+        UsageError: the path does not end in .keras.
+        OSError: it cannot be written.
     """
     if path.suffix != ".keras":
         raise UsageError(f"a Keras model is saved as .keras; received {path.name!r}")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.keras")
     compiled, optimizer = model.compiled, getattr(model, "optimizer", None)
     try:
         forget_optimizer(model)
-        model.save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        with write_part(path, needed=4 * model.count_params()) as part:
+            model.save(part)
     finally:
-        temporary.unlink(missing_ok=True)
         model.optimizer, model.compiled = optimizer, compiled
 
 
@@ -246,7 +243,7 @@ def _load_keras(
         named = path
         if path.suffix != suffix:  # Keras goes by the name, not by the content
             named = Path(folder) / f"model{suffix}"
-            shutil.copyfile(path, named)
+            copy_file(path, named)
         try:
             model: keras.Model = keras.models.load_model(
                 named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe

@@ -1,0 +1,46 @@
+"""A warm process that runs commands, and something tiny for them to work on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crashing import Commands
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """The warm process; it ends when its standard input does."""
+    found = Commands()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny classifier and its data."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("materials")
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    x = (rng.normal(size=(300, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
+    dense = keras.layers.Dense
+    net = keras.Sequential(
+        [keras.Input((8,)), dense(16, activation="relu"), dense(3, activation="softmax")]
+    )
+    net.compile("adam", "sparse_categorical_crossentropy")
+    net.fit(x[:200], y[:200], epochs=20, verbose=0)
+    net.save(folder / "net.keras")
+    np.savez(folder / "d.npz", x_train=x[:200], y_train=y[:200], x_test=x[200:], y_test=y[200:])
+    return folder
+
+
+@pytest.fixture
+def place(materials: Path, tmp_path: Path) -> Path:
+    """A copy of the materials, to work in."""
+    return Path(shutil.copytree(materials, tmp_path / "place"))

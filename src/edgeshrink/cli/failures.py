@@ -8,6 +8,7 @@ import sys
 import traceback
 from typing import Any
 
+from edgeshrink.cli.say import say
 from edgeshrink.errors import EdgeshrinkError, near
 
 INTERRUPTED = 130
@@ -29,9 +30,9 @@ def tell(error: BaseException, arguments: list[str]) -> int:
     if "--debug" in arguments or os.environ.get("EDGESHRINK_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     message, hint, code = explain(error, arguments)
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}", err=True)
     if hint:
-        print(f"hint:  {hint}", file=sys.stderr)
+        say(f"hint:  {hint}", err=True)
     return code
 
 

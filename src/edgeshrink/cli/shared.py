@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.plain_commands import Command
+from edgeshrink.cli.say import say
 from edgeshrink.plugins import Plugins, installed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
@@ -59,7 +60,7 @@ def warn(*more: str) -> None:
     for warning in (*found, *more):
         if warning not in _warned:
             _warned.add(warning)
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}", err=True)
 
 
 def registry() -> Plugins:

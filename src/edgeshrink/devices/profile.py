@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import toml_writer
 from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
 from edgeshrink.errors import ProfileError, UsageError, near
+from edgeshrink.texts import toml_value
 
 ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
@@ -279,9 +279,9 @@ def save_profile(name: str, values: Mapping[str, Any], *, force: bool = False) -
     path = folder / f"{name}.toml"
     tables = {key: table for key, table in values.items() if isinstance(table, Mapping) and table}
     plain = {key: said for key, said in values.items() if not isinstance(said, Mapping) and said}
-    lines = [f"{key} = {toml_writer.value(said)}" for key, said in plain.items()]
+    lines = [f"{key} = {toml_value(said)}" for key, said in plain.items()]
     for key, table in tables.items():
-        lines += ["", f"[{key}]", *(f"{k} = {toml_writer.value(v)}" for k, v in table.items())]
+        lines += ["", f"[{key}]", *(f"{k} = {toml_value(v)}" for k, v in table.items())]
     try:
         content = ("\n".join(lines) + "\n").encode()
     except UnicodeEncodeError as error:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from edgeshrink import toml_writer
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build, options_of
 from edgeshrink.models import RUNNABLE, Kind
 from edgeshrink.recipes.method import Method
 from edgeshrink.recipes.training import Training
+from edgeshrink.texts import toml_value
 
 Methods = Mapping[str, type[Method]]
 
@@ -261,11 +261,11 @@ class Recipe:
         """Return the TOML document that makes this recipe again."""
         lines = [f"seed = {self.seed}"]
         if self.without:
-            lines.append(f"without = {toml_writer.value(self.without)}")
+            lines.append(f"without = {toml_value(self.without)}")
         lines += _table("training", self.training)
         for step in self.steps:
             lines += ["", "[[step]]", f'method = "{step.name}"']
-            lines += [f"{key} = {toml_writer.value(value)}" for key, value in step.given().items()]
+            lines += [f"{key} = {toml_value(value)}" for key, value in step.given().items()]
             lines += _table("step.training", step.tuning)
         return "\n".join(lines) + "\n"
 
@@ -312,5 +312,5 @@ def _seed(value: Any) -> int:
 
 def _table(name: str, training: Training) -> list[str]:
     given = [(f.name, getattr(training, f.name)) for f in fields(training)]
-    rows = [f"{key} = {toml_writer.value(value)}" for key, value in given if value is not None]
+    rows = [f"{key} = {toml_value(value)}" for key, value in given if value is not None]
     return ["", f"[{name}]", *rows] if rows else []

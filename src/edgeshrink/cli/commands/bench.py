@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from edgeshrink.cli.display.robustness import Robustness, asked
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
     Debug,
@@ -143,7 +144,7 @@ def bench(
     else:
         show_bench(report, to=console())
     if report.lost:
-        typer.echo("hint:  the same command with --resume goes on from here", err=True)
+        say("hint:  the same command with --resume goes on from here", err=True)
         raise typer.Exit(3)
     if any(result.failure for result in report.results):
         raise typer.Exit(1)

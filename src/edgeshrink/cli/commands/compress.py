@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgeshrink.cli.display.robustness import Robustness, asked
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
     Debug,
@@ -231,8 +232,8 @@ def compress(
     if report.ledger.lost:
         raise typer.Exit(3)
     if report.failed:
-        typer.echo(f"error: {report.failed}", err=True)
-        typer.echo(f"hint:  {report.output} is kept{advice(report)}", err=True)
+        say(f"error: {report.failed}", err=True)
+        say(f"hint:  {report.output} is kept{advice(report)}", err=True)
         raise typer.Exit(4)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import At, Debug, Json, SshConfig, print_json, registry
 from edgeshrink.devices import (
     address_scheme,
@@ -24,6 +25,7 @@ from edgeshrink.devices import (
 )
 from edgeshrink.errors import TargetError, UsageError
 from edgeshrink.part import version_of
+from edgeshrink.texts import shown
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -186,7 +188,7 @@ def selftest(
         to.print()
         write("To report how it went, paste this:", to=to)
         to.print()
-        print(_report(device, found))
+        say(_report(device, found))
     if not good:
         raise typer.Exit(1)
 
@@ -205,7 +207,7 @@ def clean(
 
     plugins = registry()
     device = _chosen(name, at, ssh_config, plugins)
-    print(f"{clean_device(device, plugins):,} bytes freed on {name}")
+    say(f"{clean_device(device, plugins):,} bytes freed on {name}")
 
 
 def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
@@ -225,7 +227,7 @@ def _telling(name: str, plugins: Plugins) -> Callable[[float, str], None]:
     def told(share: float, note: str) -> None:
         plugins.hook.edgeshrink_device_progress(device=name, fraction=share, note=note)
         if note != last[0] and not sys.stderr.isatty():
-            print(note, file=sys.stderr, flush=True)
+            say(note, err=True)
         last[0] = note
 
     return told
@@ -234,7 +236,7 @@ def _telling(name: str, plugins: Plugins) -> Callable[[float, str], None]:
 def _passing(text: str) -> None:
     """Show what is being done on the terminal's last line; an empty text clears it."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{shown(text)}", end="", file=sys.stderr, flush=True)
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import Measurement
 from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import is_host
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import write_text
 from edgeshrink.recipes import digest_of
 from edgeshrink.results import json_text
+from edgeshrink.texts import from_json
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -47,9 +48,9 @@ class Kept:
     def find(self, device: DeviceProfile, model: Artifact) -> DeviceResult | None:
         """Return a measurement that is there whole, or None."""
         try:
-            text = self._file(device, model).read_text(encoding="utf-8")
-            measurement = Measurement.from_dict(json.loads(text))
-        except (OSError, ValueError, TypeError, KeyError):
+            text = self._file(device, model).read_bytes()
+            measurement = Measurement.from_dict(from_json(text, "the measurement"))
+        except (OSError, EdgeshrinkError):
             return None
         return DeviceResult(model, device, measurement, notes=("measured in an earlier, cut run",))
 

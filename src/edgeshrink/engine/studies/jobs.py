@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import write_text
-from edgeshrink.results import json_text
+from edgeshrink.results import Report, json_text
+from edgeshrink.texts import from_json, typed
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,19 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What is written of a job beside its report."""
+
+    seconds: float
+    code: int
+    error: str = ""
+    hint: str = ""
+    made: str = ""
+    used: str | Mapping[str, Any] | None = None
+    layers: tuple[Mapping[str, tuple[int, int]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """What one process does, in a folder that is named by all that decides the result.
 
@@ -83,12 +97,17 @@ class Job:
     lane: str
 
     def result(self) -> dict[str, Any] | None:
-        """Return what the job found or how it failed; None if it was never ended."""
+        """Return what the job found or how it failed; None if it was never ended, or is damaged."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = from_json((self.folder / RESULT).read_bytes(), "the result")
+            if found.get("key") != self.spec["key"]:
+                return None
+            typed(Ended, found, "the result")
+            if "report" in found:
+                Report.from_dict(found["report"])
+        except (OSError, EdgeshrinkError):
             return None
-        return found if found.get("key") == self.spec["key"] else None
+        return found
 
     @property
     def done(self) -> bool:

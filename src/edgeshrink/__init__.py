@@ -97,6 +97,7 @@ def compress(
     from edgeshrink.plugins import installed
     from edgeshrink.recipes import Recipe, Training
     from edgeshrink.results import max_drop as allowed_drop
+    from edgeshrink.texts import read_text
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
@@ -104,7 +105,7 @@ def compress(
     settings = {"training": build(Training, training or {}, "training"), "seed": seed}
     if recipe:
         wanted = Recipe.from_toml(
-            Path(recipe).read_text(encoding="utf-8"), plugins.methods, origin=str(recipe)
+            read_text(Path(recipe), "recipe"), plugins.methods, origin=str(recipe)
         )
     elif steps:
         wanted = Recipe.from_steps(steps, plugins.methods, **settings)

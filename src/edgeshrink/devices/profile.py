@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
 from edgeshrink.errors import ProfileError, UsageError, near
-from edgeshrink.texts import toml_value
+from edgeshrink.texts import from_toml, read_text, shortly, toml_value
 
 ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
@@ -96,10 +95,7 @@ class DeviceProfile:
         Raises:
             ProfileError: the text is not TOML, has an unknown key, or a value that is not allowed.
         """
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProfileError(f"device profile {name!r} is not TOML: {error}") from error
+        values = from_toml(text, f"device profile {name!r}", ProfileError)
         known = {f.name for f in fields(cls)} - {"name"}
         for key, value in values.items():
             if key not in known:
@@ -167,13 +163,16 @@ def _checked(profile: str, key: str, value: Any) -> Any:
     if type(value) is not wanted or (isinstance(value, int) and wanted is int and value < 1):
         raise ProfileError(
             f"device profile {profile!r}: {key} must be a"
-            f"{' positive' if wanted is int else ''} {wanted.__name__}; received {value!r}"
+            f"{' positive' if wanted is int else ''} {wanted.__name__}; received {shortly(value)}"
         )
     if key in _LISTS_OF_TEXT and not all(isinstance(one, str) for one in value):
-        raise ProfileError(f"device profile {profile!r}: {key} lists text; received {value!r}")
+        raise ProfileError(
+            f"device profile {profile!r}: {key} lists text; received {shortly(value)}"
+        )
     if key == "hardware" and not all(type(one) in (str, int, float) for one in value.values()):
         raise ProfileError(
-            f"device profile {profile!r}: [hardware] holds text and numbers; received {value!r}"
+            f"device profile {profile!r}: [hardware] holds text and numbers; "
+            f"received {shortly(value)}"
         )
     if key == "pays":
         return checked_pays(profile, value)
@@ -196,7 +195,7 @@ def _check_operator(profile: str, operator: str, version: Any) -> None:
     if type(version) is not int or version < 1:
         raise ProfileError(
             f"device profile {profile!r}: the version of {operator} must be a positive int; "
-            f"received {version!r}"
+            f"received {shortly(version)}"
         )
 
 
@@ -341,7 +340,7 @@ def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceP
             )
         path = known[name]
     return DeviceProfile.from_toml(
-        path.read_text(encoding="utf-8"),
+        read_text(path, "device profile"),
         path.stem,
         lambda base: _find(base, folders, (*above, name)),
     )

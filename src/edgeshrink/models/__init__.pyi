@@ -21,6 +21,7 @@ from .kind import (
     identify as identify,
     parsed_json as parsed_json,
     require_path as require_path,
+    swollen as swollen,
 )
 from .savedmodel import (
     keras_config as keras_config,

@@ -10,3 +10,6 @@ from .safe import (
     shown as shown,
     shown_json as shown_json,
 )
+from .toml_writer import (
+    toml_value as toml_value,
+)

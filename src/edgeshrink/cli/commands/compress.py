@@ -248,13 +248,9 @@ def advice(report: Report) -> str:
 
 def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Methods) -> Recipe:
     if path:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UsageError(f"no recipe file {path!r}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"recipe {path!r} cannot be read: {error}") from error
-        return Recipe.from_toml(text, methods, origin=path)
+        from edgeshrink.texts import read_text
+
+        return Recipe.from_toml(read_text(Path(path), "recipe"), methods, origin=path)
     if steps:
         return Recipe.from_steps(steps, methods)
     return Recipe.from_flags(chosen, methods)

@@ -54,6 +54,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces)
     recipe.check_order(Kind.KERAS)
+    recipe.check_losses()
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
     made = recipe.steps[-1].produces

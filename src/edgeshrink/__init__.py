@@ -40,6 +40,7 @@ def compress(
     resize: str = "keras",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
+    trust_profile: bool = False,
     force: bool = False,
     unsafe: bool = False,
     custom: Sequence[str] = (),
@@ -70,6 +71,7 @@ def compress(
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
         at: the address of the one device, in place of its profile's.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
         custom: `module:object` of classes that are not Keras's.
@@ -122,6 +124,7 @@ def compress(
         calibration=calibration,
         devices=tuple(devices),
         at=at,
+        trust_profile=trust_profile,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
@@ -142,6 +145,7 @@ def bench(
     *models: str | Path,
     devices: Sequence[str] = ("desktop",),
     at: str = "",
+    trust_profile: bool = False,
     resume: bool = False,
     rules: str = "quick",
     threads: int | None = None,
@@ -157,6 +161,7 @@ def bench(
         models: .tflite files; the first is what the others are compared with.
         devices: names or paths of device profiles.
         at: the address of the one device, in place of its profile's.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         resume: take what an earlier, cut run of the same call has measured.
         rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
         threads: of the runtime; None means each profile's default.
@@ -178,6 +183,7 @@ def bench(
         tuple(Path(model) for model in models),
         tuple(devices),
         at=at,
+        trust_profile=trust_profile,
         resume=resume,
         plan=replace(_rules(rules), threads=threads),
         data=data,

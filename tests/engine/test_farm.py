@@ -33,15 +33,16 @@ DEAD = 'target = "ssh"\naddress = "ssh://nobody@127.0.0.1:1"\n'
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with device profiles and a cache of its own."""
+    """A folder to work in, with the user's device profiles and a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "device_profiles").mkdir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "edgeshrink" / "device_profiles").mkdir(parents=True)
     return tmp_path
 
 
 def device(here: Path, name: str, text: str) -> None:
-    (here / "device_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
+    (here / "edgeshrink" / "device_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
 def patched_python(here: Path, name: str, code: str) -> str:

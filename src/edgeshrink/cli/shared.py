@@ -24,6 +24,13 @@ At = Annotated[
     str,
     typer.Option(metavar="ADDRESS", help="Where the device is, instead of its profile's address."),
 ]
+TrustProfile = Annotated[
+    bool,
+    typer.Option(
+        "--trust-profile",
+        help="Believe a device profile named by its path, which may name programs to run here.",
+    ),
+]
 SshConfig = Annotated[
     str, typer.Option(metavar="FILE", help="Another configuration file for ssh, as its own -F.")
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
+from edgeshrink.devices.trust import HERE, check_harmless
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.texts import from_toml, read_text, shortly, toml_value
 
@@ -314,17 +315,24 @@ def available_profiles(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def find_profile(name: str, folders: Sequence[Path]) -> DeviceProfile:
+def find_profile(name: str, folders: Sequence[Path], *, trust: bool = False) -> DeviceProfile:
     """Return the profile with this name, or in the file of this path.
+
+    Args:
+        name: of a profile, or a path that ends in .toml.
+        folders: where names are looked for; the working directory's own comes last.
+        trust: whether one that is named by its path may name programs of this machine.
 
     Raises:
         UsageError: there is none; the hint offers near matches.
-        ProfileError: what is inside it is wrong.
+        ProfileError: what is inside it is wrong, or names programs and is not believed.
     """
-    return _find(name, folders, ())
+    return _find(name, folders, (), trust=trust)
 
 
-def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceProfile:
+def _find(
+    name: str, folders: Sequence[Path], above: tuple[str, ...], *, trust: bool
+) -> DeviceProfile:
     if name in above:
         raise ProfileError(f"device profile {name!r} is based on itself")
     if name.endswith(".toml"):
@@ -339,8 +347,11 @@ def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceP
                 hint=near(name, known, otherwise="`edgeshrink devices` lists all"),
             )
         path = known[name]
+    text = read_text(path, "device profile")
+    if not trust if name.endswith(".toml") else path.parent == HERE:
+        check_harmless(from_toml(text, f"device profile {name!r}", ProfileError), path)
     return DeviceProfile.from_toml(
-        read_text(path, "device profile"),
+        text,
         path.stem,
-        lambda base: _find(base, folders, (*above, name)),
+        lambda base: _find(base, folders, (*above, name), trust=trust),
     )

@@ -115,7 +115,8 @@ _NAMES = (
     """
     # texts in memory
     """
-    AsString StringFormat ReduceJoin RegexFullMatch RegexReplace StaticRegexFullMatch StaticRegexReplace
+    AsString StringFormat
+    ReduceJoin RegexFullMatch RegexReplace StaticRegexFullMatch StaticRegexReplace
     StringJoin StringLength StringLower StringNGrams StringSplit StringSplitV2 StringStrip
     StringToHashBucket StringToHashBucketFast StringToHashBucketStrong StringToNumber StringUpper
     Substr UnicodeDecode UnicodeEncode UnicodeScript UnicodeTranscode DecodeRaw

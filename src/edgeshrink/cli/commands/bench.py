@@ -16,6 +16,7 @@ from edgeshrink.cli.shared import (
     Devices,
     Json,
     SshConfig,
+    TrustProfile,
     print_json,
     registry,
     single,
@@ -67,6 +68,7 @@ def bench(
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data to score with, as for compress.")
     ] = "",
@@ -115,6 +117,7 @@ def bench(
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},
+        trust_profile=trust_profile,
         resume=resume,
         plan=replace(
             RULES[options.rules],

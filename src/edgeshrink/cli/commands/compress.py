@@ -19,6 +19,7 @@ from edgeshrink.cli.shared import (
     Devices,
     Json,
     SshConfig,
+    TrustProfile,
     print_json,
     registry,
     single,
@@ -108,6 +109,7 @@ def compress(
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     recipe: Annotated[
         str, typer.Option(metavar="FILE", help="Steps from a TOML file, in its order.")
     ] = "",
@@ -198,6 +200,7 @@ def compress(
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},
+        trust_profile=trust_profile,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,

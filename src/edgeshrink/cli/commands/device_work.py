@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeshrink.cli.say import say
-from edgeshrink.cli.shared import At, Debug, Json, SshConfig, print_json, registry
+from edgeshrink.cli.shared import (
+    At,
+    Debug,
+    Json,
+    SshConfig,
+    TrustProfile,
+    print_json,
+    registry,
+)
 from edgeshrink.devices import (
     address_scheme,
     available_profiles,
@@ -130,6 +138,7 @@ def setup(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     debug: Debug = False,
 ) -> None:
     """Install on a device what its runtime needs, from this machine.
@@ -144,7 +153,7 @@ def setup(
     from edgeshrink.engine import setup_device
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
     with Watcher(plugins):
         said = setup_device(device, plugins, _telling(device.name, plugins))
     to = console()
@@ -157,6 +166,7 @@ def selftest(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -170,7 +180,7 @@ def selftest(
     from edgeshrink.cli.display.tables import console, write
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
     to, found = console(), []
     try:
         for check in work.run(device, plugins, lambda name: _passing(f"… {name}")):
@@ -197,6 +207,7 @@ def clean(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     debug: Debug = False,
 ) -> None:
     """Remove all that edgeshrink keeps on a device, its runtime too.
@@ -206,14 +217,14 @@ def clean(
     from edgeshrink.engine import clean_device
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
     say(f"{clean_device(device, plugins):,} bytes freed on {name}")
 
 
-def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
+def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins, *, trust: bool) -> DeviceProfile:
     from edgeshrink.engine import chosen_devices
 
-    return chosen_devices((name,), at, _connection(ssh_config), plugins)[0]
+    return chosen_devices((name,), at, _connection(ssh_config), plugins, trust=trust)[0]
 
 
 def _connection(ssh_config: str) -> Mapping[str, Any]:

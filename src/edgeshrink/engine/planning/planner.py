@@ -46,7 +46,9 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     warnings = list(
         refuse(found, unsafe=request.unsafe, custom=request.custom, source=str(request.model))
     )
-    devices = chosen_devices(request.devices, request.at, request.connection, plugins)
+    devices = chosen_devices(
+        request.devices, request.at, request.connection, plugins, trust=request.trust_profile
+    )
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)

@@ -144,10 +144,18 @@ def _recipe(path: Path, seeds: Path) -> int:
     return _planned(seeds, "--recipe", path)
 
 
+def _line(path: Path) -> list[str]:
+    """Return the words of a command, whatever became of the list that held them."""
+    text = path.read_bytes().decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text.split()
+    return [str(word) for word in (found if isinstance(found, list) else [found])]
+
+
 def _words(path: Path, seeds: Path) -> int:
-    found = json.loads(path.read_bytes())
-    said = [str(w).replace("\x00", "") for w in (found if isinstance(found, list) else [found])]
-    return _planned(seeds, *said)
+    return _planned(seeds, *(word.replace("\x00", "") for word in _line(path)))
 
 
 def _flags(path: Path, seeds: Path) -> int:
@@ -157,8 +165,9 @@ def _flags(path: Path, seeds: Path) -> int:
         from edgeshrink.plugins import installed
         from edgeshrink.recipes import Recipe
 
-        line = " ".join(map(str, json.loads(path.read_bytes())))
-        print(Recipe.from_text(line, installed().methods).to_toml())
+        recipe = Recipe.from_text(" ".join(_line(path)), installed().methods)
+        recipe.check_losses()
+        print(recipe.to_toml())
 
     return sentence(read) and _words(path, seeds)
 

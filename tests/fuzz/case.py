@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import sys
 import time
 import traceback
 import zipfile
@@ -115,6 +116,9 @@ def _child(work: Callable[[], int], told: Path) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for target, source in ((0, nothing), (1, out), (2, out)):
             os.dup2(source, target)
+        sys.stdout, sys.stderr = (
+            os.fdopen(n, "w", encoding="utf-8", errors="replace", closefd=False) for n in (1, 2)
+        )
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -124,8 +128,6 @@ def _child(work: Callable[[], int], told: Path) -> None:
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
-            import sys
-
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)

@@ -195,9 +195,8 @@ class DeviceFarm:
                 found[model.digest] = DeviceResult(model, device, failure=result)
                 lost = result if result.lost else lost
             else:
-                observed = DeviceResult(
-                    model, device, replace(result, notes=(*result.notes, *note))
-                )
+                told = replace(result, notes=(*result.notes, *note))
+                observed = DeviceResult(model, device, told)
                 self._kept.keep(observed)
                 found[model.digest] = observed
         if lost is not None:

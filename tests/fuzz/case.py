@@ -19,7 +19,7 @@ from pathlib import Path
 CODES = (0, 1, 2, 3, 4)
 MOST_MEMORY = 64 << 20
 TIMES_DECLARED = 4
-MOST_DECLARED = 16 << 20  # what an input may say of itself and be believed
+MOST_DECLARED = 128 << 20  # what an input may say of itself and be believed
 CPU_SECONDS, WALL_SECONDS = 20, 90
 FILE_BYTES = 256 << 20
 # what is written to a terminal holds none of these

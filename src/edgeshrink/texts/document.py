@@ -117,7 +117,7 @@ def _parsed(
     except (ValueError, RecursionError) as problem:
         why = "it is nested too deep" if isinstance(problem, RecursionError) else problem
         raise error(f"{what}: {why}") from problem
-    level = [found]
+    level = _inside([found])
     for _ in range(MOST_DEPTH):
         level = [item for value in level for item in _inside(value)]
         if not level:

@@ -266,7 +266,7 @@ def _looked_up(symbols: np.ndarray, book: Tuple[int, ...]) -> np.ndarray:
         return symbols
     if symbols.size and int(symbols.max()) >= len(book):
         raise Broken("a symbol stands for no value")
-    return np.array(book, symbols.dtype)[symbols]
+    return np.asarray(np.array(book, symbols.dtype)[symbols])
 
 
 def stored(words: np.ndarray, element: Element) -> bytes:

@@ -37,6 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    installed.cache_clear()  # it remembers where the user's profiles are
     (tmp_path / "edgeshrink" / "device_profiles").mkdir(parents=True)
     return tmp_path
 

@@ -180,7 +180,7 @@ def _footnote(report: Report) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
     rule = ["---"] * text_columns + ["---:"] * (len(heads) - text_columns)
-    top = [re.sub(r"([|<`])", r"\\\1", " ".join(head.splitlines())) for head in heads]
+    top = list(map(in_cell, heads))
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (top, rule, *rows))
 
 
@@ -201,6 +201,11 @@ def escaped(text: str) -> str:
     """
     marked = re.sub(r"([\\`*_|<\[\]])", r"\\\1", " ".join(text.splitlines()))
     return re.sub(r"&(?=#?\w+;)", "&amp;", marked)
+
+
+def in_cell(text: str) -> str:
+    """Return a text of ours, with a name in it, as a cell: neither tags nor further cells."""
+    return re.sub(r"([\\*_|<`])", r"\\\1", " ".join(text.splitlines()))
 
 
 def code(text: str) -> str:

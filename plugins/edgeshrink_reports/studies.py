@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableFound
 from edgeshrink_reports.footnotes import footnotes
-from edgeshrink_reports.markdown import code, escaped, fenced
+from edgeshrink_reports.markdown import code, escaped, fenced, in_cell
 
 NONE = "–"
 CONTRADICTS = "Where ours differs from the publication:"
@@ -110,8 +110,10 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def _table(table: TableFound) -> str:
-    lines = [[escaped(text) for text in heads(table)], ["---"] + ["---:"] * len(table.columns)]
-    lines += [[escaped(text) for text in cells(table, row)] for row in table.rows]
+    lines = [[in_cell(text) for text in heads(table)], ["---"] + ["---:"] * len(table.columns)]
+    for row in table.rows:
+        label, *figures = cells(table, row)
+        lines.append([escaped(label), *map(in_cell, figures)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

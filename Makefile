@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-devices test-all lint fix docs bench clean
+.PHONY: fuzz demo test test-devices test-all lint fix docs bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,12 @@ test: $(READY)  ## the tests, without the slow ones; then those of whole command
 
 test-devices: $(READY)  ## sshd, adb, an ARM64 machine, a software GPU: what is missing is skipped
 	$(BIN)/python -m pytest -m "device and not slow" -n 3 --no-loadscope-reorder --durations=12 -rs
+
+FUZZ_SECONDS ?= 1200
+FUZZ_SEED ?= $(shell date +%s)
+
+fuzz: $(READY)  ## damaged and hostile inputs for all that is read, for FUZZ_SECONDS from FUZZ_SEED
+	cd tests && ../$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 test-all: $(READY)  ## the slow ones too
 	$(BIN)/python -m pytest -m "slow or not slow"

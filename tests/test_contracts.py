@@ -143,6 +143,7 @@ def test_no_room_is_crowded() -> None:
         "edgeshrink.words",
         "edgeshrink.errors",
         "edgeshrink.devices.statistics",
+        "edgeshrink.texts.safe",
         "edgeshrink.nn.conversion.converter_process",
         "edgeshrink.samples.preprocess",
         "edgeshrink_cluster.kmeans",

@@ -28,7 +28,7 @@ def _merits(rows: Sequence[Row]) -> list[str]:
 
 def robustness_heads(found: Robustness) -> list[str]:
     """Return the heads of the table of perturbations."""
-    most = max(len(case.levels) for case in found.cases)
+    most = max((len(case.levels) for case in found.cases), default=0)
     severities = (f"severity {place}" for place in range(1, most + 1))
     return ["perturbation", f"{found.metric} before", "after", "change", *severities]
 

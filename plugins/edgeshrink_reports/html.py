@@ -69,7 +69,7 @@ def study_page(found: StudyReport) -> str:
         parts.append(_list(studies.notes_of(table)))
         if commands := studies.commands_of(table):
             parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>")
-    parts += ["<h2>Made with</h2>", _list(studies.made_with(found))]
+    parts += ["<h2>Made with</h2>", _list([found.command, *studies.made_with(found)])]
     return _page(found.title, parts)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edgeshrink.api import Row
 
 NONE = "–"
+LARGEST = 1e300  # of a validation score
 HEADS = ("stage", "trial", "epochs", "first", "best", "in epoch", "last", "score")
 FOOTNOTE = (
     "First, best and last are validation scores after an epoch; where labels are not used, the "
@@ -41,12 +42,16 @@ class Training:
 
 
 def trainings(rows: Iterable[Row]) -> list[Training]:
-    """Return the trainings of a ledger, in order: facts `trials`, else `curve`."""
+    """Return the trainings of a ledger, in order: facts `trials`, else `curve`.
+
+    Facts may be a stranger's: those of another form are left out.
+    """
     found = []
     for row in rows:
         trials = row.facts.get("trials")
-        if not trials:
-            if curve := row.facts.get("curve"):
+        if not _are_trials(trials):
+            curve = row.facts.get("curve")
+            if _is_curve(curve):
                 found.append(Training(row.step, curve))
             continue
         names = [name for name in trials[0] if name not in ("score", "curve")]
@@ -56,6 +61,24 @@ def trainings(rows: Iterable[Row]) -> list[Training]:
             settings = {name: trial[name] for name in varied}
             found.append(Training(stage, trial["curve"], settings, trial["score"]))
     return found
+
+
+def _is_curve(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(type(one) in (int, float) and abs(one) < LARGEST for one in value)
+    )
+
+
+def _are_trials(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(one, Mapping) and one.keys() == value[0].keys() for one in value)
+        and all(_is_curve(one.get("curve")) and "score" in one for one in value)
+        and all(type(one["score"]) in (int, float, type(None)) for one in value)
+    )
 
 
 def cells(training: Training) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,12 @@ def render(report: Report) -> str:
     """Return a whole report: what was done, the ledger, notes, and how to do it again."""
     rows = report.ledger.rows
     parts = [
-        f"# {_code(report.output)}",
-        *([f"**Not met:** {_escape(report.failed)}"] if report.failed else ()),
-        "\n".join(f"- {_escape(line)}" for line in summary(report)),
-        f"Made from {_code(report.model)} for {', '.join(report.devices)}:",
+        f"# {code(report.output)}",
+        *([f"**Not met:** {escaped(report.failed)}"] if report.failed else ()),
+        "\n".join(f"- {escaped(line)}" for line in summary(report)),
+        f"Made from {code(report.model)} for {', '.join(map(escaped, report.devices))}:",
     ]
-    parts.append(_fence("console", f"$ {report.command}"))
+    parts.append(fenced("console", f"$ {report.command}"))
     heads = heads_of(rows)
     parts.append(_table(heads, [_shown(cells_of(report, row)) for row in rows], text_columns=1))
     parts.append(_footnote(report))
@@ -49,14 +50,14 @@ def render(report: Report) -> str:
         parts.append("## Robustness\n\n" + _robustness(report.robustness))
     notes = [*report.notes, *(note for row in rows for note in row.notes)]
     if notes:
-        parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes))
+        parts.append("## Notes\n\n" + "\n".join(f"- {escaped(note)}" for note in notes))
     if report.data:
         parts.append("## Data\n\n" + _data(report.data))
-    parts.append("## Recipe\n\n" + _fence("toml", report.recipe))
+    parts.append("## Recipe\n\n" + fenced("toml", report.recipe))
     if report.snippet:
-        parts.append("## Use\n\n" + _fence("python", report.snippet))
+        parts.append("## Use\n\n" + fenced("python", report.snippet))
     if report.versions:
-        said = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+        said = ", ".join(f"{escaped(name)} {escaped(v)}" for name, v in report.versions.items())
         parts.append(f"Made with {said}.")
     return "\n\n".join(parts) + "\n"
 
@@ -67,14 +68,14 @@ def _merits(rows: Sequence[Row]) -> str:
 
 
 def _training(found: Sequence[learning.Training]) -> str:
-    cells = [[_escape(text) for text in learning.cells(one)] for one in found]
+    cells = [[escaped(text) for text in learning.cells(one)] for one in found]
     return f"{_table(learning.HEADS, cells, text_columns=2)}\n\n{learning.FOOTNOTE}"
 
 
 def _robustness(found: Robustness) -> str:
     heads, cells = further.robustness_heads(found), map(_shown, further.robustness_cells(found))
     table = _table(heads, cells, text_columns=1)
-    return f"{table}\n\n{_escape(further.robustness_footnote(found))}"
+    return f"{table}\n\n{escaped(further.robustness_footnote(found))}"
 
 
 def compare(reports: Mapping[str, Report]) -> str:
@@ -84,7 +85,7 @@ def compare(reports: Mapping[str, Report]) -> str:
     for name, report in reports.items():
         for row in dict.fromkeys((0, len(report.ledger.rows) - 1)):
             stage, *cells = _shown(cells_of(report, report.ledger.rows[row]))
-            rows.append([_escape(name), stage, *cells])
+            rows.append([escaped(name), stage, *cells])
     return _table(["report", *heads], rows, text_columns=2) + "\n"
 
 
@@ -120,7 +121,7 @@ def heads_of(rows: Sequence[Row]) -> list[str]:
 
 def _shown(cells: Sequence[str]) -> list[str]:
     stage, *rest = cells
-    return [_escape(stage), *rest]
+    return [escaped(stage), *rest]
 
 
 def _on_device(one: OnDevice) -> str:
@@ -130,7 +131,7 @@ def _on_device(one: OnDevice) -> str:
 
 
 def _data(data: Mapping[str, Any]) -> str:
-    said = [f"- {key}: {_words(value)}" for key, value in data.items() if value]
+    said = [f"- {escaped(key)}: {escaped(_words(value))}" for key, value in data.items() if value]
     return "\n".join(said)
 
 
@@ -166,20 +167,24 @@ def _footnote(report: Report) -> str:
         said.append("accuracy NOT measured: there are no labels")
     timed = {o.device: o.latency for row in report.ledger.rows for o in row.on if o.latency}
     said += [
-        f"latency: median ± standard error on {device}, threads: {latency.threads}"
+        f"latency: median ± standard error on {escaped(device)}, threads: {latency.threads}"
         for device, latency in timed.items()
     ]
     emulated = {o.device: o.emulated for row in report.ledger.rows for o in row.on if o.emulated}
-    said += [f"{device}: {why}; its times are not shown" for device, why in emulated.items()]
+    said += [
+        f"{escaped(device)}: {escaped(why)}; its times are not shown"
+        for device, why in emulated.items()
+    ]
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
     rule = ["---"] * text_columns + ["---:"] * (len(heads) - text_columns)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
+    top = list(map(in_cell, heads))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (top, rule, *rows))
 
 
-def _fence(language: str, text: str) -> str:
+def fenced(language: str, text: str) -> str:
     """Return a code block whose fence is longer than any within the text."""
     fence = "```"
     while fence in text:
@@ -187,9 +192,26 @@ def _fence(language: str, text: str) -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("_", "\\_")
+def escaped(text: str) -> str:
+    r"""Return a text in one line that Markdown shows as it is: no tags, links, code or cells.
+
+    Example:
+        >>> escaped("<b>|a_b|")
+        '\\<b>\\|a\\_b\\|'
+    """
+    marked = re.sub(r"([\\`*_|<\[\]])", r"\\\1", " ".join(text.splitlines()))
+    return re.sub(r"&(?=#?\w+;)", "&amp;", marked)
 
 
-def _code(text: str) -> str:
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+def in_cell(text: str) -> str:
+    """Return a text of ours, with a name in it, as a cell: neither tags nor further cells."""
+    return re.sub(r"([\\*_|<`])", r"\\\1", " ".join(text.splitlines()))
+
+
+def code(text: str) -> str:
+    """Return a text as code in one line; in tables a bar would end the cell."""
+    text = " ".join(text.splitlines())
+    fence = "`"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"

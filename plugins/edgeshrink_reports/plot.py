@@ -74,8 +74,8 @@ def _curve(
     points = [(place, value) for place, value in ours if place is not None and value]
     label = f"{name}, ours" if name else "ours"
     ends = [
-        [v.mean - (v.mean if v.low is None else v.low) for _, v in points],
-        [(v.mean if v.high is None else v.high) - v.mean for _, v in points],
+        [max(0.0, v.mean - (v.mean if v.low is None else v.low)) for _, v in points],
+        [max(0.0, (v.mean if v.high is None else v.high) - v.mean) for _, v in points],
     ]
     if points:
         axes.errorbar(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableFound
 from edgeshrink_reports.footnotes import footnotes
+from edgeshrink_reports.markdown import code, escaped, fenced, in_cell
 
 NONE = "–"
 CONTRADICTS = "Where ours differs from the publication:"
@@ -13,17 +15,20 @@ CONTRADICTS = "Where ours differs from the publication:"
 
 def markdown(found: StudyReport) -> str:
     """Return a study as Markdown."""
-    parts = [f"# {found.title}", *([f"Beside: {found.cite}"] if found.cite else [])]
-    parts += [sentences(found)]
+    parts = [f"# {escaped(found.title)}"]
+    parts += [f"Beside: {escaped(found.cite)}"] if found.cite else []
+    parts += [_marked(found)]
     for table in found.tables:
-        parts += [f"## Table {table.name}: {table.title}", _table(table)]
+        parts += [f"## Table {escaped(table.name)}: {escaped(table.title)}", _table(table)]
         if lines := contradictions_of(table):
             parts += [f"**{CONTRADICTS}**", _list(lines)]
         if notes := list(notes_of(table)):
             parts.append(_list(notes))
         if commands := commands_of(table):
-            parts.append("```console\n" + "\n".join(commands) + "\n```")
-    parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made_with(found)))
+            parts.append(fenced("console", "\n".join(commands)))
+    made = [code(found.command)] if found.command else []
+    made += map(escaped, made_with(found))
+    parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made))
     return "\n\n".join(parts) + "\n"
 
 
@@ -39,6 +44,10 @@ def sentences(found: StudyReport) -> str:
     if any(footnotes(table) for table in found.tables):
         said.append("A letter behind a row is that of a sentence under its table.")
     return " ".join([*said, *(_sentence(note) for note in found.notes)])
+
+
+def _marked(found: StudyReport) -> str:
+    return sentences(replace(found, notes=tuple(map(escaped, found.notes))))
 
 
 def heads(table: TableFound) -> list[str]:
@@ -71,9 +80,7 @@ def commands_of(table: TableFound) -> list[str]:
 
 
 def made_with(found: StudyReport) -> Iterator[str]:
-    """Yield what the figures come from: the command, machines, versions."""
-    if found.command:
-        yield f"`{found.command}`"
+    """Yield what the figures come from beside the command: models, machines, versions."""
     yield from (f"{name}: {how}" for name, how in found.built.items())
     for name, machine in found.machines.items():
         yield f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items())
@@ -103,18 +110,16 @@ def _cell(column: Column, cell: Cell) -> str:
 
 
 def _table(table: TableFound) -> str:
-    lines = [heads(table), ["---"] + ["---:"] * len(table.columns)]
-    lines += [[_escape(text) for text in cells(table, row)] for row in table.rows]
+    lines = [[in_cell(text) for text in heads(table)], ["---"] + ["---:"] * len(table.columns)]
+    for row in table.rows:
+        label, *figures = cells(table, row)
+        lines.append([escaped(label), *map(in_cell, figures)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
+    return "\n".join(f"- {escaped(line)}" for line in lines)
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")

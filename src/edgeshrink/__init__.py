@@ -40,6 +40,7 @@ def compress(
     resize: str = "keras",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
+    trust_profile: bool = False,
     force: bool = False,
     unsafe: bool = False,
     custom: Sequence[str] = (),
@@ -73,6 +74,7 @@ def compress(
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
         at: the address of the one device, in place of its profile's.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
         custom: `module:object` of classes that are not Keras's.
@@ -100,6 +102,7 @@ def compress(
     from edgeshrink.plugins import installed
     from edgeshrink.recipes import Recipe, Training
     from edgeshrink.results import max_drop as allowed_drop
+    from edgeshrink.texts import read_text
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
@@ -107,7 +110,7 @@ def compress(
     settings = {"training": build(Training, training or {}, "training"), "seed": seed}
     if recipe:
         wanted = Recipe.from_toml(
-            Path(recipe).read_text(encoding="utf-8"), plugins.methods, origin=str(recipe)
+            read_text(Path(recipe), "recipe"), plugins.methods, origin=str(recipe)
         )
     elif steps:
         wanted = Recipe.from_steps(steps, plugins.methods, **settings)
@@ -124,6 +127,7 @@ def compress(
         calibration=calibration,
         devices=tuple(devices),
         at=at,
+        trust_profile=trust_profile,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
@@ -144,6 +148,7 @@ def bench(
     *models: str | Path,
     devices: Sequence[str] = ("desktop",),
     at: str = "",
+    trust_profile: bool = False,
     resume: bool = False,
     rules: str = "quick",
     threads: int | None = None,
@@ -159,6 +164,7 @@ def bench(
         models: .tflite files; the first is what the others are compared with.
         devices: names or paths of device profiles.
         at: the address of the one device, in place of its profile's.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         resume: take what an earlier, cut run of the same call has measured.
         rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
         threads: of the runtime; None means each profile's default.
@@ -180,6 +186,7 @@ def bench(
         tuple(Path(model) for model in models),
         tuple(devices),
         at=at,
+        trust_profile=trust_profile,
         resume=resume,
         plan=replace(_rules(rules), threads=threads),
         data=data,

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from edgeshrink.errors import PluginError, UsageError, near
+from edgeshrink.texts import shortly
 
 T = TypeVar("T")
 
@@ -142,6 +143,8 @@ def build(cls: type[T], values: Mapping[str, Any], owner: str) -> T:
     """
     declared: Any = cls
     options = {option.name: option for option in options_of(declared)}
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{owner} must be a table; received {shortly(values)}")
     for key in values:
         if key not in options:
             hint = near(key, options) if options else f"{owner} has no options"

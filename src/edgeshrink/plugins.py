@@ -17,7 +17,7 @@ from typing import Any
 import pluggy
 
 from edgeshrink import hookspecs
-from edgeshrink.devices import Runtime, Target, user_folder
+from edgeshrink.devices import HERE, Runtime, Target, available_profiles, user_folder
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
 from edgeshrink.part import Package, Part
@@ -62,6 +62,7 @@ CORE_KEYS = frozenset(
             "run",
             "ssh_config",
             "step",
+            "trust_profile",
             "unsafe",
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
@@ -237,17 +238,23 @@ class Plugins:
 
     @functools.cached_property
     def profile_folders(self) -> tuple[Path, ...]:
-        """Folders of device profiles: here, the user's, plugins', and what ships with us."""
+        """Folders of device profiles: the user's, plugins', what ships with us, and those here.
+
+        A name of ours or the user's means the same in every folder: what lies here comes last.
+        """
         package = Path(__file__).parent
         checkout = package.parents[1] / "device_profiles"
         shipped = checkout if checkout.is_dir() else package / "device_profiles"
         added = [Path(folder) for _, folder in self._ask("edgeshrink_profile_folders")]
-        return (
-            Path("device_profiles"),
-            user_folder(),
-            *added,
-            shipped,
-        )
+        known = (user_folder(), *added, shipped)
+        if HERE.resolve() == shipped.resolve():
+            return known
+        for name in sorted(available_profiles([HERE]).keys() & available_profiles(known).keys()):
+            self.warnings.append(
+                f"{HERE / name}.toml is not used for the device {name}, which is known without it; "
+                f"--device {HERE / name}.toml names it"
+            )
+        return (*known, HERE)
 
 
 def _spelling(key: str) -> str:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, strategies as st
 from paths import ROOT
 
-from edgeshrink import toml_writer
 from edgeshrink.devices import payoff, profile
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import session_options
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
+from edgeshrink.texts import toml_value
 
 SHIPPED = ROOT / "device_profiles"
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
@@ -290,7 +290,7 @@ def test_what_is_no_unicode_is_refused(config: Path) -> None:
 def test_every_value_that_is_written_as_toml_is_read_again(given_value: object) -> None:
     import tomllib
 
-    assert tomllib.loads(f"x = {toml_writer.value(given_value)}") == {"x": given_value}
+    assert tomllib.loads(f"x = {toml_value(given_value)}") == {"x": given_value}
 
 
 def test_a_profile_with_an_unknown_key_is_refused_with_a_near_match() -> None:

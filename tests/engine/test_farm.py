@@ -20,7 +20,7 @@ from edgeshrink.devices.measurement import RULES
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring import compatibility
 from edgeshrink.engine.measuring.checkpoint import Kept
-from edgeshrink.engine.measuring.device_farm import DeviceFarm
+from edgeshrink.engine.measuring.device_farm import DeviceFarm, granted_threads
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Artifact, Kind
 from edgeshrink.plugins import installed
@@ -33,15 +33,17 @@ DEAD = 'target = "ssh"\naddress = "ssh://nobody@127.0.0.1:1"\n'
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with device profiles and a cache of its own."""
+    """A folder to work in, with the user's device profiles and a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "device_profiles").mkdir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    installed.cache_clear()  # it remembers where the user's profiles are
+    (tmp_path / "edgeshrink" / "device_profiles").mkdir(parents=True)
     return tmp_path
 
 
 def device(here: Path, name: str, text: str) -> None:
-    (here / "device_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
+    (here / "edgeshrink" / "device_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
 def patched_python(here: Path, name: str, code: str) -> str:
@@ -275,3 +277,26 @@ def test_dynamic_range_is_by_tensor_where_dense_kernels_are_old(
     versions = {o.version for o in flat.operators if o.name == "FULLY_CONNECTED"}
     assert versions
     assert max(versions) < 12
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cores", "given"), [(4, 4, 4), (1_500, 4, 4), (10**6, 0, 64), (2, 0, 2), (1, 8, 1)]
+)
+def test_threads_are_no_more_than_a_device_has(wanted: int, cores: int, given: int) -> None:
+    threads, said = granted_threads(wanted, cores)
+    assert threads == given
+    assert bool(said) is (wanted != given)
+    if said:
+        assert said[0].startswith(f"{wanted:,} threads were asked for; the device ")
+
+
+def test_a_thousand_threads_are_asked_for_and_not_made(here: Path, edgeshrink: Run) -> None:
+    (here / "mine.toml").write_text("threads = 1_000_000")
+    for asked in (("--threads", "1500"), ("--device", "mine.toml")):
+        done = edgeshrink(
+            "bench", converted() / "float.tflite", "--rules", "smoke", "--json", *asked
+        )
+        assert done.returncode == 0, done.stderr
+        measured = json.loads(done.stdout)["results"][0]["measurement"]
+        assert measured["threads"] == measured["device"]["cores"]
+        assert any("threads were asked for" in note for note in measured["notes"])

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import edgeshrink as package
 from edgeshrink.engine.judging.perturbing import sampled
-from edgeshrink.errors import DataError, UsageError
+from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
 from edgeshrink.results.judge import paired_z
 from edgeshrink.results.report import Report, json_text
 from edgeshrink.results.robustness import Robustness
@@ -29,6 +29,7 @@ from edgeshrink.samples.perturbation import (
     value_range,
 )
 from edgeshrink.samples.subset import Column
+from edgeshrink.texts import typed
 from edgeshrink_reports import Markdown
 from edgeshrink_reports.html import report_page
 
@@ -275,7 +276,8 @@ def test_reports_keep_robustness_and_show_it(
 def test_an_error_that_grows_is_worse() -> None:
     pair: dict[str, Any] = {"before": 1.0, "after": 2.0, "p_value": 0.01}
     case = {"perturbation": "blur", "unit": "", "levels": [1.0], "pairs": [pair], "mean": pair}
-    found = Robustness.from_dict(
+    found = typed(
+        Robustness,
         {
             "metric": "mae",
             "higher_is_better": False,
@@ -284,12 +286,13 @@ def test_an_error_that_grows_is_worse() -> None:
             "clean": pair,
             "mean": pair,
             "cases": [case],
-        }
+        },
+        "it",
     )
     assert found.cases[0].pairs[0].change == 1.0
-    assert Robustness.from_dict(json.loads(json_text(asdict(found)))) == found
-    with pytest.raises(TypeError):
-        Robustness.from_dict({**asdict(found), "more": 1})
+    assert typed(Robustness, json.loads(json_text(asdict(found))), "it") == found
+    with pytest.raises(EdgeshrinkError, match=r"it\.samples must be a whole number; received '3'"):
+        typed(Robustness, {**asdict(found), "samples": "3"}, "it")
 
 
 def test_it_is_refused_where_it_cannot_be_measured(

@@ -6,11 +6,11 @@ import contextlib
 import errno
 import os
 import shutil
-import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
+from edgeshrink.cli.say import say
 from edgeshrink.cli.streams import silence_broken
 from edgeshrink.cli.table import resumes
 from edgeshrink.errors import EdgeshrinkError, left, near, shortage
@@ -43,9 +43,9 @@ def _written(error: BaseException, arguments: list[str]) -> int:
     if "--debug" in arguments or os.environ.get("EDGESHRINK_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     message, hint, code = explain(error, arguments)
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}", err=True)
     if hint:
-        print(f"hint:  {hint}", file=sys.stderr)
+        say(f"hint:  {hint}", err=True)
     if isinstance(error, OSError):
         silence_broken()  # a full disk may be that of standard output
     return code

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.plain_commands import Command
+from edgeshrink.cli.say import say
 from edgeshrink.plugins import Plugins, installed
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
@@ -22,6 +23,13 @@ Devices = Annotated[
 At = Annotated[
     str,
     typer.Option(metavar="ADDRESS", help="Where the device is, instead of its profile's address."),
+]
+TrustProfile = Annotated[
+    bool,
+    typer.Option(
+        "--trust-profile",
+        help="Believe a device profile named by its path, which may name programs to run here.",
+    ),
 ]
 SshConfig = Annotated[
     str, typer.Option(metavar="FILE", help="Another configuration file for ssh, as its own -F.")
@@ -59,7 +67,7 @@ def warn(*more: str) -> None:
     for warning in (*found, *more):
         if warning not in _warned:
             _warned.add(warning)
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}", err=True)
 
 
 def registry() -> Plugins:

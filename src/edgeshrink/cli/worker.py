@@ -12,6 +12,7 @@ from types import FrameType
 
 from edgeshrink.cli import run
 from edgeshrink.cli.failures import tell
+from edgeshrink.cli.say import say
 from edgeshrink.cli.streams import make_whole
 from edgeshrink.cli.untested import untold
 from edgeshrink.engine import ends, serve
@@ -47,7 +48,7 @@ def main() -> None:
         # they were held back until now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         for sentence in untold():
-            print(f"warning: {sentence}", file=sys.stderr)
+            say(f"warning: {sentence}", err=True)
         code = run(arguments)
     except BaseException as error:
         code = tell(error, arguments)

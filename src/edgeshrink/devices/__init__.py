@@ -2,7 +2,7 @@
 
 The targets and runtimes themselves are plugins: plugins/edgeshrink_targets reaches machines by ssh
 and adb, plugins/edgeshrink_litert runs models on them; the engine asks several at once. Uses flag
-and toml_writer.
+and texts.
 """
 
 from lazy_loader import attach_stub

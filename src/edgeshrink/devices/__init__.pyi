@@ -37,3 +37,6 @@ from .target import (
     Progress as Progress,
     Target as Target,
 )
+from .trust import (
+    HERE as HERE,
+)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgeshrink.devices.statistics import percentile
+from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.texts import typed
 
 
 @dataclass(frozen=True)
@@ -305,19 +307,12 @@ class Measurement:
             values: the fields alone, as `dataclasses.asdict` gives them; `as_dict` adds statistics.
 
         Raises:
-            KeyError, TypeError: it is no whole measurement.
+            EdgeshrinkError: it is no whole measurement; the message names what is wrong.
         """
-        energy, summary = values["energy"], values["summary"]
-        plan = {**values["plan"], "affinity": tuple(values["plan"]["affinity"])}
-        made: dict[str, Any] = {
-            "device": DeviceInfo(**values["device"]),
-            "plan": BenchPlan(**plan),
-            "energy": Energy(**energy) if energy else None,
-            "summary": Summary(**summary) if summary else None,
-            "operators": tuple(OperatorTime(**o) for o in values["operators"]),
-        }
-        lists = ("samples_ns", "disturbed", "notes")
-        return cls(**{**values, **made, **{n: tuple(values[n]) for n in lists}})
+        found = typed(cls, values, "the measurement")
+        if not found.summary and not found.samples_ns:
+            raise EdgeshrinkError("the measurement has no counted run")
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return its fields and statistics as plain values; no statistics of emulated times."""

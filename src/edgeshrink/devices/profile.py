@@ -5,15 +5,15 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink import toml_writer
 from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
+from edgeshrink.devices.trust import HERE, check_harmless
 from edgeshrink.errors import ProfileError, UsageError, near
+from edgeshrink.texts import from_toml, read_text, shortly, toml_value
 
 ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
@@ -96,10 +96,7 @@ class DeviceProfile:
         Raises:
             ProfileError: the text is not TOML, has an unknown key, or a value that is not allowed.
         """
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProfileError(f"device profile {name!r} is not TOML: {error}") from error
+        values = from_toml(text, f"device profile {name!r}", ProfileError)
         known = {f.name for f in fields(cls)} - {"name"}
         for key, value in values.items():
             if key not in known:
@@ -167,13 +164,16 @@ def _checked(profile: str, key: str, value: Any) -> Any:
     if type(value) is not wanted or (isinstance(value, int) and wanted is int and value < 1):
         raise ProfileError(
             f"device profile {profile!r}: {key} must be a"
-            f"{' positive' if wanted is int else ''} {wanted.__name__}; received {value!r}"
+            f"{' positive' if wanted is int else ''} {wanted.__name__}; received {shortly(value)}"
         )
     if key in _LISTS_OF_TEXT and not all(isinstance(one, str) for one in value):
-        raise ProfileError(f"device profile {profile!r}: {key} lists text; received {value!r}")
+        raise ProfileError(
+            f"device profile {profile!r}: {key} lists text; received {shortly(value)}"
+        )
     if key == "hardware" and not all(type(one) in (str, int, float) for one in value.values()):
         raise ProfileError(
-            f"device profile {profile!r}: [hardware] holds text and numbers; received {value!r}"
+            f"device profile {profile!r}: [hardware] holds text and numbers; "
+            f"received {shortly(value)}"
         )
     if key == "pays":
         return checked_pays(profile, value)
@@ -196,7 +196,7 @@ def _check_operator(profile: str, operator: str, version: Any) -> None:
     if type(version) is not int or version < 1:
         raise ProfileError(
             f"device profile {profile!r}: the version of {operator} must be a positive int; "
-            f"received {version!r}"
+            f"received {shortly(version)}"
         )
 
 
@@ -279,9 +279,9 @@ def save_profile(name: str, values: Mapping[str, Any], *, force: bool = False) -
     path = folder / f"{name}.toml"
     tables = {key: table for key, table in values.items() if isinstance(table, Mapping) and table}
     plain = {key: said for key, said in values.items() if not isinstance(said, Mapping) and said}
-    lines = [f"{key} = {toml_writer.value(said)}" for key, said in plain.items()]
+    lines = [f"{key} = {toml_value(said)}" for key, said in plain.items()]
     for key, table in tables.items():
-        lines += ["", f"[{key}]", *(f"{k} = {toml_writer.value(v)}" for k, v in table.items())]
+        lines += ["", f"[{key}]", *(f"{k} = {toml_value(v)}" for k, v in table.items())]
     try:
         content = ("\n".join(lines) + "\n").encode()
     except UnicodeEncodeError as error:
@@ -315,17 +315,24 @@ def available_profiles(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def find_profile(name: str, folders: Sequence[Path]) -> DeviceProfile:
+def find_profile(name: str, folders: Sequence[Path], *, trust: bool = False) -> DeviceProfile:
     """Return the profile with this name, or in the file of this path.
+
+    Args:
+        name: of a profile, or a path that ends in .toml.
+        folders: where names are looked for; the working directory's own comes last.
+        trust: whether one that is named by its path may name programs of this machine.
 
     Raises:
         UsageError: there is none; the hint offers near matches.
-        ProfileError: what is inside it is wrong.
+        ProfileError: what is inside it is wrong, or names programs and is not believed.
     """
-    return _find(name, folders, ())
+    return _find(name, folders, (), trust=trust)
 
 
-def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceProfile:
+def _find(
+    name: str, folders: Sequence[Path], above: tuple[str, ...], *, trust: bool
+) -> DeviceProfile:
     if name in above:
         raise ProfileError(f"device profile {name!r} is based on itself")
     if name.endswith(".toml"):
@@ -340,8 +347,11 @@ def _find(name: str, folders: Sequence[Path], above: tuple[str, ...]) -> DeviceP
                 hint=near(name, known, otherwise="`edgeshrink devices` lists all"),
             )
         path = known[name]
+    text = read_text(path, "device profile")
+    if not trust if name.endswith(".toml") else path.parent == HERE:
+        check_harmless(from_toml(text, f"device profile {name!r}", ProfileError), path)
     return DeviceProfile.from_toml(
-        path.read_text(encoding="utf-8"),
+        text,
         path.stem,
-        lambda base: _find(base, folders, (*above, name)),
+        lambda base: _find(base, folders, (*above, name), trust=trust),
     )

@@ -41,7 +41,9 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
                 f"bench takes .tflite and .esz files; {model} is a {kind} file",
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
-    devices = chosen_devices(request.devices, request.at, request.connection, plugins)
+    devices = chosen_devices(
+        request.devices, request.at, request.connection, plugins, trust=request.trust_profile
+    )
     models = [Artifact(path, identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None
     if request.robustness:

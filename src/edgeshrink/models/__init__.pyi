@@ -21,6 +21,7 @@ from .kind import (
     identify as identify,
     parsed_json as parsed_json,
     require_path as require_path,
+    swollen as swollen,
 )
 from .npy import (
     write_npy as write_npy,

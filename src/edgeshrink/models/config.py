@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.models.graph import refused_operators
 from edgeshrink.models.kind import (
     archive_json,
     hdf5_attributes,
@@ -17,27 +18,10 @@ from edgeshrink.models.kind import (
     identify,
     parsed_json,
 )
+from edgeshrink.models.layer_kinds import PREPROCESSING, RECURRENT, SAME_SHAPE, TEXT_LOOKUP
 from edgeshrink.models.policies import policy_of, quantized_in
 from edgeshrink.models.savedmodel import keras_config
 
-RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
-TEXT_LOOKUP = frozenset(
-    {"StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"}
-)
-PREPROCESSING = TEXT_LOOKUP | {
-    "Rescaling",
-    "Normalization",
-    "Resizing",
-    "CenterCrop",
-    "CategoryEncoding",
-    "Discretization",
-    "FeatureSpace",
-    "MelSpectrogram",
-    "STFTSpectrogram",
-}
-SAME_SHAPE = frozenset(
-    {"Activation", "Softmax", "ReLU", "LeakyReLU", "Dropout", "BatchNormalization", "Rescaling"}
-)
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
 KERAS_PACKAGES = ("keras", "tf_keras")
@@ -90,6 +74,7 @@ class ModelFacts:
         loss: the name of the loss or losses it was compiled with, or None.
         optimizer: the class name of its optimizer; empty if it was not compiled.
         weights_bytes: size of the stored weights, the optimizer's state included.
+        refused_operators: of a SavedModel's graph, that are not known to be harmless.
     """
 
     kind: Kind
@@ -109,6 +94,7 @@ class ModelFacts:
     loss: str | None = None
     optimizer: str = ""
     weights_bytes: int = 0
+    refused_operators: tuple[str, ...] = ()
 
     @property
     def dynamic_inputs(self) -> tuple[TensorFacts, ...]:
@@ -129,11 +115,12 @@ def facts(path: Path) -> ModelFacts:
     kind = identify(path)
     config: dict[str, Any]
     compiled: dict[str, Any]
+    refused: tuple[str, ...] = ()
     if kind is Kind.SAVEDMODEL:
         weights = sum(p.stat().st_size for p in path.glob("variables/variables.data*"))
-        metadata = path / "keras_metadata.pb"
+        metadata, refused = path / "keras_metadata.pb", refused_operators(path)
         if not metadata.is_file():
-            return ModelFacts(kind, weights_bytes=weights)
+            return ModelFacts(kind, weights_bytes=weights, refused_operators=refused)
         config, version = keras_config(metadata), "2"
         compiled = config.pop("training_config", None) or {}
     elif kind in RUNNABLE:
@@ -153,7 +140,8 @@ def facts(path: Path) -> ModelFacts:
         )
         weights = path.stat().st_size
     try:
-        return _from_config(config, compiled, kind, version, weights)
+        made = _from_config(config, compiled, kind, version, weights)
+        return replace(made, refused_operators=refused)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
         raise ModelError(
             f"the configuration in {path.name} is not that of a Keras model: "
@@ -190,6 +178,12 @@ def refuse(
         raise ModelError(
             f"{source} has code inside its file: Lambda in {', '.join(found.lambda_layers)}",
             hint="--unsafe runs the code in the file: only for files you trust",
+        )
+    if found.refused_operators and not unsafe:
+        raise ModelError(
+            f"the graph of {source} has operators that are not known to leave this machine alone: "
+            f"{', '.join(found.refused_operators)}",
+            hint="--unsafe runs whatever is in the file: only for files you trust",
         )
     given = {spec.rpartition(":")[2].rpartition(".")[2] for spec in custom}
     unknown = [n for n in found.custom_classes if n.rpartition(">")[2] not in given]

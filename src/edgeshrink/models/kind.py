@@ -13,19 +13,19 @@ from typing import IO, Any
 
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.models.artifact import Kind
+from edgeshrink.texts import check_ends
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # A packed file begins so, or as a zlib stream; docs/reference/esz.md tells the format.
 PACKED_MAGIC, ZLIB = b"\xe5SZ", 0x78
 ARCHIVE_MEMBERS = ("config.json", "metadata.json")
 
-# What no honest model needs: deflate cannot do better than 1:1032, so only a file of one repeated
-# byte comes near these.
+# What no honest file needs: deflate cannot do better than 1:1032, so only a member of one repeated
+# byte comes near the first ratio; one-hot labels of a thousand classes come near 1:500.
 MAX_MEMBERS = 10_000
 MAX_TEXT_BYTES = 64 << 20
 MAX_TOTAL_BYTES = 64 << 30
-MAX_RATIO = 1000
-RATIO_MATTERS_FROM_BYTES = 16 << 20
+RATIOS = ((1000, 16 << 20), (100, 1 << 30))  # each matters from so many bytes on
 
 # libhdf5 crashes the process on some damaged files (a segmentation fault on single flipped bytes),
 # so that all its objects are looked at in a child before this process opens the file.
@@ -99,12 +99,13 @@ def identify(path: Path) -> Kind:
 
 
 def require_path(path: Path, *, what: str = "model file") -> None:
-    """Raise a UsageError with near matches if there is nothing at `path`."""
+    """Raise a UsageError with near matches if there is nothing at `path`, or what never ends."""
     try:
         exists = path.exists()
     except (OSError, ValueError):  # a name that is too long, or holds a null byte
         exists = False
     if exists:
+        check_ends(path, what)
         return
     try:
         known = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")]
@@ -199,6 +200,8 @@ def _hdf5_attributes(path: Path, size_bytes: int, changed_ns: int) -> dict[str, 
 
 def _identify_folder(path: Path) -> Kind:
     if (path / "saved_model.pb").is_file():
+        for held in path.rglob("*"):  # TensorFlow opens what lies in it
+            check_ends(held, "file of a SavedModel")
         return Kind.SAVEDMODEL
     if all((path / name).is_file() for name in ARCHIVE_MEMBERS):
         raise ModelError(
@@ -225,15 +228,26 @@ def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
                 f"{path.name} lacks {name}",
                 hint="it is a zip file of something else, or was truncated",
             )
-    total = sum(m.file_size for m in members)
     for member in members:
-        swollen = member.file_size > MAX_RATIO * max(member.compress_size, 1)
         if member.filename in ARCHIVE_MEMBERS and member.file_size > MAX_TEXT_BYTES:
             _refuse_bomb(path, f"{member.filename} would unpack to {member.file_size:,} bytes")
-        if swollen and member.file_size > RATIO_MATTERS_FROM_BYTES:
-            _refuse_bomb(path, f"{member.filename} would unpack to over {MAX_RATIO} times its size")
-    if total > MAX_TOTAL_BYTES:
-        _refuse_bomb(path, f"it would unpack to {total:,} bytes")
+    if why := swollen(members):
+        _refuse_bomb(path, why)
+
+
+def swollen(members: list[zipfile.ZipInfo]) -> str:
+    """Return why the members of an archive are too large for their packed size, or an empty text.
+
+    Args:
+        members: all of them; nothing of them is unpacked for it.
+    """
+    for member in members:
+        packed = max(member.compress_size, 1)
+        for ratio, least in RATIOS:
+            if member.file_size > least and member.file_size > ratio * packed:
+                return f"{member.filename} would unpack to over {ratio} times its size"
+    total = sum(member.file_size for member in members)
+    return f"it would unpack to {total:,} bytes" if total > MAX_TOTAL_BYTES else ""
 
 
 def _refuse_bomb(path: Path, why: str) -> None:

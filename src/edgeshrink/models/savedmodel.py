@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.kind import parsed_json, require_path
+from edgeshrink.models.protobuf import Message
 
 
 def keras_config(metadata: Path) -> dict[str, Any]:
@@ -23,43 +23,14 @@ def keras_nodes(metadata: Path) -> list[dict[str, Any]]:
     require_path(metadata)
     nodes = []
     try:
-        for number, node in _protobuf_fields(metadata.read_bytes()):
-            values = dict(_protobuf_fields(node)) if number == 1 and isinstance(node, bytes) else {}
+        for number, node in Message(metadata.read_bytes()):
+            values = dict(Message(node)) if number == 1 and isinstance(node, bytes) else {}
             notes, place = values.get(5), values.get(3)
             if isinstance(notes, bytes) and isinstance(place, bytes):
                 nodes.append({**_lists(parsed_json(notes, metadata.name)), "path": place.decode()})
     except (IndexError, UnicodeDecodeError) as error:
         raise ModelError(f"{metadata.name} is truncated or damaged") from error
     return nodes
-
-
-def _protobuf_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield field numbers and values; enough of the wire format for Keras's metadata."""
-    position = 0
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while position < len(data):
-        tag = varint()
-        if tag & 7 == 0:
-            yield tag >> 3, varint()
-        elif tag & 7 == 2:
-            length = varint()
-            if position + length > len(data):
-                raise IndexError("a field ends after the file")
-            yield tag >> 3, data[position : position + length]
-            position += length
-        else:
-            raise IndexError("a wire type that Keras does not write")
 
 
 def _lists(value: Any) -> Any:

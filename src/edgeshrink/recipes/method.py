@@ -293,7 +293,7 @@ class Method(ABC):
         """
         return cls(
             build(cls.Options, values, cls.name),
-            build(Training, training or {}, f"{cls.name} training"),
+            build(Training, {} if training is None else training, f"{cls.name} training"),
         )
 
     @classmethod

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from edgeshrink import toml_writer
 from edgeshrink.errors import RecipeError, UsageError, near
 from edgeshrink.flag import build, options_of
 from edgeshrink.models import RUNNABLE, Kind
 from edgeshrink.recipes.method import Method
-from edgeshrink.recipes.training import Training
+from edgeshrink.recipes.training import Training, check_loss
+from edgeshrink.texts import from_toml, shortly, toml_value
 
 Methods = Mapping[str, type[Method]]
+S = TypeVar("S")
+MOST_STEPS = 100  # papers have ten at most
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Recipe:
             UsageError: a line cannot be read, or names what does not exist.
         """
         steps = []
-        for line in lines:
+        for line in _bounded(list(lines)):
             try:
                 name, *words = shlex.split(line)
             except ValueError as error:
@@ -119,12 +120,20 @@ class Recipe:
         switches, values = _switches(methods), dict[str, Any]()
         tuned = [option.name for option in options_of(Training)]
         known = {key for method in methods.values() for key in method.flag_keys()} | set(tuned)
-        words = iter(shlex.split(text))
+        try:
+            words = iter(shlex.split(text))
+        except ValueError as error:
+            raise UsageError(f"a line of flags must close its quotes; received {text!r}") from error
         for word in words:
             spelled, equals, value = word.partition("=")
             key = spelled.removeprefix("--").replace("-", "_")
             if not spelled.startswith("--"):
                 raise UsageError(f"flags begin with --; received {word!r} in {text!r}")
+            if equals and (key in switches or key.removeprefix("no_") in switches):
+                raise UsageError(
+                    f"{spelled} takes no value; received {word!r}",
+                    hint=f"{spelled} turns it on, {_spelled('no_' + key)} off",
+                )
             if key in switches:
                 values[key] = True
             elif key.removeprefix("no_") in switches:
@@ -150,10 +159,7 @@ class Recipe:
         Raises:
             RecipeError: it is not TOML, or names a key, method or value that does not exist.
         """
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"{origin} is not TOML: {error}") from error
+        document = from_toml(text, origin, RecipeError)
         known = ("step", "training", "seed", "without")
         for key in document:
             if key not in known:
@@ -163,7 +169,7 @@ class Recipe:
                 tuple(_step(table, methods) for table in _tables(document.get("step", []))),
                 build(Training, document.get("training", {}), "training"),
                 _seed(document.get("seed", 0)),
-                tuple(_method(name, methods).name for name in document.get("without", [])),
+                _without(document.get("without", []), methods),
             )
         except UsageError as error:  # right words, but this is inside a file
             raise RecipeError(f"{origin}: {error}", hint=error.hint) from error
@@ -227,6 +233,15 @@ class Recipe:
                 )
             kind, source = step.produces, step.name
 
+    def check_losses(self) -> None:
+        """Check that Keras has the losses that are named.
+
+        Raises:
+            UsageError: it lacks one.
+        """
+        for training in (self.training, *(step.tuning for step in self.steps)):
+            check_loss(training.loss)
+
     def resolved(self, step: Method) -> Training:
         """Return a step's training settings: its own, then the recipe's, then the method's.
 
@@ -261,11 +276,11 @@ class Recipe:
         """Return the TOML document that makes this recipe again."""
         lines = [f"seed = {self.seed}"]
         if self.without:
-            lines.append(f"without = {toml_writer.value(self.without)}")
+            lines.append(f"without = {toml_value(self.without)}")
         lines += _table("training", self.training)
         for step in self.steps:
             lines += ["", "[[step]]", f'method = "{step.name}"']
-            lines += [f"{key} = {toml_writer.value(value)}" for key, value in step.given().items()]
+            lines += [f"{key} = {toml_value(value)}" for key, value in step.given().items()]
             lines += _table("step.training", step.tuning)
         return "\n".join(lines) + "\n"
 
@@ -287,21 +302,34 @@ def _spelled(key: str) -> str:
 
 def _method(name: Any, methods: Methods) -> type[Method]:
     if not isinstance(name, str) or name not in methods:
-        raise UsageError(f"no method {name!r}", hint=near(str(name), methods))
+        raise UsageError(f"no method {shortly(name)}", hint=near(str(name), methods))
     return methods[name]
 
 
 def _tables(steps: Any) -> Sequence[Mapping[str, Any]]:
     if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
         raise UsageError("steps are written as [[step]] tables")
+    return _bounded(steps)
+
+
+def _bounded(steps: list[S]) -> list[S]:
+    """Return steps after checking that they are not too many to plan."""
+    if len(steps) > MOST_STEPS:
+        raise UsageError(f"a recipe has at most {MOST_STEPS} steps; received {len(steps):,}")
     return steps
+
+
+def _without(names: Any, methods: Methods) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise UsageError(f"without lists methods; received {shortly(names)}")
+    return tuple(_method(name, methods).name for name in names)
 
 
 def _step(table: Mapping[str, Any], methods: Methods) -> Method:
     if "method" not in table:
-        raise UsageError(f"a [[step]] needs a method; received {dict(table)}")
+        raise UsageError(f"a [[step]] needs a method; received {shortly(dict(table))}")
     options = {k: v for k, v in table.items() if k not in ("method", "training")}
-    return _method(table["method"], methods).of(options, table.get("training"))
+    return _method(table["method"], methods).of(options, table.get("training", {}))
 
 
 def _seed(value: Any) -> int:
@@ -312,5 +340,5 @@ def _seed(value: Any) -> int:
 
 def _table(name: str, training: Training) -> list[str]:
     given = [(f.name, getattr(training, f.name)) for f in fields(training)]
-    rows = [f"{key} = {toml_writer.value(value)}" for key, value in given if value is not None]
+    rows = [f"{key} = {toml_value(value)}" for key, value in given if value is not None]
     return ["", f"[{name}]", *rows] if rows else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from edgeshrink.errors import StudyError, UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes.table import Filled, StudyRow, check_known, filled, table_of, tables_of
-from edgeshrink.samples import Resize
+from edgeshrink.samples import Preprocess, Resize
+from edgeshrink.texts import from_toml, read_text, shortly
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Source:
     spec: Annotated[str, Flag("A data set, as --data takes it; paths begin at the root.")]
     preprocess: Annotated[str, Flag("As --preprocess takes it.")] = "none"
     resize: Resize = "keras"
+
+    def __post_init__(self) -> None:
+        """Refuse preprocessing that cannot be read."""
+        Preprocess.from_spec(self.preprocess)
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,7 @@ class Study:
             UsageError: the file cannot be read.
             StudyError: it is no study; the message names file, key and what was received.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"study {str(path)!r} cannot be read: {why}") from None
-        return cls.from_toml(text, origin=path.name)
+        return cls.from_toml(read_text(path, "study"), origin=path.name)
 
     @classmethod
     def from_toml(cls, text: str, *, origin: str = "study") -> Study:
@@ -103,10 +103,7 @@ class Study:
         Raises:
             StudyError: it is not TOML, or names a key or value that does not exist.
         """
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise StudyError(f"{origin} is not TOML: {error}") from error
+        document = from_toml(text, origin, StudyError)
         try:
             return _study(document)
         except UsageError as error:  # right words, but this is inside a file
@@ -123,9 +120,12 @@ def _study(document: Mapping[str, Any]) -> Study:
     parts = {k: document.get(k, {}) for k in ("data", "models", "recipes", "unlike")}
     for key, part in parts.items():
         if not isinstance(part, dict):
-            raise UsageError(f"[{key}] has names, each with its own; received {part!r}")
+            raise UsageError(f"[{key}] has names, each with its own; received {shortly(part)}")
     own = {k: v for k, v in document.items() if k not in (*parts, "tables")}
     heading = build(Heading, own, "a study")
+    for key in ("models", "recipes"):  # they name folders of the run
+        for name in parts[key]:
+            check_name(name, f"{key}:")
     study = Study(
         heading,
         {
@@ -144,20 +144,36 @@ def _study(document: Mapping[str, Any]) -> Study:
     return study
 
 
+_NAME = re.compile(r"[\w+][\w+.()=-]{0,99}")
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a name that could lead out of a folder, or that no file can have.
+
+    Raises:
+        UsageError: it is not letters, digits and `_ - + . ( ) =`, 100 at most.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{where} a name has letters, digits and _ - + . ( ) =, 100 at most; "
+            f"received {shortly(name)}"
+        )
+
+
 def _recipe(name: str, said: Any) -> str | tuple[str, ...]:
     if isinstance(said, str):
         return said
     if isinstance(said, list) and all(isinstance(step, str) for step in said):
         return tuple(said)
     raise UsageError(
-        f"recipes.{name} must be a line of flags or a list of steps; received {said!r}"
+        f"recipes.{name} must be a line of flags or a list of steps; received {shortly(said)}"
     )
 
 
 def _sentence(name: str, said: Any) -> str:
     if isinstance(said, str):
         return said
-    raise UsageError(f"unlike.{name} must be a sentence; received {said!r}")
+    raise UsageError(f"unlike.{name} must be a sentence; received {shortly(said)}")
 
 
 def _check_names(study: Study) -> None:

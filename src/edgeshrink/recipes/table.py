@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes.column import MEASURES, OF_LAYERS, Column
+from edgeshrink.texts import shortly
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,14 @@ def check_known(name: str, among: Mapping[str, Any], where: str) -> None:
 def table_of(value: Any, where: str) -> Mapping[str, Any]:
     """Return a TOML table, refusing anything else."""
     if not isinstance(value, dict):
-        raise UsageError(f"{where} must be a table; received {value!r}")
+        raise UsageError(f"{where} must be a table; received {shortly(value)}")
     return value
 
 
 def tables_of(value: Any, where: str) -> list[Mapping[str, Any]]:
     """Return a list of TOML tables with one at least, refusing anything else."""
     if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
-        raise UsageError(f"{where} must be a list of tables, one at least; received {value!r}")
+        raise UsageError(
+            f"{where} must be a list of tables, one at least; received {shortly(value)}"
+        )
     return value

@@ -5,7 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
+from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Flag
+
+# Keras's losses, in small letters without underscores; a test holds them against Keras, which is
+# not imported before the work begins.
+LOSSES = frozenset(
+    (
+        *("bce", "binarycrossentropy", "binaryfocalcrossentropy", "categoricalcrossentropy"),
+        *("categoricalfocalcrossentropy", "categoricalhinge", "circle", "cosinesimilarity", "ctc"),
+        *("dice", "hinge", "huber", "kld", "kldivergence", "logcosh", "mae", "mape", "mse", "msle"),
+        *("meanabsoluteerror", "meanabsolutepercentageerror", "meansquarederror"),
+        *("meansquaredlogarithmicerror", "poisson", "sparsecategoricalcrossentropy"),
+        *("squaredhinge", "tversky"),
+    )
+)
+
+
+def check_loss(given: str | None) -> None:
+    """Refuse a loss that Keras does not have, before Keras is there.
+
+    Args:
+        given: names, by commas, each perhaps behind an output and `=`; None for none.
+
+    Raises:
+        UsageError: it names one that does not exist.
+    """
+    for part in [] if given is None else given.split(","):
+        name = part.rpartition("=")[2].strip()
+        if name.lower().replace("_", "") not in LOSSES:
+            raise UsageError(
+                f"Keras has no loss {name!r}",
+                hint=near(name, LOSSES, otherwise="as in --loss sparse_categorical_crossentropy"),
+            )
 
 
 @dataclass(frozen=True)

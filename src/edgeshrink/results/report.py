@@ -6,19 +6,18 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edgeshrink.devices import DeviceInfo, Energy
+from edgeshrink.devices import DeviceInfo
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.part import version_of
-from edgeshrink.recipes import Agreement
-from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
-from edgeshrink.results.metric import Score
+from edgeshrink.results.ledger import Ledger
 from edgeshrink.results.robustness import Robustness
 from edgeshrink.results.study_report import StudyReport
 from edgeshrink.results.verdict import Verdict
+from edgeshrink.texts import from_json, read_text, shortly, shown_json, typed
 
 SCHEMA = 3
 # the versions that a report tells
@@ -89,27 +88,19 @@ class Report:
             document: its plain JSON values.
 
         Raises:
-            EdgeshrinkError: it is no report, or one of another schema.
+            EdgeshrinkError: it is no whole report, or one of another schema; the message names
+                what is missing or wrong.
         """
-        if document.get("schema") != SCHEMA:
+        schema = document.get("schema")
+        if schema != SCHEMA:
             raise EdgeshrinkError(
-                f"a report of schema {SCHEMA} is needed; received {document.get('schema')!r}",
+                f"a report of schema {SCHEMA} is needed; received {shortly(schema)}",
                 hint="make the report again with this version",
             )
-        try:
-            values = dict(document)
-            values["ledger"] = Ledger(tuple(_row(r) for r in document["ledger"]["rows"]))
-            values["devices"] = {
-                name: DeviceInfo(**info) if info else None
-                for name, info in document["devices"].items()
-            }
-            values["verdict"] = Verdict.from_dict(document["verdict"])
-            values["notes"] = tuple(document["notes"])
-            if found := document.get("robustness"):
-                values["robustness"] = Robustness.from_dict(found)
-            return cls(**values)
-        except (KeyError, TypeError) as error:
-            raise EdgeshrinkError(f"this is not a whole report: {error}") from error
+        found = typed(cls, document, "the report")
+        if not found.ledger.rows:
+            raise EdgeshrinkError("the report is not whole: its ledger has no rows")
+        return replace(found, verdict=found.verdict.accepting())
 
     @classmethod
     def read(cls, path: Path) -> Report:
@@ -130,29 +121,11 @@ class Report:
                 hint="name a run folder, a .report.json file, or the .tflite beside it",
             )
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise EdgeshrinkError(f"{file} is not JSON: {error}") from error
-        if not isinstance(document, dict):
-            raise EdgeshrinkError(f"{file} is not a report")
-        return cls.from_dict(document)
-
-
-def _row(document: Mapping[str, Any]) -> Row:
-    computed = ("on_disk", "download", "sparsity", "significant")
-    values = {k: v for k, v in document.items() if k not in computed}
-    values["scores"] = tuple(Score(**s) for s in document["scores"])
-    values["notes"] = tuple(document["notes"])
-    if document["agreement"]:
-        values["agreement"] = Agreement(**document["agreement"])
-    values["on"] = tuple(_on_device(o) for o in document["on"])
-    return Row(**values)
-
-
-def _on_device(document: Mapping[str, Any]) -> OnDevice:
-    parts = {"latency": Latency, "score": Score, "energy": Energy}
-    made = {key: cls(**document[key]) for key, cls in parts.items() if document[key]}
-    return OnDevice(**{**document, **made})
+            return cls.from_dict(from_json(read_text(file, "report"), str(file)))
+        except EdgeshrinkError as error:
+            if str(file) in str(error):
+                raise
+            raise type(error)(f"{file}: {error}", hint=error.hint) from error
 
 
 def json_text(document: Any) -> str:
@@ -164,7 +137,8 @@ def json_text(document: Any) -> str:
     Raises:
         TypeError: there is another kind of value.
     """
-    return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+    return shown_json(text)
 
 
 def _plain(value: Any) -> Any:

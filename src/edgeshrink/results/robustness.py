@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edgeshrink.results.ledger import SIGNIFICANT
 
@@ -80,28 +79,3 @@ class Robustness:
         """Return the scores by what befell the images: nothing, each perturbation, and the mean."""
         cases = {case.perturbation: case.mean for case in self.cases}
         return {"none": self.clean, **cases, "mean of all": self.mean}
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Robustness:
-        """Return what was written as plain JSON values.
-
-        Args:
-            document: the fields, as `dataclasses.asdict` gives them.
-
-        Raises:
-            KeyError, TypeError: it is no whole robustness.
-        """
-        cases = tuple(
-            Case(
-                **{
-                    **case,
-                    "levels": tuple(case["levels"]),
-                    "pairs": tuple(Pair(**pair) for pair in case["pairs"]),
-                    "mean": Pair(**case["mean"]),
-                }
-            )
-            for case in document["cases"]
-        )
-        ranges = {name: (low, high) for name, (low, high) in document["ranges"].items()}
-        pairs = {name: Pair(**document[name]) for name in ("clean", "mean")}
-        return cls(**{**document, "cases": cases, "ranges": ranges, **pairs})

@@ -79,13 +79,6 @@ class Cell:
             return None
         return self.ours.mean - self.published
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any], published: float | None) -> Cell:
-        """Return what was written as plain JSON values, beside what is published."""
-        ours = document["ours"]
-        value = Value(**{**ours, "each": tuple(ours["each"])}) if ours else None
-        return cls(value, published, document["doubt"])
-
 
 @dataclass(frozen=True)
 class RowFound:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from edgeshrink import words
 from edgeshrink.errors import UsageError
@@ -66,14 +65,9 @@ class Verdict:
     worst: ClassChange | None = None
     synthetic: bool = False
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Verdict:
-        """Return the verdict whose fields were written as JSON, where null is infinite."""
-        computed = ("outcome", "text")
-        values = {key: value for key, value in document.items() if key not in computed}
-        values["allowed"] = math.inf if values["allowed"] is None else values["allowed"]
-        values["worst"] = ClassChange(**values["worst"]) if values["worst"] else None
-        return cls(**values)
+    def accepting(self) -> Verdict:
+        """Return it as it was before JSON, where null stands for an infinite `allowed`."""
+        return replace(self, allowed=math.inf) if math.isnan(self.allowed) else self
 
     @property
     def measured(self) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from edgeshrink.errors import DataError
 from edgeshrink.flag import Flag
 from edgeshrink.samples.picture import bilinear, picture, smoothed
+from edgeshrink.texts import check_ends
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,12 +164,15 @@ def _folders(folder: Path) -> tuple[str, ...]:
 
 def _files(folder: Path) -> list[Path]:
     """Return the images in a folder and those below it, in Keras' order."""
-    return [
+    found = [
         Path(root, name)
         for root, _, files in sorted(os.walk(folder), key=lambda found: found[0])
         for name in sorted(files)
         if Path(name).suffix.lower() in SUFFIXES
     ]
+    for path in found:
+        check_ends(path, "image")
+    return found
 
 
 def _notes(files: Sequence[Path], reading: Reading) -> list[str]:

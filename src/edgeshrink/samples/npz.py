@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
 import zlib
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError
+from edgeshrink.models import swollen
 from edgeshrink.samples.stored_array import StoredArray
 
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_MEMBERS = 10_000
+# What is raised on damaged archives: RuntimeError for those that are encrypted.
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error),
+    *(NotImplementedError, lzma.LZMAError),
+)
+# What numpy raises on headers of .npy files that are damaged, beside ValueError.
+NPY_ERRORS = (SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError)
 _AGAIN = "save it again with numpy.savez, or copy it again"
 
 
@@ -69,7 +80,14 @@ class Member:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
                 return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            *NPY_ERRORS,
+        ) as error:
             raise DataError(
                 f"{self.name} in {self.path.name} is truncated or damaged: {error}", hint=_AGAIN
             ) from error
@@ -94,17 +112,40 @@ def open_npz(path: Path) -> dict[str, Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.endswith(".npy")]
+            _check_sizes(archive, path)
         if not names:
             raise DataError(f"{path.name} is a zip file without arrays (.npy)", hint=_AGAIN)
         return {name.removesuffix(".npy"): Member(path, name) for name in names}
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        RuntimeError,
-        struct.error,
-        NotImplementedError,
-    ) as error:
+    except (*ZIP_ERRORS, *NPY_ERRORS) as error:
         raise DataError(f"{path.name} is no sound .npz file: {error}", hint=_AGAIN) from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive of more than it can honestly hold, or than memory can, before unpacking."""
+    members = archive.infolist()
+    if len(members) > MOST_MEMBERS:
+        raise DataError(
+            f"{path.name} has {len(members):,} members; at most {MOST_MEMBERS:,} may be"
+        )
+    if why := swollen(members):
+        raise DataError(
+            f"{path.name} looks like a zip bomb: {why}",
+            hint="numpy.savez stores arrays as they are, and they are read as they are needed",
+        )
+    packed = sum(m.file_size for m in members if m.compress_type != zipfile.ZIP_STORED)
+    free = available_bytes()
+    if free is not None and packed > free:
+        raise DataError(
+            f"{path.name} unpacks to {packed:,} bytes; {free:,} bytes of memory are free",
+            hint="numpy.savez stores arrays as they are, and they are read as they are needed",
+        )
+
+
+def available_bytes() -> int | None:
+    """Return how much memory can be had without swapping, where the system tells it."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        told = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(told.split()[1]) << 10
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None

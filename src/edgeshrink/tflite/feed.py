@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from edgeshrink.errors import DataError, near
 from edgeshrink.tflite.flat_model import FlatModel
+
+# What numpy raises on damaged headers, beside ValueError.
+HEADER_ERRORS = (SyntaxError, OverflowError, RecursionError, MemoryError, TokenError, BadZipFile)
 
 
 def tensor_names(flat: FlatModel) -> tuple[dict[str, int], dict[str, int]]:
@@ -67,10 +73,7 @@ def count_samples(flat: FlatModel, chosen: Mapping[str, Path], known: Mapping[st
     """
     counts = {}
     for name, path in chosen.items():
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path} is not a .npy file: {error}") from error
+        array = _mapped(path)
         tensor = flat.tensor(0, known[name])
         wanted = tensor.shape_signature[1:]
         if array.dtype.kind not in "fiub":
@@ -90,6 +93,19 @@ def count_samples(flat: FlatModel, chosen: Mapping[str, Path], known: Mapping[st
         told = ", ".join(f"{name!r} {count}" for name, count in counts.items())
         raise DataError(f"all inputs need the same number of samples, at least one; got {told}")
     return next(iter(counts.values()))
+
+
+def _mapped(path: Path) -> np.ndarray[Any, Any]:
+    """Return the array of a .npy file, whose values are read as they are needed."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, *HEADER_ERRORS) as error:
+        raise DataError(f"{path} is not a .npy file: {error}") from error
+    if not isinstance(array, np.ndarray):  # an .npz file, or another zip archive
+        raise DataError(
+            f"{path} is an archive, not a .npy file", hint="numpy.save writes one array"
+        )
+    return array
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from edgeshrink.cli.display.robustness import Robustness, asked
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
     Debug,
     Devices,
     Json,
     SshConfig,
+    TrustProfile,
     print_json,
     registry,
     single,
@@ -67,6 +69,7 @@ def bench(
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data to score with, as for compress.")
     ] = "",
@@ -115,6 +118,7 @@ def bench(
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},
+        trust_profile=trust_profile,
         resume=resume,
         plan=replace(
             RULES[options.rules],
@@ -144,7 +148,7 @@ def bench(
     else:
         show_bench(report, to=console())
     if report.lost:
-        typer.echo("hint:  the same command with --resume goes on from here", err=True)
+        say("hint:  the same command with --resume goes on from here", err=True)
         raise typer.Exit(3)
     if any(result.failure for result in report.results):
         raise typer.Exit(1)

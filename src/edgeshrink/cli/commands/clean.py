@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, Json, print_json, single
 from edgeshrink.words import size
 
@@ -45,15 +46,15 @@ def clean(
     if not json:
         for place in found:
             busy = ", in use" if place.busy else ""
-            typer.echo(f"{size(place.bytes):>12}  {place.folder}{busy}")
+            say(f"{size(place.bytes):>12}  {place.folder}{busy}")
         total = sum(place.bytes for place in found)
-        typer.echo(f"{size(total):>12}  in all" if found else "nothing is kept here")
+        say(f"{size(total):>12}  in all" if found else "nothing is kept here")
         asks = not (yes or dry_run) and any(not place.busy for place in found)
         if asks and sys.stdin.isatty():
             typer.confirm("Remove them?", abort=True)
             removes = [place for place in found if not place.busy]
         elif asks:
-            typer.echo("hint:  --yes removes them", err=True)
+            say("hint:  --yes removes them", err=True)
     gone = [place for place in removes if place.removed()]
     if json:
         rows = [
@@ -62,7 +63,7 @@ def clean(
         ]
         print_json({"places": rows})
     elif gone:
-        typer.echo(f"removed {size(sum(place.bytes for place in gone))}")
+        say(f"removed {size(sum(place.bytes for place in gone))}")
 
 
 def tell_size(folder: Path) -> None:
@@ -70,4 +71,4 @@ def tell_size(folder: Path) -> None:
     from edgeshrink.engine import large
 
     if kept := large(folder):
-        typer.echo(f"hint:  {folder} keeps {size(kept)}; `edgeshrink clean` removes it", err=True)
+        say(f"hint:  {folder} keeps {size(kept)}; `edgeshrink clean` removes it", err=True)

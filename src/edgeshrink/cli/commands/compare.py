@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeshrink.cli.commands.report import Format, Json, reporter_for
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, registry, single
 from edgeshrink.errors import UsageError
 from edgeshrink.results import Ledger, Report, with_merits
@@ -39,7 +40,7 @@ def compare(
     reporter = reporter_for("json" if json else format)
     reports = together({path: Report.read(Path(path)) for path in paths})
     if reporter is not None:
-        typer.echo(reporter.compare(reports).rstrip("\n"))
+        say(reporter.compare(reports).rstrip("\n"))
         return
     from edgeshrink.cli.display.runs import show_comparison
     from edgeshrink.cli.display.tables import console

@@ -13,12 +13,14 @@ import typer
 
 from edgeshrink.cli.commands.clean import tell_size
 from edgeshrink.cli.display.robustness import Robustness, asked
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
     Debug,
     Devices,
     Json,
     SshConfig,
+    TrustProfile,
     print_json,
     registry,
     single,
@@ -108,6 +110,7 @@ def compress(
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     recipe: Annotated[
         str, typer.Option(metavar="FILE", help="Steps from a TOML file, in its order.")
     ] = "",
@@ -198,6 +201,7 @@ def compress(
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},
+        trust_profile=trust_profile,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
@@ -233,8 +237,8 @@ def compress(
     if report.ledger.lost:
         raise typer.Exit(3)
     if report.failed:
-        typer.echo(f"error: {report.failed}", err=True)
-        typer.echo(f"hint:  {report.output} is kept{advice(report)}", err=True)
+        say(f"error: {report.failed}", err=True)
+        say(f"hint:  {report.output} is kept{advice(report)}", err=True)
         raise typer.Exit(4)
 
 
@@ -249,13 +253,9 @@ def advice(report: Report) -> str:
 
 def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Methods) -> Recipe:
     if path:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UsageError(f"no recipe file {path!r}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"recipe {path!r} cannot be read: {error}") from error
-        return Recipe.from_toml(text, methods, origin=path)
+        from edgeshrink.texts import read_text
+
+        return Recipe.from_toml(read_text(Path(path), "recipe"), methods, origin=path)
     if steps:
         return Recipe.from_steps(steps, methods)
     return Recipe.from_flags(chosen, methods)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeshrink.cli.shared import At, Debug, Json, SshConfig, print_json, registry
+from edgeshrink.cli.say import say
+from edgeshrink.cli.shared import (
+    At,
+    Debug,
+    Json,
+    SshConfig,
+    TrustProfile,
+    print_json,
+    registry,
+)
 from edgeshrink.devices import (
     address_scheme,
     available_profiles,
@@ -24,6 +33,7 @@ from edgeshrink.devices import (
 )
 from edgeshrink.errors import TargetError, UsageError
 from edgeshrink.part import version_of
+from edgeshrink.texts import shown
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -128,6 +138,7 @@ def setup(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     debug: Debug = False,
 ) -> None:
     """Install on a device what its runtime needs, from this machine.
@@ -142,7 +153,7 @@ def setup(
     from edgeshrink.engine import setup_device
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
     with Watcher(plugins):
         said = setup_device(device, plugins, _telling(device.name, plugins))
     to = console()
@@ -155,6 +166,7 @@ def selftest(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -168,7 +180,7 @@ def selftest(
     from edgeshrink.cli.display.tables import console, write
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
     to, found = console(), []
     try:
         for check in work.run(device, plugins, lambda name: _passing(f"… {name}")):
@@ -186,7 +198,7 @@ def selftest(
         to.print()
         write("To report how it went, paste this:", to=to)
         to.print()
-        print(_report(device, found))
+        say(_report(device, found))
     if not good:
         raise typer.Exit(1)
 
@@ -195,6 +207,7 @@ def clean(
     name: Name,
     at: At = "",
     ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
     debug: Debug = False,
 ) -> None:
     """Remove all that edgeshrink keeps on a device, its runtime too.
@@ -204,14 +217,14 @@ def clean(
     from edgeshrink.engine import clean_device
 
     plugins = registry()
-    device = _chosen(name, at, ssh_config, plugins)
-    print(f"{clean_device(device, plugins):,} bytes freed on {name}")
+    device = _chosen(name, at, ssh_config, plugins, trust=trust_profile)
+    say(f"{clean_device(device, plugins):,} bytes freed on {name}")
 
 
-def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins) -> DeviceProfile:
+def _chosen(name: str, at: str, ssh_config: str, plugins: Plugins, *, trust: bool) -> DeviceProfile:
     from edgeshrink.engine import chosen_devices
 
-    return chosen_devices((name,), at, _connection(ssh_config), plugins)[0]
+    return chosen_devices((name,), at, _connection(ssh_config), plugins, trust=trust)[0]
 
 
 def _connection(ssh_config: str) -> Mapping[str, Any]:
@@ -225,7 +238,7 @@ def _telling(name: str, plugins: Plugins) -> Callable[[float, str], None]:
     def told(share: float, note: str) -> None:
         plugins.hook.edgeshrink_device_progress(device=name, fraction=share, note=note)
         if note != last[0] and not sys.stderr.isatty():
-            print(note, file=sys.stderr, flush=True)
+            say(note, err=True)
         last[0] = note
 
     return told
@@ -234,7 +247,7 @@ def _telling(name: str, plugins: Plugins) -> Callable[[float, str], None]:
 def _passing(text: str) -> None:
     """Show what is being done on the terminal's last line; an empty text clears it."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{shown(text)}", end="", file=sys.stderr, flush=True)
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, registry, single
 from edgeshrink.errors import UsageError, near
 from edgeshrink.results import Report, Reporter
@@ -38,7 +39,7 @@ def report(
     reporter = reporter_for("json" if json else format)
     found = Report.read(Path(path))
     if reporter is not None:
-        typer.echo(reporter.render(found).rstrip("\n"))
+        say(reporter.render(found).rstrip("\n"))
         return
     from edgeshrink.cli.display.runs import show_report
     from edgeshrink.cli.display.tables import console

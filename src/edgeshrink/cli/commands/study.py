@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.commands.clean import tell_size
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
@@ -97,17 +98,17 @@ def study(
             print_json([{**one.run._asdict(), "done": one.done} for one in planned])
         else:
             for one in planned:
-                typer.echo(f"{'done' if one.done else 'to do'}  {one.run}")
-            typer.echo(f"{sum(one.done for one in planned)} of {len(planned)} runs are done")
+                say(f"{'done' if one.done else 'to do'}  {one.run}")
+            say(f"{sum(one.done for one in planned)} of {len(planned)} runs are done")
         return
     with Watcher(plugins):
         report = (retell_study if retell else engine_study)(request, plugins)
     if json:
         print_json(report.as_dict())
     else:
-        typer.echo(plugins.reporters["markdown"]().study(report).rstrip("\n"))
+        say(plugins.reporters["markdown"]().study(report).rstrip("\n"))
         files = (request.tables(reporter.suffix) for reporter in plugins.reporters.values())
-        typer.echo(f"\nwritten: {', '.join(str(file) for file in files if file.exists())}")
+        say(f"\nwritten: {', '.join(str(file) for file in files if file.exists())}")
     tell_size(request.run_folder)
     if report.lost:
         raise typer.Exit(3)

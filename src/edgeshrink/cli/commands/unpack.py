@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, single
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models import write_bytes
@@ -63,4 +64,4 @@ def checked(model: Path, output: str, suffix: str, *, force: bool) -> Path:
 
 def told(line: str) -> None:
     """Print a line."""
-    typer.echo(line)
+    say(line)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from edgeshrink import words
 from edgeshrink.api import hookimpl
+from edgeshrink.cli.display.tables import console_on
+from edgeshrink.cli.say import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -124,11 +126,10 @@ class Watcher:
         if self._bar is not None:
             self._bar.console.print(text, soft_wrap=True)
         else:
-            print(text, file=self._stream, flush=True)
+            say(text, to=self._stream)
 
 
 def _bar(stream: TextIO) -> Progress:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -137,6 +138,6 @@ def _bar(stream: TextIO) -> Progress:
         BarColumn(bar_width=20),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False, style="dim"),
-        console=Console(file=stream, highlight=False, markup=False, emoji=False),
+        console=console_on(stream),
         transient=True,
     )

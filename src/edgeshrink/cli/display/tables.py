@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeshrink import words
+from edgeshrink.texts import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,11 +51,29 @@ def left(head: str, cells: list[str], group: int = 0) -> Column:
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output or standard error; a file gets no control characters."""
-    from rich.console import Console
+    return console_on(sys.stderr if stderr else sys.stdout)
 
-    stream = sys.stderr if stderr else sys.stdout
+
+def console_on(stream: TextIO) -> Console:
+    """Return a console on a stream, on which names from strangers' files are shown safely."""
     width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return _safe_console()(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+@functools.cache
+def _safe_console() -> type[Console]:
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        """A console whose text, other than its own commands, cannot steer the terminal."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                text, style, control = segment
+                yield segment if control else Segment(shown(text), style)
+
+    return SafeConsole
 
 
 def show(names: Column, columns: Sequence[Column], *, to: Console) -> None:

@@ -19,6 +19,7 @@ class BenchRequest:
     Attributes:
         at: address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         resume: take what an earlier, cut run of the same request has measured.
         robustness: also score on perturbed test images, run here.
         robustness_samples: how many test samples are perturbed, at most.
@@ -28,6 +29,7 @@ class BenchRequest:
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""
     connection: Mapping[str, Any] = field(default_factory=dict)
+    trust_profile: bool = False
     resume: bool = False
     plan: BenchPlan = RULES["quick"]
     data: str = ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import Measurement
 from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import is_host
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import cache_folder, make_ours, mend, read_sealed, remove, write_sealed
 from edgeshrink.recipes import digest_of
 
@@ -75,7 +76,7 @@ class Kept:
         """Return a measurement that is there whole, or None."""
         try:
             measurement = Measurement.from_dict(read_sealed(self._file(device, model)) or {})
-        except (ValueError, TypeError, KeyError):
+        except EdgeshrinkError:
             return None
         return DeviceResult(model, device, measurement, notes=("measured in an earlier, cut run",))
 

@@ -38,6 +38,9 @@ class Expected:
     labelled: bool = True
 
 
+UNTOLD_CORES = 64  # of a device that does not tell how many it has
+
+
 class DeviceFarm:
     """Measures models on several devices.
 
@@ -178,9 +181,11 @@ class DeviceFarm:
                 todo.append(model)
         if not todo:
             return
-        plan = replace(self._plan, threads=self._plan.threads or device.threads)
         progress = self._progress(device)
         progress(0.0, "timing")
+        wanted = self._plan.threads or device.threads
+        threads, note = granted_threads(wanted, session().facts().cores)
+        plan = replace(self._plan, threads=threads)
         results = session().time([m.path for m in todo], plan, progress)
         lost = None
         for model, result in zip(todo, results, strict=True):
@@ -190,7 +195,8 @@ class DeviceFarm:
                 found[model.digest] = DeviceResult(model, device, failure=result)
                 lost = result if result.lost else lost
             else:
-                observed = DeviceResult(model, device, result)
+                told = replace(result, notes=(*result.notes, *note))
+                observed = DeviceResult(model, device, told)
                 self._kept.keep(observed)
                 found[model.digest] = observed
         if lost is not None:
@@ -253,6 +259,20 @@ class DeviceFarm:
             self._plugins.hook.edgeshrink_device_progress(
                 device=device, fraction=fraction, note=note
             )
+
+
+def granted_threads(wanted: int, cores: int) -> tuple[int, tuple[str, ...]]:
+    """Return how many threads a runtime gets, and a sentence where it is not what was wanted.
+
+    Args:
+        wanted: what `--threads` or the profile says, at least 1.
+        cores: that the device has; 0 where it does not tell.
+    """
+    most = cores or UNTOLD_CORES
+    if wanted <= most:
+        return wanted, ()
+    has = f"the device has {cores:,} cores" if cores else "the device does not tell its cores"
+    return most, (f"{wanted:,} threads were asked for; {has}: run with {most:,}",)
 
 
 def _machine(device: DeviceProfile) -> tuple[str, str]:

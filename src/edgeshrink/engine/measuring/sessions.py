@@ -65,7 +65,12 @@ def host_session(plugins: Plugins) -> Iterator[Callable[[], Session]]:
 
 
 def chosen_devices(
-    names: Sequence[str], at: str, connection: Mapping[str, Any], plugins: Plugins
+    names: Sequence[str],
+    at: str,
+    connection: Mapping[str, Any],
+    plugins: Plugins,
+    *,
+    trust: bool = False,
 ) -> tuple[DeviceProfile, ...]:
     """Return the devices of a request, checked as far as that goes without reaching them.
 
@@ -74,6 +79,7 @@ def chosen_devices(
         at: the address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
         plugins: with the targets and runtimes.
+        trust: whether a profile that is named by its path may name programs of this machine.
 
     Raises:
         UsageError: a name, an address, or an option is wrong.
@@ -86,7 +92,7 @@ def chosen_devices(
         raise UsageError(f"--device {doubled} is there twice")
     found = []
     for name in names:
-        device = find_profile(name, plugins.profile_folders)
+        device = find_profile(name, plugins.profile_folders, trust=trust)
         device = profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
         session_options(device, plugins)

@@ -47,7 +47,9 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     warnings = list(
         refuse(found, unsafe=request.unsafe, custom=request.custom, source=str(request.model))
     )
-    devices = chosen_devices(request.devices, request.at, request.connection, plugins)
+    devices = chosen_devices(
+        request.devices, request.at, request.connection, plugins, trust=request.trust_profile
+    )
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
@@ -55,6 +57,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces)
     recipe.check_order(Kind.KERAS)
+    recipe.check_losses()
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
     made = recipe.steps[-1].produces

@@ -31,6 +31,7 @@ class Request:
         devices: names or paths of profiles; the result is for the first, and measured on all.
         at: the address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
+        trust_profile: profiles that are named by their path may name programs of this machine.
         run: the run folder; None puts it beside `out`.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
@@ -56,6 +57,7 @@ class Request:
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""
     connection: Mapping[str, Any] = field(default_factory=dict)
+    trust_profile: bool = False
     run: Path | None = None
     force: bool = False
     unsafe: bool = False

@@ -86,6 +86,7 @@ class Grid:
         make = Recipe.from_text if isinstance(said, str) else Recipe.from_steps
         try:
             made = make(said, self.plugins.methods, seed=seed)  # type: ignore[arg-type]
+            made.check_losses()
         except UsageError as error:
             where = f"{self.request.file.name}: recipes.{name}"
             raise StudyError(f"{where}: {error}", hint=error.hint) from error

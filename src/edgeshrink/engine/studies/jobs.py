@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.worker import JOB, RESULT
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import is_sealed, read_sealed, remove, unchanged, write_sealed, write_text
-from edgeshrink.results import json_text
+from edgeshrink.results import Report, json_text
+from edgeshrink.texts import typed
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,19 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What is written of a job beside its report."""
+
+    seconds: float
+    code: int
+    error: str = ""
+    hint: str = ""
+    made: str = ""
+    used: str | Mapping[str, Any] | None = None
+    layers: tuple[Mapping[str, tuple[int, int]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """What one process does, in a folder that is named by all that decides the result.
 
@@ -82,9 +97,17 @@ class Job:
     lane: str
 
     def result(self) -> dict[str, Any] | None:
-        """Return what the job found or how it failed; None if it was never ended."""
+        """Return what the job found or how it failed; None if it was never ended, or is damaged."""
         found = read_sealed(self.folder / RESULT)
-        return found if found and found["key"] == self.spec["key"] else None
+        if found is None or found.get("key") != self.spec["key"]:
+            return None
+        try:
+            typed(Ended, found, "the result")
+            if "report" in found:
+                Report.from_dict(found["report"])
+        except EdgeshrinkError:  # of another version
+            return None
+        return found
 
     @property
     def done(self) -> bool:

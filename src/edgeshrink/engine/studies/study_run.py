@@ -18,6 +18,7 @@ from edgeshrink.models import write_text
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Study
 from edgeshrink.results import StudyReport
+from edgeshrink.texts import shown
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ def retell_study(request: StudyRequest, plugins: Plugins) -> StudyReport:
 
 def _written(report: StudyReport, request: StudyRequest, plugins: Plugins) -> StudyReport:
     for reporter in plugins.reporters.values():
-        if text := reporter().study(report):
+        if text := shown(reporter().study(report)):
             write_text(request.tables(reporter.suffix), text)
     return report
 

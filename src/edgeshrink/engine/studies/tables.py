@@ -63,7 +63,7 @@ def stale(runs: Sequence[Mapping[str, Any]], used: Mapping[int, str]) -> str:
         runs: as `RowFound` has them.
         used: by seed, the digest of what a run uses now.
     """
-    older = [run for run in runs if run.get("used") != used.get(run["seed"])]
+    older = [run for run in runs if run.get("used") != used.get(run.get("seed", -1))]
     days = sorted({str(run["made"]) for run in older if run.get("made")})
     if not older:
         return ""

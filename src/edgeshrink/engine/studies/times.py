@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from edgeshrink.engine.measuring.bench_request import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
 from edgeshrink.engine.studies.jobs import Run
-from edgeshrink.errors import StudyError
+from edgeshrink.errors import EdgeshrinkError, StudyError
 from edgeshrink.models import RUNNABLE, content_digest, read_sealed, write_sealed
 from edgeshrink.recipes import StudyRow
 from edgeshrink.results import Report, json_text
+from edgeshrink.texts import typed
 
 
 class Times:
@@ -29,7 +31,7 @@ class Times:
     def __init__(self, grid: Grid) -> None:
         self.grid, self.lost = grid, False
         self.file = grid.request.run_folder / f"times-{grid.study.heading.rules}.json"
-        self.known: dict[str, dict[str, Any]] = read_sealed(self.file) or {}
+        self.known = _kept(self.file)
 
     def measure(self) -> None:
         """Time what the tables ask for and what was not timed yet."""
@@ -73,6 +75,37 @@ class Times:
         last = job.folder / str(job.spec["out"])
         path = last if at == "file" else Path(job.spec["run"], rows[place].file)
         return (content_digest(path), path) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What is kept of one file on one device."""
+
+    ms: float | None
+    half_width_ms: float
+    runs: int
+    threads: int
+    doubt: str
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is kept, by device and digest of file."""
+
+    devices: Mapping[str, Mapping[str, Timed]]
+
+
+def _kept(file: Path) -> dict[str, dict[str, Any]]:
+    """Return what was timed before; nothing where the file is damaged: it is timed again."""
+    try:
+        known = typed(Known, {"devices": read_sealed(file) or {}}, "the times")
+    except EdgeshrinkError:
+        return {}
+    return {
+        device: {digest: asdict(timed) for digest, timed in files.items()}
+        for device, files in known.devices.items()
+    }
 
 
 def _told(result: BenchResult) -> dict[str, Any]:

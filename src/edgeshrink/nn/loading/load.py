@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # What Keras raises on files that it cannot make sense of.
 KERAS_ERRORS = (
+    ArithmeticError,  # numbers that no C type holds
     AssertionError,
     AttributeError,
     ImportError,

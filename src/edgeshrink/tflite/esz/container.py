@@ -14,7 +14,8 @@ MODELLED, LZMA = VERSION << 4, VERSION << 4 | 1
 # A file that nothing makes smaller is a zlib stream, and begins as those do.
 ZLIB = 0x78
 # No file of n bytes holds more than this; nothing larger is ever made room for.
-ALWAYS, RATIO = 1 << 24, 1 << 10
+# Deep compression of a large network comes to 50, and to 120 with all that is known.
+ALWAYS, RATIO, MOST = 1 << 24, 1 << 7, (1 << 31) - 1
 # Values that cost next to nothing are limited too, since they cost time.
 VALUES, VALUES_A_BYTE = 1 << 21, 64
 LZMA_FILTER = {"id": 0x21, "dict_size": 1 << 23}  # LZMA2
@@ -27,7 +28,7 @@ def is_packed(data: bytes) -> bool:
 
 def limit(packed: int) -> int:
     """Return the most bytes that a packed file of so many may hold."""
-    return ALWAYS + RATIO * packed
+    return min(ALWAYS + RATIO * packed, MOST)
 
 
 def unpack(data: bytes) -> bytes:

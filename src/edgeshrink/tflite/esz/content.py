@@ -35,6 +35,11 @@ class Element(NamedTuple):
     bits: int
     real: bool = False
 
+    @property
+    def kind(self) -> np.dtype:
+        """The smallest type of numpy that has room for its bits, unsigned."""
+        return np.dtype("<u%d" % max(1, self.bits // 8))
+
 
 ELEMENTS = (
     Element(2),
@@ -112,7 +117,7 @@ class Content:
         elif self.way == Way.PLAIN:
             planes = [section.symbols for section in self.sections]
             if self.book or len(planes) == 1:
-                words = np.asarray(planes[0]).astype(np.uint64)
+                words = np.asarray(planes[0]).astype(self.element.kind, copy=False)
             else:
                 words = rotated_back(planes, self.element)
             self.data = stored(_looked_up(words, self.book), self.element)
@@ -126,10 +131,10 @@ class Content:
         gaps, weights = (np.asarray(section.symbols) for section in self.sections)
         ends = np.cumsum(gaps.astype(np.int64) + (gaps != LONG_GAP))
         places = ends[gaps != LONG_GAP] - 1
-        whole = np.zeros(self.elements, np.uint64)
+        whole = np.zeros(self.elements, self.element.kind)
         if len(places) != len(weights) or (len(ends) and ends[-1] > len(whole)):
             raise Broken("gaps and weights do not fit each other")
-        whole[places] = _looked_up(weights.astype(np.uint64), self.book)
+        whole[places] = _looked_up(weights.astype(self.element.kind), self.book)
         return whole
 
 
@@ -261,17 +266,18 @@ def _looked_up(symbols: np.ndarray, book: Tuple[int, ...]) -> np.ndarray:
         return symbols
     if symbols.size and int(symbols.max()) >= len(book):
         raise Broken("a symbol stands for no value")
-    return np.array(book, np.uint64)[symbols.astype(np.int64)]
+    return np.asarray(np.array(book, symbols.dtype)[symbols])
 
 
 def stored(words: np.ndarray, element: Element) -> bytes:
-    """Return the bytes of elements that are given by their bits, uint64."""
+    """Return the bytes of elements that are given by their bits, unsigned."""
+    words = words.astype(element.kind, copy=False)
     if element.bits >= 8:
-        return words.astype("<u%d" % (element.bits // 8)).tobytes()
+        return words.tobytes()
     each = 8 // element.bits
-    shifts = np.arange(each, dtype=np.uint64) * np.uint64(element.bits)
-    grouped = (words & np.uint64((1 << element.bits) - 1)).reshape(-1, each) << shifts
-    return bytes(grouped.sum(axis=1).astype(np.uint8).tobytes())
+    shifts = np.arange(each, dtype=np.uint8) * np.uint8(element.bits)
+    grouped = (words & np.uint8((1 << element.bits) - 1)).reshape(-1, each) << shifts
+    return bytes(np.bitwise_or.reduce(grouped, axis=1).tobytes())
 
 
 def bits_of(data: bytes, element: Element) -> np.ndarray:

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def value(given: Any) -> str:
+def toml_value(given: Any) -> str:
     """Return a value as TOML writes it: text, number, boolean, list or inline table.
 
     Example:
-        >>> value(["a", 1, True]), value({"op": 11})
+        >>> toml_value(["a", 1, True]), toml_value({"op": 11})
         ('["a", 1, true]', '{ "op" = 11 }')
     """
     if isinstance(given, bool):
         return str(given).lower()
     if isinstance(given, (tuple, list)):
-        return "[" + ", ".join(map(value, given)) + "]"
+        return "[" + ", ".join(map(toml_value, given)) + "]"
     if isinstance(given, Mapping):
-        inside = ", ".join(f"{_text(str(key))} = {value(said)}" for key, said in given.items())
+        inside = ", ".join(f"{_text(str(key))} = {toml_value(said)}" for key, said in given.items())
         return f"{{ {inside} }}" if inside else "{}"
     return _text(given) if isinstance(given, str) else repr(given)
 

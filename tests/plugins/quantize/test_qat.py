@@ -201,7 +201,7 @@ def test_training_keeps_zeros_and_shared_values_to_the_file(
 
     file = int8(made, Int8.of({}).options, inherited)
     flat = read_model(file)
-    check_zeros(made, flat)
+    check_zeros(made, file)
     assert float_operators(flat) == []
     largest = max(flat.weights, key=lambda t: t.elements)
     assert len(np.unique(constant_values(file, largest))) <= len(np.unique(values))

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models import keras_nodes
+from edgeshrink.nn.graph import settle
 from edgeshrink.nn.loading.keras2 import Built, layer_name
 
 # Keras 2 names of variables that Keras 3 calls otherwise.
@@ -140,8 +141,8 @@ def _assign(built: Built, variables: Sequence[Any], stored: Sequence[Stored]) ->
             )
         variable.assign(item.value)
     for leaf in built.leaves():
-        if hasattr(leaf.layer, "finalize_state"):  # Normalization derives constants
-            leaf.layer.finalize_state()
+        if leaf.layer is not None:
+            settle(leaf.layer)
 
 
 def _by_name(group: list[Stored], variables: Sequence[Any], layer: str) -> list[Stored]:

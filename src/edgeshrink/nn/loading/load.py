@@ -28,6 +28,7 @@ from edgeshrink.models import (
     parsed_json,
     refuse,
 )
+from edgeshrink.nn.graph import settle
 from edgeshrink.nn.loading import keras2, keras2_weights
 from edgeshrink.nn.loading.quantized import as_floats
 
@@ -218,6 +219,7 @@ def fix_input_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) 
         structure = keras.tree.map_structure(lambda tensor: fresh[tensor.name], given)
         fixed = keras.models.clone_model(model, input_tensors=structure)
         fixed.set_weights(model.get_weights())
+        settle(fixed)
     except KERAS_ERRORS as error:
         raise ModelError(
             f"the model does not work at these input shapes: {_first_line(error)}"

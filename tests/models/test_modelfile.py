@@ -308,7 +308,7 @@ def test_what_is_odd_about_a_model_is_told() -> None:
     old = ModelFacts(Kind.KERAS2, keras_version="2.9.0", dtype_policy="mixed_float16")
     assert refuse(old, source="net.h5") == (
         "net.h5 was saved by Keras 2.9.0: rebuilt in Keras 3",
-        "net.h5 computes in mixed_float16",
+        "net.h5 computes in mixed_float16: rebuilt in float32",
     )
 
 

@@ -22,6 +22,9 @@ from .kind import (
     parsed_json as parsed_json,
     require_path as require_path,
 )
+from .policies import (
+    in_float32 as in_float32,
+)
 from .savedmodel import (
     keras_config as keras_config,
     keras_nodes as keras_nodes,

@@ -159,7 +159,7 @@ def _agree(
         for axes in fitted * (1 if len(fitted) < 2 else 4):  # one after the other
             scaled = scaled * _scale(scaled, stored, there, axes)
         apart = np.abs(stored - scaled)
-        if (apart <= 0.75 * step + SLACK * np.abs(scaled))[there].all():
+        if (apart <= step + SLACK * np.abs(scaled))[there].all():
             return True
     return None if untold else False
 

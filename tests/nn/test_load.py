@@ -190,7 +190,9 @@ def test_load_model_opens_later_archives_saved_on_windows(
         np.testing.assert_allclose(got, wanted, atol=1e-6)
 
 
-def test_load_model_says_where_weights_were_looked_for(first_archives: Path, tmp_path: Path) -> None:
+def test_load_model_says_where_weights_were_looked_for(
+    first_archives: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "moved.keras"
     with zipfile.ZipFile(first_archives / "plain-2.13.1.keras") as old:
         weights = io.BytesIO(old.read("model.weights.h5"))

@@ -188,7 +188,7 @@ def test_zeros_are_looked_for_in_the_gates(
     other.set_weights(model.get_weights())
     kernel = other.layers[1].cell.recurrent_kernel
     kernel.assign(np.where(np.arange(16) < 10, 0, kernel))
-    with pytest.raises(VerificationError, match="of .* in .*recurrent_kernel"):
+    with pytest.raises(VerificationError, match=r"of .* in .*recurrent_kernel"):
         check_zeros(other, made["int8"])
 
 

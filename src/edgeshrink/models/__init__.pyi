@@ -7,7 +7,6 @@ from .artifact import (
 from .config import (
     LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,
-    TensorFacts as TensorFacts,
     facts as facts,
     refuse as refuse,
 )
@@ -31,6 +30,9 @@ from .savedmodel import (
 )
 from .snippet import (
     inference_snippet as inference_snippet,
+)
+from .tensor_facts import (
+    TensorFacts as TensorFacts,
 )
 from .writing import (
     write_bytes as write_bytes,

@@ -19,6 +19,7 @@ from edgeshrink.models.kind import (
 )
 from edgeshrink.models.policies import in_float32, other_floats_in, policy_of, quantized_in
 from edgeshrink.models.savedmodel import keras_config
+from edgeshrink.models.tensor_facts import TensorFacts
 
 RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 TEXT_LOOKUP = frozenset(
@@ -41,15 +42,6 @@ SAME_SHAPE = frozenset(
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
 KERAS_PACKAGES = ("keras", "tf_keras")
-
-
-@dataclass(frozen=True)
-class TensorFacts:
-    """A model's input or output; `shape` begins with the batch, and None is what is not known."""
-
-    name: str
-    shape: tuple[int | None, ...] | None
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)

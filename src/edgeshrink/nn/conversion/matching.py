@@ -81,9 +81,7 @@ def written_out(
     }
 
 
-def _few_values(
-    model: keras.Model, samples: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _few_values(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return observed_values(model, {name: values[:FEW] for name, values in samples.items()})
 
 

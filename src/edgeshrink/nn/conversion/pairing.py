@@ -12,14 +12,17 @@ import keras
 import numpy as np
 
 from edgeshrink.nn.learning import kernel_weights
-from edgeshrink.tflite import FlatTensor, constant_values, read_model
+from edgeshrink.tflite import FlatModel, FlatTensor, constant_values, read_model
 
 # Keras keeps the kernels of several gates side by side, which files may hold one by one: four of
 # LSTM and ConvLSTM, three of GRU.
 GATES = (1, 4, 3)
-# So many values must agree, beyond those that scales were fitted to, before two are called the same.
+# So many values must agree, beyond those that scales were fitted to, for two to be the same.
 EVIDENCE = 8
 SLACK = 0.02  # of a value, for floats of 16 bits and scales that were fitted to rounded values
+
+# What holds a kernel: a tensor, or several, one behind the other along their first axis.
+Constant = tuple[FlatTensor, ...]
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,9 @@ def pairs(model: keras.Model, data: bytes) -> Iterator[Pair]:
         model: what was converted.
         data: the bytes of the .tflite.
     """
-    by_size: dict[int, list[FlatTensor]] = defaultdict(list)
-    for tensor in read_model(data).tensors:
-        if tensor.constant and len(tensor.shape) >= 2 and tensor.nonzeros is not None:
-            if not tensor.sparse:
-                by_size[tensor.elements].append(tensor)
+    by_size: dict[int, list[Constant]] = defaultdict(list)
+    for constant in _constants(read_model(data)):
+        by_size[sum(tensor.elements for tensor in constant)].append(constant)
     for variable in kernel_weights(model):
         kernel = np.asarray(keras.ops.convert_to_numpy(variable))
         for gates in GATES:
@@ -71,12 +72,14 @@ def pairs(model: keras.Model, data: bytes) -> Iterator[Pair]:
 
 
 def _counterpart(
-    path: str, kernel: np.ndarray, by_size: Mapping[int, Sequence[FlatTensor]], data: bytes
+    path: str, kernel: np.ndarray, by_size: Mapping[int, Sequence[Constant]], data: bytes
 ) -> Pair | None:
     found: list[Pair] = []
-    for tensor in by_size.get(kernel.size, ()):
-        codes = constant_values(data, tensor)
-        stored, step = _numbers(codes, tensor)
+    for constant in by_size.get(kernel.size, ()):
+        parts = [constant_values(data, tensor) for tensor in constant]
+        numbers = [_numbers(part, tensor) for part, tensor in zip(parts, constant, strict=True)]
+        codes = np.concatenate(parts)
+        stored, step = (np.concatenate(each) for each in zip(*numbers, strict=True))
         for order in _orders(kernel.shape, codes.shape):
             turned = np.transpose(kernel, order)
             shape = turned.shape
@@ -87,6 +90,25 @@ def _counterpart(
             if _agree(turned, held, steps, order):
                 found.append(Pair(path, turned, held, codes.reshape(shape)))
     return min(found, key=_strays, default=None)
+
+
+def _constants(flat: FlatModel) -> Iterator[Constant]:
+    """Yield the weights of a file; the four gates of a fused LSTM's kernel as one."""
+    for tensor in flat.tensors:
+        if _is_weight(tensor):
+            yield (tensor,)
+    for operator in flat.operators:
+        if operator.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+            # Inputs 1 to 4 are the kernels of input, forget, cell and output; 5 to 8 recurrent.
+            weights = [flat.tensor(operator.subgraph, index) for index in operator.inputs[1:9]]
+            for gates in (tuple(weights[:4]), tuple(weights[4:])):
+                if all(map(_is_weight, gates)):
+                    yield gates
+
+
+def _is_weight(tensor: FlatTensor) -> bool:
+    wide = len(tensor.shape) >= 2 and not tensor.sparse
+    return tensor.constant and wide and tensor.nonzeros is not None
 
 
 def _strays(pair: Pair) -> int:

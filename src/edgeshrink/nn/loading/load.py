@@ -62,7 +62,8 @@ def load_model(
 ) -> keras.Model:
     """Return the model in a file as an uncompiled Keras 3 model.
 
-    Files of Keras 2 are rebuilt layer by layer, models of other floats than float32 in float32. A SavedModel without Keras's notes becomes a model
+    Files of Keras 2 are rebuilt layer by layer, and models that compute in other floats, or in
+    mixed precision, in float32. A SavedModel without Keras's notes becomes a model
     around its serving function: it runs and converts, but has no layers to compress. Weights that
     Keras itself quantized are read as the floats that their codes stand for.
 

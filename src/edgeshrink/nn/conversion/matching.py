@@ -54,8 +54,8 @@ def written_out(
 ) -> dict[str, np.ndarray]:
     """Return those of a model's ranges whose tensors its .tflite has, and will round.
 
-    The converter folds more into a kernel than can be told from the layers: Rescaling and
-    Normalization in front of one, additions and multiplications by constants behind.
+    The converter folds more into a kernel than can be told from the layers, such as a Rescaling in
+    front of one.
 
     Args:
         model: from `folded`.

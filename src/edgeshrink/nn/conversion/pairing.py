@@ -193,4 +193,5 @@ def _scale(
     rest = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
     both = np.where(there, kernel * stored, 0).sum(axis=rest, keepdims=True)
     own = np.square(kernel).sum(axis=rest, keepdims=True)
-    return np.divide(both, own, out=np.ones_like(both), where=own > 0)
+    found: np.ndarray = np.divide(both, own, out=np.ones_like(both), where=own > 0)
+    return found

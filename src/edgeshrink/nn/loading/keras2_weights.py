@@ -173,7 +173,9 @@ def _folders(file: h5py.File) -> dict[str, Any]:
 
 
 def _from_folder(model: Built, folder: Mapping[str, Any]) -> None:
-    layers = next((folder[name] for name in (LAYERS, TWICE) if name in folder), {})
+    layers: Mapping[str, Any] = next(
+        (folder[name] for name in (LAYERS, TWICE) if name in folder), {}
+    )
     config = model.data["config"]
     entries = config if isinstance(config, list) else config["layers"]
     weighty = {c.name for c in model.inside if c.layer is not None and c.layer.weights}

@@ -20,6 +20,7 @@ from edgeshrink.nn import (
     rewritten,
     sections,
     strongest_channels,
+    untrained,
     without,
 )
 from edgeshrink_distill.spec import Shape, Spec, check_alike
@@ -74,7 +75,7 @@ def student(
             finest=len(graph.free) / free / 2,  # each group is rounded on its own
         ).tell(context)
         made = narrowed(graph, gone)
-    return keras.models.clone_model(made) if init == "random" else made
+    return untrained(made) if init == "random" else made
 
 
 def shallower(model: keras.Model, share: float, context: Context) -> keras.Model:

@@ -43,14 +43,14 @@ def unrolled(
     names = ", ".join(dict.fromkeys(loop.layer for loop in loops))
     context.progress(0.0, "converting in float, to compare with")
     room = _stripped_bytes(_converted(model, {"float": Conversion()}, context)["float"])
-    steps = sum(loop.steps for loop in loops)
+    told = _steps(loops)
     fewest = sum(loop.steps * STEP_BYTES.get(loop.cell, 300) for loop in loops)
     if fewest > room:
         raise ConversionError(
-            f"integers need {names} unrolled, and {steps} steps take more than {fewest:,} bytes, "
+            f"integers need {names} unrolled, and {told} take more than {fewest:,} bytes, "
             f"where the model in float takes {room:,}"
         )
-    context.progress(0.2, f"converting with {names} unrolled: {steps} steps")
+    context.progress(0.2, f"converting with {names} unrolled: {told}")
     wants = {name: replace(want, unroll=True) for name, want in wants.items()}
     candidates = _converted(model, wants, context, samples)
     made = {name: data for name, data in candidates.items() if _stripped_bytes(data) <= room}
@@ -69,9 +69,23 @@ def unrolled(
             f"integers need {names} unrolled, and that file agrees on "
             f"{max(shares.values()):.2%}, dynamic range on {other.share:.2%}"
         )
-    context.facts["unrolled"] = steps
-    context.notes.append(f"{names} unrolled: {steps} steps")
+    context.facts["unrolled"] = sum(loop.steps for loop in loops)
+    context.notes.append(f"{names} unrolled: {told}")
     return chosen(good, context)
+
+
+def _steps(loops: Sequence[Loop]) -> str:
+    """Return how many steps loops have, in words.
+
+    Example:
+        >>> _steps([Loop("forward", "GRUCell", 64, ""), Loop("backward", "GRUCell", 64, "")])
+        '64 steps each'
+    """
+    counts = [loop.steps for loop in loops]
+    if len(counts) == 1:
+        return f"{counts[0]} steps"
+    alike = len(set(counts)) == 1
+    return f"{counts[0]} steps each" if alike else f"{', '.join(map(str, counts))} steps"
 
 
 def _converted(

@@ -15,6 +15,7 @@ from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts, refuse
 from edgeshrink.models.kind import identify
+from edgeshrink.models.tensor_facts import TensorFacts
 from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
 
 
@@ -308,7 +309,7 @@ def test_what_is_odd_about_a_model_is_told() -> None:
     old = ModelFacts(Kind.KERAS2, keras_version="2.9.0", dtype_policy="mixed_float16")
     assert refuse(old, source="net.h5") == (
         "net.h5 was saved by Keras 2.9.0: rebuilt in Keras 3",
-        "net.h5 computes in mixed_float16",
+        "net.h5 computes in mixed_float16: rebuilt in float32",
     )
 
 
@@ -371,3 +372,18 @@ def test_facts_name_a_class_of_a_script_that_was_never_registered(tmp_path: Path
     assert facts(path).custom_classes == ("My",)
     with pytest.raises(ModelError, match="classes that are not Keras's: My"):
         refuse(facts(path))
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((None, None, None, 3), "1,224,224,3"),
+        ((None, None), "1,128"),
+        ((None, None, 40), "1,128,40"),
+        ((2, None, 8, 3), "2,224,8,3"),
+    ],
+)
+def test_open_sizes_are_told_by_an_example_of_their_kind(
+    shape: tuple[int | None, ...], told: str
+) -> None:
+    assert TensorFacts("x", shape).fixed_example == told

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from paths import LEGACY
+from paths import DATA, LEGACY
 
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.loading.load import (
@@ -123,6 +125,85 @@ def test_load_model_rebuilds_keras_2_files_exactly(legacy: Path, name: str, tmp_
     again = keras.models.load_model(tmp_path / "again.keras")
     for got, wanted in zip(outputs(again, inputs), expected, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def first_archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("first_archives")
+    with zipfile.ZipFile(DATA / "first_archives.zip") as file:
+        file.extractall(folder)
+    return folder
+
+
+FIRST = [
+    f"{name}-{version}"
+    for name in ("plain", "nested", "sequential", "recurrent")
+    for version in ("2.12.1", "2.13.1")
+]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_load_model_rebuilds_the_first_archives_exactly(first_archives: Path, name: str) -> None:
+    model = load_model(first_archives / f"{name}.keras")
+    with np.load(first_archives / f"{name}.npz") as told:
+        np.testing.assert_allclose(outputs(model, [told["x"]])[0], told["y"], atol=1e-5)
+
+
+def saved_on_windows(source: Path, path: Path) -> Path:
+    """Write an archive as Keras 2 did on Windows: folders of layers joined by backslashes."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
+        weights = io.BytesIO()
+        with h5py.File(io.BytesIO(old.read("model.weights.h5"))) as file:
+            stored = h5py.File(weights, "w")
+
+            def place(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset):
+                    folder, _, rest = name.partition("vars/")
+                    folder = folder.strip("/").replace("/", "\\")
+                    stored.create_dataset(f"{folder}/vars/{rest}", data=item[()])
+
+            file.visititems(place)
+            stored.close()
+        new.writestr("model.weights.h5", weights.getvalue())
+        for member in ("config.json", "metadata.json"):
+            new.writestr(member, old.read(member))
+    return path
+
+
+@pytest.mark.parametrize("name", [name for name in FIRST if "2.13" in name])
+def test_load_model_opens_archives_saved_on_windows(
+    first_archives: Path, name: str, tmp_path: Path
+) -> None:
+    windows = saved_on_windows(first_archives / f"{name}.keras", tmp_path / "windows.keras")
+    model = load_model(windows)
+    with np.load(first_archives / f"{name}.npz") as told:
+        np.testing.assert_allclose(outputs(model, [told["x"]])[0], told["y"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["depthwise", "branched", "assorted"])
+def test_load_model_opens_later_archives_saved_on_windows(
+    legacy: Path, name: str, tmp_path: Path
+) -> None:
+    inputs, expected = recorded(legacy, name)
+    windows = saved_on_windows(legacy / f"{name}.keras", tmp_path / "windows.keras")
+    for got, wanted in zip(outputs(load_model(windows), inputs), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_load_model_says_where_weights_were_looked_for(
+    first_archives: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "moved.keras"
+    with zipfile.ZipFile(first_archives / "plain-2.13.1.keras") as old:
+        weights = io.BytesIO(old.read("model.weights.h5"))
+        with h5py.File(weights, "a") as file:
+            file.move("_layer_checkpoint_dependencies/dense", "_layer_checkpoint_dependencies/gone")
+        with zipfile.ZipFile(path, "w") as new:
+            for member in ("config.json", "metadata.json"):
+                new.writestr(member, old.read(member))
+            new.writestr("model.weights.h5", weights.getvalue())
+    with pytest.raises(ModelError, match=r"stored as 'dense'; the file has .*gone"):
+        load_model(path)
 
 
 def test_load_model_names_the_layer_that_keras_3_lacks(legacy: Path) -> None:

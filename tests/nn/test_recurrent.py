@@ -182,14 +182,14 @@ def test_zeros_are_looked_for_in_the_gates(
 ) -> None:
     model, made = everything
     for name, file in made.items():
-        assert check_zeros(model, read_model(file)) > 0.3, name
-        assert check_zeros(model, read_model(strip(file)[0])) > 0.3, name
+        assert check_zeros(model, file) > 0.3, name
+        assert check_zeros(model, strip(file)[0]) > 0.3, name
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
     kernel = other.layers[1].cell.recurrent_kernel
     kernel.assign(np.where(np.arange(16) < 10, 0, kernel))
-    with pytest.raises(VerificationError, match="recurrent_kernel had"):
-        check_zeros(other, read_model(made["int8"]))
+    with pytest.raises(VerificationError, match=r"of .* in .*recurrent_kernel"):
+        check_zeros(other, made["int8"])
 
 
 def masked() -> keras.Model:

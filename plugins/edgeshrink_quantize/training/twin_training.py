@@ -18,6 +18,7 @@ from edgeshrink.nn import (
     quantized_weights,
     shared_values,
     twin,
+    written_out,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
     assert part is not None
     plain = folded(model)
     samples = context.data.values(part, np.arange(min(FIRST_SAMPLES, len(part))))
-    ranges = {} if options.activations == 32 else calibrated_ranges(plain, samples)
+    ranges: dict[str, np.ndarray] = {}
+    if options.activations != 32:
+        seen_ends = calibrated_ranges(plain, samples)
+        ranges = written_out(plain, seen_ends, samples, context.folder, context.log)
     seen, placed = twin(
         plain,
         _chains(plain, options),

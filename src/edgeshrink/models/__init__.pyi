@@ -7,7 +7,6 @@ from .artifact import (
 from .config import (
     LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,
-    TensorFacts as TensorFacts,
     facts as facts,
     refuse as refuse,
 )
@@ -32,6 +31,9 @@ from .places import (
     make_ours as make_ours,
     marked as marked,
 )
+from .policies import (
+    in_float32 as in_float32,
+)
 from .savedmodel import (
     keras_config as keras_config,
     keras_nodes as keras_nodes,
@@ -48,6 +50,9 @@ from .sealed import (
 )
 from .snippet import (
     inference_snippet as inference_snippet,
+)
+from .tensor_facts import (
+    TensorFacts as TensorFacts,
 )
 from .writing import (
     PREFIX as PREFIX,

@@ -19,21 +19,13 @@ from edgeshrink.models.kind import (
     parsed_json,
 )
 from edgeshrink.models.layer_kinds import PREPROCESSING, RECURRENT, SAME_SHAPE, TEXT_LOOKUP
-from edgeshrink.models.policies import policy_of, quantized_in
+from edgeshrink.models.policies import in_float32, other_floats_in, policy_of, quantized_in
 from edgeshrink.models.savedmodel import keras_config
+from edgeshrink.models.tensor_facts import TensorFacts
 
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
 KERAS_PACKAGES = ("keras", "tf_keras")
-
-
-@dataclass(frozen=True)
-class TensorFacts:
-    """A model's input or output; `shape` begins with the batch, and None is what is not known."""
-
-    name: str
-    shape: tuple[int | None, ...] | None
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,8 @@ class ModelFacts:
         custom_classes: registered names of classes and functions that are not Keras's.
         recurrent: names of recurrent layers that are not unrolled.
         preprocessing: class names of preprocessing layers inside the model.
-        dtype_policy: the first policy that is not float32, or float32.
+        dtype_policy: the first policy of other floats than 32-bit ones, such as mixed_float16,
+            or float32. Such a model is rebuilt in float32.
         quantized: the modes in which Keras itself quantized layers, such as int8; a name each.
         learning_rate: of the optimizer it was compiled with, or None.
         loss: the name of the loss or losses it was compiled with, or None.
@@ -196,7 +189,7 @@ def refuse(
     if found.kind is Kind.KERAS2:
         warnings.append(f"{source} was saved by Keras {found.keras_version}: rebuilt in Keras 3")
     if found.dtype_policy != "float32":
-        warnings.append(f"{source} computes in {found.dtype_policy}")
+        warnings.append(f"{source} computes in {found.dtype_policy}: rebuilt in float32")
     if found.quantized:
         warnings.append(
             f"{source} was quantized by Keras ({', '.join(found.quantized)}): its weights are read "
@@ -236,7 +229,7 @@ def _from_config(
             if layer.class_name in RECURRENT and data.get("unroll") is not True
         ),
         preprocessing=tuple(sorted(names & PREPROCESSING)),
-        dtype_policy=next((p for _, d in pairs if (p := policy_of(d)) != "float32"), "float32"),
+        dtype_policy=next(other_floats_in(inner), "float32"),
         quantized=_unique(sorted(quantized_in(inner))),
         learning_rate=float(rate) if isinstance(rate, int | float) else None,
         loss=_loss_name(compiled.get("loss")),
@@ -319,7 +312,7 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
         for name in _tensor_names(config["input_layers"]):
             data = layers[name]["config"]
             shape = data.get("batch_shape") or data.get("batch_input_shape")
-            yield TensorFacts(name, _shape(shape), policy_of(data))
+            yield TensorFacts(name, _shape(shape), policy_of(in_float32(data)))
         return
     for name, data in list(layers.items())[:1]:
         inner = data["config"]
@@ -332,7 +325,7 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
             shape = (data.get("build_config") or {}).get("input_shape")
         if shape is not None:
             own = data["class_name"] == "InputLayer"
-            dtype = policy_of(inner) if own else "float32"
+            dtype = policy_of(in_float32(inner)) if own else "float32"
             yield TensorFacts(name if own else f"{name}_input", _shape(shape), dtype)
 
 

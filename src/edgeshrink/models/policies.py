@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Policies of floats other than 32-bit ones; nothing that runs on devices computes in them.
+OTHER_FLOATS = frozenset({"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"})
+
 
 def policy_of(config: Mapping[str, Any]) -> str:
     """Return the name of a layer's policy; of one that Keras quantized, what it was before."""
@@ -13,6 +16,48 @@ def policy_of(config: Mapping[str, Any]) -> str:
         policy = dtype.get("config") or {}
         dtype = policy.get("name") or policy.get("source_name") or "float32"
     return str(dtype)
+
+
+def in_float32(value: Any) -> Any:
+    """Return a configuration in which other floats than those of 32 bits are float32.
+
+    Whatever has a `dtype` is changed: layers, inputs, operations such as casts; names of policies,
+    policies, maps of them, what a quantized layer was before.
+
+    Args:
+        value: a configuration, or a part of one.
+    """
+    return _in_float32(value, inside=False)
+
+
+def other_floats_in(value: Any) -> Iterator[str]:
+    """Yield the policies that `in_float32` changes, in the order of a configuration."""
+    yield from _other_floats_in(value, inside=False)
+
+
+def _in_float32(value: Any, *, inside: bool) -> Any:
+    """Return a part of a configuration; `inside` of what a `dtype` says, words are policies."""
+    if isinstance(value, list):
+        return [_in_float32(item, inside=inside) for item in value]
+    if isinstance(value, dict):
+        return {k: _in_float32(v, inside=inside or k == "dtype") for k, v in value.items()}
+    if inside and isinstance(value, str):
+        mode, quantized, source = value.rpartition("_from_")
+        return f"{mode}{quantized}float32" if source in OTHER_FLOATS else value
+    return value
+
+
+def _other_floats_in(value: Any, *, inside: bool) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _other_floats_in(item, inside=inside)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _other_floats_in(item, inside=inside or key == "dtype")
+    elif inside and isinstance(value, str):
+        source = value.rpartition("_from_")[2]
+        if source in OTHER_FLOATS:
+            yield source
 
 
 def quantized_in(value: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ from .conversion.keras_to_tflite import (
 )
 from .conversion.matching import (
     matched_ranges as matched_ranges,
+    written_out as written_out,
 )
 from .conversion.recurrent import (
     Loop as Loop,
@@ -49,6 +50,7 @@ from .graph.rewrite import (
     functional as functional,
     opened as opened,
     rewritten as rewritten,
+    untrained as untrained,
     with_weights as with_weights,
 )
 from .graph.scope import (

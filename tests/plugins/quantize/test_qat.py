@@ -16,7 +16,7 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
-from edgeshrink.nn.conversion.matching import matched_ranges
+from edgeshrink.nn.conversion.matching import matched_ranges, written_out
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
@@ -201,7 +201,7 @@ def test_training_keeps_zeros_and_shared_values_to_the_file(
 
     file = int8(made, Int8.of({}).options, inherited)
     flat = read_model(file)
-    check_zeros(made, flat)
+    check_zeros(made, file)
     assert float_operators(flat) == []
     largest = max(flat.weights, key=lambda t: t.elements)
     assert len(np.unique(constant_values(file, largest))) <= len(np.unique(values))
@@ -245,3 +245,53 @@ def test_values_between_operators_are_those_of_the_model(tmp_path: Path) -> None
     hidden = observed_values(plain, samples)[plain.layers[1].name]
     assert any(v.size == 32 and np.allclose(v, hidden[0], atol=1e-5) for v in first.values())
     assert any(v.size == 32 and np.allclose(v, hidden[1], atol=1e-5) for v in second.values())
+
+
+def preprocessing(*, normalized: bool) -> keras.Model:
+    """A Rescaling, which the converter folds into the kernel behind it, or a chain, which not."""
+    keras.utils.set_random_seed(1)
+    norm = layers.Normalization(axis=-1, name="normalization")
+    norm.adapt(pixels() / 127.5 - 1)
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 2), name="x"),
+            layers.Rescaling(1 / 127.5, -1.0, name="rescaling"),
+            *([norm] if normalized else []),
+            layers.Conv2D(8, 3, 2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(4, kernel_initializer="he_normal"),
+        ]
+    )
+
+
+def pixels(count: int = 200) -> np.ndarray:
+    """Images of low contrast."""
+    return np.random.default_rng(0).integers(100, 141, (count, 12, 12, 2)).astype("float32")
+
+
+@pytest.mark.parametrize(("normalized", "gone"), [(False, {"rescaling"}), (True, set())])
+def test_the_twin_rounds_where_the_file_does_behind_preprocessing(
+    tmp_path: Path, normalized: bool, gone: set[str]
+) -> None:
+    model = preprocessing(normalized=normalized)
+    plain = folded(model)
+    np.testing.assert_allclose(np.asarray(plain(pixels())), np.asarray(model(pixels())), atol=1e-4)
+    samples = {"x": pixels()}
+    every = calibrated_ranges(plain, samples)
+    ends = written_out(plain, every, samples, tmp_path)
+    assert set(every) - set(ends) == gone
+    chains = {path: [Grid(8, axes)] for path, (_, axes) in quantized_weights(plain).items()}
+    seen, placed = twin(plain, chains, ends)
+    learned = {name: range_.values for name, range_ in placed.items()}
+    expected = seen.predict(pixels(), verbose=0)
+    seen.settle()
+    made = convert(
+        plain,
+        {"int8": Conversion("int8", "int8")},
+        tmp_path,
+        samples,
+        ranges=lambda calibrated: matched_ranges(calibrated, plain, learned, samples),
+    )["int8"]
+    found = run(made, pixels())
+    assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.95
+    assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)

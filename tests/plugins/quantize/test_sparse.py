@@ -240,7 +240,7 @@ def test_a_file_without_zeros_is_smaller_and_the_same(weights: str) -> None:
     assert any(tensor.sparse for tensor in read_model(sparse).tensors)
     assert read_model(sparse).nonzeros == read_model(dense).nonzeros
     assert read_model(sparse).parameters == read_model(dense).parameters
-    assert check_zeros(model, read_model(sparse)) > 0.5
+    assert check_zeros(model, sparse) > 0.5
     found = sparse_conditions(sparse)
     assert found.kernels == 2
     assert not found.in_the_way

@@ -14,6 +14,7 @@ from edgeshrink.cli.display.tables import Column, left, show, write
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgeshrink.models import TensorFacts
     from edgeshrink.plugins import Plugins
 
 
@@ -30,11 +31,13 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
         from edgeshrink.nn.loading import load_model
 
         model = plugins.hook.edgeshrink_load_model(path=path)
-        counted = count(load_model(path, custom=custom, unsafe=unsafe) if model is None else model)
+        model = load_model(path, custom=custom, unsafe=unsafe) if model is None else model
+        counted = count(model)
+        inputs, outputs = _ends(model)
     return {
         "keras": found.keras_version,
-        "inputs": [asdict(tensor) for tensor in found.inputs],
-        "outputs": [asdict(tensor) for tensor in found.outputs],
+        "inputs": [asdict(tensor) for tensor in inputs or found.inputs],
+        "outputs": [asdict(tensor) for tensor in outputs or found.outputs],
         "parameters": counted.parameters,
         "trainable": counted.trainable,
         "nonzeros": counted.nonzeros,
@@ -43,6 +46,24 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
         "layers": [asdict(layer) for layer in counted.layers],
         "notes": list(notes),
     }
+
+
+def _ends(model: Any) -> tuple[list[TensorFacts], list[TensorFacts]]:
+    """Return what a loaded model takes and returns, which its file does not always tell.
+
+    Of a subclassed model neither is known.
+    """
+    from edgeshrink.models import TensorFacts
+    from edgeshrink.nn.graph import output_names
+
+    if not getattr(model, "outputs", None):
+        return [], []
+    names = [tensor.name for tensor in model.inputs], output_names(model)
+    inputs, outputs = (
+        [TensorFacts(n, tuple(t.shape), str(t.dtype)) for n, t in zip(told, tensors, strict=True)]
+        for told, tensors in zip(names, (model.inputs, model.outputs), strict=True)
+    )
+    return inputs, outputs
 
 
 def tflite(path: Path) -> dict[str, Any]:

@@ -129,14 +129,9 @@ def _fixed(
             raise ModelError(
                 f"input {tensor.name!r} has dynamic dimensions {tensor.shape}; "
                 "edge runtimes need them fixed",
-                hint=f"--input-shape {tensor.name}={_example(tensor.shape or ())}",
+                hint=f"--input-shape {tensor.name}={tensor.fixed_example}",
             )
     return {**shapes, **given}
-
-
-def _example(shape: tuple[int | None, ...]) -> str:
-    """Return a shape like this one with every dimension fixed, as the flag takes it."""
-    return ",".join(str(d or (224 if place else 1)) for place, d in enumerate(shape))
 
 
 def _load_data(

@@ -190,7 +190,7 @@ class Stages:
         if lacking:
             raise VerificationError(f"the file cannot run in LiteRT: {lacking[0]}")
         if "sparsity" in step.keeps:
-            check_zeros(self._run.models.shown(parent), flat)
+            check_zeros(self._run.models.shown(parent), data)
         if "clusters" in step.keeps and "clusters" in parent.facts:
             check_clusters(self._run.models.shown(parent), data)
         self._agreement(parent, artifact.path)

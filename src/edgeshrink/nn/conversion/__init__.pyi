@@ -8,6 +8,7 @@ from .keras_to_tflite import (
 )
 from .matching import (
     matched_ranges as matched_ranges,
+    written_out as written_out,
 )
 from .recurrent import (
     Loop as Loop,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.models import write_bytes, write_npy, write_part
+from edgeshrink.models import TensorFacts, write_bytes, write_npy, write_part
 from edgeshrink.nn.conversion import converter_process, recurrent
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
@@ -73,9 +73,10 @@ def _served(model: keras.Model) -> tuple[Callable[..., dict[str, Any]], list[Any
     specs = []
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
+            told = TensorFacts(tensor.name, tuple(tensor.shape), tensor.dtype)
             raise ConversionError(
-                f"input {tensor.name!r} has dynamic dimensions {tuple(tensor.shape)}",
-                hint=f"fix them: --input-shape {tensor.name}=1,224,224,3",
+                f"input {tensor.name!r} has dynamic dimensions {told.shape}",
+                hint=f"fix them: --input-shape {tensor.name}={told.fixed_example}",
             )
         specs.append(tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name))
     names = output_names(model)

@@ -31,6 +31,8 @@ from .rewrite import (
     functional as functional,
     opened as opened,
     rewritten as rewritten,
+    settle as settle,
+    untrained as untrained,
     with_weights as with_weights,
 )
 from .scope import (

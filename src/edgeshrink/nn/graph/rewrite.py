@@ -87,11 +87,40 @@ def with_weights(layer: keras.layers.Layer, weights: Sequence[np.ndarray]) -> Ca
         made = layer(*args, **kwargs)
         if waiting:
             layer.set_weights(waiting.pop())
+            settle(layer)
             if not any(keras.utils.is_keras_tensor(t) for t in keras.tree.flatten(made)):
                 made = layer(*args, **kwargs)  # values, not symbols: of the weights it came with
         return made
 
     return call
+
+
+def settle(layer: keras.layers.Layer) -> None:
+    """Let a layer or model whose weights were set compute with them.
+
+    Normalization computes with constants that it derives from its weights when it is adapted or
+    loaded, and only then.
+
+    Args:
+        layer: whose weights were set by `set_weights` or one by one.
+    """
+    for one in layer._flatten_layers():
+        if isinstance(one, keras.layers.Normalization) and one.built:
+            one.finalize_state()
+
+
+def untrained(model: keras.Model) -> keras.Model:
+    """Return a copy with new initial weights; what data were normalized by is kept.
+
+    Args:
+        model: functional, or Sequential and built.
+    """
+    fresh: keras.Model = keras.models.clone_model(model)
+    for known, layer in zip(model._flatten_layers(), fresh._flatten_layers(), strict=True):
+        if isinstance(known, keras.layers.Normalization):
+            layer.set_weights(known.get_weights())
+    settle(fresh)
+    return fresh
 
 
 def functional(model: keras.Model) -> keras.Model:

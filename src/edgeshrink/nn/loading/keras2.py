@@ -255,6 +255,9 @@ def _translated(entry: Mapping[str, Any], kind: type) -> dict[str, Any]:
         config["negative_slope"] = config.pop("alpha")
     if class_name == "GRU":
         config.setdefault("reset_after", False)
+    for key, value in config.items():
+        if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+            config[key] = value["config"]["value"]  # as TensorFlow 2.12 wrote a number
     axis = config.get("axis")
     if class_name == "BatchNormalization" and isinstance(axis, list):
         if len(axis) > 1:

@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models import keras_nodes
+from edgeshrink.nn.graph import settle
 from edgeshrink.nn.loading.keras2 import Built, layer_name
 
 # Keras 2 names of variables that Keras 3 calls otherwise.
@@ -33,6 +34,9 @@ INSIDE = (
     "_output_dense",
 )
 VALUE = "VARIABLE_VALUE"
+# Where an archive keeps a model's layers. TensorFlow 2.12 and 2.13 kept them under the second name,
+# in a list that has each layer with weights twice.
+LAYERS, TWICE = "layers", "_layer_checkpoint_dependencies"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def set_from_archive(built: Built, path: Path) -> None:
     with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as member:
         content = io.BytesIO(member.read())
     with h5py.File(content, "r") as file:
-        _from_group(built, file)
+        _from_folder(built, _folders(file))
 
 
 def set_from_savedmodel(built: Built, path: Path) -> None:
@@ -137,8 +141,8 @@ def _assign(built: Built, variables: Sequence[Any], stored: Sequence[Stored]) ->
             )
         variable.assign(item.value)
     for leaf in built.leaves():
-        if hasattr(leaf.layer, "finalize_state"):  # Normalization derives constants
-            leaf.layer.finalize_state()
+        if leaf.layer is not None:
+            settle(leaf.layer)
 
 
 def _by_name(group: list[Stored], variables: Sequence[Any], layer: str) -> list[Stored]:
@@ -149,23 +153,58 @@ def _by_name(group: list[Stored], variables: Sequence[Any], layer: str) -> list[
         raise ModelError(f"layer {layer!r} has no stored weight {error}") from error
 
 
-def _from_group(model: Built, group: Any) -> None:
-    folder = group.get("layers", group.get("_layer_checkpoint_dependencies"))
+def _folders(file: h5py.File) -> dict[str, Any]:
+    """Return a file's datasets in dicts within dicts, by the parts of their paths.
+
+    Keras on Windows joined them by backslashes, which HDF5 takes for a part of a name.
+    """
+    root: dict[str, Any] = {}
+
+    def place(path: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            *folders, name = path.replace("\\", "/").split("/")
+            inner = root
+            for folder in folders:
+                inner = inner.setdefault(folder, {})
+            inner[name] = item
+
+    file.visititems(place)
+    return root
+
+
+def _from_folder(model: Built, folder: Mapping[str, Any]) -> None:
+    layers: Mapping[str, Any] = next(
+        (folder[name] for name in (LAYERS, TWICE) if name in folder), {}
+    )
     config = model.data["config"]
     entries = config if isinstance(config, list) else config["layers"]
-    places = {layer_name(e): p for e, p in zip(entries, _places(entries), strict=True)}
+    weighty = {c.name for c in model.inside if c.layer is not None and c.layer.weights}
+    counted = weighty if TWICE in folder and LAYERS not in folder else set()
+    places = _places(entries, counted)
+    named = {layer_name(entry): place for entry, place in zip(entries, places, strict=True)}
     for child in model.inside:
-        inner = None if folder is None else folder.get(places[child.name])
-        if child.is_model and inner is not None:
-            _from_group(child, inner)
-        elif child.layer is not None:
-            values = [] if inner is None else _numbered(inner, child.data["config"])
-            stored = [Stored("", value) for value in values]
+        if child.name not in weighty:
+            continue
+        inner = layers.get(named[child.name])
+        if inner is None:
+            raise ModelError(
+                f"the weights of layer {child.name!r} must be stored as {named[child.name]!r}; "
+                f"the file has {', '.join(sorted(layers)) or 'none'}"
+            )
+        if child.is_model:
+            _from_folder(child, inner)
+        else:
+            stored = [Stored("", value) for value in _numbered(inner, child.data["config"])]
             _assign(child, list(child.layer.weights), stored)
 
 
-def _places(entries: Sequence[Any]) -> list[str]:
-    """Return where each layer's weights are: its class in snake case, numbered from the second."""
+def _places(entries: Sequence[Any], twice: Container[str] = ()) -> list[str]:
+    """Return where each layer's weights are: its class in snake case, numbered from the second.
+
+    Args:
+        entries: of the layers in the configuration, in order.
+        twice: names of the layers that are counted twice.
+    """
     counts: Counter[str] = Counter()
     places = []
     for data in entries:
@@ -173,16 +212,15 @@ def _places(entries: Sequence[Any]) -> list[str]:
         name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
         name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
         places.append(f"{name}_{counts[name]}" if counts[name] else name)
-        counts[name] += 1
+        counts[name] += 2 if layer_name(data) in twice else 1
     return places
 
 
-def _numbered(group: Any, config: Any) -> Iterator[np.ndarray[Any, Any]]:
+def _numbered(group: Mapping[str, Any], config: Any) -> Iterator[np.ndarray[Any, Any]]:
     """Yield the variables of a layer and those inside it, in the order of its weights."""
-    variables = group.get("vars")
-    if variables is not None:
-        for key in sorted(variables, key=int):
-            yield np.asarray(variables[key])
+    variables = group.get("vars", {})
+    for key in sorted(variables, key=int):
+        yield np.asarray(variables[key])
     for name in INSIDE:
         if name not in group:
             continue

@@ -23,12 +23,15 @@ from edgeshrink.models import (
     facts,
     hdf5_attributes,
     import_object,
+    in_float32,
     keras_config,
     parsed_json,
     refuse,
     write_part,
 )
+from edgeshrink.nn.graph import settle
 from edgeshrink.nn.loading import keras2, keras2_weights
+from edgeshrink.nn.loading.precision import computing_in_float32
 from edgeshrink.nn.loading.quantized import as_floats
 
 logger = logging.getLogger(__name__)
@@ -60,7 +63,8 @@ def load_model(
 ) -> keras.Model:
     """Return the model in a file as an uncompiled Keras 3 model.
 
-    Files of Keras 2 are rebuilt layer by layer. A SavedModel without Keras's notes becomes a model
+    Files of Keras 2 are rebuilt layer by layer, and models that compute in other floats, or in
+    mixed precision, in float32. A SavedModel without Keras's notes becomes a model
     around its serving function: it runs and converts, but has no layers to compress. Weights that
     Keras itself quantized are read as the floats that their codes stand for.
 
@@ -81,6 +85,13 @@ def load_model(
         raise ModelError(
             f"what Keras quantized in {path.name} cannot be read back: {_first_line(error)}",
             hint="give the model as it was before model.quantize",
+        ) from error
+    try:
+        model = computing_in_float32(model, custom_objects(custom, facts(path)), unsafe=unsafe)
+    except KERAS_ERRORS as error:
+        raise ModelError(
+            f"{path.name} cannot be rebuilt in float32: {_first_line(error)}",
+            hint="save it again under keras.config.set_dtype_policy('float32')",
         ) from error
     check_finite(model, path.name)
     forget_optimizer(model)
@@ -216,6 +227,7 @@ def fix_input_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) 
         structure = keras.tree.map_structure(lambda tensor: fresh[tensor.name], given)
         fixed = keras.models.clone_model(model, input_tensors=structure)
         fixed.set_weights(model.get_weights())
+        settle(fixed)
     except KERAS_ERRORS as error:
         raise ModelError(
             f"the model does not work at these input shapes: {_first_line(error)}"
@@ -280,7 +292,7 @@ def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> k
         text = hdf5_attributes(path, "model_config")["model_config"]
         data, fill = parsed_json(text or "", path.name), keras2_weights.set_from_h5
     try:
-        built = keras2.rebuild(data, objects)
+        built = keras2.rebuild(in_float32(data), objects)
         fill(built, path)
     except KERAS_ERRORS as error:
         raise ModelError(

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ModelError
+from edgeshrink.nn.graph import settle
 
 # Rows of weights that are read at once.
 BLOCK = 1024
@@ -52,6 +53,7 @@ def as_floats(
                 variable.assign(_weights(coded, tuple(variable.shape)))
             else:
                 variable.assign(told[variable.name])
+    settle(plain)
     return plain
 
 

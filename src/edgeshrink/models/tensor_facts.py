@@ -1,0 +1,24 @@
+"""What a model takes or returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """A model's input or output; `shape` begins with the batch, and None is what is not known."""
+
+    name: str
+    shape: tuple[int | None, ...] | None
+    dtype: str = "float32"
+
+    @property
+    def fixed_example(self) -> str:
+        """Its shape with every size that is open fixed, as `--input-shape` takes it.
+
+        Such as `1,224,224,3` for images, and `1,128` for tokens; a batch of 1.
+        """
+        batch, *sizes = self.shape or (None,)
+        open_size = 224 if len(sizes) == 3 else 128
+        return ",".join(str(size or open_size) for size in (batch or 1, *sizes))

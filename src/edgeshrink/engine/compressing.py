@@ -160,6 +160,8 @@ class _Compression:
             from edgeshrink.tflite import read_model
 
             line = data.preprocess.python_snippet() if data else ""
+            if final.takes_stored:
+                line = "x = np.rint(x)" if data and data.python_snippet()[0] else ""
             names = data.class_names if data else ()
             read, functions = data.python_snippet() if data else ("", ())
             stateful = read_model(final.path.read_bytes()).stateful

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,4 +82,10 @@ class SampleSets:
         count = samples_at_once(base, VALUES, FEWEST, SYNTHETIC)
         files = synthetic_inputs(base, self._folder / "synthetic", count=count, seed=seed)
         key = digest_of({"base": self._planned.base.digest, "synthetic": [seed, count]})
-        return Samples(files, {}, key, count, synthetic=True)
+        made = Samples(files, {}, key, count, synthetic=True)
+        if self._data is None or not self._data.bakes:
+            return made
+        stored = self._data.made_stored(files, self._folder / "synthetic-stored")
+        key = digest_of({"made up": key, "stored": self._data.digest})
+        twin = Samples(stored, {}, key, count, synthetic=True)
+        return replace(made, digest=digest_of({"read back": key}), stored=twin)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 
 from edgeshrink.errors import ConversionError
-from edgeshrink.nn.conversion import converter_process, recurrent
+from edgeshrink.nn.conversion import byte_inputs, converter_process, recurrent
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
 from edgeshrink.tflite import Ranges, with_ranges
@@ -110,7 +111,8 @@ def convert(
         wants: what each file should hold, by a name for it.
         folder: for files on the way.
         samples: calibration samples `(samples, ...)` for each input; needed where activations
-            are integers.
+            are integers. Where all inputs of the model are bytes, they are bytes of the file too
+            if activations have 8 bits, and floats if 16.
         log: file that gets what the converter prints.
         ranges: of 8-bit activations, given the float file that the samples were run through;
             tensors that it leaves out keep the least and greatest value seen.
@@ -123,6 +125,11 @@ def convert(
     folder.mkdir(parents=True, exist_ok=True)
     saved: dict[tuple[bool, bool], Path] = {}
     files = {}
+    if byte_inputs.takes_bytes(model) and samples is not None:
+        model, samples = byte_inputs.with_float_inputs(model), byte_inputs.with_all_bytes(samples)
+        wants = {
+            name: replace(want, bytes_in=want.activations == "int8") for name, want in wants.items()
+        }
     for place, (name, values) in enumerate((samples or {}).items()):
         files[name] = folder / f"calibration-{place}.npy"
         np.save(files[name], values, allow_pickle=False)

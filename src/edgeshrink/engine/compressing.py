@@ -98,7 +98,7 @@ class _Compression:
     def report(self) -> Report:
         """Run all steps, write the results, and return what was found."""
         self.check_chance()
-        self.notes += filter(None, [flattery(self.run)])
+        self.notes += filter(None, [flattery(self.run), self.run.sets.few()])
         chain = [Stage(self.planned.base, 0.0, ())]
         reference = self.reference()
         hook, count = self.plugins.hook, len(self.planned.steps)

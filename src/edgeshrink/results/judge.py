@@ -215,7 +215,7 @@ class Judge:
                 agreed.share,
                 agreed.samples,
                 guess=guess,
-                allowed=allowed(most, 1.0, guess, share=True),
+                allowed=allowed(most, 1.0, None if guess == 1 else guess, share=True),
                 synthetic=samples.synthetic,
             )
         metric = paired.metric

@@ -114,11 +114,8 @@ class Verdict:
     @property
     def failure(self) -> str:
         """Why the result is not what was asked for, or an empty text."""
-        if not self.measured and self.guess == 1 and math.isfinite(self.allowed):
-            return (
-                f"the original names one class for all {self.inputs}, so that agreement on them "
-                "says nothing"
-            )
+        if self.blind and not self.synthetic and math.isfinite(self.allowed):
+            return self.one_class
         if self.allows(self.after):
             return ""
         lost = self.lost(self.after)
@@ -131,6 +128,19 @@ class Verdict:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
         limit = f"at most {self.amount(self.allowed, count)}" if self.allowed else "nothing"
         return f"the result {told}, where {limit} may be lost"
+
+    @property
+    def blind(self) -> bool:
+        """Whether agreement was all there was, on inputs that the base does not tell apart."""
+        return not self.measured and self.guess == 1
+
+    @property
+    def one_class(self) -> str:
+        """Why agreement is no evidence where the base names one class for everything."""
+        return (
+            f"the original names one class for all {self.inputs}, so that agreement on them "
+            "says nothing"
+        )
 
     @property
     def inputs(self) -> str:
@@ -153,6 +163,8 @@ class Verdict:
         """Return the verdict in a line or two."""
         if not self.measured:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
+            if self.blind:
+                told = f"warning: {self.one_class}; pass --data"
             return f"accuracy NOT measured: there are no labelled test samples\n{told}"
         before, after = (words.value_of(self.metric, v) for v in (self.before, self.after))
         change = self.lost(self.after)

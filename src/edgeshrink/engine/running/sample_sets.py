@@ -21,6 +21,8 @@ COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and
 VALUES = 1 << 22  # values in them, unless they are then fewer than
 FEWEST = 32
+MACS = 100e9  # of all of them in one model, at most, so that a large model is judged in minutes,
+LEAST = 4  # unless they are then fewer than these
 
 
 class SampleSets:
@@ -46,6 +48,16 @@ class SampleSets:
         if self._data is None or self._data.test is None:
             return self._synthetic
         return self._stored(self._data.test, "test")
+
+    def few(self) -> str:
+        """Return that the model is too large for many made-up inputs, or an empty text."""
+        judged = self.judged
+        if not judged.synthetic or judged.count >= FEWEST:
+            return ""
+        return (
+            f"the model takes so long that it is compared on {judged.count} synthetic inputs "
+            "alone; pass --data to judge it on more"
+        )
 
     def chosen(self, most: int | None = None) -> Samples | None:
         """What choices are made on: the validation samples; None without.
@@ -76,10 +88,12 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
+        from edgeshrink.nn.graph import count as multiplications
         from edgeshrink.nn.inputs import samples_at_once, synthetic_inputs
 
         base, seed = self._models.base, self._planned.recipe.seed
         count = samples_at_once(base, VALUES, FEWEST, SYNTHETIC)
+        count = min(count, max(LEAST, int(MACS / max(1, multiplications(base).macs))))
         files = synthetic_inputs(base, self._folder / "synthetic", count=count, seed=seed)
         key = digest_of({"base": self._planned.base.digest, "synthetic": [seed, count]})
         made = Samples(files, {}, key, count, synthetic=True)

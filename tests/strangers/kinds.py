@@ -362,9 +362,7 @@ def gru() -> keras.Model:
 
 @kind("bidirectional LSTM", signals, SOFT, 20)
 def bilstm() -> keras.Model:
-    return recurrent(
-        layers.Bidirectional(layers.LSTM(8, return_sequences=True)), layers.LSTM(8)
-    )
+    return recurrent(layers.Bidirectional(layers.LSTM(8, return_sequences=True)), layers.LSTM(8))
 
 
 @kind("ConvLSTM2D", films, SOFT)

@@ -123,23 +123,24 @@ def convert(
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    saved: dict[tuple[bool, bool], Path] = {}
+    saved: dict[tuple[bool, bool, bool], Path] = {}
     files = {}
+    whole = model
     if byte_inputs.takes_bytes(model) and samples is not None:
-        model, samples = byte_inputs.with_float_inputs(model), byte_inputs.with_all_bytes(samples)
-        wants = {
-            name: replace(want, bytes_in=want.activations == "int8") for name, want in wants.items()
-        }
+        whole, samples = byte_inputs.with_float_inputs(model), byte_inputs.with_all_bytes(samples)
     for place, (name, values) in enumerate((samples or {}).items()):
         files[name] = folder / f"calibration-{place}.npy"
         np.save(files[name], values, allow_pickle=False)
     made = {}
     for name, want in wants.items():
-        form = want.fuse, want.unroll
+        integer = want.activations != "float32"
+        want = replace(want, bytes_in=whole is not model and want.activations == "int8")
+        form = want.fuse, want.unroll, integer and whole is not model
         if form not in saved:
             out = folder / f"saved_model-{len(saved)}"
-            saved[form] = export(model, out, fuse=want.fuse, unroll=want.unroll)
-        needed = files if want.activations != "float32" else {}
+            shown = whole if integer else model
+            saved[form] = export(shown, out, fuse=want.fuse, unroll=want.unroll)
+        needed = files if integer else {}
         out = folder / f"{name}.part.tflite"
         if ranges is not None and want.activations == "int8":
             seen = converter_process.shared_converter.calibrate(saved[form], want, needed, out, log)

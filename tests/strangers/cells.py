@@ -13,7 +13,7 @@ import kinds
 import numpy as np
 
 import edgeshrink
-from edgeshrink.errors import DataError, EdgeshrinkError, ModelError, UsageError
+from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.nn.graph import output_names, structured
 from edgeshrink.plugins import installed
 from edgeshrink.tflite import tflite_bytes

@@ -49,7 +49,7 @@ def kind(words: str, data: Callable[..., Pairs], loss: Any, epochs: int = 12) ->
 
 
 def written(name: str, folder: Path) -> tuple[Path, Path]:
-    """Return the trained model of a kind and its data, made in a folder where they are not there."""
+    """Return the trained model of a kind and its data, made in a folder where they are not."""
     model_file, data_file = folder / f"{name}.keras", folder / f"{name}.npz"
     if model_file.is_file() and data_file.is_file():
         return model_file, data_file

@@ -34,8 +34,8 @@ came out was run on 64 test samples and compared with the model that went in.
 
 | mark | |
 | --- | --- |
-| ✓ | a file that answers as its base does on at least 90 % of the samples, or explains 90 % of the variance of its numbers |
-| ↓ | a file that is worse, and the run says so first or ends in exit code 4; tiny models and one epoch bear little |
+| ✓ | answers as its base does on 90 % of the samples, or explains 90 % of its variance |
+| ↓ | is worse, and says so first or ends in exit code 4: tiny models bear little |
 | – | refused in words, given below by number |
 | ✗ | a fault of this program |
 | · | not tried yet |

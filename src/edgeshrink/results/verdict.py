@@ -115,7 +115,10 @@ class Verdict:
     def failure(self) -> str:
         """Why the result is not what was asked for, or an empty text."""
         if self.blind and not self.synthetic and math.isfinite(self.allowed):
-            return self.one_class
+            return (
+                f"the original names one class for all {self.inputs}, so that agreement on them "
+                "says nothing"
+            )
         if self.allows(self.after):
             return ""
         lost = self.lost(self.after)
@@ -133,14 +136,6 @@ class Verdict:
     def blind(self) -> bool:
         """Whether agreement was all there was, on inputs that the base does not tell apart."""
         return not self.measured and self.guess == 1
-
-    @property
-    def one_class(self) -> str:
-        """Why agreement is no evidence where the base names one class for everything."""
-        return (
-            f"the original names one class for all {self.inputs}, so that agreement on them "
-            "says nothing"
-        )
 
     @property
     def inputs(self) -> str:
@@ -164,7 +159,10 @@ class Verdict:
         if not self.measured:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
             if self.blind:
-                told = f"warning: {self.one_class}; pass --data"
+                told = (
+                    f"warning: the original names one class for all {self.inputs}, so that "
+                    "agreement on them says nothing; pass --data"
+                )
             return f"accuracy NOT measured: there are no labelled test samples\n{told}"
         before, after = (words.value_of(self.metric, v) for v in (self.before, self.after))
         change = self.lost(self.after)

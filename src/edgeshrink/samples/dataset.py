@@ -73,7 +73,15 @@ class Dataset:
     def stored(self) -> Dataset:
         """The same samples for a model that does the preprocessing itself; bytes stay bytes."""
         parts = {name: part.as_stored() for name, part in self.subsets().items()}
-        return replace(self, **parts, preprocess=Preprocess(), bakes=False)
+        return replace(
+            self,
+            train=parts.get("train"),
+            validation=parts.get("validation"),
+            calibration=parts.get("calibration"),
+            test=parts.get("test"),
+            preprocess=Preprocess(),
+            bakes=False,
+        )
 
     def subsets(self) -> dict[str, Subset]:
         """Return the parts that there are, by name."""
@@ -291,6 +299,7 @@ def load_dataset(
         name=spec,
         **subsets,
         preprocess=prepared,
+        bakes=False,
         class_names=stored.class_names,
         notes=(*stored.notes, *notes),
         split=split,

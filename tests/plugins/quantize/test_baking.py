@@ -171,7 +171,7 @@ def test_a_baked_file_is_judged_told_and_run_on_raw_samples(
     runpy.run_path(str(script))
     assert capsys.readouterr().out.startswith("[")
     again = Recipe.from_toml(report.recipe, installed().methods)
-    assert [step.name for step in again.steps][0] == "bake_preprocess"
+    assert next(step.name for step in again.steps) == "bake_preprocess"
 
 
 def test_training_for_integers_goes_before_and_its_ranges_move_behind(
@@ -186,12 +186,29 @@ def test_training_for_integers_goes_before_and_its_ranges_move_behind(
     assert (taken.dtype, taken.scales) == ("uint8", (1.0,))
 
 
-def test_without_data_of_bytes_made_up_inputs_are_stored_and_read_back(
-    tmp_path: Path, digits_model: Path, digits: Path
+def test_made_up_inputs_are_stored_as_bytes_and_read_back(tmp_path: Path) -> None:
+    data = dataset("scale=1/127.5 offset=-1")
+    made = np.random.default_rng(0).uniform(-1.5, 1.5, (16, 8, 8, 3)).astype("float32")
+    np.save(tmp_path / "image.npy", made)
+    stored = np.load(data.made_stored({"image": tmp_path / "image.npy"}, tmp_path / "s")["image"])
+    assert stored.dtype == np.uint8
+    np.testing.assert_array_equal(np.load(tmp_path / "image.npy"), data.preprocess(stored))
+    np.testing.assert_allclose(data.preprocess(stored), made.clip(-1, 1), atol=0.5 / 127.4)
+
+
+def test_without_data_a_baked_file_is_compared_on_made_up_inputs(
+    tmp_path: Path, digits_model: Path
 ) -> None:
-    with np.load(digits) as arrays:
-        np.savez(tmp_path / "inputs.npz", x_train=arrays["x_train"][:50])
-    report = run(tmp_path, digits_model, tmp_path / "inputs.npz", int8=True)
+    report = package.compress(
+        digits_model,
+        out=tmp_path / "baked.tflite",
+        data_free=True,
+        calibration=16,
+        preprocess="scale=1/255",
+        bake_preprocess=True,
+        int8=True,
+        rules="smoke",
+    )
     assert report.ledger.final.agreement.synthetic
     assert report.ledger.final.agreement.cosine > 0.95
 

@@ -54,7 +54,6 @@ def converted(job: dict[str, Any]) -> bytes:
 
 def quantized(job: dict[str, Any]) -> bytes:
     """Return a calibrated file in 8-bit integers, as the converter itself does it after that."""
-    import tensorflow as tf
     from tensorflow.lite.python import convert as steps
 
     taken, given = _types(job)

@@ -81,9 +81,9 @@ def _spread_out(
     share = count // (len(found) + 1)
     rows = [row for rows in found.values() for row in rows[:share]]
     spread = {name: values.copy() for name, values in chosen.items()}
-    for place, row in enumerate(rows, 1):
+    for back, row in enumerate(rows, 1):
         for name, value in row.items():
-            spread[name][-place] = value
+            spread[name][-back] = value
     return spread
 
 

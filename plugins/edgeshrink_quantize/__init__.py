@@ -173,6 +173,50 @@ class Int16x8(Precision):
         return int16x8(model, context)
 
 
+class BakePreprocess(Method):
+    """Put the preprocessing into the file: it then takes samples as they are stored."""
+
+    name, title, phase = "bake_preprocess", "Preprocessing inside", Phase.BAKE
+    data = Need.REQUIRED
+    keeps = frozenset({"sparsity", "clusters", "ranges"})
+    bakes = True
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Say what the file will take.
+
+        Raises:
+            UsageError: preprocessing is a function, changes nothing, or a step behind this one
+                trains or looks at layers.
+        """
+        assert plan.data is not None
+        spelled = plan.data.preprocess.describe()
+        if plan.data.preprocess.affine is None:
+            raise UsageError(
+                f"only scale, offset, mean and std can be put into a file; --preprocess is "
+                f"{spelled!r}",
+                hint="write the function's formula, as in --preprocess scale=1/127.5,offset=-1",
+            )
+        stored = next(iter(plan.data.subsets().values())).inputs.values()
+        if not plan.data.preprocess.scales and not any(c.dtype == "uint8" for c in stored):
+            raise UsageError(
+                "there is no preprocessing to put into the file",
+                hint="pass --preprocess, or drop --bake-preprocess",
+            )
+        late = [step.name for step in plan.after if step.phase < self.phase]
+        if late:
+            raise UsageError(
+                f"bake_preprocess is for a model that is done; {late[0]} comes after it",
+                hint=f"put bake_preprocess behind {late[-1]}",
+            )
+        yield f"samples are taken as they are stored: {spelled} is done inside"
+
+    def apply(self, model: keras.Model, context: Context) -> Any:
+        """Return the model behind a layer that does the preprocessing."""
+        from edgeshrink_quantize.baking import baked
+
+        return baked(model, context)
+
+
 class Strip(Method):
     """Drop what the runtime does not read from the file: lossless."""
 
@@ -223,6 +267,7 @@ def edgeshrink_methods() -> list[type[Method]]:
         AdaptiveRounding,
         BiasCorrection,
         BatchNormReestimation,
+        BakePreprocess,
         Strip,
     ]
 

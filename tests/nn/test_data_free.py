@@ -12,9 +12,12 @@ import pytest
 
 import edgeshrink as package
 from edgeshrink.engine.planning import data_free
+from edgeshrink.engine.running import sample_sets
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.models import config
 from edgeshrink.nn.inputs.inversion import distance, inverted
+from edgeshrink.nn.inputs.noise import made_up
+from edgeshrink.nn.inputs.synthetic import synthetic_inputs
 from edgeshrink.samples.preprocess import Preprocess
 
 layers = keras.layers
@@ -220,3 +223,52 @@ def test_preprocessing_that_makes_no_numbers_is_told() -> None:
         Preprocess.from_spec("numpy:log")(np.zeros((2, 3)))
     with pytest.raises(DataError, match="made NaN or infinity"):
         Preprocess.from_spec("scale=2")(np.full((2, 3), 1e300))
+
+
+def dim(path: Path) -> Path:
+    """A network that knows values from 0 to 1 by its batch norm, and names class 0 for nearly all.
+
+    Class 1 is for images that are brighter than any noise of that range.
+    """
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(image))
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
+    model.layers[1].set_weights([np.ones(3), np.zeros(3), np.full(3, 0.5), np.full(3, 0.08)])
+    model.layers[-1].set_weights([np.array([[0, 1.0]] * 3), np.array([0, -5.4])])
+    model.save(path)
+    return path
+
+
+def test_made_up_inputs_spread_the_answers_where_noise_names_one_class(tmp_path: Path) -> None:
+    model = keras.models.load_model(dim(tmp_path / "dim.keras"))
+    rng = np.random.default_rng(0)
+    noise = made_up(model, model.inputs[0], 0.0, 1.0, 256, rng)
+    assert set(model.predict(noise, verbose=0).argmax(-1)) == {0}
+    files = synthetic_inputs(model, tmp_path / "made")
+    named = model.predict(np.load(files["image"]), verbose=0).argmax(-1)
+    assert 100 < named.sum() <= 128
+
+
+def test_without_data_a_good_file_is_no_error_where_noise_names_one_class(tmp_path: Path) -> None:
+    report = package.compress(
+        dim(tmp_path / "dim.keras"), out=tmp_path / "dim.tflite", dynamic=True, rules="smoke"
+    )
+    assert report.failed == ""
+    assert report.verdict.guess < 1
+    assert report.verdict.after > 0.95
+
+
+def test_a_model_of_many_multiplications_is_compared_on_fewer_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.Flatten()])
+    model.save(tmp_path / "large.keras")
+    for macs, samples in ((12 * 36 * 36, 12), (1.0, sample_sets.LEAST)):
+        monkeypatch.setattr(sample_sets, "MACS", macs)
+        out = tmp_path / f"large-{samples}.tflite"
+        report = package.compress(tmp_path / "large.keras", out=out, dynamic=True, rules="smoke")
+        assert report.verdict.samples == samples
+        assert report.notes[-1] == (
+            f"the model takes so long that it is compared on {samples} synthetic inputs alone; "
+            "pass --data to judge it on more"
+        )

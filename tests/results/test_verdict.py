@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,19 @@ def test_without_labels_agreement_is_judged_by_the_same_rule() -> None:
         "nothing"
     )
     assert verdict(same, same, labels=None, most=math.inf).failure == ""
+
+
+def test_made_up_inputs_that_tell_nothing_apart_are_a_warning_and_no_failure() -> None:
+    base, one = ({"y": np.eye(10)[(np.arange(256) < n).astype(int)]} for n in (0, 1))
+    samples = Samples({}, {}, "d", 256, synthetic=True)
+    assert judge().verdict(base, one, samples, None).failure == ""  # one of 256 is no failure
+    found = judge().verdict(base, base, samples, None)
+    assert found.failure == ""
+    assert str(found).splitlines()[1] == (
+        "warning: the original names one class for all 256 synthetic inputs, so that agreement on "
+        "them says nothing; pass --data"
+    )
+    assert "on 80.00 % of" in dataclasses.replace(found, after=0.8).failure
 
 
 def test_values_are_judged_by_half_of_the_way_to_the_mean_of_the_labels() -> None:

@@ -105,7 +105,7 @@ class _Compression:
         """Run all steps, write the results, and return what was found."""
         workers.at("the check of the base")
         self.check_chance()
-        self.notes += filter(None, [flattery(self.run)])
+        self.notes += filter(None, [flattery(self.run), self.run.sets.few()])
         chain = [Stage(self.planned.base, 0.0, ())]
         reference = self.reference()
         hook, count = self.plugins.hook, len(self.planned.steps)
@@ -168,6 +168,8 @@ class _Compression:
             from edgeshrink.tflite import read_model
 
             line = data.preprocess.python_snippet() if data else ""
+            if final.takes_stored:
+                line = "x = np.rint(x)" if data and data.python_snippet()[0] else ""
             names = data.class_names if data else ()
             read, functions = data.python_snippet() if data else ("", ())
             stateful = read_model(final.path.read_bytes()).stateful

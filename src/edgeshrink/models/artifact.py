@@ -80,6 +80,11 @@ class Artifact:
         return (self, *(self.parent.lineage if self.parent else ()))
 
     @property
+    def takes_stored(self) -> bool:
+        """Whether it does the preprocessing itself, and takes samples as they are stored."""
+        return any("baked" in one.facts for one in self.lineage)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of the file, or of all files of a folder."""
         return sum(p.stat().st_size for p in files_of(self.path))

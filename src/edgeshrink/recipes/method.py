@@ -35,6 +35,7 @@ class Phase(enum.IntEnum):
         PRUNE: weights are set to zero.
         CLUSTER: weights are made to share few values.
         TRAIN_QUANTIZED: weights are prepared for few bits, by training or without.
+        BAKE: what was done to samples is put into the model.
         PRECISION: the model is converted to .tflite.
         STRIP: the file loses what no runtime reads.
         PACK: the file is packed.
@@ -46,6 +47,7 @@ class Phase(enum.IntEnum):
     PRUNE = 40
     CLUSTER = 50
     TRAIN_QUANTIZED = 60
+    BAKE = 65
     PRECISION = 70
     STRIP = 80
     PACK = 90
@@ -236,6 +238,7 @@ class Method(ABC):
         requires: distributions it needs beyond the core.
         timed: what it does depends on what the device measures.
         tiled: it depends on the tile of the device's kernels.
+        bakes: the model that it makes takes samples as they are stored, and so do the next.
         trainings: how many times it trains by its settings, as far as that is known beforehand.
         files: that its options name; a step is made anew where what is in one has changed.
     """
@@ -259,6 +262,7 @@ class Method(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     timed = False
     tiled = False
+    bakes = False
     trainings = 1
     files: tuple[Path, ...] = ()
 

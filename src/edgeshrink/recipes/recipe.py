@@ -186,7 +186,10 @@ class Recipe:
         for step in self.steps:
             there = [(s.name, s.options) for s in steps]  # in a recipe that a run has written
             asked = [s for s in step.before() if (s.name, s.options) not in there]
-            steps += [*asked, step]
+            place = len(steps)
+            while asked and place and steps[place - 1].bakes:
+                place -= 1  # what trains does so before preprocessing is put inside
+            steps = [*steps[:place], *asked, *steps[place:], step]
         if produces in RUNNABLE:
             added = [
                 method()

@@ -108,7 +108,7 @@ class Verdict:
     @property
     def failure(self) -> str:
         """Why the result is not what was asked for, or an empty text."""
-        if not self.measured and self.guess == 1 and math.isfinite(self.allowed):
+        if self.blind and not self.synthetic and math.isfinite(self.allowed):
             return (
                 f"the original names one class for all {self.inputs}, so that agreement on them "
                 "says nothing"
@@ -125,6 +125,11 @@ class Verdict:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
         limit = f"at most {self.amount(self.allowed, count)}" if self.allowed else "nothing"
         return f"the result {told}, where {limit} may be lost"
+
+    @property
+    def blind(self) -> bool:
+        """Whether agreement was all there was, on inputs that the base does not tell apart."""
+        return not self.measured and self.guess == 1
 
     @property
     def inputs(self) -> str:
@@ -147,6 +152,11 @@ class Verdict:
         """Return the verdict in a line or two."""
         if not self.measured:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
+            if self.blind:
+                told = (
+                    f"warning: the original names one class for all {self.inputs}, so that "
+                    "agreement on them says nothing; pass --data"
+                )
             return f"accuracy NOT measured: there are no labelled test samples\n{told}"
         before, after = (words.value_of(self.metric, v) for v in (self.before, self.after))
         change = self.lost(self.after)

@@ -42,6 +42,7 @@ class Dataset:
         read: how stored files became values: for images `resize` and `decoder`.
         split_off: the parts that were not stored as such, but drawn from the training samples:
             of `validation` and `test`. A model that was trained on what is stored knows them.
+        bakes: models that are made on the way take samples as they are stored.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dataset:
     split: Mapping[str, Any] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
     split_off: tuple[str, ...] = ()
+    bakes: bool = False
     fingerprint: Callable[[], str] = field(default=str, repr=False)
 
     @cached_property
@@ -67,6 +69,20 @@ class Dataset:
         }
         rest = json.dumps([dict(self.split), self.preprocess.describe(), shapes], sort_keys=True)
         return hashlib.sha256((self.fingerprint() + rest).encode()).hexdigest()
+
+    @cached_property
+    def stored(self) -> Dataset:
+        """The same samples for a model that does the preprocessing itself; bytes stay bytes."""
+        parts = {name: part.as_stored() for name, part in self.subsets().items()}
+        return replace(
+            self,
+            train=parts.get("train"),
+            validation=parts.get("validation"),
+            calibration=parts.get("calibration"),
+            test=parts.get("test"),
+            preprocess=Preprocess(),
+            bakes=False,
+        )
 
     def subsets(self) -> dict[str, Subset]:
         """Return the parts that there are, by name."""
@@ -156,6 +172,30 @@ class Dataset:
             )
             write_npy(path, batches, len(part))
             written[name] = path
+        return written
+
+    def made_stored(self, inputs: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+        """Write made-up inputs as they would be stored; what cannot be stored changes in `inputs`.
+
+        Args:
+            inputs: for each input a .npy file of values as the model sees them.
+            folder: for the files of stored values.
+        """
+        import numpy as np
+
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = next(iter(self.subsets().values())).inputs
+        scale, offset = (np.array(v, "float32") for v in self.preprocess.affine or ((1.0,), (0.0,)))
+        written = {}
+        for name, path in inputs.items():
+            values = np.load(path, allow_pickle=False)
+            if columns[name].wanted.startswith("float"):
+                values = (values - offset) / scale
+                if columns[name].dtype == np.uint8:
+                    values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+                np.save(path, self.preprocess(values), allow_pickle=False)
+            written[name] = folder / path.name
+            np.save(written[name], values, allow_pickle=False)
         return written
 
     def for_model(
@@ -256,6 +296,7 @@ def load_dataset(
         name=spec,
         **subsets,
         preprocess=prepared,
+        bakes=False,
         class_names=stored.class_names,
         notes=(*stored.notes, *notes),
         split=split,

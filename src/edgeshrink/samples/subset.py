@@ -33,6 +33,29 @@ class Source(Protocol):
         """Return the samples of these rows as one array."""
 
 
+@dataclass(frozen=True, eq=False)
+class Bytes:
+    """A source of bytes, whose values between two bytes (of resized images) are rounded."""
+
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all samples."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Bytes."""
+        return self.source.dtype
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return the samples of these rows."""
+        import numpy as np
+
+        return np.rint(np.asarray(self.source[rows], np.float32)).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
 class Column:
     """One input of a set of samples: rows of a source, with the model's sample shape.
@@ -105,6 +128,19 @@ class Subset:
     def take(self, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return samples by their position in this part, in the stored type, by input name."""
         return {name: column.take(indices) for name, column in self.inputs.items()}
+
+    def as_stored(self) -> Subset:
+        """Return this part for a model whose inputs are bytes where bytes are stored."""
+        names = [
+            name
+            for name, column in self.inputs.items()
+            if column.dtype == "uint8" and column.wanted.startswith("float")
+        ]
+        return replace(
+            self,
+            sources={**self.sources, **{name: Bytes(self.sources[name]) for name in names}},
+            wanted={**self.wanted, **dict.fromkeys(names, "uint8")},
+        )
 
     def subset(self, rows: np.ndarray[Any, Any]) -> Subset:
         """Return the part that holds other rows of the same stored samples."""

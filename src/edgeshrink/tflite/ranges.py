@@ -24,7 +24,7 @@ def activation_values(
 
     Args:
         model: the bytes of a float .tflite with a batch of one.
-        samples: `(samples, ...)` for each input by its name, of the input's type.
+        samples: `(samples, ...)` for each input by its name.
 
     Yields:
         Arrays of the tensors' shapes and types, by the tensor's index in the first subgraph.
@@ -51,7 +51,8 @@ def activation_values(
         if flat.stateful:
             interpreter.reset_all_variables()
         for name, values in samples.items():
-            interpreter.set_tensor(inputs[name], values[place : place + 1])
+            taken = flat.tensor(0, inputs[name]).dtype  # floats where the model takes bytes
+            interpreter.set_tensor(inputs[name], values[place : place + 1].astype(taken))
         interpreter.invoke()
         yield {index: np.array(interpreter.get_tensor(index)) for index in wanted}
 

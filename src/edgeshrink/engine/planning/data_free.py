@@ -25,9 +25,10 @@ Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 class Synthesised:
     """Inputs of one name, there from when they are first indexed."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], made: Callable[[], Arrays]) -> None:
-        self.name, self.shape, self._made = name, shape, made
-        self.dtype = "float32"
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], made: Callable[[], Arrays]
+    ) -> None:
+        self.name, self.shape, self.dtype, self._made = name, shape, dtype, made
 
     def __getitem__(self, rows: Any) -> Any:
         return self._values[rows]
@@ -102,8 +103,9 @@ def synthesised_dataset(
             kept.append({name: (v - offset) / scale for name, v in values.items()})
         return kept[0]
 
+    dtype = np.dtype("uint8" if prepared.scales else "float32")  # real numbers between bytes
     sources = {
-        name: Synthesised(name, (count, *(d or 1 for d in shape[1:])), made)
+        name: Synthesised(name, (count, *(d or 1 for d in shape[1:])), dtype, made)
         for name, shape in shapes.items()
     }
     part = Subset(sources, np.arange(count))

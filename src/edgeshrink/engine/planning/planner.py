@@ -86,6 +86,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if request.data_free:
         data = _synthesised(request, recipe, shapes, found, base, plugins)
     if data is not None:
+        data = replace(data, bakes=any(step.bakes for step in recipe.steps))
         warnings += data.notes
         double = warn_double_scaling(found, data.preprocess)
         warnings += [double] if double else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ COMPARED = 1000
 SYNTHETIC = 256  # samples made up, at most, and
 VALUES = 1 << 22  # values in them, unless they are then fewer than
 FEWEST = 32
+MACS = 100e9  # of all of them in one model, at most, so that a large model is judged in minutes,
+LEAST = 4  # unless they are then fewer than these
 
 
 class SampleSets:
@@ -45,6 +48,16 @@ class SampleSets:
         if self._data is None or self._data.test is None:
             return self._synthetic
         return self._stored(self._data.test, "test")
+
+    def few(self) -> str:
+        """Return that the model is too large for many made-up inputs, or an empty text."""
+        judged = self.judged
+        if not judged.synthetic or judged.count >= FEWEST:
+            return ""
+        return (
+            f"the model takes so long that it is compared on {judged.count} synthetic inputs "
+            "alone; pass --data to judge it on more"
+        )
 
     def chosen(self, most: int | None = None) -> Samples | None:
         """What choices are made on: the validation samples; None without.
@@ -75,10 +88,18 @@ class SampleSets:
 
     @cached_property
     def _synthetic(self) -> Samples:
+        from edgeshrink.nn.graph import count as multiplications
         from edgeshrink.nn.inputs import samples_at_once, synthetic_inputs
 
         base, seed = self._models.base, self._planned.recipe.seed
         count = samples_at_once(base, VALUES, FEWEST, SYNTHETIC)
+        count = min(count, max(LEAST, int(MACS / max(1, multiplications(base).macs))))
         files = synthetic_inputs(base, self._folder / "synthetic", count=count, seed=seed)
         key = digest_of({"base": self._planned.base.digest, "synthetic": [seed, count]})
-        return Samples(files, {}, key, count, synthetic=True)
+        made = Samples(files, {}, key, count, synthetic=True)
+        if self._data is None or not self._data.bakes:
+            return made
+        stored = self._data.made_stored(files, self._folder / "synthetic-stored")
+        key = digest_of({"made up": key, "stored": self._data.digest})
+        twin = Samples(stored, {}, key, count, synthetic=True)
+        return replace(made, digest=digest_of({"read back": key}), stored=twin)

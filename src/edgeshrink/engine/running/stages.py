@@ -103,13 +103,14 @@ class Stages:
             return self._agreement(parent, _as_file(model, folder))
 
         def evaluate(model: Any, most: int | None = None) -> float | None:
-            return self._evaluate(_as_file(model, folder), most)
+            return self._evaluate(parent, _as_file(model, folder), most)
 
         def evaluate_each(model: Any) -> np.ndarray | None:
             samples = self._run.sets.chosen()
             if samples is None:
                 return None
-            return self._run.judge.each(self._run.judge.run(model, samples), samples)
+            found = self._run.judge.run(model, samples.taken_by(parent))
+            return self._run.judge.each(found, samples)
 
         def measure(model: bytes, *, profile: bool = False) -> Measurement:
             (result,) = self._run.timed([_as_file(model, folder)], profile)
@@ -117,8 +118,9 @@ class Stages:
                 raise EdgeshrinkError(f"a candidate could not be timed: {result.reason}")
             return result
 
+        data = self._planned.data
         return Context(
-            data=self._planned.data,
+            data=data.stored if data and parent.takes_stored else data,
             profile=self._planned.profile,
             folder=folder,
             seed=self._planned.recipe.seed,
@@ -139,16 +141,18 @@ class Stages:
         samples = self._run.sets.compared
         reference = self._run.outputs(parent, samples)
         if isinstance(model, Path):
-            candidate = Artifact(model, Kind.TFLITE)
+            candidate = Artifact(model, Kind.TFLITE, parent=parent)
             answers = self._run.judge.outputs(candidate, samples, lambda: None)
         else:
-            answers = self._run.judge.run(model, samples)
+            answers = self._run.judge.run(model, samples.taken_by(parent))
         return self._run.judge.agreement(reference, answers, samples)
 
-    def _evaluate(self, model: Any, most: int | None) -> float | None:
-        """Return a model's score on the validation samples, greater being better."""
+    def _evaluate(self, parent: Artifact, model: Any, most: int | None) -> float | None:
+        """Return the validation score of a candidate made of `parent`, greater being better."""
         judge, samples = self._run.judge, self._run.sets.chosen(most)
-        return None if samples is None else judge.value(judge.run(model, samples), samples)
+        if samples is None:
+            return None
+        return judge.value(judge.run(model, samples.taken_by(parent)), samples)
 
     def _saved(self, made: Any, step: Method, parent: Artifact, context: Context) -> Artifact:
         """Write what a step made, check it, and return it as an artifact."""

@@ -45,9 +45,7 @@ def converted(job: dict[str, Any]) -> bytes:
         whole = ops.TFLITE_BUILTINS_INT8 if job["activations"] == "int8" else wide
         spare = [ops.TFLITE_BUILTINS] if job["float_operators"] else []
         converter.target_spec.supported_ops = [whole, *spare]
-        if job["io"] != "float32":
-            kind = {"int8": tf.int8, "uint8": tf.uint8, "int16": tf.int16}[job["io"]]
-            converter.inference_input_type = converter.inference_output_type = kind
+        converter.inference_input_type, converter.inference_output_type = _types(job)
     if not job["per_channel"]:
         converter._experimental_disable_per_channel = True
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
@@ -58,18 +56,25 @@ def converted(job: dict[str, Any]) -> bytes:
 
 def quantized(job: dict[str, Any]) -> bytes:
     """Return a calibrated file in 8-bit integers, as the converter itself does it after that."""
-    import tensorflow as tf
     from tensorflow.lite.python import convert as steps
 
-    kind = {"float32": tf.float32, "int8": tf.int8, "uint8": tf.uint8}[job["io"]]
+    taken, given = _types(job)
     data: bytes = steps.mlir_quantize(
         Path(job["calibrated"]).read_bytes(),
         disable_per_channel=not job["per_channel"],
         disable_per_channel_for_dense_layers=not job["per_channel"],
-        input_data_type=kind,
-        output_data_type=kind,
+        input_data_type=taken,
+        output_data_type=given,
     )
     return bytes(steps.deduplicate_readonly_buffers(data))
+
+
+def _types(job: dict[str, Any]) -> tuple[Any, Any]:
+    """Return TensorFlow's types of a file's inputs and outputs."""
+    import tensorflow as tf
+
+    names = "uint8" if job["bytes_in"] else job["io"], job["io"]
+    return tf.as_dtype(names[0]), tf.as_dtype(names[1])
 
 
 def _samples(files: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -25,6 +25,8 @@ class Conversion:
         weights: type of stored weights.
         activations: type between operators; integers need samples.
         io: type of the model's inputs and outputs; float32 wherever activations are float.
+        bytes_in: inputs are uint8 whatever `io` says; for 8-bit activations, where `convert` sets
+            it for a model that takes bytes.
         per_channel: one scale for each output channel of a weight, rather than one a tensor.
         float_operators: operators without an integer kernel may stay in float.
         fuse: LSTM layers that fit the runtime's own operator become it.
@@ -42,6 +44,7 @@ class Conversion:
     fuse: bool = True
     sparse: bool = False
     unroll: bool = False
+    bytes_in: bool = False
 
 
 # what may be the matter where a signal ended its process, by number on every POSIX system
@@ -103,7 +106,7 @@ class Converter:
 
         Args:
             calibrated: the file.
-            want: what the new file should hold; of it, `io` and `per_channel` count.
+            want: what the new file should hold; of it, `io`, `bytes_in` and `per_channel` count.
             out: where to write.
             log: file that gets what the converter prints.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from edgeshrink.errors import ConversionError
 from edgeshrink.models import TensorFacts, write_bytes, write_npy, write_part
-from edgeshrink.nn.conversion import converter_process, recurrent
+from edgeshrink.nn.conversion import byte_inputs, converter_process, recurrent
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
 from edgeshrink.tflite import Ranges, with_ranges
@@ -104,7 +105,8 @@ def convert(
         wants: what each file should hold, by a name for it.
         folder: for files on the way.
         samples: calibration samples `(samples, ...)` for each input; needed where activations
-            are integers.
+            are integers. Where all inputs of the model are bytes, they are bytes of the file too
+            if activations have 8 bits, and floats if 16.
         log: file that gets what the converter prints.
         ranges: of 8-bit activations, given the float file that the samples were run through;
             tensors that it leaves out keep the least and greatest value seen.
@@ -115,18 +117,24 @@ def convert(
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    saved: dict[tuple[bool, bool], Path] = {}
+    saved: dict[tuple[bool, bool, bool], Path] = {}
     files = {}
+    whole = model
+    if byte_inputs.takes_bytes(model) and samples is not None:
+        whole, samples = byte_inputs.with_float_inputs(model), byte_inputs.with_all_bytes(samples)
     for place, (name, values) in enumerate((samples or {}).items()):
         files[name] = folder / f"calibration-{place}.npy"
         write_npy(files[name], [values], len(values))
     made = {}
     for name, want in wants.items():
-        form = want.fuse, want.unroll
+        integer = want.activations != "float32"
+        want = replace(want, bytes_in=whole is not model and want.activations == "int8")
+        form = want.fuse, want.unroll, integer and whole is not model
         if form not in saved:
             out = folder / f"saved_model-{len(saved)}"
-            saved[form] = export(model, out, fuse=want.fuse, unroll=want.unroll)
-        needed = files if want.activations != "float32" else {}
+            shown = whole if integer else model
+            saved[form] = export(shown, out, fuse=want.fuse, unroll=want.unroll)
+        needed = files if integer else {}
         out = folder / f"{name}.part.tflite"
         if ranges is not None and want.activations == "int8":
             seen = converter_process.shared_converter.calibrate(saved[form], want, needed, out, log)

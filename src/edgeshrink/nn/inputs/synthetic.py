@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import keras
@@ -14,6 +14,8 @@ from edgeshrink.nn.inputs.comparison import top_class
 from edgeshrink.nn.inputs.inversion import learned_range
 from edgeshrink.nn.inputs.noise import COMMON_RANGES, made_up
 
+TURNS = 2  # in which all common ranges are tried again where a model names one class
+
 
 def synthetic_inputs(
     model: keras.Model, folder: Path, *, count: int = 256, seed: int = 0
@@ -24,7 +26,9 @@ def synthetic_inputs(
     batch norms, whose statistics then choose. Inputs of a wrong range all look alike to a model,
     and any two models agree on them; so without batch norms each common range is tried, and the
     one whose outputs name the most evenly spread classes (or vary most against their size) is
-    taken. Samples differ in grain and contrast: noise, blobs and gradients.
+    taken. Samples differ in grain and contrast: noise, blobs and gradients. Where the model names
+    one class for all of them, more are made up, of all the ranges, and those taken that spread its
+    answers.
 
     Args:
         model: any Keras model.
@@ -38,18 +42,57 @@ def synthetic_inputs(
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def made(low: float, high: float) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng(seed)
+    def made(low: float, high: float, turn: int = 0) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([seed, turn] if turn else seed)
         return {t.name: made_up(model, t, low, high, count, rng) for t in model.inputs}
 
     ends = learned_range(model, seed)
     if ends is None:
         ends = max(COMMON_RANGES, key=lambda each: round(_spread(model, made(*each)), 9))
+    chosen = made(*ends)
+    named = _named(model, chosen)
+    if named is not None and (named == named[0]).all():
+        more = (made(*each, turn) for turn in range(1, TURNS + 1) for each in COMMON_RANGES)
+        chosen = _spread_out(model, chosen, more)
     files = {}
-    for place, (name, values) in enumerate(made(*ends).items()):
+    for place, (name, values) in enumerate(chosen.items()):
         files[name] = folder / f"{place}.npy"
         write_npy(files[name], [values], len(values))
     return files
+
+
+def _spread_out(
+    model: keras.Model, chosen: dict[str, np.ndarray], more: Iterable[dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return `chosen` with its last samples replaced by others of `more` that name other classes.
+
+    No class gets more of the samples than an even share.
+    """
+    count = len(next(iter(chosen.values())))
+    first, found = _named(model, chosen), dict[int, list[dict[str, np.ndarray]]]()
+    assert first is not None
+    for values in more:
+        classes = _named(model, values)
+        assert classes is not None
+        for place in np.flatnonzero(classes != first[0]):
+            row = {name: array[place] for name, array in values.items()}
+            found.setdefault(int(classes[place]), []).append(row)
+        if sum(map(len, found.values())) >= count:
+            break
+    share = count // (len(found) + 1)
+    rows = [row for rows in found.values() for row in rows[:share]]
+    spread = {name: values.copy() for name, values in chosen.items()}
+    for back, row in enumerate(rows, 1):
+        for name, value in row.items():
+            spread[name][-back] = value
+    return spread
+
+
+def _named(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Return the class that the first output names for each sample; None where it names none."""
+    outputs = keras.tree.flatten(model.predict_on_batch(structured(model, inputs)))
+    values = np.asarray(outputs[0])
+    return top_class(values) if values.ndim == 2 else None
 
 
 def _spread(model: keras.Model, inputs: Mapping[str, np.ndarray]) -> float:

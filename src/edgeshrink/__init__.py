@@ -38,6 +38,7 @@ def compress(
     data_free: bool = False,
     preprocess: str = "none",
     resize: str = "keras",
+    task: str = "",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
     force: bool = False,
@@ -67,6 +68,8 @@ def compress(
         data_free: synthesise inputs from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
+        task: what the outputs answer, where the model does not tell: `classification`, `binary`,
+            `tags` or `regression`; `output=regression` for one of several outputs.
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
         at: the address of the one device, in place of its profile's.
@@ -118,6 +121,7 @@ def compress(
         data_free=data_free,
         preprocess=preprocess,
         resize=resize,
+        task=task,
         calibration=calibration,
         devices=tuple(devices),
         at=at,
@@ -147,6 +151,7 @@ def bench(
     data: str = "",
     preprocess: str = "none",
     resize: str = "keras",
+    task: str = "",
     robustness: bool = False,
     robustness_samples: int = 1000,
 ) -> BenchReport:
@@ -162,6 +167,7 @@ def bench(
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
+        task: what the outputs answer, as for `compress`.
         robustness: also score the first model and each other on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
 
@@ -182,6 +188,7 @@ def bench(
         data=data,
         preprocess=preprocess,
         resize=resize,
+        task=task,
         robustness=robustness,
         robustness_samples=robustness_samples,
         command="edgeshrink.bench(...)",

@@ -62,6 +62,7 @@ CORE_KEYS = frozenset(
             "run",
             "ssh_config",
             "step",
+            "task",
             "unsafe",
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),

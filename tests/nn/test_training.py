@@ -12,6 +12,7 @@ import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.models.config import TensorFacts
 from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.losses import output_loss
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
@@ -20,6 +21,7 @@ from edgeshrink.nn.learning.training import Course, reestimate_batchnorm
 from edgeshrink.recipes.method import Context
 from edgeshrink.recipes.training import Training
 from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples.task import Task, task_of
 
 layers = keras.layers
 
@@ -57,7 +59,6 @@ def context(data: datasets.Dataset, folder: Path, **settings: Any) -> Context:
         training=Training(**settings).over(chosen),
         progress=lambda share, note: None,
         original=small,
-        base_loss=None,
         evaluate=evaluate,
         agreement=lambda model: None,
         measure=lambda model: None,
@@ -272,6 +273,12 @@ def test_batchnorm_statistics_that_score_worse_are_not_kept(
 INTEGERS, ONE_HOT, REALS = np.array([0, 1, 2]), np.eye(3), np.array([[0.5], [0.1], [2.0]])
 
 
+def task(activation: str, labels: np.ndarray) -> Task:
+    """Return the task of an output with three scores, or one where labels are a column."""
+    width = labels.shape[-1] if labels.ndim == 2 else 3
+    return task_of(TensorFacts("y", (None, width), activation=activation), [labels])
+
+
 @pytest.mark.parametrize(
     ("activation", "labels", "chosen", "expected", "logits"),
     [
@@ -288,14 +295,14 @@ INTEGERS, ONE_HOT, REALS = np.array([0, 1, 2]), np.eye(3), np.array([[0.5], [0.1
 def test_the_loss_fits_activation_and_labels(
     activation: str, labels: np.ndarray, chosen: str | None, expected: str, logits: bool | None
 ) -> None:
-    loss = output_loss(activation, labels, chosen=chosen).hard
+    loss = output_loss(task(activation, labels), chosen=chosen).hard
     assert type(loss).__name__ == expected
     assert loss.get_config().get("from_logits") == logits
 
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(EdgeshrinkError, match="Keras has no loss 'nonsense'"):
-        output_loss("softmax", INTEGERS, chosen="nonsense")
+        output_loss(task("softmax", INTEGERS), chosen="nonsense")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +317,7 @@ def test_an_unknown_loss_is_refused() -> None:
 def test_a_loss_that_takes_labels_like_the_output_is_given_one_hot_ones(
     chosen: str, expected: list[float]
 ) -> None:
-    loss = output_loss("softmax", INTEGERS, chosen=chosen).hard
+    loss = output_loss(task("softmax", INTEGERS), chosen=chosen).hard
     said = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7]], "float32")
     labels = np.array([0.0, 1.0], "float32")  # as they come in a batch
     np.testing.assert_allclose(loss.call(labels, said), expected, rtol=1e-5)

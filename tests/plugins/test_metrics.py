@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from edgeshrink.api import Task
 from edgeshrink.errors import DataError
 from edgeshrink_metrics import MeanAbsoluteError, RootMeanSquaredError, Top1, Top5
 
@@ -105,9 +106,9 @@ def test_regression_labels_in_a_row_fit_outputs_in_a_column() -> None:
 
 
 def test_top5_needs_more_than_five_classes() -> None:
-    assert not Top5().applies((None, 5), "classification")
-    assert Top5().applies((None, 6), "classification")
-    assert not Top5().applies((None, 6), "regression")
+    assert not Top5.applies(Task("y", "classification", (5,)))
+    assert Top5.applies(Task("y", "classification", (6,)))
+    assert not Top5.applies(Task("y", "regression", (6,)))
 
 
 def test_a_score_of_record_has_a_wilson_interval() -> None:

@@ -30,7 +30,7 @@ from edgeshrink.models import RUNNABLE, Artifact, Kind, inference_snippet, write
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
-from edgeshrink.results import Ledger, Report, Verdict, json_text, near_chance, versions
+from edgeshrink.results import Ledger, Report, Verdict, json_text, versions
 from edgeshrink.tflite import tflite_bytes
 
 
@@ -125,13 +125,10 @@ class _Compression:
             DataError: it is, and `--force` was not given.
         """
         judge, judged = self.run.judge, self.run.sets.judged
-        outputs = self.run.outputs(self.planned.base, judged)
-        chance = judge.chance(outputs, judged)
-        if chance is None:
+        near = judge.near_chance(self.run.outputs(self.planned.base, judged), judged)
+        if near is None:
             return
-        value = judge.scores(outputs, judged)[0].value
-        if not near_chance(value, chance):
-            return
+        value, chance = near
         said = (
             f"the uncompressed model is right on {value:.1%} of the test samples, where always "
             f"naming the commonest class gets {chance:.1%}"

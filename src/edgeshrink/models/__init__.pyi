@@ -4,6 +4,12 @@ from .artifact import (
     Kind as Kind,
     content_digest as content_digest,
 )
+from .compiled import (
+    Compiled as Compiled,
+    LossFacts as LossFacts,
+    Objective as Objective,
+    by_output as by_output,
+)
 from .config import (
     LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,

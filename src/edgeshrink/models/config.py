@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.models.compiled import Compiled
 from edgeshrink.models.kind import (
     archive_json,
     hdf5_attributes,
@@ -45,11 +47,22 @@ KERAS_PACKAGES = ("keras", "tf_keras")
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """A model's input or output; `shape` begins with the batch, and None is what is not known."""
+    """A model's input or output.
+
+    Attributes:
+        name: of the input, or of the layer that makes the output.
+        shape: begins with the batch; None is what is not known.
+        dtype: of its values.
+        activation: of an output: what makes it, such as `softmax`, `linear` for none; empty where
+            that is not known.
+        key: of an output, where the model returns a dict: its key there.
+    """
 
     name: str
     shape: tuple[int | None, ...] | None
     dtype: str = "float32"
+    activation: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,7 @@ class ModelFacts:
         dtype_policy: the first policy that is not float32, or float32.
         quantized: the modes in which Keras itself quantized layers, such as int8; a name each.
         learning_rate: of the optimizer it was compiled with, or None.
-        loss: the name of the loss or losses it was compiled with, or None.
+        compiled: the losses, weights and metrics that it was compiled with.
         optimizer: the class name of its optimizer; empty if it was not compiled.
         weights_bytes: size of the stored weights, the optimizer's state included.
     """
@@ -106,9 +119,14 @@ class ModelFacts:
     dtype_policy: str = "float32"
     quantized: tuple[str, ...] = ()
     learning_rate: float | None = None
-    loss: str | None = None
+    compiled: Compiled = field(default_factory=Compiled)
     optimizer: str = ""
     weights_bytes: int = 0
+
+    @property
+    def loss(self) -> str | None:
+        """The name of the loss or losses it was compiled with, or None."""
+        return self.compiled.spelled
 
     @property
     def dynamic_inputs(self) -> tuple[TensorFacts, ...]:
@@ -245,7 +263,7 @@ def _from_config(
         dtype_policy=next((p for _, d in pairs if (p := policy_of(d)) != "float32"), "float32"),
         quantized=_unique(sorted(quantized_in(inner))),
         learning_rate=float(rate) if isinstance(rate, int | float) else None,
-        loss=_loss_name(compiled.get("loss")),
+        compiled=Compiled.from_config(compiled),
         optimizer=str(optimizer.get("class_name", "")).rpartition(">")[2],
         weights_bytes=weights,
     )
@@ -344,12 +362,30 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
 
 def _outputs(config: Mapping[str, Any]) -> Iterator[TensorFacts]:
     layers = {str(d["config"].get("name") or d.get("name")): d for d in config.get("layers", ())}
-    if "output_layers" in config:
-        names = list(_tensor_names(config["output_layers"]))
-    else:
-        names = list(layers)[-1:]
-    for name in names:
-        yield TensorFacts(name, _output_shape(layers[name]))
+    outputs = config.get("output_layers")
+    names = list(layers)[-1:] if outputs is None else list(_tensor_names(outputs))
+    keys = sorted(outputs) if isinstance(outputs, dict) else []
+    for name, key in itertools.zip_longest(
+        names, keys if len(keys) == len(names) else (), fillvalue=""
+    ):
+        yield TensorFacts(
+            name, _output_shape(layers[name]), activation=_activation(layers[name]), key=key
+        )
+
+
+def _activation(data: Mapping[str, Any]) -> str:
+    """Return the activation that makes what a layer puts out; empty where it does not tell."""
+    inner = data["config"]
+    if data["class_name"] == "Softmax":
+        return "softmax"
+    if isinstance(inner.get("layer"), dict):  # a wrapper, as TimeDistributed is
+        return _activation(inner["layer"])
+    if "layers" in inner:
+        return next((output.activation for output in _outputs(inner)), "")
+    found = inner.get("activation")
+    if isinstance(found, dict):
+        found = found.get("config") if isinstance(found.get("config"), str) else found["class_name"]
+    return str(found or "")
 
 
 def _output_shape(data: Mapping[str, Any]) -> tuple[int | None, ...] | None:
@@ -374,24 +410,14 @@ def _tensor_names(value: Any) -> Iterator[str]:
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
         yield value[0]
     else:
-        for item in value.values() if isinstance(value, dict) else value:
+        # Keras flattens a dict in the order of its keys
+        inner = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
+        for item in inner:
             yield from _tensor_names(item)
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(None if v is None else int(v) for v in value)
-
-
-def _loss_name(loss: Any) -> str | None:
-    if isinstance(loss, dict) and "class_name" in loss:
-        inner = loss.get("config")
-        if isinstance(inner, str):  # a function
-            return inner
-        return str((inner or {}).get("name") or loss["class_name"])
-    if isinstance(loss, dict | list):
-        names = [_loss_name(v) for v in (loss.values() if isinstance(loss, dict) else loss)]
-        return ", ".join(n for n in names if n) or None
-    return str(loss) if loss else None
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.results import json_text
-from edgeshrink.samples import Reading
+from edgeshrink.samples import Meaning, Reading
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Timing:
 def app() -> typer.Typer:
     """Return the command."""
     return single(
-        with_method_flags({}, timing=Timing, images=Reading, perturbing=Robustness)(bench)
+        with_method_flags(
+            {}, timing=Timing, images=Reading, meaning=Meaning, perturbing=Robustness
+        )(bench)
     )
 
 
@@ -87,6 +89,7 @@ def bench(
     chosen: dict[str, Any],
     timing: dict[str, Any],
     images: dict[str, Any],
+    meaning: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
     """Time models on devices, and score them there.
@@ -127,6 +130,7 @@ def bench(
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "bench").resize,
+        task=build(Meaning, meaning, "bench").task,
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,

@@ -13,11 +13,18 @@ from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.flag import build
 from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Need, Plan, Recipe, Training
-from edgeshrink.samples import check_images, load_dataset, warn_double_scaling
+from edgeshrink.samples import (
+    Meaning,
+    ModelOutputs,
+    check_images,
+    load_dataset,
+    warn_double_scaling,
+)
 
 if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
@@ -38,6 +45,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
+    request = replace(request, task=build(Meaning, {"task": request.task}, "data").task)
     if found.kind not in KERAS_KINDS:
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
@@ -149,13 +157,12 @@ def _load_data(
         seed=recipe.seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
+        outputs=ModelOutputs(found.outputs, found.compiled, request.task),
     )
     if not shapes:
         return data
-    outputs = {o.name: o.shape for o in found.outputs if o.shape is not None}
-    known = len(outputs) == len(found.outputs) and outputs
     types = {i.name: i.dtype for i in found.inputs}
-    return data.for_model(shapes, outputs if known else None, types)
+    return data.for_model(shapes, None, types).answering(data.outputs)
 
 
 def _synthesised(
@@ -219,7 +226,7 @@ def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: boo
     """
     assert data.train is not None
     unlabelled = data.train.labels is None
-    common = Training(batch_size=64, loss=found.loss, teacher="original" if unlabelled else None)
+    common = Training(batch_size=64, teacher="original" if unlabelled else None)
     if chooses:
         return wanted.over(common).over(Training(effort="normal"))
     few = len(data.train) < FEW_SAMPLES

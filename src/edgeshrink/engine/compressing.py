@@ -128,10 +128,10 @@ class _Compression:
         near = judge.near_chance(self.run.outputs(self.planned.base, judged), judged)
         if near is None:
             return
-        value, chance = near
+        whose = "test samples" if near.single else "answers (pixels, steps, tags) to test samples"
         said = (
-            f"the uncompressed model is right on {value:.1%} of the test samples, where always "
-            f"naming the commonest class gets {chance:.1%}"
+            f"the uncompressed model is right on {near.value:.1%} of the {whose}, where always "
+            f"naming the commonest class gets {near.guess:.1%}"
         )
         if not self.planned.request.force:
             raise DataError(
@@ -157,11 +157,13 @@ class _Compression:
             from edgeshrink.tflite import read_model
 
             line = data.preprocess.python_snippet() if data else ""
+            tasks = list(self.run.judge.tasks.values())
             names = data.class_names if data else ()
+            answer = tasks[0].python_snippet(names) if len(tasks) == 1 else ""
             read, functions = data.python_snippet() if data else ("", ())
             stateful = read_model(final.path.read_bytes()).stateful
             text = inference_snippet(
-                out, line, names, read=read, functions=functions, stateful=stateful
+                out, line, answer, read=read, functions=functions, stateful=stateful
             )
         report = Report(
             model=str(request.model),

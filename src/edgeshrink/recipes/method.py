@@ -77,6 +77,8 @@ class Agreement:
         cosine: similarity of all values of an output over all samples, the worst over outputs.
         max_error: greatest difference over the range of the reference, the worst over outputs.
         classes: how many classes the reference named on these inputs, if they are classes.
+        answers: how many were compared, where they are classes and an input has several, as a mask
+            has for its pixels; else None.
     """
 
     samples: int
@@ -85,6 +87,11 @@ class Agreement:
     cosine: float
     max_error: float
     classes: int | None = None
+    answers: int | None = None
+
+    def answers_to(self, inputs: str) -> str:
+        """Return what was compared, in words: the inputs, or the answers to them."""
+        return f"{self.answers:,} answers to {inputs}" if self.answers else inputs
 
     @property
     def share(self) -> float:

@@ -89,6 +89,21 @@ class Paired:
         return paired_z(self.after - self.before)
 
 
+@dataclass(frozen=True)
+class NearChance:
+    """A share of right answers that is hardly better than guessing.
+
+    Attributes:
+        value: the share, 0..1.
+        guess: what always naming the commonest class gets.
+        single: a sample has one answer.
+    """
+
+    value: float
+    guess: float
+    single: bool
+
+
 class Judge:
     """Runs models and compares what they say.
 
@@ -225,6 +240,7 @@ class Judge:
                 1.0,
                 agreed.share,
                 agreed.samples,
+                answers=agreed.answers,
                 guess=guess,
                 allowed=allowed(most, 1.0, guess, share=True),
                 synthetic=samples.synthetic,
@@ -264,8 +280,8 @@ class Judge:
             return None
         return _commonest(task.answers(values))
 
-    def near_chance(self, outputs: Outputs, samples: Samples) -> tuple[float, float] | None:
-        """Return the score of record and that of guessing, where a classifier hardly does better.
+    def near_chance(self, outputs: Outputs, samples: Samples) -> NearChance | None:
+        """Return the share of record and that of guessing, where a classifier hardly does better.
 
         Where a sample has many answers, most of them may be of one class, as the background of a
         mask is: then every share that is told of the output has to be near to guessing.
@@ -278,8 +294,8 @@ class Judge:
             return None
         shares = [s for s in scored if s.metric.proportion and s.name == scored[0].name]
         found = [(s.metric.score(outputs[s.name], s.wanted).value, s) for s in shares]
-        pairs = [(value, self._guess(s, outputs)) for value, s in found]
-        return pairs[0] if all(near_chance(value, guess) for value, guess in pairs) else None
+        pairs = [NearChance(v, self._guess(s, outputs), s.task.single) for v, s in found]
+        return pairs[0] if all(near_chance(one.value, one.guess) for one in pairs) else None
 
     def tasks_of(self, outputs: Outputs) -> dict[str, Task]:
         """Return what outputs answer, by their own names: conversion may have changed these."""
@@ -302,7 +318,7 @@ class Judge:
         """
         import numpy as np
 
-        found = []
+        labelled: list[tuple[str, Task, np.ndarray]] = []
         for name, task in self.tasks_of(outputs).items():
             labels = samples.labels.get(name, samples.labels.get(task.name))
             if labels is None and len(samples.labels) == 1 == len(outputs):
@@ -312,9 +328,16 @@ class Judge:
             labels = np.asarray(labels)
             if not self.tasks:
                 task = task_of(TensorFacts(name, outputs[name].shape), [labels])
-            for cls in self.metrics.values():
-                if cls.applies(task) or cls.name == self.record:
-                    found.append(_Scored(name, task, labels, cls(task)))
+            labelled.append((name, task, labels))
+        asked = self.metrics.get(self.record)
+        # a metric that was asked for is told even where it fits no output
+        forced = asked is not None and not any(asked.applies(task) for _, task, _ in labelled)
+        found = [
+            _Scored(name, task, labels, cls(task))
+            for name, task, labels in labelled
+            for cls in self.metrics.values()
+            if cls.applies(task) or (forced and cls is asked)
+        ]
         return sorted(found, key=lambda one: (one.metric.name != self.record, not one.compiled))
 
 

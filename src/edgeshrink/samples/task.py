@@ -161,6 +161,24 @@ class Task:
         share = np.broadcast_to(mean, wanted.shape).reshape(shape)
         return share - 0.5 + self.threshold(outputs)
 
+    def python_snippet(self, class_names: Sequence[str]) -> str:
+        """Return Python that names what `y`, the output for one sample, answers.
+
+        Args:
+            class_names: by number; empty where they are not known, then `y` stands for itself.
+        """
+        names = list(class_names)
+        if not names or self.kind == "regression":
+            return "y"
+        threshold = 0.5 if self.activation in ("sigmoid", "") else 0.0
+        if self.kind == "tags":
+            of_each = len(names) == self.shape[-1]
+            return f"[n for n, yes in zip({names}, y > {threshold}) if yes]" if of_each else "y"
+        if self.kind == "binary":
+            number = f"(y > {threshold}).astype(int)"
+            return f"{names}[int(y.item() > {threshold})]" if self.single else number
+        return f"{names}[int(y.argmax())]" if self.single else "y.argmax(-1)"
+
     def strata(self, labels: Array) -> Array | None:
         """Return the class of each sample, `(samples,)`; None where a sample has no one class."""
         return self.wanted(labels).reshape(-1) if self.single else None

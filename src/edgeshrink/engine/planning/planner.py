@@ -61,6 +61,8 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         )
     produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces)
+    for step in recipe.steps if found.outputs else ():
+        recipe.resolved(step).losses(output.name for output in found.outputs)
     recipe.check_order(Kind.KERAS)
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")

@@ -40,6 +40,8 @@ def agreement(
         )
     cosines, errors, same = [], [], []
     named: int | None = None
+    count = len(next(iter(reference.values())))
+    answers: int | None = None
     for (name, wanted), given in zip(
         reference.items(), matched_outputs(reference, outputs), strict=True
     ):
@@ -61,14 +63,17 @@ def agreement(
         if task is not None and task.kind != "regression":
             first, second = task.answers(wanted), task.answers(given)
             same.append(float((first == second).mean()))
+            if same[-1] == min(same):
+                answers = first.size if first.size > count else None
             named = len(np.unique(first)) if named is None else named
     return Agreement(
-        len(next(iter(reference.values()))),
+        count,
         synthetic,
         min(same) if same else None,
         min(cosines),
         max(errors),
         named,
+        answers,
     )
 
 

@@ -150,6 +150,7 @@ def test_columns_that_int8_hardly_tells_apart_are_named(tmp_path: Path) -> None:
     labels = model.predict(inputs, verbose=0)
     data = stored(tmp_path, x_train=inputs, y_train=labels, x_test=inputs, y_test=labels)
     report = compressed(model, tmp_path, data, int8=True, max_drop="none")
-    said = [note for note in report.ledger.final.notes if "too coarse" in note]
+    said = [note for note in report.ledger.final.notes if "too coarse for" in note]
     assert len(said) == 1
-    assert "1 of its 3 columns: column 2 spans" in said[0]
+    assert "too coarse for 1 of its 3 columns: column 2 spans" in said[0]
+    assert "an output of its own for each unit" in said[0]

@@ -13,7 +13,8 @@ import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.models.config import TensorFacts, facts
+from edgeshrink.models.config import facts
+from edgeshrink.models.tensors import TensorFacts
 from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.losses import output_loss
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
@@ -347,7 +348,7 @@ def heads() -> keras.Model:
         "adam",
         loss={
             "mask": "sparse_categorical_crossentropy",
-            "box": keras.losses.Huber(delta=0.5),
+            "box": "log_cosh",
             "tags": keras.losses.BinaryCrossentropy(label_smoothing=0.1),
         },
         loss_weights={"mask": 1.0, "box": 3.0, "tags": 0.25},

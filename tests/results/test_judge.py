@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from edgeshrink.models.compiled import Objective
 from edgeshrink.plugins import installed
-from edgeshrink.results.judge import Judge, Outputs, Samples, paired_z
+from edgeshrink.results.judge import Judge, Outputs, Samples
+from edgeshrink.results.paired import paired_z
 from edgeshrink.samples.task import Task
 
 MASK = Task("y", "classification", (8, 8, 3), sparse=True, activation="softmax")

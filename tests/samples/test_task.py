@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.models.compiled import Compiled, LossFacts, Objective
-from edgeshrink.models.config import TensorFacts
+from edgeshrink.models.tensors import TensorFacts
 from edgeshrink.samples.compatibility import check_labels
 from edgeshrink.samples.model_outputs import Meaning, ModelOutputs
 from edgeshrink.samples.subset import Subset

@@ -13,7 +13,6 @@ from .compiled import (
 from .config import (
     LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,
-    TensorFacts as TensorFacts,
     facts as facts,
     refuse as refuse,
 )
@@ -34,6 +33,9 @@ from .savedmodel import (
 )
 from .snippet import (
     inference_snippet as inference_snippet,
+)
+from .tensors import (
+    TensorFacts as TensorFacts,
 )
 from .writing import (
     write_bytes as write_bytes,

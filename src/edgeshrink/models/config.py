@@ -19,8 +19,9 @@ from edgeshrink.models.kind import (
     identify,
     parsed_json,
 )
-from edgeshrink.models.policies import policy_of, quantized_in
+from edgeshrink.models.policies import activation_in, policy_of, quantized_in
 from edgeshrink.models.savedmodel import keras_config
+from edgeshrink.models.tensors import TensorFacts
 
 RECURRENT = frozenset({"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 TEXT_LOOKUP = frozenset(
@@ -43,26 +44,6 @@ SAME_SHAPE = frozenset(
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
 KERAS_PACKAGES = ("keras", "tf_keras")
-
-
-@dataclass(frozen=True)
-class TensorFacts:
-    """A model's input or output.
-
-    Attributes:
-        name: of the input, or of the layer that makes the output.
-        shape: begins with the batch; None is what is not known.
-        dtype: of its values.
-        activation: of an output: what makes it, such as `softmax`, `linear` for none; empty where
-            that is not known.
-        key: of an output, where the model returns a dict: its key there.
-    """
-
-    name: str
-    shape: tuple[int | None, ...] | None
-    dtype: str = "float32"
-    activation: str = ""
-    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -369,23 +350,8 @@ def _outputs(config: Mapping[str, Any]) -> Iterator[TensorFacts]:
         names, keys if len(keys) == len(names) else (), fillvalue=""
     ):
         yield TensorFacts(
-            name, _output_shape(layers[name]), activation=_activation(layers[name]), key=key
+            name, _output_shape(layers[name]), activation=activation_in(layers[name]), key=key
         )
-
-
-def _activation(data: Mapping[str, Any]) -> str:
-    """Return the activation that makes what a layer puts out; empty where it does not tell."""
-    inner = data["config"]
-    if data["class_name"] == "Softmax":
-        return "softmax"
-    if isinstance(inner.get("layer"), dict):  # a wrapper, as TimeDistributed is
-        return _activation(inner["layer"])
-    if "layers" in inner:
-        return next((output.activation for output in _outputs(inner)), "")
-    found = inner.get("activation")
-    if isinstance(found, dict):
-        found = found.get("config") if isinstance(found.get("config"), str) else found["class_name"]
-    return str(found or "")
 
 
 def _output_shape(data: Mapping[str, Any]) -> tuple[int | None, ...] | None:

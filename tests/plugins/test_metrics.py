@@ -3,7 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.api import Metric, Task
 from edgeshrink.errors import DataError
@@ -121,6 +121,8 @@ def test_a_score_of_record_has_a_wilson_interval() -> None:
 
 # ---------------------------------------------------------------- samples with several answers
 
+# a loaded machine draws slowly, and Keras computes in TensorFlow
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 masks = st.tuples(
     st.integers(2, 8), st.integers(2, 6), st.integers(1, 6), st.integers(2, 4), st.integers(0, 99)
 )
@@ -135,6 +137,7 @@ def mask(
     return Task("y", "classification", outputs.shape[1:], sparse=True), outputs, labels
 
 
+@unhurried
 @given(masks)
 def test_the_accuracy_of_masks_is_that_of_their_elements(size: tuple[int, ...]) -> None:
     task, outputs, labels = mask(*size)
@@ -142,7 +145,7 @@ def test_the_accuracy_of_masks_is_that_of_their_elements(size: tuple[int, ...]) 
     assert Top1(task).score(outputs, labels).value == pytest.approx(flat)
 
 
-@settings(deadline=None)  # Keras computes in TensorFlow
+@unhurried
 @given(masks)
 def test_mean_iou_is_that_of_keras(size: tuple[int, ...]) -> None:
     task, outputs, labels = mask(*size)
@@ -173,6 +176,7 @@ def test_the_spread_of_mean_iou_is_that_of_a_bootstrap_over_samples() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(values), rel=0.15)
 
 
+@unhurried
 @given(masks, st.sampled_from([Top1, MeanIoU]))
 def test_the_order_of_samples_changes_nothing(size: tuple[int, ...], metric: type[Metric]) -> None:
     task, outputs, labels = mask(*size)
@@ -182,6 +186,7 @@ def test_the_order_of_samples_changes_nothing(size: tuple[int, ...], metric: typ
     assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
 
 
+@unhurried
 @given(masks, st.integers(2, 5), st.sampled_from([Top1, MeanIoU]))
 def test_more_of_the_same_elements_make_no_narrower_interval(
     size: tuple[int, ...], times: int, metric: type[Metric]

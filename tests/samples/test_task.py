@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.models.compiled import Compiled, LossFacts, Objective
@@ -122,6 +122,7 @@ sizes = st.tuples(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes)
 def test_one_hot_labels_and_class_numbers_are_the_same_task(
     size: tuple[int, list[int], int, int],
@@ -136,6 +137,7 @@ def test_one_hot_labels_and_class_numbers_are_the_same_task(
     assert (sparse.answers(np.eye(classes)[numbers]) == numbers).all()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes)
 def test_the_best_constant_names_the_commonest_class(
     size: tuple[int, list[int], int, int],

@@ -10,20 +10,34 @@ from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgeshrink.api import Task
+
 
 class Top1(Metric):
-    """The share of samples whose strongest class is the labelled one."""
+    """The share of right answers: for a mask, of pixels; for tags, of yes and no.
+
+    Of a sample that has several answers, the share of them is one value.
+    """
 
     name, title = "top1", "accuracy"
-    tasks = ("classification", "binary")
+    tasks = ("classification", "binary", "tags")
     proportion = True
+    aliases = frozenset(
+        {
+            "acc",
+            "accuracy",
+            "binary_accuracy",
+            "categorical_accuracy",
+            "sparse_categorical_accuracy",
+        }
+    )
 
     def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return 1 for each sample that is right, else 0."""
+        """Return the share of right answers in each sample: 1 or 0 where it has one."""
         from edgeshrink_metrics.scores import among_strongest, binary_right
 
-        if outputs.ndim < 2 or outputs.shape[-1] == 1:
-            return binary_right(outputs, labels)
+        if self.task.kind != "classification" if self.task else _one_value(outputs):
+            return binary_right(outputs, labels, self.task)
         return among_strongest(outputs, labels, 1)
 
 
@@ -33,16 +47,56 @@ class Top5(Metric):
     name, title = "top5", "top-5"
     tasks = ("classification",)
     proportion = True
+    aliases = frozenset({"top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"})
 
-    def applies(self, outputs: tuple[int, ...], task: str) -> bool:
+    @classmethod
+    def applies(cls, task: Task) -> bool:
         """Return whether there are more than five classes: else every answer is right."""
-        return super().applies(outputs, task) and len(outputs) > 1 and outputs[-1] > 5
+        return super().applies(task) and task.classes > 5
 
     def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return 1 for each sample that is right, else 0."""
+        """Return 1 for each sample that is right, else 0; with several answers, their share."""
         from edgeshrink_metrics.scores import among_strongest
 
         return among_strongest(outputs, labels, 5)
+
+
+class MeanIoU(Metric):
+    """The intersection of answers and labels over their union, the mean over classes.
+
+    For samples that have several answers, as masks do. Intersections and unions are those of all
+    samples together, as in Keras's `MeanIoU`; a class that is neither wanted nor answered does not
+    count.
+    """
+
+    name, title = "miou", "mean IoU"
+    tasks = ("classification", "binary")
+    proportion = True
+    beside = True
+    aliases = frozenset(
+        {"mean_io_u", "mean_iou", "io_u", "binary_io_u", "one_hot_mean_io_u", "one_hot_io_u"}
+    )
+
+    @property
+    def counted(self) -> bool:
+        """Whether a sample's value is 0 or 1: never."""
+        return False
+
+    @classmethod
+    def applies(cls, task: Task) -> bool:
+        """Return whether samples have several answers."""
+        return super().applies(task) and not task.single
+
+    def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the value that each sample stands for, so that their mean is that of the whole.
+
+        The value of the whole is a mean of ratios, not a mean over samples. What each sample adds
+        is reckoned by the delta method: its intersection less its union times the class's ratio,
+        over the class's mean union. These add up to 0, and their spread is that of the ratio.
+        """
+        from edgeshrink_metrics.scores import intersections_over_unions
+
+        return intersections_over_unions(outputs, labels, self.task)
 
 
 class MeanAbsoluteError(Metric):
@@ -51,6 +105,7 @@ class MeanAbsoluteError(Metric):
     name, title = "mae", "MAE"
     tasks = ("regression",)
     higher_is_better = False
+    aliases = frozenset({"mae", "mean_absolute_error"})
 
     def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the mean absolute error within each sample."""
@@ -65,6 +120,7 @@ class RootMeanSquaredError(Metric):
     name, title = "rmse", "RMSE"
     tasks = ("regression",)
     higher_is_better = False
+    aliases = frozenset({"mse", "mean_squared_error", "root_mean_squared_error"})
 
     def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the mean squared error within each sample; `value` takes the root."""
@@ -77,10 +133,14 @@ class RootMeanSquaredError(Metric):
         return float(mean**0.5)
 
 
+def _one_value(outputs: np.ndarray) -> bool:
+    return outputs.ndim < 2 or outputs.shape[-1] == 1
+
+
 @hookimpl
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
-    return [Top1, Top5, MeanAbsoluteError, RootMeanSquaredError]
+    return [Top1, Top5, MeanIoU, MeanAbsoluteError, RootMeanSquaredError]
 
 
 @hookimpl

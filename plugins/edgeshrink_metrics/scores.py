@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeshrink.api import DataError
+from edgeshrink.api import DataError, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,21 +48,60 @@ def among_strongest(outputs: np.ndarray, labels: np.ndarray, count: int) -> np.n
     return right.reshape(len(outputs), -1).mean(axis=1)
 
 
-def binary_right(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return 1 where one output of two classes is on the right side of its threshold.
+def binary_right(outputs: np.ndarray, labels: np.ndarray, task: Task | None = None) -> np.ndarray:
+    """Return the share of values in each sample that are on the right side of their threshold.
 
-    The threshold is 0.5 for probabilities and 0 for logits, which are told by any output that
-    lies outside 0..1.
+    The threshold is 0.5 for probabilities and 0 for logits, which are told by the task, or else by
+    any output that lies outside 0..1.
     """
     import numpy as np
 
     values, labels = outputs.reshape(len(outputs), -1), np.asarray(labels)
     if labels.size != values.size:
         raise DataError(f"labels of shape {labels.shape} do not fit outputs of {outputs.shape}")
-    within = np.isnan(values) | ((values >= 0) & (values <= 1))
-    threshold = 0.5 if within.all() else 0.0
+    threshold = (task or Task("", "binary")).threshold(values)
     right = ((values > threshold) == (labels.reshape(values.shape) > 0.5)) & ~np.isnan(values)
     return right.mean(axis=1)
+
+
+def intersections_over_unions(
+    outputs: np.ndarray, labels: np.ndarray, task: Task | None
+) -> np.ndarray:
+    """Return what each sample stands for of the mean IoU, `(samples,)`.
+
+    Args:
+        outputs: `(samples, ..., classes)`, or one value for each answer of yes or no.
+        labels: class numbers, or 0 and 1.
+        task: of the output; None reads it from the shape.
+    """
+    import numpy as np
+
+    count = len(outputs)
+    if task is None:
+        task = Task("", "binary" if outputs.shape[-1] == 1 else "classification", outputs.shape[1:])
+    if task.kind == "classification":
+        classes, wanted = outputs.shape[-1], class_numbers(outputs, labels)
+        unknown = np.isnan(outputs).any(axis=-1)
+    else:
+        classes, wanted, unknown = 2, np.asarray(labels).astype(np.int64), np.isnan(outputs)
+    # an answer with a nan in it is a class of its own, which nobody wants
+    answered = np.where(unknown, classes, task.answers(outputs)).reshape(count, -1)
+    wanted = wanted.reshape(count, -1)
+    rows = np.arange(count)[:, None] * (classes + 1)
+
+    def counts(chosen: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
+        places = (rows + chosen).reshape(-1)
+        weights = None if where is None else where.reshape(-1)
+        found = np.bincount(places, weights, minlength=count * (classes + 1))
+        return found.reshape(count, classes + 1)[:, :classes]
+
+    both = counts(wanted, wanted == answered)
+    either = counts(wanted) + counts(answered) - both
+    there = either.sum(axis=0) > 0
+    both, either = both[:, there], either[:, there]
+    ratios = both.sum(axis=0) / either.sum(axis=0)
+    added = (both - ratios * either) / either.mean(axis=0)
+    return ratios.mean() + added.mean(axis=1)
 
 
 def errors(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def cells_of(report: Report, row: Row) -> list[str]:
         f"{row.compressed_bytes:,}",
         f"{report.ledger.on_disk(row):.2f}×",
         f"{report.ledger.download(row):.2f}×",
-        f"{_score(scored)}{change}" if scored else NONE,
+        "; ".join((f"{_score(scored)}{change}", *map(_titled, row.beside))) if scored else NONE,
         f"{100 * row.agreement.share:.2f} %" if row.agreement else NONE,
         " / ".join(map(_on_device, row.on)) or NONE,
         "reused" if row.reused else f"{row.seconds:.1f}",
@@ -111,7 +111,7 @@ def cells_of(report: Report, row: Row) -> list[str]:
 
 def heads_of(rows: Sequence[Row]) -> list[str]:
     """Return what stands over the columns of the ledger."""
-    metrics = dict.fromkeys(row.score.metric for row in rows if row.score)
+    metrics = dict.fromkeys(row.score.title for row in rows if row.score)
     devices = dict.fromkeys(one.device for row in rows for one in row.on)
     return [
         head.format(metric=" or ".join(metrics) or "score", devices=" / ".join(devices)).strip()
@@ -141,8 +141,12 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
+def _titled(score: Score) -> str:
+    return f"{score.title} {_score(score)}"
+
+
 def _score(score: Score) -> str:
-    if score.metric.startswith("top"):
+    if score.share:
         return f"{100 * score.value:.2f} % [{100 * score.low:.2f}–{100 * score.high:.2f}]"
     return f"{score.value:.4g} [{score.low:.4g}–{score.high:.4g}]"
 

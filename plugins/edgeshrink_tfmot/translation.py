@@ -81,7 +81,7 @@ class Twin:
         answers = keras.tree.flatten(legacy(inputs, training=False))
         found = dict(zip(wanted, (np.asarray(a) for a in answers), strict=True))
         try:
-            error = agreement(wanted, found, classes=False).max_error
+            error = agreement(wanted, found).max_error
         except VerificationError as wrong:
             raise ModelError(f"the model rebuilt in Keras 2: {wrong}", hint=HINT) from wrong
         if error > TOLERANCE:

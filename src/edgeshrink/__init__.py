@@ -38,6 +38,7 @@ def compress(
     data_free: bool = False,
     preprocess: str = "none",
     resize: str = "keras",
+    task: str = "",
     devices: Sequence[str] = ("desktop",),
     at: str = "",
     trust_profile: bool = False,
@@ -71,6 +72,8 @@ def compress(
         data_free: synthesise inputs from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
+        task: what the outputs answer, where the model does not tell: `classification`, `binary`,
+            `tags` or `regression`; `output=regression` for one of several outputs.
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
         at: the address of the one device, in place of its profile's.
@@ -124,6 +127,7 @@ def compress(
         data_free=data_free,
         preprocess=preprocess,
         resize=resize,
+        task=task,
         calibration=calibration,
         devices=tuple(devices),
         at=at,
@@ -155,6 +159,7 @@ def bench(
     data: str = "",
     preprocess: str = "none",
     resize: str = "keras",
+    task: str = "",
     robustness: bool = False,
     robustness_samples: int = 1000,
 ) -> BenchReport:
@@ -171,6 +176,7 @@ def bench(
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
+        task: what the outputs answer, as for `compress`.
         robustness: also score the first model and each other on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
 
@@ -192,6 +198,7 @@ def bench(
         data=data,
         preprocess=preprocess,
         resize=resize,
+        task=task,
         robustness=robustness,
         robustness_samples=robustness_samples,
         command="edgeshrink.bench(...)",

@@ -95,7 +95,7 @@ from edgeshrink.results import (
     json_text,
     summary,
 )
-from edgeshrink.samples import Dataset, Preprocess, Subset
+from edgeshrink.samples import Dataset, Preprocess, Subset, Task
 
 __all__ = [
     "MEASURES",
@@ -165,6 +165,7 @@ __all__ = [
     "TableFound",
     "Target",
     "TargetError",
+    "Task",
     "TensorFacts",
     "Training",
     "UsageError",

@@ -62,6 +62,7 @@ CORE_KEYS = frozenset(
             "run",
             "ssh_config",
             "step",
+            "task",
             "trust_profile",
             "unsafe",
         ),

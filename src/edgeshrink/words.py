@@ -148,8 +148,8 @@ def interval(found: Scored) -> str:
 
 
 def is_share(metric: str) -> bool:
-    """Return whether a metric's values are shares of samples."""
-    return metric.startswith("top") or metric == "accuracy"
+    """Return whether a metric's values are shares, 0..1."""
+    return metric.startswith("top") or metric in ("accuracy", "miou")
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 import edgeshrink as package
 from edgeshrink.engine.judging.perturbing import sampled
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.results.judge import paired_z
+from edgeshrink.results.paired import paired_z
 from edgeshrink.results.report import Report, json_text
 from edgeshrink.results.robustness import Robustness
 from edgeshrink.samples import dataset as datasets

@@ -15,7 +15,7 @@ from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts, facts, refuse
 from edgeshrink.models.kind import identify
-from edgeshrink.models.tensor_facts import TensorFacts
+from edgeshrink.models.tensors import TensorFacts
 from edgeshrink.samples.preprocess import Preprocess, warn_double_scaling
 
 

@@ -13,7 +13,7 @@ from edgeshrink.models import inference_snippet
 
 @pytest.mark.parametrize(("real", "stored"), [(300.0, 127), (-300.0, -128), (2.4, 2)])
 def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) -> None:
-    text = inference_snippet(Path("x.tflite"), "", ())
+    text = inference_snippet(Path("x.tflite"), "")
     lines = text[text.index("if scale:") : text.index("net.set_tensor")]
     names: dict[str, Any] = {
         "np": np,
@@ -27,7 +27,7 @@ def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) 
 
 
 def test_a_sample_that_is_a_file_is_named_on_the_command_line() -> None:
-    text = inference_snippet(Path("x.tflite"), "", (), read="read(sys.argv[1])", functions=("F",))
+    text = inference_snippet(Path("x.tflite"), "", read="read(sys.argv[1])", functions=("F",))
     assert text.startswith("# usage: python x.infer.py FILE\n")
     assert "x = read(sys.argv[1])\n" in text
     compile(text, "x.infer.py", "exec")

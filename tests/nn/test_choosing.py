@@ -68,7 +68,6 @@ def lent(blobs: Any, tmp_path: Path) -> Lent:
             training=Training(batch_size=32, **settings),
             progress=lambda share, note: None,
             original=small,
-            base_loss=None,
             evaluate=evaluate,
             agreement=lambda model: None,
             measure=lambda model: None,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from edgeshrink.api import Task
 from edgeshrink.errors import ConversionError, VerificationError
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
@@ -113,21 +114,22 @@ def test_a_refusal_of_the_converter_is_one_sentence(tmp_path: Path) -> None:
 def test_agreement_counts_classes_and_distance() -> None:
     reference = {"a": np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])}
     other = {"b": np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])}
-    told = agreement(reference, other, classes=True)
+    tasks = {"a": Task("a", "classification", (2,))}
+    told = agreement(reference, other, tasks=tasks)
     assert told.top1 == 0.75
     assert told.max_error == pytest.approx(0.6 / 0.8)
     assert told.classes == 2
-    same = agreement(reference, {"b": reference["a"]}, classes=False)
+    same = agreement(reference, {"b": reference["a"]})
     assert same.top1 is None
     assert same.cosine == pytest.approx(1)
     assert same.max_error == 0
 
 
 def test_agreement_refuses_what_is_not_finite_or_not_alike() -> None:
-    reference = {"a": np.ones((4, 2))}
+    reference, tasks = {"a": np.ones((4, 2))}, {"a": Task("a", "classification", (2,))}
     with pytest.raises(VerificationError, match="not finite"):
-        agreement(reference, {"a": np.full((4, 2), np.nan)}, classes=True)
+        agreement(reference, {"a": np.full((4, 2), np.nan)}, tasks=tasks)
     with pytest.raises(VerificationError, match="must have shape"):
-        agreement(reference, {"a": np.ones((4, 3))}, classes=True)
+        agreement(reference, {"a": np.ones((4, 3))}, tasks=tasks)
     with pytest.raises(VerificationError, match="must have 1 outputs"):
-        agreement(reference, {"a": np.ones((4, 2)), "b": np.ones((4, 2))}, classes=True)
+        agreement(reference, {"a": np.ones((4, 2)), "b": np.ones((4, 2))}, tasks=tasks)

@@ -269,7 +269,7 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
     expected = {"y": model(inputs).numpy()}
 
     def measured(candidate: bytes) -> api.Agreement:
-        return agreement(expected, {"y": answers(candidate, inputs)}, classes=True)
+        return agreement(expected, {"y": answers(candidate, inputs)}, tasks=fitting.tasks)
 
     nothing = dict.fromkeys(("original", "evaluate", "measure"), lambda *_: None)
     return api.Context(
@@ -279,7 +279,6 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
         seed=0,
         training=api.Training(),
         progress=lambda share, note: None,
-        base_loss=None,
         agreement=measured,
         log=folder / "log",
         **nothing,

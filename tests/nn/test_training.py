@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,20 @@ import numpy as np
 import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.errors import DataError, EdgeshrinkError
+from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
+from edgeshrink.models.config import facts
+from edgeshrink.models.tensors import TensorFacts
 from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.losses import output_loss
 from edgeshrink.nn.learning.masks import Masks, kernel_weights
-from edgeshrink.nn.learning.supervision import training_batches
+from edgeshrink.nn.learning.outputs import output_facts
+from edgeshrink.nn.learning.supervision import objectives, training_batches
 from edgeshrink.nn.learning.training import Course, reestimate_batchnorm
 from edgeshrink.recipes.method import Context
 from edgeshrink.recipes.training import Training
 from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples.model_outputs import ModelOutputs
+from edgeshrink.samples.task import Task, task_of
 
 layers = keras.layers
 
@@ -57,7 +63,6 @@ def context(data: datasets.Dataset, folder: Path, **settings: Any) -> Context:
         training=Training(**settings).over(chosen),
         progress=lambda share, note: None,
         original=small,
-        base_loss=None,
         evaluate=evaluate,
         agreement=lambda model: None,
         measure=lambda model: None,
@@ -272,6 +277,12 @@ def test_batchnorm_statistics_that_score_worse_are_not_kept(
 INTEGERS, ONE_HOT, REALS = np.array([0, 1, 2]), np.eye(3), np.array([[0.5], [0.1], [2.0]])
 
 
+def task(activation: str, labels: np.ndarray) -> Task:
+    """Return the task of an output with three scores, or one where labels are a column."""
+    width = labels.shape[-1] if labels.ndim == 2 else 3
+    return task_of(TensorFacts("y", (None, width), activation=activation), [labels])
+
+
 @pytest.mark.parametrize(
     ("activation", "labels", "chosen", "expected", "logits"),
     [
@@ -288,14 +299,14 @@ INTEGERS, ONE_HOT, REALS = np.array([0, 1, 2]), np.eye(3), np.array([[0.5], [0.1
 def test_the_loss_fits_activation_and_labels(
     activation: str, labels: np.ndarray, chosen: str | None, expected: str, logits: bool | None
 ) -> None:
-    loss = output_loss(activation, labels, chosen=chosen).hard
+    loss = output_loss(task(activation, labels), chosen=chosen).hard
     assert type(loss).__name__ == expected
     assert loss.get_config().get("from_logits") == logits
 
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(EdgeshrinkError, match="Keras has no loss 'nonsense'"):
-        output_loss("softmax", INTEGERS, chosen="nonsense")
+        output_loss(task("softmax", INTEGERS), chosen="nonsense")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +321,7 @@ def test_an_unknown_loss_is_refused() -> None:
 def test_a_loss_that_takes_labels_like_the_output_is_given_one_hot_ones(
     chosen: str, expected: list[float]
 ) -> None:
-    loss = output_loss("softmax", INTEGERS, chosen=chosen).hard
+    loss = output_loss(task("softmax", INTEGERS), chosen=chosen).hard
     said = np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7]], "float32")
     labels = np.array([0.0, 1.0], "float32")  # as they come in a batch
     np.testing.assert_allclose(loss.call(labels, said), expected, rtol=1e-5)
@@ -319,3 +330,105 @@ def test_a_loss_that_takes_labels_like_the_output_is_given_one_hot_ones(
 
 def test_kernels_are_weights_of_two_dimensions_or_more() -> None:
     assert [tuple(v.shape) for v in kernel_weights(small(norm=True))] == [(8, 16), (16, 3)]
+
+
+def heads() -> keras.Model:
+    """Return a model with masks, boxes and tags, each with a loss of its own."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    flat = layers.GlobalAveragePooling2D()(x)
+    outputs = {
+        "mask": layers.Conv2D(3, 1, activation="softmax", name="mask")(x),
+        "box": layers.Dense(4, name="box")(flat),
+        "tags": layers.Dense(2, activation="sigmoid", name="tags")(flat),
+    }
+    model = keras.Model(image, outputs)
+    model.compile(
+        "adam",
+        loss={
+            "mask": "sparse_categorical_crossentropy",
+            "box": "log_cosh",
+            "tags": keras.losses.BinaryCrossentropy(label_smoothing=0.1),
+        },
+        loss_weights={"mask": 1.0, "box": 3.0, "tags": 0.25},
+    )
+    return model
+
+
+def held(model: keras.Model, path: Path) -> tuple[datasets.Dataset, dict[str, np.ndarray]]:
+    """Return data for the model of `heads`, and its samples."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 8, 8, 1)).astype("float32")
+    labels = {
+        "mask": (x[..., 0] > 0) + (x[..., 0] > 1) * 1,
+        "box": rng.normal(size=(64, 4)).astype("float32"),
+        "tags": rng.integers(0, 2, (64, 2)),
+    }
+    model.save(path)
+    found = facts(path)
+    parts = {f"y_{p}/{n}": v for p in ("train", "test") for n, v in labels.items()}
+    data = datasets.load_dataset(
+        "x",
+        hook=lambda spec: {"x_train": x, "x_test": x, **parts},
+        validation=0,
+        outputs=ModelOutputs(output_facts(model), found.compiled),
+    )
+    fitted = data.for_model({model.inputs[0].name: (None, 8, 8, 1)})
+    return fitted.answering(data.outputs), {"x": x, **labels}
+
+
+def test_the_loss_of_several_outputs_is_that_of_keras(tmp_path: Path) -> None:
+    model = heads()
+    data, arrays = held(model, tmp_path / "m.keras")
+    lent = context(data, tmp_path)
+    losses, labels = objectives(model, replace(lent, tasks=data.tasks))
+    assert labels["mask"].shape == (64, 8, 8)
+    said = model(arrays["x"])
+    mine = sum(float(losses[n](labels[n].astype("float32"), None, said[n])) for n in losses)
+    theirs = model.evaluate(
+        arrays["x"], {n: arrays[n] for n in said}, verbose=0, return_dict=True, batch_size=64
+    )
+    assert mine == pytest.approx(theirs["loss"], rel=1e-5)
+
+
+def test_the_loss_of_one_output_can_be_said_otherwise(tmp_path: Path) -> None:
+    model = heads()
+    data, _ = held(model, tmp_path / "m.keras")
+    lent = replace(context(data, tmp_path, loss="box=mae"), tasks=data.tasks)
+    losses, _ = objectives(model, lent)
+    kinds = {name: type(loss.hard).__name__ for name, loss in losses.items()}
+    assert kinds == {
+        "mask": "SparseCategoricalCrossentropy",
+        "box": "MeanAbsoluteError",
+        "tags": "BinaryCrossentropy",
+    }
+    wrong = replace(lent, training=replace(lent.training, loss="bax=mae"))
+    with pytest.raises(UsageError, match="no output 'bax'"):
+        objectives(model, wrong)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("chosen", [None, "categorical_focal_crossentropy", "mse"])
+@pytest.mark.parametrize("teacher", ["none", "original"])
+def test_class_numbers_of_any_rank_are_trained_on(
+    tmp_path: Path, one_hot: bool, chosen: str | None, teacher: str
+) -> None:
+    def tagger() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        head = layers.TimeDistributed(layers.Dense(3, activation="softmax"))
+        return keras.Sequential([keras.Input((5, 2)), head])
+
+    model, rng = tagger(), np.random.default_rng(0)
+    x = rng.normal(size=(96, 5, 2)).astype("float32")
+    y = (x[..., 0] > 0) + (x[..., 0] > 1) * 1
+    labels = np.eye(3)[y] if one_hot else y
+    arrays = {"x_train": x, "y_train": labels, "x_test": x, "y_test": labels}
+    data = datasets.load_dataset("x", hook=lambda spec: arrays, validation=0)
+    data = data.for_model({model.inputs[0].name: (None, 5, 2)}, {model.outputs[0].name: (5, 5, 3)})
+    lent = context(data, tmp_path, loss=chosen, teacher=teacher, epochs=8, lr=3e-2)
+    lent = replace(lent, evaluate=lambda model: None, original=tagger)
+    before = float((model.predict(x, verbose=0).argmax(-1) == y).mean())
+    finetune(model, lent)
+    if teacher == "none":
+        assert float((model.predict(x, verbose=0).argmax(-1) == y).mean()) > before

@@ -574,7 +574,7 @@ def test_values_are_distilled_too(tmp_path: Path) -> None:
     def named(model: keras.Model) -> dict[str, np.ndarray]:
         return dict(zip("ab", map(np.asarray, model(given)), strict=True))
 
-    lent.agreement = lambda made: agreement(named(teacher), named(made), classes=False)
+    lent.agreement = lambda made: agreement(named(teacher), named(made))
 
     def apart(model: keras.Model) -> list[float]:
         answers = zip(model(given), teacher(given), strict=True)

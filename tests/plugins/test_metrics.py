@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
+from edgeshrink.api import Metric, Task
 from edgeshrink.errors import DataError
-from edgeshrink_metrics import MeanAbsoluteError, RootMeanSquaredError, Top1, Top5
+from edgeshrink_metrics import MeanAbsoluteError, MeanIoU, RootMeanSquaredError, Top1, Top5
 
 sets = st.tuples(st.integers(1, 40), st.integers(2, 9), st.integers(0, 2**32 - 1))
 
@@ -105,9 +107,9 @@ def test_regression_labels_in_a_row_fit_outputs_in_a_column() -> None:
 
 
 def test_top5_needs_more_than_five_classes() -> None:
-    assert not Top5().applies((None, 5), "classification")
-    assert Top5().applies((None, 6), "classification")
-    assert not Top5().applies((None, 6), "regression")
+    assert not Top5.applies(Task("y", "classification", (5,)))
+    assert Top5.applies(Task("y", "classification", (6,)))
+    assert not Top5.applies(Task("y", "regression", (6,)))
 
 
 def test_a_score_of_record_has_a_wilson_interval() -> None:
@@ -115,3 +117,97 @@ def test_a_score_of_record_has_a_wilson_interval() -> None:
     score = Top1().score(outputs, np.zeros(10, int))
     assert (score.value, score.count) == (0.9, 10)
     assert (round(score.low, 3), round(score.high, 3)) == (0.596, 0.982)
+
+
+# ---------------------------------------------------------------- samples with several answers
+
+# a loaded machine draws slowly, and Keras computes in TensorFlow
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+masks = st.tuples(
+    st.integers(2, 8), st.integers(2, 6), st.integers(1, 6), st.integers(2, 4), st.integers(0, 99)
+)
+
+
+def mask(
+    samples: int, height: int, width: int, classes: int, seed: int
+) -> tuple[Task, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    outputs = random.random((samples, height, width, classes)).astype("float32")
+    labels = random.integers(0, classes, (samples, height, width))
+    return Task("y", "classification", outputs.shape[1:], sparse=True), outputs, labels
+
+
+@unhurried
+@given(masks)
+def test_the_accuracy_of_masks_is_that_of_their_elements(size: tuple[int, ...]) -> None:
+    task, outputs, labels = mask(*size)
+    flat = float((outputs.argmax(-1) == labels).mean())
+    assert Top1(task).score(outputs, labels).value == pytest.approx(flat)
+
+
+@unhurried
+@given(masks)
+def test_mean_iou_is_that_of_keras(size: tuple[int, ...]) -> None:
+    task, outputs, labels = mask(*size)
+    theirs = keras.metrics.MeanIoU(size[3])
+    theirs.update_state(labels, outputs.argmax(-1))
+    assert MeanIoU(task).score(outputs, labels).value == pytest.approx(float(theirs.result()))
+
+
+def test_mean_iou_of_yes_or_no_is_that_of_keras() -> None:
+    random = np.random.default_rng(0)
+    outputs, labels = random.random((5, 6, 6, 1)), random.integers(0, 2, (5, 6, 6, 1))
+    task = Task("y", "binary", (6, 6, 1), activation="sigmoid")
+    theirs = keras.metrics.BinaryIoU(threshold=0.5)
+    theirs.update_state(labels, outputs)
+    assert MeanIoU(task).score(outputs, labels).value == pytest.approx(float(theirs.result()))
+
+
+def test_the_spread_of_mean_iou_is_that_of_a_bootstrap_over_samples() -> None:
+    random = np.random.default_rng(0)
+    task = Task("y", "classification", (8, 8, 3), sparse=True)
+    labels = random.integers(0, 3, (200, 8, 8))
+    right = random.random((200, 1, 1)) > random.random((200, 8, 8)) * 0.7  # some samples are hard
+    said = np.where(right, labels, random.integers(0, 3, labels.shape))
+    outputs, metric = np.eye(3)[said], MeanIoU(task)
+    drawn = [random.integers(0, 200, 200) for _ in range(300)]
+    values = [metric.score(outputs[rows], labels[rows]).value for rows in drawn]
+    found = metric.score(outputs, labels)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * np.std(values), rel=0.15)
+
+
+@unhurried
+@given(masks, st.sampled_from([Top1, MeanIoU]))
+def test_the_order_of_samples_changes_nothing(size: tuple[int, ...], metric: type[Metric]) -> None:
+    task, outputs, labels = mask(*size)
+    order = np.random.default_rng(1).permutation(len(outputs))
+    one = metric(task).score(outputs, labels)
+    other = metric(task).score(outputs[order], labels[order])
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+
+
+@unhurried
+@given(masks, st.integers(2, 5), st.sampled_from([Top1, MeanIoU]))
+def test_more_of_the_same_elements_make_no_narrower_interval(
+    size: tuple[int, ...], times: int, metric: type[Metric]
+) -> None:
+    task, outputs, labels = mask(*size)
+    one = metric(task).score(outputs, labels)
+    finer = Task("y", "classification", (size[1] * times, *outputs.shape[2:]), sparse=True)
+    other = metric(finer).score(outputs.repeat(times, 1), labels.repeat(times, 1))
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+    assert one.count == other.count == size[0]
+
+
+def test_an_element_with_nan_is_in_no_intersection() -> None:
+    outputs = np.array([[[np.nan, 0.0], [1.0, 0.0]]])
+    task = Task("y", "classification", (2, 2), sparse=True)
+    assert MeanIoU(task).score(outputs, np.array([[0, 0]])).value == 0.5
+
+
+def test_mean_iou_is_for_samples_with_several_answers() -> None:
+    assert MeanIoU.applies(Task("y", "classification", (8, 8, 3)))
+    assert MeanIoU.applies(Task("y", "binary", (8, 8, 1)))
+    assert not MeanIoU.applies(Task("y", "classification", (3,)))
+    assert not MeanIoU.applies(Task("y", "binary", (1,)))
+    assert not MeanIoU.applies(Task("y", "regression", (8, 8, 1)))

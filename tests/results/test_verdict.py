@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeshrink.api import Task
 from edgeshrink.errors import UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.results.judge import Judge, Samples
@@ -40,7 +41,8 @@ def verdict(
     names: tuple[str, ...] = (),
 ) -> Verdict:
     samples = Samples({}, {} if labels is None else {"y": labels}, "d", len(base["y"]))
-    return judge().verdict(base, made, samples, most, names)
+    tasks = {"y": Task("y", "classification", (10,))} if labels is None else {}
+    return judge(tasks=tasks).verdict(base, made, samples, most, names)
 
 
 @pytest.mark.parametrize(

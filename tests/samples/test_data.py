@@ -366,12 +366,9 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path) -> None:
 def test_task_is_told_from_labels(tmp_path: Path, labels: Any, task: str, integers: Any) -> None:
     dataset = load_dataset(npz(tmp_path, x_test=np.ones((4, 2)), y_test=labels))
     assert dataset.test is not None
-    assert dataset.test.task == task
-    if integers is None:
-        with pytest.raises(DataError):
-            dataset.test.integer_labels()
-    else:
-        assert dataset.test.integer_labels().tolist() == integers
+    assert dataset.tasks[""].kind == task
+    strata = dataset.tasks[""].strata(dataset.test.labels)
+    assert (None if strata is None else strata.tolist()) == integers
 
 
 def test_text_labels_are_named(tmp_path: Path) -> None:
@@ -578,15 +575,14 @@ def test_load_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("a,b,price\n1,2,0.5\n3,4,1.25\n5,6,0.75\n")
     named = load_dataset(str(tmp_path / "named.csv"))
     assert named.train is not None
-    assert named.train.task == "binary"
+    assert named.tasks[""].kind == "binary"
     assert sorted(set(map(tuple, named.train.take(slice(None))["x"].tolist()))) == [
         (1.5, 2.0),
         (3.0, 4.5),
     ]
     assert load_dataset(str(tmp_path / "plain.csv")).class_names == ("cat", "dog")
     real = load_dataset(str(tmp_path / "real.csv"))
-    assert real.test is not None
-    assert real.test.task == "regression"
+    assert real.tasks[""].kind == "regression"
     (tmp_path / "bad.csv").write_text("a,y\n1,2\nx,3\n")
     with pytest.raises(DataError, match="row 3"):
         load_dataset(str(tmp_path / "bad.csv"))
@@ -680,6 +676,6 @@ def test_shared_data_fits_and_stays_small(shared: Path) -> None:
     for name in ("mnist", "cifar10_40k", "fsdd_logmel"):
         dataset = load_dataset(str(shared / "data" / f"{name}.npz"))
         assert dataset.train is not None
-        assert dataset.train.task == "classification"
+        assert dataset.tasks[""].kind == "classification"
         assert min(dataset.counts().values()) > 0
     assert peak_megabytes(str(shared / "data" / "cifar10_40k.npz"), 10_000) < 300

@@ -341,7 +341,7 @@ def test_what_is_written_for_devices_reads_the_same(
     wanted = data.values(data.test, [0])["x"]
     read, functions = data.python_snippet()
     line = data.preprocess.python_snippet()
-    text = inference_snippet(Path("x.tflite"), line, (), read=read, functions=functions)
+    text = inference_snippet(Path("x.tflite"), line, read=read, functions=functions)
     before, after = text.split("net = Interpreter('x.tflite')")
     reading = after[after.index("x = ") : after.index("scale, zero")]
     light = before.replace("from ai_edge_litert.interpreter import Interpreter", "")

@@ -92,15 +92,16 @@ def measured(
 def divergence(reference: Outputs, outputs: Outputs) -> float:
     """Return how far outputs are from a reference, the worst over outputs.
 
-    Kullback-Leibler divergence (nats, the mean over samples) where the reference's rows are
-    probabilities, else the squared distance in shares of the reference's variance.
+    Kullback-Leibler divergence (nats, the mean over samples and their elements) where the
+    reference's rows are probabilities, else the squared distance in shares of the reference's
+    variance.
     """
     worst = 0.0
     for name, wanted in reference.items():
         left, right = wanted.astype("float64"), outputs[name].astype("float64")
-        if left.ndim == 2 and left.min() >= 0 and np.allclose(left.sum(axis=1), 1, atol=1e-3):
+        if left.ndim > 1 and left.min() >= 0 and np.allclose(left.sum(axis=-1), 1, atol=1e-3):
             logs = np.log(np.maximum(left, 1e-12)) - np.log(np.maximum(right, 1e-12))
-            far = float((left * logs).sum(axis=1).mean())
+            far = float((left * logs).sum(axis=-1).mean())
         else:
             far = float(np.square(left - right).mean() / (left.var() or 1.0))
         worst = max(worst, far)

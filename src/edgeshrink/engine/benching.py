@@ -17,10 +17,11 @@ from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.measuring.sessions import chosen_devices, host_session
 from edgeshrink.engine.measuring.signature import Signature
 from edgeshrink.errors import DataError, ModelError, UsageError
+from edgeshrink.flag import build
 from edgeshrink.models import RUNNABLE, Artifact, identify
 from edgeshrink.plugins import Plugins
 from edgeshrink.results import Judge, Outputs, Robustness, Samples, samples_of, versions
-from edgeshrink.samples import Dataset, check_images, load_dataset, task_of
+from edgeshrink.samples import Dataset, Meaning, ModelOutputs, check_images, load_dataset
 
 SEED = 0  # of what is drawn
 
@@ -70,14 +71,14 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         if data is not None:
             if data.test is None:
                 raise DataError(f"{request.data} has no test samples to measure accuracy on")
-            names = list(Signature.read(request.models[0]).outputs)
+            names = list(data.tasks)
             samples = samples_of(data, data.test, "test", scratch, names)
         judge = Judge(
             session,
             scratch / "host",
             plugins.metrics,
             record=request.metric,
-            classes=samples is not None and _tells_classes(samples),
+            tasks=data.tasks if data else None,
             progress=lambda fraction, note: None,
         )
         farm = DeviceFarm(devices, request.plan, plugins, lambda: judge, kept)
@@ -101,13 +102,16 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     first = Signature.read(request.models[0])
+    task = build(Meaning, {"task": request.task}, "data").task
+    outputs = ModelOutputs(first.outputs, given=task)
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
         resize=request.resize,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
+        outputs=outputs,
     )
-    return data.for_model(first.inputs, first.outputs, first.types)
+    return data.for_model(first.inputs, None, first.types).answering(outputs)
 
 
 def _robustness(
@@ -121,8 +125,8 @@ def _robustness(
     """Return the scores of the first model and each other on perturbed images, by the other."""
     if not request.robustness or data is None or data.test is None:
         return {}
-    part = sampled(data.test, request.robustness_samples, SEED)
-    names = list(Signature.read(request.models[0]).outputs)
+    part = sampled(data, data.test, request.robustness_samples, SEED)
+    names = list(data.tasks)
 
     def run(model: Artifact, samples: Samples) -> Outputs:
         return judge.outputs(model, samples, lambda: None)
@@ -136,10 +140,6 @@ def _robustness(
         ).robustness(progress)
         for model in models[1:]
     }
-
-
-def _tells_classes(samples: Samples) -> bool:
-    return any(task_of(labels) != "regression" for labels in samples.labels.values())
 
 
 def _judged(

@@ -30,7 +30,7 @@ from edgeshrink.models import RUNNABLE, Artifact, Kind, copy_file, inference_sni
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
-from edgeshrink.results import Ledger, Report, Verdict, json_text, near_chance, versions
+from edgeshrink.results import Ledger, Report, Verdict, json_text, versions
 from edgeshrink.tflite import tflite_bytes
 
 
@@ -133,16 +133,13 @@ class _Compression:
             DataError: it is, and `--force` was not given.
         """
         judge, judged = self.run.judge, self.run.sets.judged
-        outputs = self.run.outputs(self.planned.base, judged)
-        chance = judge.chance(outputs, judged)
-        if chance is None:
+        near = judge.near_chance(self.run.outputs(self.planned.base, judged), judged)
+        if near is None:
             return
-        value = judge.scores(outputs, judged)[0].value
-        if not near_chance(value, chance):
-            return
+        whose = "test samples" if near.single else "answers (pixels, steps, tags) to test samples"
         said = (
-            f"the uncompressed model is right on {value:.1%} of the test samples, where always "
-            f"naming the commonest class gets {chance:.1%}"
+            f"the uncompressed model is right on {near.value:.1%} of the {whose}, where always "
+            f"naming the commonest class gets {near.guess:.1%}"
         )
         if not self.planned.request.force:
             raise DataError(
@@ -170,11 +167,13 @@ class _Compression:
             line = data.preprocess.python_snippet() if data else ""
             if final.takes_stored:
                 line = "x = np.rint(x)" if data and data.python_snippet()[0] else ""
+            tasks = list(self.run.judge.tasks.values())
             names = data.class_names if data else ()
+            answer = tasks[0].python_snippet(names) if len(tasks) == 1 else ""
             read, functions = data.python_snippet() if data else ("", ())
             stateful = read_model(final.path.read_bytes()).stateful
             text = inference_snippet(
-                out, line, names, read=read, functions=functions, stateful=stateful
+                out, line, answer, read=read, functions=functions, stateful=stateful
             )
         report = Report(
             model=str(request.model),

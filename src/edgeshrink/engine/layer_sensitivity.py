@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class SensitivityRequest:
     data: str = ""
     preprocess: str = "none"
     resize: str = "keras"
+    task: str = ""
     metric: str = ""
     unsafe: bool = False
     custom: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
                 data=request.data,
                 preprocess=request.preprocess,
                 resize=request.resize,
+                task=request.task,
                 metric=request.metric,
                 unsafe=request.unsafe,
                 custom=request.custom,
@@ -94,6 +96,9 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
         tell(fraction=0.0, note="loading TensorFlow")
         import_tensorflow(folder / "log")
         models = Models(planned, plugins, folder)
+        data = planned.data.answering(models.outputs) if planned.data else None
+        planned = replace(planned, data=data)
+        tasks = data.tasks if data else models.outputs.tasks({})
         workers.at("the rounding of layers")
         samples = SampleSets(
             planned, models, folder, lambda share, note: tell(fraction=share, note=note)
@@ -103,7 +108,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
             folder / "outputs",
             plugins.metrics,
             record=request.metric,
-            classes=models.classes,
+            tasks=tasks,
             progress=lambda share, note: tell(fraction=share, note=note),
         )
         found = plugins.hook.edgeshrink_sensitivity(

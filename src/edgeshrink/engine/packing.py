@@ -34,7 +34,6 @@ def pack(model: Path, plugins: Plugins) -> tuple[bytes, dict[str, Any]]:
                 step=None, fraction=share, note=note
             ),
             original=_nothing,
-            base_loss=None,
             evaluate=_nothing,
             agreement=_nothing,
             measure=_nothing,

@@ -4,6 +4,12 @@ from .artifact import (
     Kind as Kind,
     content_digest as content_digest,
 )
+from .compiled import (
+    Compiled as Compiled,
+    LossFacts as LossFacts,
+    Objective as Objective,
+    by_output as by_output,
+)
 from .config import (
     LayerFacts as LayerFacts,
     ModelFacts as ModelFacts,
@@ -51,7 +57,7 @@ from .sealed import (
 from .snippet import (
     inference_snippet as inference_snippet,
 )
-from .tensor_facts import (
+from .tensors import (
     TensorFacts as TensorFacts,
 )
 from .writing import (

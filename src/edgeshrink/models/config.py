@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import ModelError
 from edgeshrink.models.artifact import RUNNABLE, Kind
+from edgeshrink.models.compiled import Compiled
 from edgeshrink.models.graph import refused_operators
 from edgeshrink.models.kind import (
     archive_json,
@@ -19,9 +21,15 @@ from edgeshrink.models.kind import (
     parsed_json,
 )
 from edgeshrink.models.layer_kinds import PREPROCESSING, RECURRENT, SAME_SHAPE, TEXT_LOOKUP
-from edgeshrink.models.policies import in_float32, other_floats_in, policy_of, quantized_in
+from edgeshrink.models.policies import (
+    activation_in,
+    in_float32,
+    other_floats_in,
+    policy_of,
+    quantized_in,
+)
 from edgeshrink.models.savedmodel import keras_config
-from edgeshrink.models.tensor_facts import TensorFacts
+from edgeshrink.models.tensors import TensorFacts
 
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
@@ -64,7 +72,7 @@ class ModelFacts:
             or float32. Such a model is rebuilt in float32.
         quantized: the modes in which Keras itself quantized layers, such as int8; a name each.
         learning_rate: of the optimizer it was compiled with, or None.
-        loss: the name of the loss or losses it was compiled with, or None.
+        compiled: the losses, weights and metrics that it was compiled with.
         optimizer: the class name of its optimizer; empty if it was not compiled.
         weights_bytes: size of the stored weights, the optimizer's state included.
         refused_operators: of a SavedModel's graph, that are not known to be harmless.
@@ -84,10 +92,15 @@ class ModelFacts:
     dtype_policy: str = "float32"
     quantized: tuple[str, ...] = ()
     learning_rate: float | None = None
-    loss: str | None = None
+    compiled: Compiled = field(default_factory=Compiled)
     optimizer: str = ""
     weights_bytes: int = 0
     refused_operators: tuple[str, ...] = ()
+
+    @property
+    def loss(self) -> str | None:
+        """The name of the loss or losses it was compiled with, or None."""
+        return self.compiled.spelled
 
     @property
     def dynamic_inputs(self) -> tuple[TensorFacts, ...]:
@@ -232,7 +245,7 @@ def _from_config(
         dtype_policy=next(other_floats_in(inner), "float32"),
         quantized=_unique(sorted(quantized_in(inner))),
         learning_rate=float(rate) if isinstance(rate, int | float) else None,
-        loss=_loss_name(compiled.get("loss")),
+        compiled=Compiled.from_config(compiled),
         optimizer=str(optimizer.get("class_name", "")).rpartition(">")[2],
         weights_bytes=weights,
     )
@@ -331,12 +344,15 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
 
 def _outputs(config: Mapping[str, Any]) -> Iterator[TensorFacts]:
     layers = {str(d["config"].get("name") or d.get("name")): d for d in config.get("layers", ())}
-    if "output_layers" in config:
-        names = list(_tensor_names(config["output_layers"]))
-    else:
-        names = list(layers)[-1:]
-    for name in names:
-        yield TensorFacts(name, _output_shape(layers[name]))
+    outputs = config.get("output_layers")
+    names = list(layers)[-1:] if outputs is None else list(_tensor_names(outputs))
+    keys = sorted(outputs) if isinstance(outputs, dict) else []
+    for name, key in itertools.zip_longest(
+        names, keys if len(keys) == len(names) else (), fillvalue=""
+    ):
+        yield TensorFacts(
+            name, _output_shape(layers[name]), activation=activation_in(layers[name]), key=key
+        )
 
 
 def _output_shape(data: Mapping[str, Any]) -> tuple[int | None, ...] | None:
@@ -361,24 +377,14 @@ def _tensor_names(value: Any) -> Iterator[str]:
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
         yield value[0]
     else:
-        for item in value.values() if isinstance(value, dict) else value:
+        # Keras flattens a dict in the order of its keys
+        inner = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
+        for item in inner:
             yield from _tensor_names(item)
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(None if v is None else int(v) for v in value)
-
-
-def _loss_name(loss: Any) -> str | None:
-    if isinstance(loss, dict) and "class_name" in loss:
-        inner = loss.get("config")
-        if isinstance(inner, str):  # a function
-            return inner
-        return str((inner or {}).get("name") or loss["class_name"])
-    if isinstance(loss, dict | list):
-        names = [_loss_name(v) for v in (loss.values() if isinstance(loss, dict) else loss)]
-        return ", ".join(n for n in names if n) or None
-    return str(loss) if loss else None
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The number formats that a model's configuration names: its policies."""
+"""What a layer's configuration names: number formats, which are its policies, and activations."""
 
 from __future__ import annotations
 
@@ -73,3 +73,18 @@ def quantized_in(value: Any) -> Iterator[str]:
             yield str(value["mode"]).partition("/")[0]
         for item in value.values():
             yield from quantized_in(item)
+
+
+def activation_in(data: Mapping[str, Any]) -> str:
+    """Return the activation that makes what a layer puts out; empty where it does not tell."""
+    inner = data["config"]
+    if data["class_name"] == "Softmax":
+        return "softmax"
+    if isinstance(inner.get("layer"), dict):  # a wrapper, as TimeDistributed is
+        return activation_in(inner["layer"])
+    if inner.get("layers"):  # a model, of which only a Sequential ends in its last layer
+        return "" if "output_layers" in inner else activation_in(inner["layers"][-1])
+    found = inner.get("activation")
+    if isinstance(found, dict):
+        found = found.get("config") if isinstance(found.get("config"), str) else found["class_name"]
+    return str(found or "")

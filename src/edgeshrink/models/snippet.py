@@ -11,7 +11,7 @@ ZEROS = "np.zeros(taken['shape'])  # put one sample here, as it is stored"
 def inference_snippet(
     file: Path,
     preprocess: str,
-    class_names: Sequence[str],
+    answer: str = "y",
     *,
     read: str = "",
     functions: Sequence[str] = (),
@@ -22,13 +22,13 @@ def inference_snippet(
     Args:
         file: the .tflite.
         preprocess: a line of Python that does to `x` what was done in training; may be empty.
-        class_names: of the outputs; empty if unknown.
+        answer: an expression of what `y`, the output for the sample, says; empty where there are
+            several outputs, which are then told by name.
         read: an expression that reads a sample, batch first, from the file `sys.argv[1]`; empty
             where samples are no files.
         functions: source of what `read` calls.
         stateful: a run leaves something behind that the next one reads.
     """
-    name = f"{list(class_names)}[int(y.argmax())]" if class_names else "y"
     usage = f"# usage: python {file.stem}.infer.py FILE"
     head = [usage, "from __future__ import annotations", "", "import sys", ""] if read else []
     lines = [
@@ -38,7 +38,7 @@ def inference_snippet(
         "\n" if functions else "",
         f"net = Interpreter({file.name!r})",
         "net.allocate_tensors()",
-        "taken, given = net.get_input_details()[0], net.get_output_details()[0]",
+        "taken = net.get_input_details()[0]",
         f"x = {read or ZEROS}",
         *([preprocess] if preprocess else []),
         "scale, zero = taken['quantization']",
@@ -48,7 +48,10 @@ def inference_snippet(
         "net.set_tensor(taken['index'], x.astype(taken['dtype']).reshape(taken['shape']))",
         *(["net.reset_all_variables()  # else the last sample is remembered"] if stateful else []),
         "net.invoke()",
-        "y = net.get_tensor(given['index'])[0]",
-        f"print({name})",
+        "for given in net.get_output_details():",
+        "    y = net.get_tensor(given['index'])[0]",
+        "    scale, zero = given['quantization']",
+        "    y = (y.astype(np.float32) - zero) * scale if scale else y",
+        f"    print({answer})" if answer else "    print(given['name'], y)",
     ]
     return "\n".join((*head, *lines)) + "\n"

@@ -113,11 +113,13 @@ from .learning.losses import (
     Hint as Hint,
     OutputLoss as OutputLoss,
     Trainee as Trainee,
-    activation_of as activation_of,
 )
 from .learning.masks import (
     Masks as Masks,
     kernel_weights as kernel_weights,
+)
+from .learning.outputs import (
+    activation_of as activation_of,
 )
 from .learning.quantized_twin import (
     calibrated_ranges as calibrated_ranges,

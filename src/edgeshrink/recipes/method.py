@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.devices import DeviceProfile, Measurement
     from edgeshrink.models import ModelFacts
-    from edgeshrink.samples import Dataset
+    from edgeshrink.samples import Dataset, Task
 
 
 class Phase(enum.IntEnum):
@@ -74,11 +74,13 @@ class Agreement:
     Attributes:
         samples: how many inputs were compared.
         synthetic: the inputs were made up, not data.
-        top1: share of samples with the same first class, 0..1, the worst over outputs; None where
-            outputs are no classes.
+        top1: share of answers with the same class, 0..1, of all elements of all samples, the worst
+            over outputs; None where outputs are no classes.
         cosine: similarity of all values of an output over all samples, the worst over outputs.
         max_error: greatest difference over the range of the reference, the worst over outputs.
         classes: how many classes the reference named on these inputs, if they are classes.
+        answers: how many were compared, where they are classes and an input has several, as a mask
+            has for its pixels; else None.
     """
 
     samples: int
@@ -87,6 +89,11 @@ class Agreement:
     cosine: float
     max_error: float
     classes: int | None = None
+    answers: int | None = None
+
+    def answers_to(self, inputs: str) -> str:
+        """Return what was compared, in words: the inputs, or the answers to them."""
+        return f"{self.answers:,} answers to {inputs}" if self.answers else inputs
 
     @property
     def share(self) -> float:
@@ -152,7 +159,6 @@ class Context:
         training: the resolved settings, every field a value or None for "by rule".
         progress: told the share done (0..1) and a note.
         original: gives a fresh copy of the uncompressed model.
-        base_loss: the loss that the model was compiled with, by name, or None.
         evaluate: the score of a model (Keras model or .tflite bytes) on the *validation* samples
             (greater is better), or None without labels; given a number too, on at most so many
             of them, always the same, for choices among many models.
@@ -164,6 +170,8 @@ class Context:
         measure: times .tflite bytes on the device; with `profile=True` by operator too, where
             its runtime tells that.
         log: the run's log file.
+        tasks: what each output of the uncompressed model answers, by its name, in order, with the
+            loss, weight and metrics that it was compiled with; empty leaves it to the labels.
         inherited: the arrays that came with the step's input model.
         facts: what the step measured of its result; the step fills it. `unmet` is a sentence on
             what it could not reach: the run goes on, and ends in exit code 4. Reports draw
@@ -182,12 +190,12 @@ class Context:
     training: Training
     progress: Callable[[float, str], None]
     original: Callable[[], keras.Model]
-    base_loss: str | None
     evaluate: Callable[..., float | None]
     agreement: Callable[[Any], Agreement]
     measure: Callable[..., Measurement]
     log: Path
     evaluate_each: Callable[[Any], np.ndarray | None] = lambda model: None
+    tasks: Mapping[str, Task] = field(default_factory=dict)
     inherited: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -22,6 +22,7 @@ class Source:
     spec: Annotated[str, Flag("A data set, as --data takes it; paths begin at the root.")]
     preprocess: Annotated[str, Flag("As --preprocess takes it.")] = "none"
     resize: Resize = "keras"
+    task: Annotated[str, Flag("As --task takes it.")] = ""
 
     def __post_init__(self) -> None:
         """Refuse preprocessing that cannot be read."""

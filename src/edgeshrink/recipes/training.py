@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Flag
+from edgeshrink.models import by_output
 
 # Keras's losses, in small letters without underscores; a test holds them against Keras, which is
 # not imported before the work begins.
@@ -54,7 +56,8 @@ class Training:
         epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
         lr: peak learning rate of Adam, above 0.
         batch_size: samples in a training step.
-        loss: a Keras loss by name, instead of the model's own.
+        loss: a Keras loss by name, instead of the model's own; `output=name` is that of one output,
+            several are parted by commas.
         teacher: `original` also learns the uncompressed model's outputs, `only` learns them
             without labels, `none` learns labels alone.
         temperature: what a teacher's logits and the model's are divided by, above 0.
@@ -83,7 +86,13 @@ class Training:
     ] = None
     lr: Annotated[float | None, Flag("Peak learning rate of Adam.", above=0)] = None
     batch_size: Annotated[int | None, Flag("Samples in a training step.", min=1)] = None
-    loss: Annotated[str | None, Flag("A Keras loss by name, instead of the model's own.")] = None
+    loss: Annotated[
+        str | None,
+        Flag(
+            "A Keras loss by name, instead of the model's own; OUTPUT=NAME for one of several "
+            "outputs, parted by commas."
+        ),
+    ] = None
     teacher: Annotated[
         str | None,
         Flag(
@@ -112,6 +121,21 @@ class Training:
     def samples(self, available: int) -> int:
         """Return how many of the available training samples an epoch shows."""
         return min(available, self.epoch_size or available)
+
+    def losses(self, outputs: Iterable[str]) -> dict[str, str | None]:
+        """Return the loss that was chosen for each output; None for the model's own.
+
+        Args:
+            outputs: their names.
+
+        Raises:
+            UsageError: a loss was chosen for an output that there is not.
+        """
+        said, names = by_output(self.loss or ""), list(outputs)
+        for name in said:
+            if name and name not in names:
+                raise UsageError(f"--loss: no output {name!r}", hint=near(name, names))
+        return {name: said.get(name, said.get("")) for name in names}
 
     def over(self, defaults: Training) -> Training:
         """Return these settings, with what is None here taken from `defaults`."""

@@ -6,9 +6,7 @@ from .claims import (
 from .judge import (
     Judge as Judge,
     Outputs as Outputs,
-    Paired as Paired,
     Samples as Samples,
-    paired_z as paired_z,
     samples_of as samples_of,
 )
 from .ledger import (
@@ -28,6 +26,10 @@ from .merit import (
 from .metric import (
     Metric as Metric,
     Score as Score,
+)
+from .paired import (
+    Paired as Paired,
+    paired_z as paired_z,
 )
 from .report import (
     SCHEMA as SCHEMA,

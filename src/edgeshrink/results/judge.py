@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.devices import Session, mcnemar
+from edgeshrink.devices import Session
 from edgeshrink.errors import UsageError, near
-from edgeshrink.models import RUNNABLE, read_arrays, write_arrays
+from edgeshrink.models import RUNNABLE, TensorFacts, read_arrays, write_arrays
 from edgeshrink.recipes import digest_of
 from edgeshrink.results.metric import Metric, Score
-from edgeshrink.results.verdict import AGREEMENT, ClassChange, Verdict, allowed, near_chance
-from edgeshrink.samples import Subset, labels_by_output, task_of
+from edgeshrink.results.paired import Paired, worst_class
+from edgeshrink.results.verdict import AGREEMENT, Verdict, allowed, near_chance
+from edgeshrink.samples import Subset, Task, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,21 +65,19 @@ def samples_of(
     return Samples(inputs, labels, digest_of({name: data.digest}), len(part), stored=stored)
 
 
-@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
-class Paired:
-    """What a metric says of each of the same samples before and after, `(samples,)`."""
+@dataclass(frozen=True)
+class NearChance:
+    """A share of right answers that is hardly better than guessing.
 
-    metric: Metric
-    before: np.ndarray
-    after: np.ndarray
+    Attributes:
+        value: the share, 0..1.
+        guess: what always naming the commonest class gets.
+        single: a sample has one answer.
+    """
 
-    @property
-    def p_value(self) -> float:
-        """How likely the metric would differ as much by chance."""
-        if self.metric.proportion:
-            lost, gained = (self.before > self.after).sum(), (self.after > self.before).sum()
-            return mcnemar(int(lost), int(gained))
-        return paired_z(self.after - self.before)
+    value: float
+    guess: float
+    single: bool
 
 
 class Judge:
@@ -86,7 +85,7 @@ class Judge:
 
     Attributes:
         session: gives what runs .tflite files, when it is needed.
-        classes: whether outputs are scores of classes.
+        tasks: what each output answers, by its name; without, labels alone tell it.
     """
 
     def __init__(
@@ -96,13 +95,13 @@ class Judge:
         metrics: Mapping[str, type[Metric]],
         *,
         record: str = "",
-        classes: bool = True,
+        tasks: Mapping[str, Task] | None = None,
         progress: Callable[[float, str], None],
     ) -> None:
         if record and record not in metrics:
             raise UsageError(f"no metric {record!r}", hint=near(record, metrics))
         self.session, self.folder, self.progress = session, folder, progress
-        self.metrics, self.record, self.classes = metrics, record, classes
+        self.metrics, self.record, self.tasks = metrics, record, dict(tasks or {})
 
     def outputs(self, artifact: Artifact, samples: Samples, load: Callable[[], Any]) -> Outputs:
         """Return what a model file says of samples; kept on disk, so asked only once.
@@ -133,15 +132,22 @@ class Judge:
 
     def scores(self, outputs: Outputs, samples: Samples) -> tuple[Score, ...]:
         """Return the scores of all metrics that apply, the one of record first."""
-        return tuple(
-            metric.score(outputs[name], labels)
-            for name, labels, metric in self._scored(outputs, samples)
-        )
+        scored = self._scored(outputs, samples)
+        several = len({one.name for one in scored}) > 1
+        found: list[Score] = []
+        seen = set[str]()
+        for one in scored:
+            score = one.metric.score(outputs[one.name], one.wanted)
+            output = one.task.name if several else ""
+            beside = bool(found) and (score.beside or one.name not in seen)
+            found.append(replace(score, output=output, beside=beside))
+            seen.add(one.name)
+        return tuple(found)
 
     def p_value(self, base: Outputs, outputs: Outputs, samples: Samples) -> float | None:
         """Return how likely the score of record would differ as much by chance.
 
-        McNemar's exact test for metrics whose single values are 0 or 1, else a paired z-test.
+        McNemar's exact test where samples are right or wrong, else a paired z-test over samples.
         """
         paired = self.paired(base, outputs, samples)
         return paired.p_value if paired else None
@@ -153,11 +159,10 @@ class Judge:
         scored = self._scored(base, samples)
         if not scored:
             return None
-        name, labels, metric = scored[0]
+        name, metric, wanted = scored[0].name, scored[0].metric, scored[0].wanted
         now = dict(zip(base, matched_outputs(base, outputs), strict=True))
-        return Paired(
-            metric, metric.per_sample(base[name], labels), metric.per_sample(now[name], labels)
-        )
+        before, after = (metric.per_sample(said[name], wanted) for said in (base, now))
+        return Paired(metric, before, after, wanted)
 
     def value(self, outputs: Outputs, samples: Samples) -> float | None:
         """Return the score of record, greater being better; None without labels."""
@@ -174,15 +179,14 @@ class Judge:
         scored = self._scored(outputs, samples)
         if not scored:
             return None
-        name, labels, metric = scored[0]
-        values = metric.per_sample(outputs[name], labels)
-        return values if metric.higher_is_better else -values
+        values = scored[0].metric.per_sample(outputs[scored[0].name], scored[0].wanted)
+        return values if scored[0].metric.higher_is_better else -values
 
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
         """Return how alike two models' outputs for the same samples are."""
         from edgeshrink.nn.inputs import agreement
 
-        return agreement(base, outputs, classes=self.classes, synthetic=samples.synthetic)
+        return agreement(base, outputs, tasks=self.tasks_of(base), synthetic=samples.synthetic)
 
     def verdict(
         self,
@@ -210,6 +214,7 @@ class Judge:
                 1.0,
                 agreed.share,
                 agreed.samples,
+                answers=agreed.answers,
                 guess=guess,
                 allowed=allowed(most, 1.0, None if guess == 1 else guess, share=True),
                 synthetic=samples.synthetic,
@@ -230,7 +235,7 @@ class Judge:
             paired.p_value,
             guess,
             limit,
-            worst_class(paired, self._scored(base, samples)[0][1], names),
+            worst_class(paired, names),
         )
 
     def guess(self, outputs: Outputs, samples: Samples) -> float | None:
@@ -240,80 +245,94 @@ class Judge:
         classes; without labels it is how often the model gives its commonest answer, and None
         where its answers are no classes.
         """
+        scored = self._scored(outputs, samples)
+        if scored:
+            return self._guess(scored[0], outputs)
+        name, values = next(iter(outputs.items()))
+        task = self.tasks_of(outputs)[name]
+        if task.kind != "classification":
+            return None
+        return _commonest(task.answers(values))
+
+    def near_chance(self, outputs: Outputs, samples: Samples) -> NearChance | None:
+        """Return the share of record and that of guessing, where a classifier hardly does better.
+
+        Where a sample has many answers, most of them may be of one class, as the background of a
+        mask is: then every share that is told of the output has to be near to guessing.
+
+        Returns:
+            None where there is no such share, or where one is above chance.
+        """
+        scored = self._scored(outputs, samples)
+        if not scored or not scored[0].metric.proportion:
+            return None
+        shares = [s for s in scored if s.metric.proportion and s.name == scored[0].name]
+        found = [(s.metric.score(outputs[s.name], s.wanted).value, s) for s in shares]
+        pairs = [NearChance(v, self._guess(s, outputs), s.task.single) for v, s in found]
+        return pairs[0] if all(near_chance(one.value, one.guess) for one in pairs) else None
+
+    def tasks_of(self, outputs: Outputs) -> dict[str, Task]:
+        """Return what outputs answer, by their own names: conversion may have changed these."""
+        tasks, names = list(self.tasks.values()), list(outputs)
+        if set(names) <= set(self.tasks):
+            return {name: self.tasks[name] for name in names}
+        if len(tasks) == len(names):
+            return dict(zip(names, tasks, strict=True))
+        return {n: task_of(TensorFacts(n, values.shape)) for n, values in outputs.items()}
+
+    def _guess(self, scored: _Scored, outputs: Outputs) -> float:
+        answers = scored.task.constant(scored.labels, outputs[scored.name])
+        metric = scored.metric
+        return metric.value(float(metric.per_sample(answers, scored.wanted).mean()))
+
+    def _scored(self, outputs: Outputs, samples: Samples) -> list[_Scored]:
+        """Return what is scored by which metric, the one of record first.
+
+        That is the one that was asked for, else one that the model was compiled with.
+        """
         import numpy as np
 
-        scored = self._scored(outputs, samples)
-        if not scored:
-            answers = next(iter(outputs.values()))
-            if not self.classes or answers.ndim < 2 or answers.shape[-1] < 2:
-                return None
-            return _commonest(answers.argmax(-1))
-        name, labels, metric = scored[0]
-        labels, shape = np.asarray(labels), outputs[name].shape
-        if len(shape) > 1 and shape[-1] > 1 and labels.shape != shape:
-            often = np.bincount(labels.reshape(-1).astype(np.int64), minlength=shape[-1])
-            answers = np.broadcast_to(often / labels.size, shape)
-        else:
-            answers = np.broadcast_to(labels.mean(0), labels.shape).reshape(shape)
-        return metric.value(float(metric.per_sample(answers, labels).mean()))
-
-    def chance(self, outputs: Outputs, samples: Samples) -> float | None:
-        """Return the share that always naming the commonest class gets right, for classifiers."""
-        scored = self._scored(outputs, samples)
-        return self.guess(outputs, samples) if scored and scored[0][2].proportion else None
-
-    def _scored(self, outputs: Outputs, samples: Samples) -> list[tuple[str, Any, Metric]]:
-        """Return output, labels and metric of each score, the one of record first."""
-        found = []
-        for place, (name, values) in enumerate(outputs.items()):
-            labels = samples.labels.get(name)
-            if labels is None and place == 0 and len(samples.labels) == 1 == len(outputs):
-                labels = next(iter(samples.labels.values()))  # conversion renamed the output
+        labelled: list[tuple[str, Task, np.ndarray]] = []
+        for name, task in self.tasks_of(outputs).items():
+            labels = samples.labels.get(name, samples.labels.get(task.name))
+            if labels is None and len(samples.labels) == 1 == len(outputs):
+                labels = next(iter(samples.labels.values()))
             if labels is None:
                 continue
-            task = task_of(labels)
-            for metric in (cls() for cls in self.metrics.values()):
-                if metric.applies(values.shape, task) or metric.name == self.record:
-                    found.append((name, labels, metric))
-        return sorted(found, key=lambda entry: entry[2].name != self.record)
+            labels = np.asarray(labels)
+            if not self.tasks:
+                task = task_of(TensorFacts(name, outputs[name].shape), [labels])
+            labelled.append((name, task, labels))
+        asked = self.metrics.get(self.record)
+        # a metric that was asked for is told even where it fits no output
+        forced = asked is not None and not any(asked.applies(task) for _, task, _ in labelled)
+        found = [
+            _Scored(name, task, labels, cls(task))
+            for name, task, labels in labelled
+            for cls in self.metrics.values()
+            if cls.applies(task) or (forced and cls is asked)
+        ]
+        return sorted(found, key=lambda one: (one.metric.name != self.record, not one.compiled))
 
 
-def paired_z(change: np.ndarray) -> float:
-    """Return the two-sided p-value that changes `(samples,)` are 0 on average (paired z-test)."""
-    error = float(change.std(ddof=1)) / math.sqrt(len(change)) if len(change) > 1 else 0.0
-    return math.erfc(abs(float(change.mean())) / error / math.sqrt(2)) if error else 1.0
+@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
+class _Scored:
+    """An output that has labels, and a metric for it."""
 
+    name: str
+    task: Task
+    labels: np.ndarray
+    metric: Metric
 
-def worst_class(paired: Paired, labels: np.ndarray, names: Sequence[str]) -> ClassChange | None:
-    """Return the class that lost most; None where none did, or a sample has no one class.
+    @property
+    def wanted(self) -> np.ndarray:
+        """What is right, as the metric takes it."""
+        return self.task.wanted(self.labels)
 
-    Args:
-        paired: right answers before and after.
-        labels: of the samples.
-        names: of the classes, by number; empty for none.
-    """
-    import numpy as np
-
-    labels = np.asarray(labels)
-    if not paired.metric.proportion or labels.dtype.kind not in "iuf":
-        return None
-    if task_of(labels) == "classification" and labels.ndim == 2 and labels.shape[1] > 1:
-        labels = labels.argmax(-1)
-    if labels.size != len(labels):
-        return None
-    numbers = labels.reshape(-1).astype(np.int64)
-    if numbers.min() < 0:
-        return None
-    counts = np.bincount(numbers)
-    before, after = (
-        np.bincount(numbers, values) / np.maximum(counts, 1)
-        for values in (paired.before, paired.after)
-    )
-    place = int(np.argmax(before - after))
-    if before[place] <= after[place]:
-        return None
-    name = str(names[place]) if place < len(names) else str(place)
-    return ClassChange(name, float(before[place]), float(after[place]), int(counts[place]))
+    @property
+    def compiled(self) -> bool:
+        """Whether the model was compiled with this metric."""
+        return not self.metric.aliases.isdisjoint(self.task.objective.metrics)
 
 
 def _commonest(answers: np.ndarray) -> float:

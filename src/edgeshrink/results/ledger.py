@@ -122,6 +122,11 @@ class Row:
         return self.scores[0] if self.scores else None
 
     @property
+    def beside(self) -> tuple[Score, ...]:
+        """The scores that are told beside that of record: of masks, and of further outputs."""
+        return tuple(score for score in self.scores if score.beside)
+
+    @property
     def latency(self) -> Latency | None:
         """The latency on the first device that told one."""
         return next((o.latency for o in self.on if o.latency), None)

@@ -7,10 +7,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from edgeshrink import words
 from edgeshrink.devices import NORMAL_95, wilson
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from edgeshrink.samples import Task
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Score:
         high: the upper end.
         count: of samples.
         higher_is_better: the metric's direction.
+        output: that was scored, where the model has several; else empty.
+        beside: whether tables tell it though it is not the score of record.
     """
 
     metric: str
@@ -32,17 +37,34 @@ class Score:
     high: float
     count: int
     higher_is_better: bool
+    output: str = ""
+    beside: bool = False
+
+    @property
+    def share(self) -> bool:
+        """Whether its values are shares, 0..1."""
+        return words.is_share(self.metric)
+
+    @property
+    def title(self) -> str:
+        """The metric, and the output where there are several."""
+        return f"{self.metric} {self.output}".strip()
 
 
 class Metric(ABC):
     """A way to score a model's outputs.
 
+    Args:
+        task: what the output answers; None where that is not known.
+
     Attributes:
         name: as in `--metric`.
         title: what a table's column is headed with.
-        tasks: what it applies to, of `classification`, `binary`, `regression`.
+        tasks: what it applies to, of `classification`, `binary`, `tags` and `regression`.
         higher_is_better: the direction.
-        proportion: whether the value of a single sample is 0 or 1.
+        proportion: whether values are shares, 0..1; where a sample has one answer, 0 or 1.
+        beside: whether tables tell it beside the score of record.
+        aliases: what Keras calls it: a model that was compiled with it is judged by it first.
     """
 
     name: ClassVar[str]
@@ -50,6 +72,16 @@ class Metric(ABC):
     tasks: ClassVar[tuple[str, ...]]
     higher_is_better: ClassVar[bool] = True
     proportion: ClassVar[bool] = False
+    beside: ClassVar[bool] = False
+    aliases: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, task: Task | None = None) -> None:
+        self.task = task
+
+    @property
+    def counted(self) -> bool:
+        """Whether each sample's value is 0 or 1: it has one answer, right or wrong."""
+        return self.proportion and (self.task is None or self.task.single)
 
     @abstractmethod
     def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -57,20 +89,18 @@ class Metric(ABC):
 
         Args:
             outputs: `(samples, ...)`, float.
-            labels: integer `(samples,)` for classes, else the shape of the outputs.
+            labels: class numbers `(samples, ...)` for classes, one for each element of a sample;
+                else the shape of the outputs.
 
         Returns:
-            `(samples,)` float, at least 0.
+            `(samples,)` float, with the mean of the whole: of a sample that has several answers,
+            as a mask does, the mean over these.
         """
 
-    def applies(self, outputs: tuple[int, ...], task: str) -> bool:
-        """Return whether the metric makes sense for some outputs.
-
-        Args:
-            outputs: their shape, `(samples, ...)`.
-            task: what the labels are: `classification`, `binary` or `regression`.
-        """
-        return task in self.tasks
+    @classmethod
+    def applies(cls, task: Task) -> bool:
+        """Return whether the metric makes sense for what an output answers."""
+        return task.kind in cls.tasks
 
     def value(self, mean: float) -> float:
         """Return the metric's value for a mean over samples; a greater mean gives no smaller one.
@@ -83,20 +113,22 @@ class Metric(ABC):
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> Score:
         """Return the value over all samples with its 95 % interval.
 
-        The interval is Wilson's (1927) for proportions, otherwise 1.96 standard errors of the mean
-        to each side, cut off at 0.
+        The interval is Wilson's (1927) where each sample is right or wrong, otherwise 1.96 standard
+        errors of the mean over samples to each side, cut off at 0. The elements of one sample, such
+        as the pixels of a mask, are not independent, and count as one.
 
         Args:
             outputs: `(samples, ...)`, float.
-            labels: integer `(samples,)` for classes, else the shape of the outputs.
+            labels: as `per_sample` takes them.
         """
         values = self.per_sample(outputs, labels)
         count, mean = len(values), float(values.mean())
-        if self.proportion:
+        if self.counted:
             low, high = wilson(round(float(values.sum())), count)
         else:
             half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
             low, high = max(0.0, mean - half), mean + half
+            high = min(1.0, high) if self.proportion else high
         return Score(
             self.name,
             self.value(mean),
@@ -104,4 +136,5 @@ class Metric(ABC):
             self.value(high),
             count,
             self.higher_is_better,
+            beside=self.beside,
         )

@@ -28,8 +28,9 @@ def summary(report: Report) -> tuple[str, ...]:
     lines.append(_sizes(ledger))
     if verdict.measured and final.agreement:
         agreed = final.agreement
+        compared = agreed.answers_to(verdict.inputs)
         lines.append(
-            f"agrees with the base on {words.percent(agreed.share, 2)} of {verdict.inputs}"
+            f"agrees with the base on {words.percent(agreed.share, 2)} of {compared}"
             if agreed.top1 is not None
             else f"cosine to the base's outputs {agreed.cosine:.4f} on {verdict.inputs}"
         )

@@ -52,6 +52,7 @@ class Verdict:
             anything is accepted.
         worst: the class that lost most; None where there are no classes, or none lost.
         synthetic: the samples were made up.
+        answers: to all samples that were compared for agreement, where each has several; else None.
     """
 
     metric: str
@@ -64,6 +65,7 @@ class Verdict:
     allowed: float = math.inf
     worst: ClassChange | None = None
     synthetic: bool = False
+    answers: int | None = None
 
     def accepting(self) -> Verdict:
         """Return it as it was before JSON, where null stands for an infinite `allowed`."""
@@ -134,7 +136,8 @@ class Verdict:
     @property
     def inputs(self) -> str:
         """The samples, counted, in words."""
-        return f"{self.samples:,} {'synthetic inputs' if self.synthetic else 'test samples'}"
+        said = f"{self.samples:,} {'synthetic inputs' if self.synthetic else 'test samples'}"
+        return f"{self.answers:,} answers to {said}" if self.answers else said
 
     def amount(self, change: float, count: int = 3) -> str:
         """Return a difference in words: points of a share, or in the metric's unit.

@@ -6,6 +6,10 @@ from .images import (
     Reading as Reading,
     Resize as Resize,
 )
+from .model_outputs import (
+    Meaning as Meaning,
+    ModelOutputs as ModelOutputs,
+)
 from .perturbation import (
     PERTURBATIONS as PERTURBATIONS,
     Perturbation as Perturbation,
@@ -24,5 +28,8 @@ from .split import (
 from .subset import (
     Subset as Subset,
     labels_by_output as labels_by_output,
+)
+from .task import (
+    Task as Task,
     task_of as task_of,
 )

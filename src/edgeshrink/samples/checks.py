@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from edgeshrink.errors import DataError
 from edgeshrink.samples.readers import Stored
-from edgeshrink.samples.subset import Subset, chunks, task_of
+from edgeshrink.samples.subset import Subset, chunks
+from edgeshrink.samples.task import Task
 
 
 def check_stored(stored: Stored, spec: str) -> Stored:
@@ -31,13 +33,20 @@ def check_stored(stored: Stored, spec: str) -> Stored:
         for name, values in named.items():
             where = f"y{end}{f'/{name}' if name else ''} in {spec}"
             _check_finite(values, where)
-            if values.ndim == 1 and len(values) > 1 and task_of(values) != "regression":
-                first = values[0]
-                if (values == first).all():
-                    raise DataError(
-                        f"labels must be of two classes or more; {where} is all {first}"
-                    )
     return replace(stored, labels=labels[0], class_names=class_names)
+
+
+def check_classes(stored: Stored, spec: str, tasks: Mapping[str, Task]) -> None:
+    """Raise a DataError if a part has samples of one class alone."""
+    for part, named in stored.labels.items():
+        for name, values in named.items():
+            task = tasks.get(name) or next(iter(tasks.values()))
+            strata = task.strata(values)
+            if strata is not None and len(strata) > 1 and (strata == strata[0]).all():
+                where = f"y{f'_{part}' if part else ''}{f'/{name}' if name else ''} in {spec}"
+                raise DataError(
+                    f"labels must be of two classes or more; {where} is all {values[0]}"
+                )
 
 
 def check_varied(part: Subset, spec: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, near
 from edgeshrink.samples.images import Images
-from edgeshrink.samples.subset import Source, Subset, is_one_hot, task_of
+from edgeshrink.samples.subset import Source, Subset
+from edgeshrink.samples.task import Task, is_one_hot, is_yes_or_no
 
 if TYPE_CHECKING:
     from edgeshrink.samples.preprocess import Preprocess
@@ -55,56 +57,59 @@ def adapt_inputs(
     return adapted, notes
 
 
-def check_labels(part_name: str, part: Subset, outputs: Mapping[str, Shape]) -> None:
+def check_labels(part_name: str, part: Subset, tasks: Mapping[str, Task]) -> None:
     """Raise a DataError if a part's labels do not fit the model's outputs."""
     labels = part.labels
     if labels is None:
         return
     if not isinstance(labels, Mapping):
-        labels = {next(iter(outputs)) if len(outputs) == 1 else "": labels}
-    if "" in labels and len(outputs) > 1:
+        labels = {next(iter(tasks)) if len(tasks) == 1 else "": labels}
+    if "" in labels and len(tasks) > 1:
         raise DataError(
-            f"a model with several outputs needs labels for each; it has {', '.join(outputs)}",
-            hint=f"name the arrays y_train/{next(iter(outputs))} and so on",
+            f"a model with several outputs needs labels for each; it has {', '.join(tasks)}",
+            hint=f"name the arrays y_train/{next(iter(tasks))} and so on",
         )
-    for name, values in _matched(labels, outputs, "output").items():
-        _check_output(f"{part_name} labels", values, name, tuple(outputs[name]))
+    for name, values in _matched(labels, tasks, "output").items():
+        _check_output(f"{part_name} labels", values, tasks[name])
 
 
-def _check_output(who: str, labels: Any, name: str, output: tuple[int | None, ...]) -> None:
-    width = output[-1] if len(output) > 1 else None
-    task = task_of(labels)
-    where = f"output {name!r} of shape {_told(output[1:])}"
-    if labels.ndim == len(output):  # one number for each number that the model puts out
-        if not _fits(labels.shape[1:], output[1:]):
-            kind = "one-hot labels" if is_one_hot(labels) else "labels"
-            raise DataError(f"{who} must fit the {where}; received {kind} of {labels.shape[1:]}")
-        return
-    if labels.ndim != len(output) - 1 or not _fits(labels.shape[1:], output[1:-1]):
-        raise DataError(f"{who} must fit the {where}; received {_told(labels.shape[1:])}")
-    if width in (None, 1):
-        if task == "classification":
-            raise DataError(
-                f"{who} must be 0 and 1 for one output; received classes up to {labels.max()}",
-                hint="a model that tells several classes needs an output for each; for numbers, "
-                "store the labels as floats",
-            )
-        return
-    if task == "regression" and (labels != labels.astype(int)).any():
+def _check_output(who: str, labels: Any, task: Task) -> None:
+    where, width = f"output {task.name!r} of shape {_told(task.shape)}", task.shape[-1:]
+    shaped = task.shaped(labels).shape[1:]
+    if not _fits(shaped, task.shape[:-1] if task.sparse else task.shape):
+        kind = "one-hot labels of " if is_one_hot(labels) else ""
+        raise DataError(f"{who} must fit the {where}; received {kind}{_told(labels.shape[1:])}")
+    if task.kind == "classification" and width in ((), (1,)):
         raise DataError(
-            f"{who} must be integers (or one-hot) for the {width} classes of {name!r}; "
-            f"received {labels.dtype} such as {labels.flat[0]}"
+            f"classification needs an output for each class; {task.name!r} has one",
+            hint="--task binary is for yes or no, --task regression for numbers",
         )
-    if labels.min() < 0 or labels.max() >= width:
+    if task.kind in ("binary", "tags") and not is_yes_or_no(labels):
         raise DataError(
-            f"{who} must be 0 to {width - 1} for the {where}; "
+            f"{who} must be 0 and 1 for one output; received classes up to {labels.max()}",
+            hint="a model that tells several classes needs an output for each; --task regression "
+            "says that the labels are numbers",
+        )
+    if task.sparse:
+        _check_class_numbers(who, labels, where, width[0] or 0)
+
+
+def _check_class_numbers(who: str, labels: Any, where: str, classes: int) -> None:
+    if (labels != labels.astype(int)).any():
+        raise DataError(
+            f"{who} must be integers (or one-hot) for the {classes or 'several'} classes of the "
+            f"{where}; received {labels.dtype} such as {labels.flat[0]}"
+        )
+    if labels.min() < 0 or labels.max() >= (classes or math.inf):
+        raise DataError(
+            f"{who} must be 0 to {classes - 1} for the {where}; "
             f"received {int(labels.min())} to {int(labels.max())}",
             hint="count classes from 0" if labels.min() >= 1 else "",
         )
 
 
 def _matched(
-    have: Mapping[str, Any], wanted: Mapping[str, Shape], what: str
+    have: Mapping[str, Any], wanted: Mapping[str, Any], what: str
 ) -> dict[str, Source | Any]:
     """Return the arrays under the model's names, in the model's order."""
     if len(have) == 1 and len(wanted) == 1:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
-from edgeshrink.models import write_npy
-from edgeshrink.samples.checks import check_stored
+from edgeshrink.models import TensorFacts, write_npy
+from edgeshrink.samples.checks import check_classes, check_stored
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
 from edgeshrink.samples.images import Images, Reading
+from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import from_value, read
 from edgeshrink.samples.split import split_stored
 from edgeshrink.samples.subset import Column, Subset
+from edgeshrink.samples.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +45,7 @@ class Dataset:
         split_off: the parts that were not stored as such, but drawn from the training samples:
             of `validation` and `test`. A model that was trained on what is stored knows them.
         bakes: models that are made on the way take samples as they are stored.
+        outputs: what is known of the outputs of the model that it is for.
     """
 
     name: str
@@ -58,6 +61,17 @@ class Dataset:
     split_off: tuple[str, ...] = ()
     bakes: bool = False
     fingerprint: Callable[[], str] = field(default=str, repr=False)
+    outputs: ModelOutputs = field(default_factory=ModelOutputs)
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """What each output answers, by its name, in order: told by the model and the labels."""
+        labels = {
+            name: part.labels if isinstance(part.labels, Mapping) else {"": part.labels}
+            for name, part in self.subsets().items()
+            if name != "calibration" and part.labels is not None
+        }
+        return self.outputs.tasks(_by_output(labels))
 
     @cached_property
     def digest(self) -> str:
@@ -111,6 +125,7 @@ class Dataset:
             "split_off": list(self.split_off),
             "digest": self.digest,
             "class_names": list(self.class_names),
+            "tasks": {name: task.kind for name, task in self.tasks.items()},
         }
 
     def python_snippet(self) -> tuple[str, tuple[str, ...]]:
@@ -221,16 +236,42 @@ class Dataset:
         for name, part in self.subsets().items():
             fitted, added = adapt_inputs(part, inputs, dtypes or {}, self.preprocess)
             notes += [note for note in added if note not in notes]
-            if outputs is not None and name != "calibration":
-                check_labels(name, fitted, outputs)
             adapted[name] = fitted
+        made = replace(self._of(adapted), notes=tuple(notes))
+        if outputs is None:
+            return made
+        facts = tuple(TensorFacts(name, tuple(shape)) for name, shape in outputs.items())
+        return made.answering(replace(self.outputs, facts=facts))
+
+    def answering(self, outputs: ModelOutputs) -> Dataset:
+        """Return this data set as labels of a model's outputs.
+
+        Args:
+            outputs: of the model; those whose shape is not known are left unchecked.
+
+        Raises:
+            DataError: the labels do not fit.
+        """
+        parts: dict[str, Subset | None] = {
+            name: replace(part, all_labels=outputs.named(part.all_labels))
+            if isinstance(part.all_labels, Mapping)
+            else part
+            for name, part in self.subsets().items()
+        }
+        made = replace(self._of(parts), outputs=outputs)
+        if outputs.facts and all(output.shape is not None for output in outputs.facts):
+            for name, part in made.subsets().items():
+                if name != "calibration":
+                    check_labels(name, part, made.tasks)
+        return made
+
+    def _of(self, parts: Mapping[str, Subset | None]) -> Dataset:
         return replace(
             self,
-            train=adapted.get("train"),
-            validation=adapted.get("validation"),
-            calibration=adapted.get("calibration"),
-            test=adapted.get("test"),
-            notes=tuple(notes),
+            train=parts.get("train"),
+            validation=parts.get("validation"),
+            calibration=parts.get("calibration"),
+            test=parts.get("test"),
         )
 
     def check_model(
@@ -256,6 +297,7 @@ def load_dataset(
     validation: float = 0.1,
     calibration: int = 200,
     hook: Callable[[str], Any] | None = None,
+    outputs: ModelOutputs | None = None,
 ) -> Dataset:
     """Return the data that `spec` names, split into disjoint parts.
 
@@ -268,6 +310,7 @@ def load_dataset(
         validation: share of the training samples held out for validation, at least 0, below 1.
         calibration: how many training samples serve for calibration, at least 1.
         hook: asked first; a result that is not None is used in place of `spec`.
+        outputs: what is known of those of the model that the data is for.
 
     Raises:
         UsageError: an argument is wrong, or there is no such file.
@@ -284,12 +327,18 @@ def load_dataset(
         raise UsageError(
             f"--resize is for a folder of images; {spec} is none", hint="drop --resize"
         )
+    outputs = outputs or ModelOutputs()
     if isinstance(answer, Dataset):
-        return answer
+        return replace(answer, outputs=outputs)
     stored = read(spec, reading) if answer is None else from_value(answer, spec)
     stored = check_stored(stored, spec)
-    split = {"seed": seed, "validation": validation, "calibration": calibration}
-    subsets, notes = split_stored(stored, spec, seed, validation, calibration)
+    stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
+    tasks = outputs.tasks(_by_output(stored.labels))
+    check_classes(stored, spec, tasks)
+    split: dict[str, Any] = {"seed": seed, "validation": validation, "calibration": calibration}
+    if outputs.given:
+        split["task"] = outputs.given
+    subsets, notes = split_stored(stored, spec, seed, validation, calibration, tasks)
     stored_as = {"val": "validation", "test": "test"}
     kept = {stored_as[name] for name in stored.inputs if name in stored_as}
     return Dataset(
@@ -303,4 +352,11 @@ def load_dataset(
         read=stored.read,
         split_off=tuple(n for n in stored_as.values() if subsets[n] and n not in kept),
         fingerprint=stored.fingerprint,
+        outputs=outputs,
     )
+
+
+def _by_output(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the labels of all parts by output."""
+    names = dict.fromkeys(name for named in labels.values() for name in named)
+    return {name: [of[name] for of in labels.values() if name in of] for name in names}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.errors import DataError
 from edgeshrink.samples.checks import check_varied
 from edgeshrink.samples.readers import Stored
-from edgeshrink.samples.subset import Subset, is_one_hot, task_of
+from edgeshrink.samples.subset import Subset, labels_by_output
+from edgeshrink.samples.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,12 @@ TEST_SHARE = 0.2
 
 
 def split_stored(
-    stored: Stored, spec: str, seed: int, validation: float, calibration: int
+    stored: Stored,
+    spec: str,
+    seed: int,
+    validation: float,
+    calibration: int,
+    tasks: Mapping[str, Task],
 ) -> tuple[dict[str, Subset | None], list[str]]:
     """Return the subsets of what is stored, and notes on what was held out.
 
@@ -30,6 +36,7 @@ def split_stored(
         seed: of the choices.
         validation: share of the training samples held out, where none are stored for it.
         calibration: how many training samples serve for calibration, at most.
+        tasks: of the outputs, by name: where a sample has one class, parts have as much of each.
 
     Returns:
         By `train`, `validation`, `calibration` and `test` a subset, or None where there is none.
@@ -45,7 +52,7 @@ def split_stored(
         if len(train) < 2:
             raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
         count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)
-        chosen, rest = split_rows(train.rows, count, seed, strata_of(train))
+        chosen, rest = split_rows(train.rows, count, seed, strata_of(train, tasks))
         test, train = train.subset(chosen), train.subset(rest)
         notes.append(
             f"{spec} has no test set: {len(test):,} of {len(test) + len(train):,} samples were "
@@ -59,10 +66,10 @@ def split_stored(
     else:
         if held is None and validation > 0 and len(train) > 1:
             count = min(max(1, round(validation * len(train))), len(train) - 1)
-            chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train))
+            chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train, tasks))
             held, train = train.subset(chosen), train.subset(rest)
         count = min(calibration, len(train))
-        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train))
+        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train, tasks))
         sample = train.subset(chosen)
         check_varied(sample, spec)
     return {"train": train, "validation": held, "calibration": sample, "test": test}, notes
@@ -111,14 +118,7 @@ def split_rows(
     return rows[chosen], rows[~chosen]
 
 
-def strata_of(part: Subset) -> np.ndarray[Any, Any] | None:
-    """Return the class of each sample where the labels are one class a sample."""
-    labels = part.labels
-    if isinstance(labels, Mapping):
-        labels = next(iter(labels.values()))
-    if labels is None or task_of(labels) == "regression":
-        return None
-    if is_one_hot(labels):
-        labels = labels.argmax(axis=-1)
-    found: np.ndarray[Any, Any] | None = labels if labels.ndim == 1 else None
-    return found
+def strata_of(part: Subset, tasks: Mapping[str, Task]) -> np.ndarray[Any, Any] | None:
+    """Return the class of each sample where the labels of the first output are one class each."""
+    labels = labels_by_output(part, list(tasks))
+    return next((tasks[name].strata(values) for name, values in labels.items()), None)

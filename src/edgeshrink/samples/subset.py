@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeshrink.errors import DataError
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -145,58 +143,6 @@ class Subset:
     def subset(self, rows: np.ndarray[Any, Any]) -> Subset:
         """Return the part that holds other rows of the same stored samples."""
         return replace(self, rows=rows)
-
-    @property
-    def task(self) -> str:
-        """What the labels ask for: "classification", "binary" or "regression"."""
-        return task_of(self._single_labels(None))
-
-    def integer_labels(self, output: str | None = None) -> np.ndarray[Any, Any]:
-        """Return the class of each sample as an integer, shape `(samples,)` or `(samples, steps)`.
-
-        Args:
-            output: the output, where a model has several.
-
-        Raises:
-            DataError: there are no labels, or they are not classes.
-        """
-        import numpy as np
-
-        labels = self._single_labels(output)
-        if task_of(labels) == "regression":
-            raise DataError("accuracy needs labels that are classes; these are real numbers")
-        if is_one_hot(labels):
-            return np.asarray(labels.argmax(axis=-1))
-        return np.asarray(labels.astype(np.int64))
-
-    def _single_labels(self, output: str | None) -> np.ndarray[Any, Any]:
-        labels = self.labels
-        if isinstance(labels, Mapping):
-            if output is None:
-                output = next(iter(labels))
-            labels = labels[output]
-        if labels is None:
-            raise DataError(
-                "this needs labels, and the data has none", hint="add y_train and y_test"
-            )
-        found: np.ndarray[Any, Any] = labels
-        return found
-
-
-def is_one_hot(labels: np.ndarray[Any, Any]) -> bool:
-    """Tell whether every row has a single 1 among zeros."""
-    if labels.ndim < 2 or labels.shape[-1] < 2:
-        return False
-    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=-1) == 1).all())
-
-
-def task_of(labels: np.ndarray[Any, Any]) -> str:
-    """Return "classification", "binary" or "regression" for an array of labels."""
-    if is_one_hot(labels):
-        return "classification"
-    if labels.size and bool(((labels == 0) | (labels == 1)).all()):
-        return "binary"
-    return "classification" if labels.dtype.kind in "iu" else "regression"
 
 
 def chunks(source: Source) -> Iterator[slice]:

@@ -37,7 +37,6 @@ def context(
         training=settings if data is not None else Training(),
         progress=lambda share, note: None,
         original=lambda: keras.models.clone_model(model),
-        base_loss=None,
         evaluate=lambda candidate, most=None: _accuracy(candidate, data, most),
         agreement=lambda candidate: _agreement(reference, outputs(candidate)),
         measure=_timed,

@@ -156,6 +156,28 @@ class FlatModel:
         inputs = [self.tensor(operator.subgraph, i) for i in operator.inputs if i >= 0]
         return inputs, [self.tensor(operator.subgraph, i) for i in operator.outputs if i >= 0]
 
+    def origin(self, tensor: FlatTensor) -> tuple[FlatTensor, FlatOperator | None]:
+        """Return the tensor whose values another hands on, and the operator that computes it.
+
+        Reshaping, and the way from integers to floats and back, compute nothing.
+
+        Args:
+            tensor: such as one of `outputs`.
+
+        Returns:
+            The tensor itself where it is computed; None in place of the operator for an input.
+        """
+        made = {(o.subgraph, i): o for o in self.operators for i in o.outputs}
+        operator = made.get((tensor.subgraph, tensor.index))
+        while operator is not None and operator.name in ("DEQUANTIZE", "QUANTIZE", "RESHAPE"):
+            if operator.name == "QUANTIZE" and tensor.scales:
+                before = self.tensor(operator.subgraph, operator.inputs[0])
+                if not before.scales:
+                    break
+            tensor = self.tensor(operator.subgraph, operator.inputs[0])
+            operator = made.get((tensor.subgraph, tensor.index))
+        return tensor, operator
+
     @cached_property
     def weights(self) -> tuple[FlatTensor, ...]:
         """Constants that operators compute with: kernels, biases, tables.

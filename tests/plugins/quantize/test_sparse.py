@@ -306,7 +306,6 @@ def lent(folder: Path, device: Any = None) -> Context:
         training=Training(),
         progress=lambda share, note: None,
         original=lambda: made(plain),
-        base_loss=None,
         evaluate=lambda model: None,
         agreement=lambda model: None,
         measure=measure,

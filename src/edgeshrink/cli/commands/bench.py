@@ -28,7 +28,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import write_text
 from edgeshrink.results import json_text
-from edgeshrink.samples import Reading
+from edgeshrink.samples import Meaning, Reading
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Timing:
 def app() -> typer.Typer:
     """Return the command."""
     return single(
-        with_method_flags({}, timing=Timing, images=Reading, perturbing=Robustness)(bench)
+        with_method_flags(
+            {}, timing=Timing, images=Reading, meaning=Meaning, perturbing=Robustness
+        )(bench)
     )
 
 
@@ -91,6 +93,7 @@ def bench(
     chosen: dict[str, Any],
     timing: dict[str, Any],
     images: dict[str, Any],
+    meaning: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
     """Time models on devices, and score them there.
@@ -132,6 +135,7 @@ def bench(
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "bench").resize,
+        task=build(Meaning, meaning, "bench").task,
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,

@@ -33,7 +33,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import Kind
 from edgeshrink.recipes import Methods, Recipe, Training
-from edgeshrink.samples import Reading
+from edgeshrink.samples import Meaning, Reading
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned
@@ -77,6 +77,7 @@ def app() -> typer.Typer:
         training=Training,
         numbers=Numbers,
         images=Reading,
+        meaning=Meaning,
         perturbing=Robustness,
     )
     return single(flags(compress))
@@ -162,6 +163,7 @@ def compress(
     training: dict[str, Any],
     numbers: dict[str, Any],
     images: dict[str, Any],
+    meaning: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
     """Make a model smaller: prune, quantize, convert, run, measure.
@@ -197,6 +199,7 @@ def compress(
         data_free=data_free,
         preprocess=preprocess,
         resize=build(Reading, images, "compress").resize,
+        task=build(Meaning, meaning, "compress").task,
         calibration=settings.calibration,
         devices=tuple(device or ("desktop",)),
         at=at,

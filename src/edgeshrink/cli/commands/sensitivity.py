@@ -17,7 +17,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
 from edgeshrink.models import write_text
 from edgeshrink.results import json_text
-from edgeshrink.samples import Reading
+from edgeshrink.samples import Meaning, Reading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ SUFFIXES = (".csv", ".json")
 
 def app() -> typer.Typer:
     """Return the command."""
-    return single(with_method_flags({}, images=Reading)(sensitivity))
+    return single(with_method_flags({}, images=Reading, meaning=Meaning)(sensitivity))
 
 
 def sensitivity(
@@ -64,6 +64,7 @@ def sensitivity(
     *,
     chosen: dict[str, Any],
     images: dict[str, Any],
+    meaning: dict[str, Any],
 ) -> None:
     """Show which layers bear fewer bits, and which do not.
 
@@ -85,6 +86,7 @@ def sensitivity(
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "sensitivity").resize,
+        task=build(Meaning, meaning, "sensitivity").task,
         metric=metric,
         unsafe=unsafe,
         custom=tuple(custom or ()),

@@ -119,7 +119,7 @@ def _joined(one: Column, other: Column) -> Column:
 
 
 def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
-    metric = next((row.score.metric for row in ledger.rows if row.score), "score")
+    metric = next((row.score.title for row in ledger.rows if row.score), "score")
     marks = [" *" if row.significant else "" for row in rows]
     return [
         Column("weights", [words.amount(row.parameters) for row in rows]),
@@ -138,6 +138,7 @@ def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
             1,
         ),
         Column("95 %", [words.interval(row.score) if row.score else NONE for row in rows], 1),
+        *_beside(rows),
         Column(
             "agrees",
             [words.percent(row.agreement.share) if row.agreement else NONE for row in rows],
@@ -146,6 +147,13 @@ def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
         *(column for device in ledger.devices for column in _on_device(ledger, rows, device)),
         Column("took", ["reused" if r.reused else words.duration(r.seconds) for r in rows], 1),
     ]
+
+
+def _beside(rows: Sequence[Row]) -> list[Column]:
+    """Return a column for each score that is told beside that of record."""
+    told = [{score.title: words.score(score) for score in row.beside} for row in rows]
+    titles = dict.fromkeys(title for row in told for title in row)
+    return [Column(title, [row.get(title, NONE) for row in told], 1) for title in titles]
 
 
 def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]:

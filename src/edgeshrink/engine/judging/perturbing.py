@@ -42,7 +42,7 @@ def robustness(run: Run, final: Artifact) -> Robustness | None:
     request, data, seed = run.planned.request, run.planned.data, run.planned.recipe.seed
     if not request.robustness or data is None or data.test is None:
         return None
-    part = sampled(data.test, request.robustness_samples, seed)
+    part = sampled(data, data.test, request.robustness_samples, seed)
     runs = partial(run.outputs, run.planned.base), partial(run.outputs, final)
     names = run.models.output_names
     perturbing = Perturbing(data, part, run.judge, runs, names, run.scratch, seed)
@@ -123,11 +123,11 @@ class Perturbing:
         return found
 
 
-def sampled(part: Subset, most: int, seed: int) -> Subset:
+def sampled(data: Dataset, part: Subset, most: int, seed: int) -> Subset:
     """Return a part, or this many of its samples, of each class in proportion."""
     if len(part) <= most:
         return part
-    rows, _ = split_rows(part.rows, most, seed, strata_of(part))
+    rows, _ = split_rows(part.rows, most, seed, strata_of(part, data.tasks))
     return part.subset(rows)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from edgeshrink.devices import DeviceInfo, Measurement
+from edgeshrink.engine.judging.resolution import coarse_columns
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
 from edgeshrink.engine.measuring.device_result import DeviceResult
@@ -25,7 +26,7 @@ from edgeshrink.results import (
     observations,
     with_merits,
 )
-from edgeshrink.tflite import tflite_bytes
+from edgeshrink.tflite import read_model, tflite_bytes
 
 COUNTED = 1.02  # times: a base's file that is larger than what is counted is told
 
@@ -135,6 +136,9 @@ class Verdicts:
         file = artifact.path
         if is_base and (left_out := beside_weights(artifact, weighed)):
             notes.append(left_out)
+        if artifact.kind in RUNNABLE:
+            flat = read_model(tflite_bytes(artifact.path))
+            notes += coarse_columns(flat, base, self.run.judge.tasks_of(base))
         hidden = self.planned.base.facts
         return Row(
             step=name,
@@ -162,8 +166,6 @@ class Verdicts:
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
         if artifact.kind in RUNNABLE:
-            from edgeshrink.tflite import read_model
-
             flat = read_model(tflite_bytes(artifact.path))
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]

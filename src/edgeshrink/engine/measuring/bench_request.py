@@ -35,6 +35,7 @@ class BenchRequest:
     data: str = ""
     preprocess: str = "none"
     resize: str = "keras"
+    task: str = ""
     metric: str = ""
     robustness: bool = False
     robustness_samples: int = 1000

@@ -219,7 +219,7 @@ class DeviceFarm:
     ) -> DeviceResult:
         """Return the observation with the device's outputs, compared with this machine's."""
         model, progress = observed.model, self._progress(device)
-        judge = Judge(session, self._kept.outputs(device), {}, classes=False, progress=progress)
+        judge = Judge(session, self._kept.outputs(device), {}, progress=progress)
         try:
             outputs = judge.outputs(model, asked.samples, _no_keras)
         except NotImplementedError as error:

@@ -72,7 +72,7 @@ def error(expected: Outputs, found: Outputs) -> float:
 
     count = len(next(iter(expected.values())))
     same = {name: values[:count] for name, values in found.items()}
-    worst = agreement(expected, same, classes=False).max_error
+    worst = agreement(expected, same).max_error
     if worst > LARGEST_ERROR:
         raise VerificationError(
             f"its outputs differ from this machine's by {worst:.0%} of their range, on {count} "

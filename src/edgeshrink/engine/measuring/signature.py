@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeshrink.models import TensorFacts
+
+if TYPE_CHECKING:
+    from edgeshrink.tflite import FlatOperator
+
+ACTIVATIONS = {
+    "LOGISTIC": "sigmoid",
+    "SOFTMAX": "softmax",
+    **dict.fromkeys(
+        ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), "linear"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -11,12 +25,13 @@ class Signature:
     """What goes into a .tflite and what comes out, by name.
 
     Attributes:
+        outputs: with what makes each, as far as its operator tells.
         types: of the inputs; a quantized input takes real values, which the runner quantizes.
     """
 
     inputs: dict[str, tuple[int, ...]]
     types: dict[str, str]
-    outputs: dict[str, tuple[int, ...]]
+    outputs: tuple[TensorFacts, ...]
 
     @classmethod
     def read(cls, path: Path) -> Signature:
@@ -38,5 +53,13 @@ class Signature:
         return cls(
             {n: t.shape for n, t in ins.items()},
             {n: "float32" if t.scales else t.dtype for n, t in ins.items()},
-            {n: t.shape for n, t in outs.items()},
+            tuple(
+                TensorFacts(n, t.shape, t.dtype, _activation(flat.origin(t)[1]))
+                for n, t in outs.items()
+            ),
         )
+
+
+def _activation(operator: FlatOperator | None) -> str:
+    """Return what makes an output, as Keras calls it; empty where the operator does not tell."""
+    return ACTIVATIONS.get(operator.name, "") if operator else ""

@@ -14,11 +14,18 @@ from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.flag import build
 from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Need, Plan, Recipe, Training
-from edgeshrink.samples import check_images, load_dataset, warn_double_scaling
+from edgeshrink.samples import (
+    Meaning,
+    ModelOutputs,
+    check_images,
+    load_dataset,
+    warn_double_scaling,
+)
 
 if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
@@ -39,6 +46,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
+    request = replace(request, task=build(Meaning, {"task": request.task}, "data").task)
     if found.kind not in KERAS_KINDS:
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
@@ -56,6 +64,8 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         )
     produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces)
+    for step in recipe.steps if found.outputs else ():
+        recipe.resolved(step).losses(output.name for output in found.outputs)
     recipe.check_order(Kind.KERAS)
     recipe.check_losses()
     if not recipe.steps:
@@ -149,13 +159,12 @@ def _load_data(
         seed=recipe.seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
+        outputs=ModelOutputs(found.outputs, found.compiled, request.task),
     )
     if not shapes:
         return data
-    outputs = {o.name: o.shape for o in found.outputs if o.shape is not None}
-    known = len(outputs) == len(found.outputs) and outputs
     types = {i.name: i.dtype for i in found.inputs}
-    return data.for_model(shapes, outputs if known else None, types)
+    return data.for_model(shapes, None, types).answering(data.outputs)
 
 
 def _synthesised(
@@ -219,7 +228,7 @@ def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: boo
     """
     assert data.train is not None
     unlabelled = data.train.labels is None
-    common = Training(batch_size=64, loss=found.loss, teacher="original" if unlabelled else None)
+    common = Training(batch_size=64, teacher="original" if unlabelled else None)
     if chooses:
         return wanted.over(common).over(Training(effort="normal"))
     few = len(data.train) < FEW_SAMPLES

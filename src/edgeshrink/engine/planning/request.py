@@ -27,6 +27,7 @@ class Request:
         data_free: inputs are synthesised from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
         resize: how images of a folder are brought to the model's size: `keras` or `antialias`.
+        task: what the outputs answer, where the model does not tell, as `--task` takes it.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
         at: the address of the one device, in place of its profile's.
@@ -53,6 +54,7 @@ class Request:
     data_free: bool = False
     preprocess: str = "none"
     resize: str = "keras"
+    task: str = ""
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""

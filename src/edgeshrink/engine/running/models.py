@@ -10,7 +10,7 @@ from edgeshrink.engine.planning.base import load_base
 from edgeshrink.engine.planning.request import Planned
 from edgeshrink.models import RUNNABLE, Artifact, Kind
 from edgeshrink.plugins import Plugins
-from edgeshrink.samples import labels_by_output, task_of
+from edgeshrink.samples import ModelOutputs
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +23,7 @@ class Models:
         self._scratch = scratch
         self._last: tuple[str, Any] | None = None
         self._facts = planned.facts
-        self._request, self._base, self._data = planned.request, planned.base, planned.data
+        self._request, self._base = planned.request, planned.base
         self._plugins = plugins
 
     @cached_property
@@ -84,12 +84,9 @@ class Models:
             self._last = artifact.digest, self.load(artifact)
         return self._last[1]
 
-    @property
-    def classes(self) -> bool:
-        """Whether the base tells classes: the labels say so, else its last activation."""
-        from edgeshrink.nn.learning import activation_of
+    @cached_property
+    def outputs(self) -> ModelOutputs:
+        """What is known of the base's outputs: by its layers, its file and the user."""
+        from edgeshrink.nn.learning import output_facts
 
-        for part in self._data.subsets().values() if self._data else ():
-            for labels in labels_by_output(part, self.output_names).values():
-                return task_of(labels) != "regression"
-        return activation_of(self.base, 0) in ("softmax", "sigmoid")
+        return ModelOutputs(output_facts(self.base), self._facts.compiled, self._request.task)

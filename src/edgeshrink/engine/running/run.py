@@ -59,16 +59,20 @@ class Run:
             plugins.hook.edgeshrink_step_progress(step=None, fraction=fraction, note=note)
 
         models = Models(planned, plugins, scratch)
-        if planned.data is not None and not planned.facts.inputs:
+        data = planned.data
+        if data is not None and not planned.facts.inputs:
             # a serving function, whose file does not tell them
             shapes, types = models.inputs
-            planned = replace(planned, data=planned.data.for_model(shapes, None, types))
+            data = data.for_model(shapes, None, types)
+        if data is not None:
+            data = data.answering(models.outputs)
+        planned = replace(planned, data=data)
         judge = Judge(
             lambda: host,
             workspace.outputs,
             plugins.metrics,
             record=planned.request.metric,
-            classes=models.classes,
+            tasks=data.tasks if data else models.outputs.tasks({}),
             progress=own,
         )
         sets = SampleSets(planned, models, scratch, own)

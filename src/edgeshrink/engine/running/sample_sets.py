@@ -71,7 +71,7 @@ class SampleSets:
         count = len(part) if most is None else min(most, len(part))
         if count not in self._chosen:
             seed = self._planned.recipe.seed
-            rows, _ = split_rows(part.rows, count, seed, strata_of(part))
+            rows, _ = split_rows(part.rows, count, seed, strata_of(part, self._data.tasks))
             self._chosen[count] = self._stored(part.subset(rows), "validation")
         return self._chosen[count]
 

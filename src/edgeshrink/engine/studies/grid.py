@@ -187,6 +187,7 @@ class Grid:
         words = ["edgeshrink compress", base.file or f"{run.model}.keras", self._typed(run.recipe)]
         words += ["--data", source.spec, "--preprocess", source.preprocess]
         words += [] if source.resize == "keras" else ["--resize", source.resize]
+        words += ["--task", source.task] if source.task else []
         words += ["--seed", "SEED" if seeds > 1 else str(run.seed)]
         return " ".join(word for word in words if word)
 
@@ -205,6 +206,7 @@ class Grid:
             "data": str(whole) if whole.exists() else source.spec,
             "preprocess": source.preprocess,
             "resize": source.resize,
+            "task": source.task,
             "device": self.study.heading.devices[0],
             "untrained": base.untrained or produces is Kind.KERAS,
             "by_layer": any(row.layers for _, row in self.rows()),
@@ -220,7 +222,8 @@ class Grid:
             "data": self._digest(whole) if whole.is_file() else source.spec,
         }
         lane = digest_of(
-            {k: decides[k] for k in ("model", "data", "preprocess", "resize")} | {"s": run.seed}
+            {k: decides[k] for k in ("model", "data", "preprocess", "resize", "task")}
+            | {"s": run.seed}
         )
         share = self.request.run_folder / "stages" / f"{run.model}-{run.seed}-{lane[:12]}"
         label = "-".join(filter(None, (run.model, run.recipe, str(run.seed))))

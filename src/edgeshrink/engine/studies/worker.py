@@ -106,6 +106,7 @@ def compress(job: dict[str, Any], folder: Path, plugins: Plugins) -> dict[str, A
         data=job["data"],
         preprocess=job["preprocess"],
         resize=job["resize"],
+        task=job["task"],
         devices=(job["device"],),
         run=Path(job["run"]),
         force=job["untrained"],

@@ -8,12 +8,17 @@ import numpy as np
 
 from edgeshrink.errors import VerificationError
 from edgeshrink.recipes import Agreement
+from edgeshrink.samples import Task
 
 Outputs = Mapping[str, np.ndarray]
 
 
 def agreement(
-    reference: Outputs, outputs: Outputs, *, classes: bool, synthetic: bool = False
+    reference: Outputs,
+    outputs: Outputs,
+    *,
+    tasks: Mapping[str, Task] | None = None,
+    synthetic: bool = False,
 ) -> Agreement:
     """Return how alike two models' outputs for the same inputs are.
 
@@ -21,7 +26,8 @@ def agreement(
         reference: `(samples, ...)` for each output by name, in order.
         outputs: the same of the other model; matched by name where all names agree, else by order,
             since names change in conversion.
-        classes: whether outputs `(samples, classes)` are scores of classes.
+        tasks: what each output of the reference answers; where that is classes, for a sample or
+            for each of its elements, they are compared.
         synthetic: whether the inputs were made up.
 
     Raises:
@@ -34,6 +40,8 @@ def agreement(
         )
     cosines, errors, same = [], [], []
     named: int | None = None
+    count = len(next(iter(reference.values())))
+    answers: int | None = None
     for (name, wanted), given in zip(
         reference.items(), matched_outputs(reference, outputs), strict=True
     ):
@@ -51,17 +59,21 @@ def agreement(
         )
         spread = float(left.max() - left.min()) or 1.0
         errors.append(float(np.abs(left - right).max()) / spread)
-        if classes and wanted.ndim == 2:
-            first, second = top_class(wanted), top_class(given)
+        task = tasks.get(name) if tasks else None
+        if task is not None and task.kind != "regression":
+            first, second = task.answers(wanted), task.answers(given)
             same.append(float((first == second).mean()))
+            if same[-1] == min(same):
+                answers = first.size if first.size > count else None
             named = len(np.unique(first)) if named is None else named
     return Agreement(
-        len(next(iter(reference.values()))),
+        count,
         synthetic,
         min(same) if same else None,
         min(cosines),
         max(errors),
         named,
+        answers,
     )
 
 
@@ -71,10 +83,8 @@ def top_class(outputs: np.ndarray) -> np.ndarray:
     Args:
         outputs: `(samples, classes)`, probabilities or logits.
     """
-    if outputs.shape[-1] == 1:
-        middle = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
-        return np.asarray(outputs[:, 0] > middle, "int64")
-    return np.asarray(outputs.argmax(axis=-1))
+    kind = "binary" if outputs.shape[-1] == 1 else "classification"
+    return Task("", kind, outputs.shape[1:]).answers(outputs).reshape(-1)
 
 
 def matched_outputs(reference: Outputs, outputs: Outputs) -> list[np.ndarray]:

@@ -19,11 +19,14 @@ from .losses import (
     Hint as Hint,
     OutputLoss as OutputLoss,
     Trainee as Trainee,
-    activation_of as activation_of,
 )
 from .masks import (
     Masks as Masks,
     kernel_weights as kernel_weights,
+)
+from .outputs import (
+    activation_of as activation_of,
+    output_facts as output_facts,
 )
 from .quantized_twin import (
     calibrated_ranges as calibrated_ranges,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ import keras
 from keras import ops
 
 from edgeshrink.errors import UsageError
+from edgeshrink.models import LossFacts
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss
+from edgeshrink.samples import Task
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,16 @@ class OutputLoss:
         hard: against labels; None where there are none.
         soft: against the teacher's outputs; None without a teacher.
         alpha: the share of labels where there are both, 0..1; a variable may stand for it.
+        weight: of this output in the sum over all.
     """
 
     hard: keras.losses.Loss | None
     soft: SoftLoss | None
     alpha: Any = 0.5
+    weight: float = 1.0
 
     def __call__(self, labels: Any, taught: Any, outputs: Any) -> Any:
-        """Return the mean loss of a batch, a scalar.
+        """Return the mean loss of a batch times the weight, a scalar.
 
         Args:
             labels: as `hard` takes them; not looked at where `hard` is None.
@@ -36,12 +41,12 @@ class OutputLoss:
             outputs: the model's own.
         """
         if self.soft is None:
-            return self.hard(labels, outputs)  # type: ignore[misc]
+            return self.weight * self.hard(labels, outputs)  # type: ignore[misc]
         if self.hard is None:
-            return self.soft(taught, outputs)
+            return self.weight * self.soft(taught, outputs)
         hard, soft = self.hard(labels, outputs), self.soft(taught, outputs)
         share = ops.cast(self.alpha, hard.dtype)
-        return share * hard + (1 - share) * soft
+        return self.weight * (share * hard + (1 - share) * soft)
 
 
 @dataclass(frozen=True)
@@ -62,27 +67,9 @@ class Hint:
     weight: float
 
 
-def activation_of(model: keras.Model, place: int) -> str:
-    """Return the name of the activation that makes an output, such as `softmax` or `sigmoid`.
-
-    Args:
-        model: functional or Sequential; nested models are opened.
-        place: of the output, from 0.
-
-    Returns:
-        `linear` where the layer that makes the output has no activation.
-    """
-    layer = model.outputs[place]._keras_history.operation
-    while isinstance(layer, keras.Model):
-        layer = layer.outputs[0]._keras_history.operation
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(layer, "activation", None), "__name__", "linear")
-
-
 def output_loss(
-    activation: str,
-    labels: Any | None,
+    task: Task,
+    labelled: bool = True,
     *,
     chosen: str | None = None,
     distillation: Distillation | None = None,
@@ -90,57 +77,64 @@ def output_loss(
     """Return the loss of one output.
 
     Args:
-        activation: that makes the output.
-        labels: integer `(samples,)`, or `(samples, ...)` like the output; None without labels.
-        chosen: a Keras loss by name; None for what fits activation and labels.
+        task: what the output answers, and what it was compiled with.
+        labelled: whether there are labels, as `Task.shaped` makes them.
+        chosen: a Keras loss by name; None for that of the model, or else for what fits.
         distillation: how a teacher's answers are followed; None without one.
 
     Raises:
         UsageError: Keras knows no loss of the chosen name.
     """
-    soft = _soft(activation, labels, distillation) if distillation else None
-    if labels is None:
-        return OutputLoss(None, soft)
+    soft = _soft(task, distillation) if distillation else None
+    weight = task.objective.weight
+    if not labelled:
+        return OutputLoss(None, soft, weight=weight)
     alpha = distillation.alpha if distillation else 1.0
-    return OutputLoss(_fitted(chosen, activation, labels), soft, alpha)
+    loss = LossFacts(chosen) if chosen else task.objective.loss
+    return OutputLoss(_fitted(loss, task), soft, alpha, weight)
 
 
-def _fitted(chosen: str | None, activation: str, labels: Any) -> keras.losses.Loss:
-    classes = labels.ndim == 1 and labels.dtype.kind in "iub"
-    logits = activation not in ("softmax", "sigmoid")
-    if chosen is None:
-        if activation == "sigmoid":
-            return keras.losses.BinaryCrossentropy()
-        if classes:
-            return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
-        if activation == "softmax":
-            return keras.losses.CategoricalCrossentropy()
-        return keras.losses.MeanSquaredError()
-    try:  # aliases such as "mse" too
-        known = keras.losses.get(chosen)
-    except ValueError as error:
+def _fitted(loss: LossFacts | None, task: Task) -> keras.losses.Loss:
+    logits = task.activation not in ("softmax", "sigmoid")
+    if loss is None:
+        return _usual(task, logits)
+    name, options = loss.class_name, dict(loss.options)
+    made = getattr(keras.losses, name, None)
+    if not (isinstance(made, type) and issubclass(made, keras.losses.Loss)):
         raise UsageError(
-            f"Keras has no loss {chosen!r}", hint="as in --loss sparse_categorical_crossentropy"
-        ) from error
-    spelled = getattr(known, "__name__", type(known).__name__)
-    name = "".join(word[:1].upper() + word[1:] for word in spelled.split("_"))
+            f"Keras has no loss {loss.spelled!r}",
+            hint="as in --loss sparse_categorical_crossentropy",
+        )
     # labels may be stored otherwise than when the model was compiled
-    if name == "CategoricalCrossentropy" and classes:
-        name = "SparseCategoricalCrossentropy"
-    elif name == "SparseCategoricalCrossentropy" and not classes:
-        name = "CategoricalCrossentropy"
-    loss = getattr(keras.losses, name, None)
-    if not (isinstance(loss, type) and issubclass(loss, keras.losses.Loss)):
-        raise UsageError(f"the loss {chosen!r} cannot be used for fine-tuning")
-    made = loss(from_logits=logits) if name.endswith("Crossentropy") else loss()
-    return OneHot(made) if classes and name != "SparseCategoricalCrossentropy" else made
+    if name == "SparseCategoricalCrossentropy" and not task.sparse:
+        return keras.losses.CategoricalCrossentropy(from_logits=logits)
+    plain = not {k: v for k, v in options.items() if v and k not in ("from_logits", "axis")}
+    if name == "CategoricalCrossentropy" and task.sparse and plain:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    taken = inspect.signature(made).parameters
+    if "from_logits" in taken:  # what makes the output is known better than it was compiled
+        options["from_logits"] = logits
+    found = made(**{key: value for key, value in options.items() if key in taken})
+    sparse = name == "SparseCategoricalCrossentropy"
+    return OneHot(found) if task.sparse and not sparse else found
+
+
+def _usual(task: Task, logits: bool) -> keras.losses.Loss:
+    """Return the loss that fits what an output answers."""
+    if task.sparse:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    if task.kind == "classification" and task.activation != "sigmoid":
+        return keras.losses.CategoricalCrossentropy(from_logits=logits)
+    if task.kind != "regression" or task.activation == "sigmoid":
+        return keras.losses.BinaryCrossentropy(from_logits=logits)
+    return keras.losses.MeanSquaredError()
 
 
 class OneHot(keras.losses.Loss):
     """A loss that takes labels like the output, given class numbers instead.
 
     Args:
-        loss: takes `(batch, classes)` of zeros and ones; hinge losses make -1 of the zeros.
+        loss: takes `(batch, ..., classes)` of zeros and ones; hinge losses make -1 of the zeros.
     """
 
     def __init__(self, loss: keras.losses.Loss) -> None:
@@ -151,17 +145,17 @@ class OneHot(keras.losses.Loss):
         """Return the loss of each sample.
 
         Args:
-            y_true: class numbers, `(batch,)`.
-            y_pred: outputs, `(batch, classes)`.
+            y_true: class numbers, `(batch, ...)`.
+            y_pred: outputs, `(batch, ..., classes)`.
         """
-        classes = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        return self.loss.call(ops.one_hot(classes, y_pred.shape[-1]), y_pred)
+        classes = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1])
+        return self.loss.call(ops.reshape(classes, ops.shape(y_pred)), y_pred)
 
 
-def _soft(activation: str, labels: Any | None, distillation: Distillation) -> SoftLoss:
-    classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub"
+def _soft(task: Task, distillation: Distillation) -> SoftLoss:
+    activation = task.activation
     if activation not in ("softmax", "sigmoid"):
-        activation = "logits" if classes else "values"
+        activation = "logits" if task.kind == "classification" else "values"
     return SoftLoss(activation, distillation)
 
 

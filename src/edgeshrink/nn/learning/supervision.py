@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
-from edgeshrink.nn.graph import output_names, structured
+from edgeshrink.nn.graph import structured
 from edgeshrink.nn.learning.augmentation import mirrored, shifted
 from edgeshrink.nn.learning.distillation import Distillation
-from edgeshrink.nn.learning.losses import Hint, OutputLoss, activation_of, output_loss
-from edgeshrink.samples import labels_by_output
+from edgeshrink.nn.learning.losses import Hint, OutputLoss, output_loss
+from edgeshrink.nn.learning.outputs import output_facts
+from edgeshrink.samples import Task, labels_by_output
 
 if TYPE_CHECKING:
     from edgeshrink.recipes import Context
@@ -73,7 +74,7 @@ def objectives(
 
     Raises:
         DataError: there are no training samples.
-        UsageError: Keras has no loss of the name that is asked for, or it cannot be trained with.
+        UsageError: Keras has no loss of the name that is asked for, or the model no such output.
     """
     data, settings = context.data, context.training
     if data is None or data.train is None:
@@ -81,21 +82,45 @@ def objectives(
             "training needs training samples", hint="pass --data with a train part, or --epochs 0"
         )
     taught = supervision_of(context) if taught is None else taught
-    names = output_names(model)
-    labels = labels_by_output(data.train, names) if taught.labelled else {}
-    for name, tensor in zip(names, model.outputs, strict=True):
-        if name in labels and labels[name].ndim == 1 and tensor.shape[-1] == 1:
-            labels[name] = labels[name].reshape(-1, 1)
+    tasks = tasks_of(model, context)
+    stored = labels_by_output(data.train, [task.name for task in tasks.values()])
+    chosen = settings.losses(tasks)
+    labels = {
+        name: task.shaped(stored[task.name])
+        for name, task in tasks.items()
+        if taught.labelled and task.name in stored
+    }
     losses = {
         name: output_loss(
-            activation_of(model, place),
-            labels.get(name),
-            chosen=settings.loss or context.base_loss,
+            task,
+            name in labels,
+            chosen=chosen[name],
             distillation=taught.distillation if taught.teacher is not None else None,
         )
-        for place, name in enumerate(names)
+        for name, task in tasks.items()
     }
     return losses, labels
+
+
+def tasks_of(model: keras.Model, context: Context) -> dict[str, Task]:
+    """Return what a model's outputs answer, by their names, in order.
+
+    They are those of the model that is compressed, in whose order a student's follow. Activations
+    are the model's own.
+
+    Args:
+        model: has the outputs.
+        context: its tasks and data.
+    """
+    own, known = output_facts(model), context.tasks
+    if len(known) != len(own):
+        data = context.data
+        known = data.answering(replace(data.outputs, facts=own)).tasks if data else {}
+    by_name = {output.name for output in own} == set(known)
+    return {
+        output.name: replace(known[output.name] if by_name else task, activation=output.activation)
+        for output, task in zip(own, known.values(), strict=True)
+    }
 
 
 def training_batches(

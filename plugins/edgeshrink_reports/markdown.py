@@ -182,6 +182,10 @@ def _footnote(report: Report) -> str:
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 
 
+# an underscore that can begin or end emphasis; one within a word cannot
+OUTER = r"(?<!\w)_|_(?!\w)"
+
+
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
     rule = ["---"] * text_columns + ["---:"] * (len(heads) - text_columns)
     top = list(map(in_cell, heads))
@@ -201,15 +205,15 @@ def escaped(text: str) -> str:
 
     Example:
         >>> escaped("<b>|a_b|")
-        '\\<b>\\|a\\_b\\|'
+        '\\<b>\\|a_b\\|'
     """
-    marked = re.sub(r"([\\`*_|<\[\]])", r"\\\1", " ".join(text.splitlines()))
+    marked = re.sub(rf"([\\`*|<\[\]]|{OUTER})", r"\\\1", " ".join(text.splitlines()))
     return re.sub(r"&(?=#?\w+;)", "&amp;", marked)
 
 
 def in_cell(text: str) -> str:
     """Return a text of ours, with a name in it, as a cell: neither tags nor further cells."""
-    return re.sub(r"([\\*_|<`])", r"\\\1", " ".join(text.splitlines()))
+    return re.sub(rf"([\\*|<`]|{OUTER})", r"\\\1", " ".join(text.splitlines()))
 
 
 def code(text: str) -> str:

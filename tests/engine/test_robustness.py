@@ -180,14 +180,15 @@ def test_a_paired_z_test_sees_what_differs(seed: int) -> None:
 
 
 def test_fewer_samples_are_of_each_class_in_proportion(digits: Path) -> None:
-    test = datasets.load_dataset(str(digits)).test
+    data = datasets.load_dataset(str(digits))
+    test = data.test
     assert test is not None
-    few = sampled(test, 100, seed=3)
+    few = sampled(data, test, 100, seed=3)
     assert len(few) == 100
     assert set(few.rows) <= set(test.rows)
     exact = np.bincount(test.labels) * 100 / len(test)
     assert np.abs(np.bincount(few.labels) - exact).max() < 1
-    assert sampled(test, 10_000, seed=3) is test
+    assert sampled(data, test, 10_000, seed=3) is test
 
 
 @pytest.fixture(scope="module")
@@ -238,9 +239,10 @@ def test_scores_are_those_of_images_perturbed_by_hand(
 
     found = whole[0].robustness
     assert found is not None
-    test = datasets.load_dataset(str(digits)).test
+    data = datasets.load_dataset(str(digits))
+    test = data.test
     assert test is not None
-    part = sampled(test, 200, seed=0)
+    part = sampled(data, test, 200, seed=0)
     source = next(iter(part.sources.values()))
     darkened = Perturbed(source, BY_NAME["brightness"], 0.15, 0.0, 16.0)[part.rows]
     answers = keras.models.load_model(digits_model).predict(darkened / 16.0, verbose=0)

@@ -120,8 +120,9 @@ def test_without_labels_agreement_is_judged_by_the_same_rule() -> None:
 def test_made_up_inputs_that_tell_nothing_apart_are_a_warning_and_no_failure() -> None:
     base, one = ({"y": np.eye(10)[(np.arange(256) < n).astype(int)]} for n in (0, 1))
     samples = Samples({}, {}, "d", 256, synthetic=True)
-    assert judge().verdict(base, one, samples, None).failure == ""  # one of 256 is no failure
-    found = judge().verdict(base, base, samples, None)
+    judged = judge(tasks={"y": Task("y", "classification", (10,))})
+    assert judged.verdict(base, one, samples, None).failure == ""  # one of 256 is no failure
+    found = judged.verdict(base, base, samples, None)
     assert found.failure == ""
     assert str(found).splitlines()[1] == (
         "warning: the original names one class for all 256 synthetic inputs, so that agreement on "

@@ -71,8 +71,8 @@ def write_stream(path: Path, *, needed: int = 0, durable: bool = True) -> Iterat
 def write_part(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[Path]:
     """Yield the name under which others write a file or a folder, which then gets its own name.
 
-    It ends as `path` does, since writers look at that. A folder takes the place of nothing: the
-    path must be free.
+    It ends as `path` does, since writers look at that. What is there is replaced; a folder is not
+    replaced at once, so that a kill may leave none.
 
     Args and errors are those of `write_stream`; what TensorFlow and HDF5 say of a full disk in
     errors of their own is told as an `OSError` too.
@@ -86,6 +86,8 @@ def write_part(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator
         if durable and part.is_file():
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
+        if path.is_dir():
+            remove(path)
         part.replace(path)
         reached(path, part, "after")
     except Exception as error:

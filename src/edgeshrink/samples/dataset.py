@@ -208,9 +208,9 @@ class Dataset:
                 values = (values - offset) / scale
                 if columns[name].dtype == np.uint8:
                     values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-                np.save(path, self.preprocess(values), allow_pickle=False)
+                write_npy(path, [self.preprocess(values)], len(values))
             written[name] = folder / path.name
-            np.save(written[name], values, allow_pickle=False)
+            write_npy(written[name], [values], len(values))
         return written
 
     def for_model(

@@ -69,7 +69,6 @@ def baked(model: keras.Model, data: Any, folder: Path) -> keras.Model:
         training=Training(),
         progress=lambda share, note: None,
         original=never,
-        base_loss=None,
         evaluate=never,
         agreement=never,
         measure=never,

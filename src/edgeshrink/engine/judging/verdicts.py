@@ -26,7 +26,6 @@ from edgeshrink.results import (
     observations,
     with_merits,
 )
-from edgeshrink.tflite import read_model, tflite_bytes
 
 COUNTED = 1.02  # times: a base's file that is larger than what is counted is told
 
@@ -137,6 +136,8 @@ class Verdicts:
         if is_base and (left_out := beside_weights(artifact, weighed)):
             notes.append(left_out)
         if artifact.kind in RUNNABLE:
+            from edgeshrink.tflite import read_model, tflite_bytes
+
             flat = read_model(tflite_bytes(artifact.path))
             notes += coarse_columns(flat, base, self.run.judge.tasks_of(base))
         hidden = self.planned.base.facts
@@ -166,6 +167,8 @@ class Verdicts:
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
         if artifact.kind in RUNNABLE:
+            from edgeshrink.tflite import read_model, tflite_bytes
+
             flat = read_model(tflite_bytes(artifact.path))
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]

@@ -178,7 +178,7 @@ class BakePreprocess(Method):
 
     name, title, phase = "bake_preprocess", "Preprocessing inside", Phase.BAKE
     data = Need.REQUIRED
-    keeps = frozenset({"sparsity", "clusters", "ranges"})
+    keeps = frozenset({"sparsity", "clusters", "ranges", "trained_quantized", "activation_bits"})
     bakes = True
 
     def check(self, plan: Plan) -> Iterable[str]:

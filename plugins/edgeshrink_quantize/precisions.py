@@ -12,6 +12,7 @@ from edgeshrink.api import Context, ConversionError, VerificationError
 from edgeshrink.nn import (
     Conversion,
     convert,
+    learned_ends,
     loops,
     matched_ranges,
     recurrent_layers,
@@ -166,8 +167,7 @@ def _ranges(
     context: Context,
 ) -> Callable[[bytes], Ranges] | None:
     """Return what finds the ranges: those that came with a trained model go before estimates."""
-    kind = "ranges/"
-    ends = {k.removeprefix(kind): v for k, v in context.inherited.items() if k.startswith(kind)}
+    ends = learned_ends(context.inherited)
     if samples is None:
         return None
     if ends:

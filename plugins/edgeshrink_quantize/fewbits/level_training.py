@@ -51,6 +51,7 @@ def train_levels(model: keras.Model, options: TrainLevelsOptions, context: Conte
         forwards[kernel.variable.path] = [forward]
     _trained(model, forwards, None, context)
     context.facts["levels"] = options.levels
+    context.facts["trained_quantized"] = f"{options.levels} weights"
     context.facts["kernels_on_levels"] = len(chosen)
     return model
 
@@ -66,6 +67,7 @@ def train_powers(model: keras.Model, options: InqOptions, context: Context) -> k
     }
     _trained(model, forwards, portions, context)
     context.facts["inq_bits"] = options.bits
+    context.facts["trained_quantized"] = "powers of two"
     context.facts["kernels_on_levels"] = len(chosen)
     return model
 

@@ -57,6 +57,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
     seen.settle()
     context.state.update({f"ranges/{name}": range_.values for name, range_ in placed.items()})
     context.facts["trained_quantized"] = f"{options.weights}-bit weights"
+    context.facts["activation_bits"] = options.activations
     return plain
 
 

@@ -136,6 +136,9 @@ from .learning.supervision import (
     objectives as objectives,
     training_batches as training_batches,
 )
+from .learning.trained_twin import (
+    learned_ends as learned_ends,
+)
 from .learning.training import (
     Course as Course,
     Schedule as Schedule,

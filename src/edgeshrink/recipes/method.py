@@ -174,7 +174,10 @@ class Context:
             loss, weight and metrics that it was compiled with; empty leaves it to the labels.
         inherited: the arrays that came with the step's input model.
         facts: what the step measured of its result; the step fills it. `unmet` is a sentence on
-            what it could not reach: the run goes on, and ends in exit code 4. Reports draw
+            what it could not reach: the run goes on, and ends in exit code 4.
+            `trained_quantized` says that training rounded the model, and how: a file that is
+            converted of it must answer as it does, its activations rounded to `activation_bits`
+            between the `ranges/NAME` in `state`, if there are any. Reports draw
             `curve`, the validation score after each epoch, and `trials`, for each its settings
             by name, its `score` and its `curve`.
         notes: plain sentences for the ledger; the step fills it.

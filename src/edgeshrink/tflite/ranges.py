@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeshrink.tflite.feed import tensor_names
-from edgeshrink.tflite.flat_model import FLOATS
+from edgeshrink.tflite.flat_model import FLOATS, FlatTensor
 from edgeshrink.tflite.reader import read_model
 
 # The least and greatest value of tensors, by their index in the first subgraph.
@@ -18,16 +18,17 @@ Ranges = Mapping[int, tuple[float, float]]
 def activation_values(
     model: bytes, samples: Mapping[str, np.ndarray]
 ) -> Iterator[dict[int, np.ndarray]]:
-    """Yield for each sample the values of all float tensors that are computed, and of inputs.
+    """Yield for each sample the values of all tensors that are computed, and of inputs, as floats.
 
-    States start anew for each sample.
+    Codes of integers are the numbers that they stand for. States start anew for each sample.
 
     Args:
-        model: the bytes of a float .tflite with a batch of one.
+        model: the bytes of a .tflite with a batch of one.
         samples: `(samples, ...)` for each input by its name.
 
     Yields:
-        Arrays of the tensors' shapes and types, by the tensor's index in the first subgraph.
+        Arrays of the tensors' shapes, by the tensor's index in the first subgraph; tensors of
+        integers that stand for themselves are left out.
 
     Raises:
         ModelError: the bytes are no .tflite file, or a damaged one.
@@ -43,18 +44,37 @@ def activation_values(
     interpreter.allocate_tensors()
     inputs, _ = tensor_names(flat)
     wanted = [
-        t.index
+        t
         for t in flat.tensors
-        if t.subgraph == 0 and not t.constant and not t.variable and t.dtype in FLOATS
+        if t.subgraph == 0
+        and not t.constant
+        and not t.variable
+        and (t.dtype in FLOATS or len(t.scales) == 1)
     ]
     for place in range(len(next(iter(samples.values())))):
         if flat.stateful:
             interpreter.reset_all_variables()
         for name, values in samples.items():
-            taken = flat.tensor(0, inputs[name]).dtype  # floats where the model takes bytes
-            interpreter.set_tensor(inputs[name], values[place : place + 1].astype(taken))
+            taken = flat.tensor(0, inputs[name])
+            interpreter.set_tensor(inputs[name], _stored(values[place : place + 1], taken))
         interpreter.invoke()
-        yield {index: np.array(interpreter.get_tensor(index)) for index in wanted}
+        yield {t.index: _meant(interpreter.get_tensor(t.index), t) for t in wanted}
+
+
+def _stored(values: np.ndarray, tensor: FlatTensor) -> np.ndarray:
+    """Return numbers as a tensor holds them."""
+    if tensor.dtype in FLOATS or not tensor.scales:
+        return values.astype(tensor.dtype)  # floats where the model takes bytes
+    ends = np.iinfo(tensor.dtype)
+    codes = np.rint(values / tensor.scales[0]) + tensor.zero_points[0]
+    return np.clip(codes, ends.min, ends.max).astype(tensor.dtype)
+
+
+def _meant(stored: np.ndarray, tensor: FlatTensor) -> np.ndarray:
+    """Return the numbers that a tensor's values stand for."""
+    if tensor.dtype in FLOATS or not tensor.scales:
+        return np.array(stored)
+    return (stored.astype("float32") - tensor.zero_points[0]) * np.float32(tensor.scales[0])
 
 
 def with_ranges(calibrated: bytes, ranges: Ranges) -> bytes:

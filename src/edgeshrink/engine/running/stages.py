@@ -13,6 +13,7 @@ from edgeshrink.engine import workers
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import Stage
+from edgeshrink.engine.running.trained import check_trained
 from edgeshrink.errors import EdgeshrinkError, VerificationError
 from edgeshrink.models import Artifact, Kind, content_digest, read_arrays, write_arrays, write_bytes
 from edgeshrink.part import version_of
@@ -177,6 +178,7 @@ class Stages:
         )
         if parent.kind is not Kind.TFLITE and artifact.kind is Kind.TFLITE:
             self._verify(artifact, parent, step)
+            check_trained(self._run, artifact, parent, context.inherited)
         return artifact
 
     def _verify(self, artifact: Artifact, parent: Artifact, step: Method) -> None:

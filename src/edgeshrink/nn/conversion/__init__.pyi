@@ -10,6 +10,9 @@ from .matching import (
     matched_ranges as matched_ranges,
     written_out as written_out,
 )
+from .parting import (
+    parting_layer as parting_layer,
+)
 from .recurrent import (
     Loop as Loop,
     recurrent_layers as recurrent_layers,

@@ -44,6 +44,11 @@ from .supervision import (
     objectives as objectives,
     training_batches as training_batches,
 )
+from .trained_twin import (
+    TrainedTwin as TrainedTwin,
+    learned_ends as learned_ends,
+    trained_twin as trained_twin,
+)
 from .training import (
     Course as Course,
     reestimate_batchnorm as reestimate_batchnorm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import keras
@@ -27,10 +28,11 @@ def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.
     """
     graph, before = followed(model), count(model)
     removed = np.zeros(graph.numbers, bool)
+    added = epsilons(model)
     for place, group in enumerate(graph.free):
         context.progress(place / len(graph.free), f"pairs of {group}")
         gone = min(round(options.ratio * len(group)), len(group) - options.min_width)
-        for kept, merged in pairs(group, max(0, gone)):
+        for kept, merged in pairs(group, max(0, gone), added):
             removed[group.channels[merged]] = True
             _moved(group, kept, merged)
     free = sum(len(group) for group in graph.free)
@@ -48,9 +50,15 @@ def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.
     return small
 
 
-def pairs(group: ChannelGroup, number: int) -> list[tuple[int, int]]:
-    """Return the pairs (kept, merged) of a group, by their places in it, least saliency first."""
-    made, taken = _incoming(group), _outgoing(group)
+def pairs(group: ChannelGroup, number: int, added: Mapping[str, float]) -> list[tuple[int, int]]:
+    """Return the pairs (kept, merged) of a group, by their places in it, least saliency first.
+
+    Args:
+        group: of channels.
+        number: of pairs.
+        added: to variances, from `epsilons`.
+    """
+    made, taken = _incoming(group, added), _outgoing(group)
     square = (made**2).sum(1)
     apart = np.maximum(square[:, None] + square[None] - 2 * made @ made.T, 0)
     energy = (taken**2).sum(1)
@@ -80,7 +88,14 @@ def _along(axis: WeightAxis, group: ChannelGroup) -> np.ndarray:
     return values[_places(axis, group)].reshape(len(group), -1)
 
 
-def _incoming(group: ChannelGroup) -> np.ndarray:
+def epsilons(model: keras.Model) -> dict[str, float]:
+    """Return what batch norms add to a variance, by the path of `moving_variance`."""
+    layers = model._flatten_layers(include_self=False)
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    return {norm.moving_variance.path: norm.epsilon for norm in norms}
+
+
+def _incoming(group: ChannelGroup, added: Mapping[str, float]) -> np.ndarray:
     """Return all that makes each channel, `(channels, weights)`, batch norms folded in."""
     norms: dict[str, dict[str, np.ndarray]] = {}
     makers, shifts = [], []
@@ -93,8 +108,10 @@ def _incoming(group: ChannelGroup) -> np.ndarray:
         else:
             makers.append(_along(axis, group))
     scale = np.ones((len(group), 1))
-    for norm in norms.values():
-        own = norm.get("gamma", 1.0) / np.sqrt(norm["moving_variance"] + 1e-3)
+    for path, norm in norms.items():
+        own = norm.get("gamma", 1.0) / np.sqrt(
+            norm["moving_variance"] + added[f"{path}/moving_variance"]
+        )
         shifts.append(norm.get("beta", 0.0) - norm["moving_mean"] * own)
         scale = scale * own
     return np.concatenate([*(scale * made for made in makers), *shifts], axis=1)

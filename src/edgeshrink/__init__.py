@@ -33,7 +33,7 @@ def compress(
     steps: Sequence[str] = (),
     training: dict[str, Any] | None = None,
     seconds: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     data: str = "",
     data_free: bool = False,
     preprocess: str = "none",
@@ -63,11 +63,12 @@ def compress(
     Args:
         model: a .keras or .h5 file, or a SavedModel folder.
         out: the .tflite or .keras file to write; None puts `<model>.tflite` here.
-        recipe: a recipe file; goes with neither `steps` nor flags.
+        recipe: a recipe file, which says training and seed too; goes with none of `steps`, flags,
+            `training` and `seed`.
         steps: lines such as `"prune sparsity=0.8"`, in the order in which they run.
         training: settings for all steps: `{"epochs": 5, "lr": 1e-3}`.
         seconds: that training may take, all steps together; None for what `effort` says.
-        seed: of everything random.
+        seed: of everything random; None for 0, or what the recipe says.
         data: a data set, as `--data` takes it.
         data_free: synthesise inputs from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
@@ -109,8 +110,14 @@ def compress(
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
         raise UsageError("a recipe, steps and flags cannot be mixed", hint="use one of them")
+    if recipe and (training or seed is not None):
+        said = "training" if training else "seed"
+        raise UsageError(
+            f"a recipe says its own training and seed; received {said}= beside recipe=",
+            hint=f"write {said} into the recipe, or use steps=",
+        )
     plugins = installed()
-    settings = {"training": build(Training, training or {}, "training"), "seed": seed}
+    settings = {"training": build(Training, training or {}, "training"), "seed": seed or 0}
     if recipe:
         wanted = Recipe.from_toml(
             read_text(Path(recipe), "recipe"), plugins.methods, origin=str(recipe)

@@ -76,6 +76,9 @@ def test_what_lies_beside_the_result_makes_it_again(
     again = tmp_path / "again.tflite"
     package.compress(digits_model, out=again, recipe=recipe, data=str(digits), **SCALE)
     assert again.read_bytes() == out.read_bytes()
+    for name, value in [("training", {"epochs": 9}), ("seed", 0)]:
+        with pytest.raises(UsageError, match=f"received {name}= beside recipe="):
+            package.compress(digits_model, out=again, recipe=recipe, **{name: value})
     written = json.loads(out.with_suffix(".report.json").read_text())
     assert json.loads(json.dumps(Report.read(out).as_dict())) == written
     assert json.loads(out.with_suffix(".names.json").read_text())["tensors"]

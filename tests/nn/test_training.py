@@ -13,6 +13,7 @@ import pytest
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
+from edgeshrink.models.compiled import Objective, loss_facts
 from edgeshrink.models.config import facts
 from edgeshrink.models.tensors import TensorFacts
 from edgeshrink.nn.learning.finetuning import finetune
@@ -307,6 +308,17 @@ def test_the_loss_fits_activation_and_labels(
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(EdgeshrinkError, match="Keras has no loss 'nonsense'"):
         output_loss(task("softmax", INTEGERS), chosen="nonsense")
+
+
+def test_a_loss_of_the_users_own_is_named_and_another_can_be_chosen() -> None:
+    own = loss_facts({"class_name": "function", "config": "dice_loss", "registered_name": "x"})
+    compiled = replace(task("softmax", INTEGERS), objective=Objective(own))
+    with pytest.raises(UsageError, match="compiled with the loss 'dice_loss'") as error:
+        output_loss(compiled)
+    assert "--loss mse" in error.value.hint
+    assert f"--loss {compiled.name}=mse" in error.value.hint
+    hard = output_loss(compiled, chosen="sparse_categorical_crossentropy").hard
+    assert type(hard).__name__ == "SparseCategoricalCrossentropy"
 
 
 @pytest.mark.parametrize(

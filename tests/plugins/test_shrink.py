@@ -23,6 +23,7 @@ from edgeshrink.tflite.reader import read_model
 from edgeshrink_shrink import MergeNeurons, Shrink
 from edgeshrink_shrink.cost import Cost, share_left
 from edgeshrink_shrink.importance import CRITERIA, importance
+from edgeshrink_shrink.merging import epsilons, pairs
 from edgeshrink_shrink.options import ShrinkOptions
 from edgeshrink_shrink.selecting import Limits, evenly, together
 from edgeshrink_shrink.shrinking import followed, tiled, worth_of_tile
@@ -293,6 +294,27 @@ def test_neurons_that_compute_the_same_merge_without_a_change(tmp_path: Path) ->
     assert made.get_layer("inside").filters == 8
     assert made.get_layer("hidden").units == 6
     np.testing.assert_allclose(np.asarray(made(inputs)), wanted, atol=1e-5)
+
+
+def test_what_a_norm_adds_to_a_variance_decides_which_neurons_are_alike() -> None:
+    """Filters 0 and 1 differ by 0.5 before the norm, 2 and 3 by 1; variances are 0 and 1."""
+    given = keras.Input((4, 4, 1))
+    kernel = np.array([0.0, 0.5, 10.0, 11.0], "float32").reshape(1, 1, 1, 4)
+
+    def merged_with(epsilon: float) -> tuple[int, int]:
+        conv = layers.Conv2D(4, 1, use_bias=False)
+        norm = layers.BatchNormalization(center=False, scale=False, epsilon=epsilon)
+        end = layers.Dense(2, use_bias=False)
+        model = keras.Model(given, end(layers.Flatten()(norm(conv(given)))))
+        conv.kernel.assign(kernel)
+        norm.moving_variance.assign([0.0, 0.0, 1.0, 1.0])
+        end.kernel.assign(np.ones(end.kernel.shape))
+        (group,) = followed(model).free
+        ((kept, gone),) = pairs(group, 1, epsilons(model))
+        return kept, gone
+
+    assert set(merged_with(1e-3)) == {2, 3}  # 0.5 becomes 16, 1 stays 1
+    assert set(merged_with(10.0)) == {0, 1}  # 0.5 becomes 0.16, 1 becomes 0.3
 
 
 def test_neurons_that_cannot_be_merged_are_told(tmp_path: Path) -> None:

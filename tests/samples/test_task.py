@@ -117,6 +117,23 @@ def test_labels_that_do_not_fit_are_refused(
         check_labels("test", part, {"y": task_of(facts, [labels])})
 
 
+def test_labels_that_the_loss_leaves_out_are_told_as_that() -> None:
+    void = MASKS.copy()
+    void[0, 0, 0] = 255
+    facts, part = output((8, 8, 3), "softmax"), Subset({}, np.arange(len(void)), void)
+    loss = LossFacts("sparse_categorical_crossentropy", {"ignore_class": 255})
+    told = {"y": task_of(facts, [void], Objective(loss))}
+    with pytest.raises(
+        DataError, match=r"hold 255, which .* leaves out \(ignore_class=255\)"
+    ) as no:
+        check_labels("test", part, told)
+    assert "one of the 3 classes" in no.value.hint
+    void[0, 0, 1] = 7  # is no class either
+    with pytest.raises(DataError, match="must be 0 to 2"):
+        check_labels("test", Subset({}, np.arange(len(void)), void), told)
+    check_labels("test", Subset({}, np.arange(len(MASKS)), MASKS), told)
+
+
 sizes = st.tuples(
     st.integers(1, 6), st.lists(st.integers(1, 4), max_size=3), st.integers(2, 5), st.integers(0, 9)
 )

@@ -91,16 +91,28 @@ def _check_output(who: str, labels: Any, task: Task) -> None:
             "says that the labels are numbers",
         )
     if task.sparse:
-        _check_class_numbers(who, labels, where, width[0] or 0)
+        loss = task.objective.loss
+        ignored = loss.options.get("ignore_class") if loss else None
+        _check_class_numbers(who, labels, where, width[0] or 0, ignored)
 
 
-def _check_class_numbers(who: str, labels: Any, where: str, classes: int) -> None:
+def _check_class_numbers(
+    who: str, labels: Any, where: str, classes: int, ignored: int | None
+) -> None:
     if (labels != labels.astype(int)).any():
         raise DataError(
             f"{who} must be integers (or one-hot) for the {classes or 'several'} classes of the "
             f"{where}; received {labels.dtype} such as {labels.flat[0]}"
         )
-    if labels.min() < 0 or labels.max() >= (classes or math.inf):
+    outside = (labels < 0) | (labels >= (classes or math.inf))
+    if ignored is not None and outside.any() and (labels[outside] == ignored).all():
+        raise DataError(
+            f"{who} hold {ignored}, which the model's loss leaves out (ignore_class={ignored}); "
+            "scores and losses here count every label, so that none may be left out",
+            hint=f"give what is {ignored} one of the {classes or 'model'} classes, or leave out "
+            "the samples that have it",
+        )
+    if outside.any():
         raise DataError(
             f"{who} must be 0 to {classes - 1} for the {where}; "
             f"received {int(labels.min())} to {int(labels.max())}",

@@ -74,7 +74,9 @@ def _meant(stored: np.ndarray, tensor: FlatTensor) -> np.ndarray:
     """Return the numbers that a tensor's values stand for."""
     if tensor.dtype in FLOATS or not tensor.scales:
         return np.array(stored)
-    return (stored.astype("float32") - tensor.zero_points[0]) * np.float32(tensor.scales[0])
+    scale, zero = np.float32(tensor.scales[0]), tensor.zero_points[0]
+    meant: np.ndarray = (stored.astype("float32") - zero) * scale
+    return meant
 
 
 def with_ranges(calibrated: bytes, ranges: Ranges) -> bytes:

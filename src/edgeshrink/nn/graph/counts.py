@@ -182,22 +182,22 @@ def uses_of(
     elif not inputs:
         return
     elif isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
-        yield layer.depthwise_kernel, _places(output)
-        yield layer.pointwise_kernel, _places(output)
+        yield layer.depthwise_kernel, _pixels(layer, output)
+        yield layer.pointwise_kernel, _pixels(layer, output)
     elif isinstance(
         layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
     ):
-        yield layer.kernel, _places(inputs[0])
+        yield layer.kernel, _pixels(layer, inputs[0])
+    elif isinstance(layer, (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)):
+        one = (output[0], *output[2:]) if layer.return_sequences else output
+        for kernel in (layer.cell.kernel, layer.cell.recurrent_kernel):
+            yield kernel, (inputs[0][1] or 1) * _pixels(layer, one)
     elif hasattr(layer, "kernel_size") and hasattr(layer, "kernel"):  # depthwise too
-        channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
-        yield (
-            layer.kernel,
-            math.prod(d or 1 for d in (output[2:] if channels_first else output[1:-1])),
-        )
+        yield layer.kernel, _pixels(layer, output)
     elif isinstance(layer, layers.Dense):
         yield layer.kernel, _places(output)
     elif isinstance(layer, layers.EinsumDense):
-        yield layer.kernel, _places(output, len(output) - 2)
+        yield layer.kernel, _einsum_places(layer, inputs[0])
     elif isinstance(layer, layers.MultiHeadAttention):
         queries, keys = _sequences(inputs)
         for dense, times in [
@@ -207,9 +207,25 @@ def uses_of(
             (layer._output_dense, queries),
         ]:
             yield dense.kernel, times
-    elif hasattr(getattr(layer, "cell", None), "recurrent_kernel"):
-        yield layer.cell.kernel, inputs[0][1] or 1
-        yield layer.cell.recurrent_kernel, inputs[0][1] or 1
+    elif isinstance(layer, layers.RNN):
+        for cell in getattr(layer.cell, "cells", [layer.cell]):
+            if hasattr(cell, "recurrent_kernel"):
+                yield cell.kernel, inputs[0][1] or 1
+                yield cell.recurrent_kernel, inputs[0][1] or 1
+
+
+def _pixels(layer: Any, shape: Shape) -> int:
+    """Return how many positions an image or sequence has, wherever a layer has its channels."""
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    return math.prod(d or 1 for d in (shape[2:] if first else shape[1:-1]))
+
+
+def _einsum_places(layer: Any, given: Shape) -> int:
+    """Return how often an einsum multiplies each value of its kernel: the axes that are no part."""
+    letters, kernel = layer.equation.partition("->")[0].split(",")
+    unnamed = "." * (len(given) - len(letters.replace("...", "")))
+    axes = zip(letters.replace("...", unnamed), given, strict=True)
+    return math.prod(size or 1 for letter, size in [*axes][1:] if letter not in kernel.strip("."))
 
 
 def _sequences(inputs: Sequence[Shape]) -> tuple[int, int]:

@@ -130,9 +130,15 @@ def functional(model: keras.Model) -> keras.Model:
         model: functional, or Sequential and built.
 
     Raises:
-        ModelError: the model is a subclass of `keras.Model` without a graph of layers.
+        ModelError: the model is a subclass of `keras.Model` without a graph of layers, or a
+            Sequential whose input has no shape yet.
     """
     if isinstance(model, keras.Sequential):
+        if model._functional is None:
+            raise ModelError(
+                f"{model.name} is a Sequential that is not built: the shape of its input is open",
+                hint="begin it with keras.Input(shape), and save it again",
+            )
         return model._functional
     if not hasattr(model, "_run_through_graph"):
         raise ModelError(

@@ -83,7 +83,7 @@ def output_loss(
         distillation: how a teacher's answers are followed; None without one.
 
     Raises:
-        UsageError: Keras knows no loss of the chosen name.
+        UsageError: Keras knows no loss of the chosen name, or of that of the model.
     """
     soft = _soft(task, distillation) if distillation else None
     weight = task.objective.weight
@@ -91,7 +91,20 @@ def output_loss(
         return OutputLoss(None, soft, weight=weight)
     alpha = distillation.alpha if distillation else 1.0
     loss = LossFacts(chosen) if chosen else task.objective.loss
+    if loss and not chosen and _class_of(loss) is None:
+        raise UsageError(
+            f"output {task.name!r} was compiled with the loss {loss.spelled!r}, which is none of "
+            "Keras's and cannot be trained with",
+            hint="--loss names one of Keras's in its place, as in --loss mse; with several outputs "
+            f"--loss {task.name}=mse",
+        )
     return OutputLoss(_fitted(loss, task), soft, alpha, weight)
+
+
+def _class_of(loss: LossFacts) -> type[keras.losses.Loss] | None:
+    """Return the class of a loss; None where Keras has no such loss."""
+    made = getattr(keras.losses, loss.class_name, None)
+    return made if isinstance(made, type) and issubclass(made, keras.losses.Loss) else None
 
 
 def _fitted(loss: LossFacts | None, task: Task) -> keras.losses.Loss:
@@ -99,8 +112,8 @@ def _fitted(loss: LossFacts | None, task: Task) -> keras.losses.Loss:
     if loss is None:
         return _usual(task, logits)
     name, options = loss.class_name, dict(loss.options)
-    made = getattr(keras.losses, name, None)
-    if not (isinstance(made, type) and issubclass(made, keras.losses.Loss)):
+    made = _class_of(loss)
+    if made is None:
         raise UsageError(
             f"Keras has no loss {loss.spelled!r}",
             hint="as in --loss sparse_categorical_crossentropy",

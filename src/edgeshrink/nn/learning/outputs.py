@@ -51,13 +51,13 @@ def output_facts(model: keras.Model) -> tuple[TensorFacts, ...]:
 
 
 def _activation(tensor: keras.KerasTensor) -> str:
-    layer, _, place = tensor._keras_history
-    if isinstance(layer, keras.Model):
-        return _activation(layer.outputs[place])
-    if isinstance(layer, MOVING):
-        return _activation(layer.input)
+    layer, call, place = tensor._keras_history
+    if isinstance(layer, MOVING):  # of this call: it may be called for other outputs too
+        return _activation(layer._inbound_nodes[call].input_tensors[0])
     if isinstance(layer, keras.layers.Wrapper):
         layer = layer.layer
+    if isinstance(layer, keras.Model):
+        return _activation(layer.outputs[place])
     if isinstance(layer, keras.layers.Softmax):
         return "softmax"
     if not isinstance(layer, keras.layers.Layer):  # an operation such as ops.softmax

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import pytest
 
+import edgeshrink as package
 from edgeshrink.errors import ModelError
+from edgeshrink.models import facts
 from edgeshrink.nn.graph import functional
-from edgeshrink.nn.learning import activation_of
+from edgeshrink.nn.learning import activation_of, output_facts
 
 layers = keras.layers
 
@@ -28,6 +32,22 @@ def test_outputs_of_a_nested_model_are_told_apart_in_any_order() -> None:
     assert told(keras.Model(x, [kinds, box])) == ["softmax", "sigmoid"]
     assert told(keras.Model(x, [box, kinds])) == ["sigmoid", "softmax"]
     assert told(keras.Model(x, {"a": box, "b": kinds})) == ["sigmoid", "softmax"]
+
+
+def test_outputs_of_one_nested_model_have_names_shapes_and_files_of_their_own(
+    tmp_path: Path,
+) -> None:
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, heads()(x))
+    wanted = [("heads", (None, 3), "softmax"), ("heads_1", (None, 1), "sigmoid")]
+    assert [(o.name, o.shape, o.activation) for o in output_facts(model)] == wanted
+    model.save(tmp_path / "model.keras")
+    read = facts(tmp_path / "model.keras").outputs
+    assert [(o.name, o.shape, o.activation) for o in read] == wanted
+    report = package.compress(
+        tmp_path / "model.keras", out=tmp_path / "small.tflite", float=True, rules="smoke"
+    )
+    assert report.ledger.final.agreement.max_error < 1e-4
 
 
 def test_a_layer_that_moves_values_of_several_is_told_by_its_call() -> None:

@@ -59,6 +59,7 @@ from .snippet import (
 )
 from .tensors import (
     TensorFacts as TensorFacts,
+    distinct as distinct,
 )
 from .writing import (
     PREFIX as PREFIX,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from edgeshrink.models.policies import (
     quantized_in,
 )
 from edgeshrink.models.savedmodel import keras_config
-from edgeshrink.models.tensors import TensorFacts
+from edgeshrink.models.tensors import TensorFacts, distinct
 
 # Where a layer's configuration may hold further layers.
 NESTED_KEYS = ("layers", "layer", "cell", "cells", "forward_layer", "backward_layer")
@@ -322,7 +321,7 @@ def _lambdas(config: Any, name: str) -> Iterator[str]:
 def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]:
     layers = {str(d["config"].get("name") or d.get("name")): d for d in config.get("layers", ())}
     if "input_layers" in config:
-        for name in _tensor_names(config["input_layers"]):
+        for name, _ in _tensors(config["input_layers"]):
             data = layers[name]["config"]
             shape = data.get("batch_shape") or data.get("batch_input_shape")
             yield TensorFacts(name, _shape(shape), policy_of(in_float32(data)))
@@ -345,22 +344,23 @@ def _inputs(class_name: str, config: Mapping[str, Any]) -> Iterator[TensorFacts]
 def _outputs(config: Mapping[str, Any]) -> Iterator[TensorFacts]:
     layers = {str(d["config"].get("name") or d.get("name")): d for d in config.get("layers", ())}
     outputs = config.get("output_layers")
-    names = list(layers)[-1:] if outputs is None else list(_tensor_names(outputs))
+    made = [(name, 0) for name in list(layers)[-1:]] if outputs is None else [*_tensors(outputs)]
     keys = sorted(outputs) if isinstance(outputs, dict) else []
-    for name, key in itertools.zip_longest(
-        names, keys if len(keys) == len(names) else (), fillvalue=""
-    ):
-        yield TensorFacts(
-            name, _output_shape(layers[name]), activation=activation_in(layers[name]), key=key
-        )
+    keys = keys if len(keys) == len(made) else [""] * len(made)
+    names = distinct(name for name, _ in made)
+    for called, (name, place), key in zip(names, made, keys, strict=True):
+        inner = layers[name]["config"]
+        nested = [*_outputs(inner)][place : place + 1] if "layers" in inner else []
+        shape = nested[0].shape if nested else _output_shape(layers[name])
+        activation = nested[0].activation if nested else activation_in(layers[name])
+        yield TensorFacts(called, shape, activation=activation, key=key)
 
 
 def _output_shape(data: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     """Return the shape that a layer puts out, for the classes that end most models."""
     inner = data["config"]
     if "layers" in inner:
-        last = next(iter(_outputs(inner)), None)
-        return last.shape if last is not None else None
+        return None
     shape = (data.get("build_config") or {}).get("input_shape")
     if shape is None:
         nodes = [n for n in data.get("inbound_nodes") or () if isinstance(n, dict)]
@@ -372,15 +372,15 @@ def _output_shape(data: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     return known if data["class_name"] in SAME_SHAPE else None
 
 
-def _tensor_names(value: Any) -> Iterator[str]:
-    """Yield layer names of `[name, node, index]`, or of lists and dicts of these."""
+def _tensors(value: Any) -> Iterator[tuple[str, int]]:
+    """Yield name and index of `[name, node, index]`, or of lists and dicts of these."""
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        yield value[0]
+        yield value[0], value[2] if isinstance(value[2], int) else 0
     else:
         # Keras flattens a dict in the order of its keys
         inner = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
         for item in inner:
-            yield from _tensor_names(item)
+            yield from _tensors(item)
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Return names in their order, those that came before with a number behind them.
+
+    A nested model that makes several outputs gives all of them its own name.
+
+    Example:
+        >>> distinct(["heads", "heads", "age"])
+        ['heads', 'heads_1', 'age']
+    """
+    given = list(names)
+    found: list[str] = []
+    for name in given:
+        free = (n for n in itertools.count(1) if f"{name}_{n}" not in {*given, *found})
+        found.append(f"{name}_{next(free)}" if name in found else name)
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,19 @@ from typing import Any
 
 import keras
 
+from edgeshrink.models import distinct
+
 
 def output_names(model: keras.Model) -> list[str]:
     """Return the names of a model's outputs, in order: those of the layers that make them.
+
+    Where one layer makes several, as a nested model does, those behind the first have a number.
 
     Args:
         model: functional, or Sequential and built.
     """
     functional = getattr(model, "_functional", model)  # a Sequential has no names of its own
-    return list(functional.output_names)
+    return distinct(functional.output_names)
 
 
 def structured(model: keras.Model, inputs: Mapping[str, Any]) -> Any:

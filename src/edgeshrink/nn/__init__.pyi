@@ -136,7 +136,7 @@ from .learning.supervision import (
     objectives as objectives,
     training_batches as training_batches,
 )
-from .learning.trained_twin import (
+from .learning.trained import (
     learned_ends as learned_ends,
 )
 from .learning.training import (

@@ -67,7 +67,8 @@ def _stored(values: np.ndarray, tensor: FlatTensor) -> np.ndarray:
         return values.astype(tensor.dtype)  # floats where the model takes bytes
     ends = np.iinfo(tensor.dtype)
     codes = np.rint(values / tensor.scales[0]) + tensor.zero_points[0]
-    return np.clip(codes, ends.min, ends.max).astype(tensor.dtype)
+    stored: np.ndarray = np.clip(codes, ends.min, ends.max).astype(tensor.dtype)
+    return stored
 
 
 def _meant(stored: np.ndarray, tensor: FlatTensor) -> np.ndarray:

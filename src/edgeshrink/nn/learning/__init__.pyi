@@ -44,7 +44,7 @@ from .supervision import (
     objectives as objectives,
     training_batches as training_batches,
 )
-from .trained_twin import (
+from .trained import (
     TrainedTwin as TrainedTwin,
     learned_ends as learned_ends,
     trained_twin as trained_twin,

@@ -67,6 +67,13 @@ def test_the_ledger_has_a_row_a_stage_and_tells_the_truth(whole: tuple[Report, P
     }
 
 
+@pytest.mark.parametrize(("name", "value"), [("training", {"epochs": 9}), ("seed", 0)])
+def test_what_a_recipe_says_is_not_said_again_beside_it(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"received {name}= beside recipe=") as error:
+        package.compress("model.keras", recipe="recipe.toml", **{name: value})
+    assert f"write {name} into the recipe" in error.value.hint
+
+
 @pytest.mark.command
 def test_what_lies_beside_the_result_makes_it_again(
     whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
@@ -76,9 +83,6 @@ def test_what_lies_beside_the_result_makes_it_again(
     again = tmp_path / "again.tflite"
     package.compress(digits_model, out=again, recipe=recipe, data=str(digits), **SCALE)
     assert again.read_bytes() == out.read_bytes()
-    for name, value in [("training", {"epochs": 9}), ("seed", 0)]:
-        with pytest.raises(UsageError, match=f"received {name}= beside recipe="):
-            package.compress(digits_model, out=again, recipe=recipe, **{name: value})
     written = json.loads(out.with_suffix(".report.json").read_text())
     assert json.loads(json.dumps(Report.read(out).as_dict())) == written
     assert json.loads(out.with_suffix(".names.json").read_text())["tensors"]

@@ -29,5 +29,6 @@ def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) 
 def test_a_sample_that_is_a_file_is_named_on_the_command_line() -> None:
     text = inference_snippet(Path("x.tflite"), "", read="read(sys.argv[1])", functions=("F",))
     assert text.startswith("# usage: python x.infer.py FILE\n")
+    assert "    sys.exit('usage: python x.infer.py FILE')\n" in text
     assert "x = read(sys.argv[1])\n" in text
     compile(text, "x.infer.py", "exec")

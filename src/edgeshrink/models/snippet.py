@@ -31,11 +31,13 @@ def inference_snippet(
     """
     usage = f"# usage: python {file.stem}.infer.py FILE"
     head = [usage, "from __future__ import annotations", "", "import sys", ""] if read else []
+    asks = ["if len(sys.argv) != 2:", f"    sys.exit({usage[2:]!r})"] if read else []
     lines = [
         "import numpy as np",
         "from ai_edge_litert.interpreter import Interpreter",
         *(f"\n\n{function.rstrip()}" for function in functions),
         "\n" if functions else "",
+        *asks,
         f"net = Interpreter({file.name!r})",
         "net.allocate_tensors()",
         "taken = net.get_input_details()[0]",

@@ -256,10 +256,10 @@ def _from_csv(path: Path) -> Stored:
                 float(v) for i, v in enumerate(row) if i != label
             ]
         except ValueError as error:
-            column = next(i for i, v in enumerate(row) if i != label and not _is_number(v))
+            wrong = next(i for i, v in enumerate(row) if i != label and not _is_number(v))
             raise DataError(
                 f"{path.name}: row {number} must hold numbers; column "
-                f"{header[column] if header else column + 1} holds {row[column]!r}",
+                f"{header[wrong] if header else wrong + 1} holds {row[wrong]!r}",
                 hint="fill in what is missing, and make numbers of words",
             ) from error
     column = [row[label].strip() for row in rows]

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import keras
 import numpy as np
@@ -76,6 +78,26 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
         pytest.raises(UsageError, match="another process works"),
     ):
         package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
+
+
+def test_runs_that_begin_at_once_are_served_or_told_that_another_works(tmp_path: Path) -> None:
+    from edgeshrink.engine.running.run_folder import RunFolder
+
+    def begin(folder: Path, together: Barrier) -> str:
+        together.wait()
+        try:
+            with RunFolder(folder, print).locked():
+                return "worked"
+        except UsageError as error:
+            return str(error).partition(" in ")[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        for place in range(20):
+            together = Barrier(4)
+            begun = [pool.submit(begin, tmp_path / f"{place}.run", together) for _ in range(4)]
+            said = {one.result() for one in begun}
+            assert "worked" in said
+            assert said <= {"worked", "another process works"}
 
 
 @pytest.mark.command

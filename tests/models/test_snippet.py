@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgeshrink.models import inference_snippet
 @pytest.mark.parametrize(("real", "stored"), [(300.0, 127), (-300.0, -128), (2.4, 2)])
 def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) -> None:
     text = inference_snippet(Path("x.tflite"), "")
-    lines = text[text.index("if scale:") : text.index("net.set_tensor")]
+    lines = dedent(text[text.index("    if scale:") : text.index("    net.set_tensor")])
     names: dict[str, Any] = {
         "np": np,
         "x": np.full((1, 2), real),
@@ -29,5 +30,12 @@ def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) 
 def test_a_sample_that_is_a_file_is_named_on_the_command_line() -> None:
     text = inference_snippet(Path("x.tflite"), "", read="read(sys.argv[1])", functions=("F",))
     assert text.startswith("# usage: python x.infer.py FILE\n")
+    assert "    sys.exit('usage: python x.infer.py FILE')\n" in text
     assert "x = read(sys.argv[1])\n" in text
     compile(text, "x.infer.py", "exec")
+
+
+def test_every_input_of_a_model_is_given_a_sample() -> None:
+    text = inference_snippet(Path("x.tflite"), "x = x / 2")
+    assert "for taken in net.get_input_details():\n    x = np.zeros(taken['shape'])" in text
+    assert "\n    x = x / 2\n" in text

@@ -50,6 +50,15 @@ def test_a_file_that_is_larger_than_the_model_it_was_made_from_is_told() -> None
     assert observations(row("dynamic", "tflite", 13_500, None), given) == []
 
 
+def test_a_file_that_is_larger_only_when_deflated_is_told_as_that() -> None:
+    given, made = row("prune", "keras", 27_446, None), row("int8", "tflite", 15_360, None)
+    given, made = replace(given, compressed_bytes=5_184), replace(made, compressed_bytes=6_469)
+    assert observations(made, given) == [
+        "int8 made a file that deflates to more than what it was given: 27,446 bytes before, "
+        "15,360 after; deflated 5,184 and 6,469"
+    ]
+
+
 def test_the_ledger_says_where_a_step_did_not_help() -> None:
     base = row("base as float", "tflite", 100, 1.0)
     keras, pruned = row("base", "keras", 100, None), row("prune", "keras", 100, None)

@@ -584,8 +584,22 @@ def test_load_of_a_table(tmp_path: Path) -> None:
     real = load_dataset(str(tmp_path / "real.csv"))
     assert real.tasks[""].kind == "regression"
     (tmp_path / "bad.csv").write_text("a,y\n1,2\nx,3\n")
-    with pytest.raises(DataError, match="row 3"):
+    with pytest.raises(DataError, match="row 3 must hold numbers; column a holds 'x'"):
         load_dataset(str(tmp_path / "bad.csv"))
+
+
+def test_a_table_with_a_gap_names_its_column(tmp_path: Path) -> None:
+    (tmp_path / "gap.csv").write_text('"size, cm",b,y\n1,2,0\n3,,1\n')
+    with pytest.raises(DataError, match="row 3 must hold numbers; column b holds ''") as raised:
+        load_dataset(str(tmp_path / "gap.csv"))
+    assert raised.value.hint.startswith("fill in")
+
+
+def test_a_table_with_other_separators_is_told(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("a;b;y\n1,5;2;0\n3;4;1\n")
+    with pytest.raises(DataError, match="rows of features and a label") as raised:
+        load_dataset(str(tmp_path / "other.csv"))
+    assert raised.value.hint == "cells are separated by commas, here it looks like ';'"
 
 
 def test_load_of_a_folder_of_images(tmp_path: Path) -> None:

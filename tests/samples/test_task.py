@@ -134,6 +134,22 @@ def test_labels_that_the_loss_leaves_out_are_told_as_that() -> None:
     check_labels("test", Subset({}, np.arange(len(MASKS)), MASKS), told)
 
 
+def test_numbers_are_not_asked_of_fewer_labels_than_values() -> None:
+    facts, labels = output((2,), "softmax"), np.arange(8) % 2
+    task = task_of(facts, [labels], given="regression")
+    with pytest.raises(DataError, match=r"must fit the output 'y' of shape \(2\); received \(\)"):
+        check_labels("test", Subset({}, np.arange(8), labels), {"y": task})
+
+
+@pytest.mark.parametrize(("void", "hint"), [(255, "255 often marks"), (-1, "-1 often marks")])
+def test_a_mark_for_elements_without_a_class_is_explained(void: int, hint: str) -> None:
+    labels = np.where(MASKS == 0, void, MASKS)
+    task = task_of(output((8, 8, 3), "softmax"), [labels])
+    with pytest.raises(DataError, match="must be 0 to 2") as raised:
+        check_labels("test", Subset({}, np.arange(len(labels)), labels), {"y": task})
+    assert raised.value.hint.startswith(hint)
+
+
 sizes = st.tuples(
     st.integers(1, 6), st.lists(st.integers(1, 4), max_size=3), st.integers(2, 5), st.integers(0, 9)
 )

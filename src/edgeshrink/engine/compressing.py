@@ -144,8 +144,8 @@ class _Compression:
         if not self.planned.request.force:
             raise DataError(
                 said,
-                hint="is --preprocess what the model was trained with (none, scale=1/255, …)? "
-                "--force goes on anyway",
+                hint="is --preprocess what the model was trained with (none, scale=1/255, …)? Are "
+                "classes numbered in the order that it was trained with? --force goes on anyway",
             )
         self.notes.append(said)
 

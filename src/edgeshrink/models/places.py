@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edgeshrink.models.writing import PREFIX, remove, write_text
+from edgeshrink.models.writing import PREFIX, write_text
 
 MARK = ".edgeshrink"
 SAYS = "Made by edgeshrink, which can make it again; `edgeshrink clean` removes it.\n"
@@ -35,9 +35,12 @@ def make_ours(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     others = (path for path in folder.iterdir() if not path.name.startswith(PREFIX))
     ours = (folder / MARK).exists() or not any(others)
-    if ours and not marked(folder):
-        remove(folder / MARK)  # what has our name and is none of ours is damaged
-        write_text(folder / MARK, SAYS)
+    if ours and not marked(folder):  # what has our name and is none of ours is damaged
+        try:
+            write_text(folder / MARK, SAYS)
+        except FileNotFoundError:  # another process marked it, and cleared it of parts
+            if not marked(folder):
+                raise
 
 
 def marked(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-ZEROS = "np.zeros(taken['shape'])  # put one sample here, as it is stored"
+ZEROS = "np.zeros(taken['shape'])  # put a sample for taken['name'] here, as it is stored"
 
 
 def inference_snippet(
@@ -31,21 +31,23 @@ def inference_snippet(
     """
     usage = f"# usage: python {file.stem}.infer.py FILE"
     head = [usage, "from __future__ import annotations", "", "import sys", ""] if read else []
+    asks = ["if len(sys.argv) != 2:", f"    sys.exit({usage[2:]!r})"] if read else []
     lines = [
         "import numpy as np",
         "from ai_edge_litert.interpreter import Interpreter",
         *(f"\n\n{function.rstrip()}" for function in functions),
         "\n" if functions else "",
+        *asks,
         f"net = Interpreter({file.name!r})",
         "net.allocate_tensors()",
-        "taken = net.get_input_details()[0]",
-        f"x = {read or ZEROS}",
-        *([preprocess] if preprocess else []),
-        "scale, zero = taken['quantization']",
-        "if scale:",
-        "    most = np.iinfo(taken['dtype'])",
-        "    x = np.clip(np.round(x / scale + zero), most.min, most.max)",
-        "net.set_tensor(taken['index'], x.astype(taken['dtype']).reshape(taken['shape']))",
+        "for taken in net.get_input_details():",
+        f"    x = {read or ZEROS}",
+        *([f"    {preprocess}"] if preprocess else []),
+        "    scale, zero = taken['quantization']",
+        "    if scale:",
+        "        most = np.iinfo(taken['dtype'])",
+        "        x = np.clip(np.round(x / scale + zero), most.min, most.max)",
+        "    net.set_tensor(taken['index'], x.astype(taken['dtype']).reshape(taken['shape']))",
         *(["net.reset_all_variables()  # else the last sample is remembered"] if stateful else []),
         "net.invoke()",
         "for given in net.get_output_details():",

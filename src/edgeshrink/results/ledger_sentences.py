@@ -29,8 +29,11 @@ def _size_observations(row: Row, before: Row) -> list[str]:
     deflated, deflated_then = row.compressed_bytes, before.compressed_bytes
     told = f"{then:,} bytes before, {now:,} after; deflated {deflated_then:,} and {deflated:,}"
     if row.kind != before.kind:
-        grown = deflated > deflated_then * 1.05
-        return [f"{row.step} made a larger file than it was given: {told}"] if grown else []
+        if deflated <= deflated_then * 1.05:
+            return []
+        if now > then:
+            return [f"{row.step} made a larger file than it was given: {told}"]
+        return [f"{row.step} made a file that deflates to more than what it was given: {told}"]
     if deflated < deflated_then * 0.995:
         return []
     if now < then * 0.995:

@@ -116,8 +116,17 @@ def _check_class_numbers(
         raise DataError(
             f"{who} must be 0 to {classes - 1} for the {where}; "
             f"received {int(labels.min())} to {int(labels.max())}",
-            hint="count classes from 0" if labels.min() >= 1 else "",
+            hint=_class_hint(int(labels.min()), int(labels.max()), classes),
         )
+
+
+def _class_hint(least: int, most: int, classes: int) -> str:
+    if least < 0 or (most == 255 and classes < 255):  # as VOC, Cityscapes and losses mark them
+        return (
+            f"{min(least, 0) or most} often marks elements that count for nothing; they cannot be "
+            "left out: give them a class, or leave out the samples that have them"
+        )
+    return "count classes from 0" if least >= 1 else ""
 
 
 def _matched(

@@ -20,7 +20,8 @@ KEYS = ("scale", "offset", "mean", "std")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _FRACTION = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?")
 _USAGE = (
-    'write none, "scale=1/255", "scale=1/127.5 offset=-1", "mean=... std=..." or module:function'
+    'write none, "scale=1/255", "scale=1/127.5 offset=-1", "mean=120,110,100 std=60" '
+    "or module:function"
 )
 
 

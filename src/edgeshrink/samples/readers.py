@@ -242,7 +242,11 @@ def _from_csv(path: Path) -> Stored:
     width = len(table[0])
     label %= width
     if width < 2 or not rows:
-        raise DataError(f"a .csv file must have rows of features and a label; received {path.name}")
+        apart = next((mark for mark in ";\t|" if any(mark in cell for cell in table[0])), "")
+        raise DataError(
+            f"a .csv file must have rows of features and a label; received {path.name}",
+            hint=f"cells are separated by commas, here it looks like {apart!r}" if apart else "",
+        )
     features = np.empty((len(rows), width - 1), np.float32)
     for number, row in enumerate(rows, start=2 if header else 1):
         if len(row) != width:
@@ -252,7 +256,12 @@ def _from_csv(path: Path) -> Stored:
                 float(v) for i, v in enumerate(row) if i != label
             ]
         except ValueError as error:
-            raise DataError(f"{path.name}: row {number} must hold numbers: {error}") from error
+            wrong = next(i for i, v in enumerate(row) if i != label and not _is_number(v))
+            raise DataError(
+                f"{path.name}: row {number} must hold numbers; column "
+                f"{header[wrong] if header else wrong + 1} holds {row[wrong]!r}",
+                hint="fill in what is missing, and make numbers of words",
+            ) from error
     column = [row[label].strip() for row in rows]
     labels = np.asarray([float(v) for v in column] if all(map(_is_number, column)) else column)
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and len(set(column)) <= 100:

@@ -213,6 +213,7 @@ def task_of(
     )
     if kind in ("binary", "tags"):
         kind = "binary" if shape[-1:] in ((), (1,)) else "tags"
+    sparse = sparse and kind == "classification"  # numbers and tags need a label for each value
     return Task(output.name, kind, shape, sparse, output.activation, objective)
 
 

@@ -6,6 +6,7 @@ import functools
 import struct
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +344,7 @@ def test_what_is_written_for_devices_reads_the_same(
     line = data.preprocess.python_snippet()
     text = inference_snippet(Path("x.tflite"), line, read=read, functions=functions)
     before, after = text.split("net = Interpreter('x.tflite')")
-    reading = after[after.index("x = ") : after.index("scale, zero")]
+    reading = textwrap.dedent(after[after.index("    x = ") : after.index("    scale, zero")])
     light = before.replace("from ai_edge_litert.interpreter import Interpreter", "")
     script = tmp_path / "read.py"
     script.write_text(f"{light}\n{reading}\nnp.save('x.npy', x)")

@@ -136,7 +136,8 @@ def tried(name: str, recipe: str, folder: Path) -> Cell:
         return cell(WORSE, report.failed, same)
     if same >= AGREES:
         return cell(RIGHT, "", same)
-    if report.verdict.outcome == "worse":
+    said = str(report.verdict).splitlines()
+    if said[0].startswith("worse") or (len(said) > 1 and said[1].startswith("warning: ")):
         return cell(WORSE, str(report.verdict), same)
     return cell(FAULT, f"agrees on {same:.1%}, and says: {report.verdict}", same)
 

@@ -18,7 +18,7 @@ Ranges = Mapping[int, tuple[float, float]]
 def activation_values(
     model: bytes, samples: Mapping[str, np.ndarray]
 ) -> Iterator[dict[int, np.ndarray]]:
-    """Yield for each sample the values of all float tensors that are computed, and of inputs.
+    """Yield for each sample the values of all float tensors that an operator or an output takes.
 
     States start anew for each sample.
 
@@ -42,10 +42,14 @@ def activation_values(
     )
     interpreter.allocate_tensors()
     inputs, _ = tensor_names(flat)
+    # what nothing takes may have no values: a loop hands on all that it was given
+    taken_up = {index for op in flat.operators if op.subgraph == 0 for index in op.inputs}
+    taken_up |= {t.index for t in flat.outputs}
     wanted = [
         t.index
         for t in flat.tensors
         if t.subgraph == 0 and not t.constant and not t.variable and t.dtype in FLOATS
+        if t.index in taken_up
     ]
     for place in range(len(next(iter(samples.values())))):
         if flat.stateful:

@@ -153,7 +153,7 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
 
 def test_shared_values_stay_shared_where_a_batch_norm_is_folded(tmp_path: Path) -> None:
     step = methods.TfmotCluster.of({"clusters": 4})
-    model, context = applied(step, normed(), tmp_path)
+    model, _ = applied(step, normed(), tmp_path)
     assert not [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     made = convert(model, {"float": Conversion()}, tmp_path)["float"]
     assert {len(np.unique(pair.codes)) <= 4 for pair in pairs(model, made)} == {True}

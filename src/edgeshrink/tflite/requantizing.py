@@ -82,10 +82,10 @@ def reachable(calibrated: bytes, ranges: Ranges) -> Ranges:
             wider = 2 * needed / STEEPEST / span
             found[made.index] = low * wider, high * wider
         else:
+            place = weights.name.partition(";")[0]
             raise ModelError(
-                f"integers cannot hold the weights at {weights.name.partition(';')[0]}, which go up to "
-                f"{largest:.2g}: in steps that reach there, the layer's answers from {low:.2g} to "
-                f"{high:.2g} are all alike",
+                f"integers cannot hold the weights at {place}, which go up to {largest:.2g}: in steps "
+                f"that reach there, the layer's answers from {low:.2g} to {high:.2g} are all alike",
                 hint="weights so far from the others are seldom meant: look at them",
             )
     return found

@@ -84,8 +84,8 @@ def reachable(calibrated: bytes, ranges: Ranges) -> Ranges:
         else:
             place = weights.name.partition(";")[0]
             raise ModelError(
-                f"integers cannot hold the weights at {place}, which go up to {largest:.2g}: in steps "
-                f"that reach there, the layer's answers from {low:.2g} to {high:.2g} are all alike",
+                f"integers cannot hold the weights at {place}, which go up to {largest:.2g}: in "
+                f"steps that reach there, all answers from {low:.2g} to {high:.2g} are alike",
                 hint="weights so far from the others are seldom meant: look at them",
             )
     return found

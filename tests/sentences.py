@@ -15,6 +15,7 @@ SAYING = {"notes", "disturbed", "failed", "[unmet]"}
 # All that these return is said in a verdict, a summary or a warning of the plan.
 SPEAKING = {
     "edgeshrink.recipes.asked": {"missed"},
+    "edgeshrink.results.apart": {"__str__"},
     "edgeshrink.results.verdict": {"failure", "outcome", "__str__"},
     "edgeshrink.results.report_sentences": {"summary"},
     "edgeshrink.engine.running.kernels": {"notes"},

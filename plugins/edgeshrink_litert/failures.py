@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import signal
 
+from edgeshrink.tflite import too_steep
+
 _PATTERNS = (
     (
         r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'",
@@ -57,6 +59,22 @@ def explain(error: str) -> str:
         if found:
             return sentence.format(*found.groups())
     return error[:300] or "the runtime ended without a word"
+
+
+def with_cause(error: str, data: bytes) -> str:
+    """Return an error of a run with XNNPACK, with the cause where the file shows one.
+
+    Args:
+        error: a sentence.
+        data: the bytes of the .tflite.
+    """
+    if not too_steep(data):
+        return error
+    return (
+        f"{error}: XNNPACK has no kernel for a layer whose sums are scaled by 256 or more, as of "
+        "outputs that are next to nothing; bench --delegate none runs it without XNNPACK, and a "
+        "file that is converted again has wider outputs there"
+    )
 
 
 def signal_sentence(number: int) -> str:

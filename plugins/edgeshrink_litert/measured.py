@@ -17,7 +17,7 @@ from edgeshrink.api import (
 from edgeshrink.tflite import tflite_bytes
 from edgeshrink_litert import disturbance
 from edgeshrink_litert.answers import Answer
-from edgeshrink_litert.failures import explain
+from edgeshrink_litert.failures import explain, with_cause
 
 # Above this share of the mean, a standard deviation says that something disturbed the runs.
 NOISY = 0.1
@@ -78,7 +78,10 @@ def measurement(
         CommandFailed: the answer makes no sense.
     """
     if "error" in answer:
-        return Failure(str(path), device.name, explain(answer.text("error")))
+        said = explain(answer.text("error"))
+        if delegate == "xnnpack":
+            said = with_cause(said, tflite_bytes(path))
+        return Failure(str(path), device.name, said)
     digest = hashlib.sha256(tflite_bytes(path)).hexdigest()
     if answer.text("sha256") != digest:
         return Failure(str(path), device.name, "the device timed another file than was sent")

@@ -14,6 +14,7 @@ from edgeshrink.tflite import count_samples, matched_files, tensor_names
 from edgeshrink_litert import batching, outputs, tensors
 from edgeshrink_litert.answers import Answer
 from edgeshrink_litert.conversation import Conversation
+from edgeshrink_litert.failures import with_cause
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,13 +70,11 @@ def run(
     what = f"{model.name} cannot be run"
     try:
         try:
-            answer = runner.run(job, what, progress=progress)
-        except CommandFailed:
-            if patches is None or runner.profile.accelerator != "cpu":
+            answer = _answer(runner, job, what, progress)
+        except CommandFailed as error:
+            if runner.profile.accelerator != "cpu":
                 raise
-            # A kernel may check less when its input is resized; the file as it is decides.
-            plain = {**job, "patches": None, "why_single": "the runtime failed on batches"}
-            answer = runner.run(plain, what, progress=progress)
+            raise CommandFailed(with_cause(str(error), data), hint=error.hint) from error
         digest = hashlib.sha256(data).hexdigest()
         if answer.whole("count") != count or answer.text("model_sha256") != digest:
             raise CommandFailed(f"{what}: the device worked on other files than were sent")
@@ -83,6 +82,19 @@ def run(
     finally:
         with contextlib.suppress(EdgeshrinkError):
             runner.remove(*(entry["path"] for entry in job["outputs"]))
+
+
+def _answer(
+    runner: Conversation, job: Mapping[str, Any], what: str, progress: Progress | None
+) -> Answer:
+    try:
+        return runner.run(job, what, progress=progress)
+    except CommandFailed:
+        if job["patches"] is None or runner.profile.accelerator != "cpu":
+            raise
+        # A kernel may check less when its input is resized; the file as it is decides.
+        plain = {**job, "patches": None, "why_single": "the runtime failed on batches"}
+        return runner.run(plain, what, progress=progress)
 
 
 def _fetched(

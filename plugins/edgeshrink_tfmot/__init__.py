@@ -70,7 +70,7 @@ class TfmotCluster(Method):
             yield said
 
     def apply(self, model: keras.Model, context: Context) -> Any:
-        """Return the model with few distinct values in each kernel; zeros stay zero."""
+        """Return the model, batch norms folded, with few distinct values; zeros stay zero."""
         from edgeshrink_tfmot.weights import cluster
 
         return cluster(model, self.options, context)

@@ -97,7 +97,11 @@ def _exported(twin: Twin, model: Any, folder: Path) -> Path:
         outputs = keras.tree.flatten(model(list(tensors), training=False))
         return dict(zip(names, outputs, strict=True))
 
-    tf.saved_model.save(model, str(folder), signatures={"serving_default": serve})
+    # the variables alone: saved with it, each layer is traced once more, which fails where TFMOT
+    # keeps a tensor of a trace, as for transposed convolutions
+    holder = tf.Module()
+    holder.kept = list(model.variables)
+    tf.saved_model.save(holder, str(folder), signatures={"serving_default": serve})
     return folder
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Asked, Context, ModelError
-from edgeshrink.nn import kernel_weights
+from edgeshrink.nn import folded, kernel_weights
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import steps_in_all, train
 from edgeshrink_tfmot.translation import translated
@@ -72,7 +72,9 @@ def prune(model: keras.Model, options: PruneOptions, context: Context) -> keras.
 def cluster(model: keras.Model, options: ClusterOptions, context: Context) -> keras.Model:
     """Share few values in each kernel, learnt as centroids; a kernel's zeros stay zero.
 
-    Kernels with no more weights than there are to be values stay as they are.
+    Kernels with no more weights than there are to be values stay as they are. Batch norms are
+    folded first: folded in conversion, each channel would scale the shared values to others of its
+    own.
 
     Raises:
         ModelError: TFMOT or the translation refuses a layer, or zeros were lost.
@@ -82,6 +84,7 @@ def cluster(model: keras.Model, options: ClusterOptions, context: Context) -> ke
         cluster as experimental,
     )
 
+    model = folded(model)
     twin = translated(model, context.folder)
     zeros = {v.path: np.asarray(v) == 0 for v in kernel_weights(model)}
     start = tfmot.clustering.keras.CentroidInitialization[CENTROIDS[options.init]]

@@ -135,3 +135,15 @@ def test_a_kernel_is_known_in_any_order_scale_and_rounding(
     assert wide in orders
     # found, or too few values to tell
     assert _agree(*turned, order) is not False
+
+
+def test_a_vast_weight_is_paired_without_overflow(tmp_path: Path) -> None:
+    values = keras.Input((16,), name="values")
+    model = keras.Model(values, layers.Dense(8, name="dense")(values))
+    kernel = RNG.normal(size=(16, 8)).astype("float32")
+    kernel[0], kernel[1] = 1e30, 0
+    model.get_layer("dense").kernel.assign(kernel)
+    data = convert(model, {"float": Conversion()}, tmp_path)["float"]
+    assert check_zeros(model, data) == pytest.approx(1 / 16)
+    (pair,) = pairs(model, data)
+    np.testing.assert_array_equal(np.sort(pair.stored, axis=None), np.sort(kernel, axis=None))

@@ -20,7 +20,9 @@ import edgeshrink_tfmot as methods
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.planning import planner
 from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError
-from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn import Conversion, convert
+from edgeshrink.nn.conversion.pairing import pairs
+from edgeshrink.nn.conversion.verification import check_clusters, check_zeros
 from edgeshrink.nn.learning.masks import kernel_weights
 from edgeshrink.recipes.method import Plan
 from edgeshrink.recipes.training import Training
@@ -141,12 +143,38 @@ def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Pa
     assert "% zeros in the kernels that TFMOT prunes (3), " in context.notes[-1]
 
     model, context = applied(methods.TfmotCluster.of({"clusters": count}), model, tmp_path)
-    for variable in kernel_weights(model):
+    for variable, where in zip(kernel_weights(model), zeros.values(), strict=True):
         values = np.asarray(variable)
         assert 2 < len(np.unique(values)) <= count
-        assert not values[zeros[variable.path]].any()
+        assert not values[where].any()
     assert context.facts["clusters"] == count
     assert context.notes[-1].startswith("distinct values: conv/kernel ")
+
+
+def test_shared_values_stay_shared_where_a_batch_norm_is_folded(tmp_path: Path) -> None:
+    step = methods.TfmotCluster.of({"clusters": 4})
+    model, _ = applied(step, normed(), tmp_path)
+    assert not [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    made = convert(model, {"float": Conversion()}, tmp_path)["float"]
+    assert {len(np.unique(pair.codes)) <= 4 for pair in pairs(model, made)} == {True}
+    check_clusters(model, made)
+
+
+def normed() -> keras.Model:
+    """Return a model whose batch norm scales each channel otherwise."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(4, 3, use_bias=False, name="conv")(image)
+    norm = layers.BatchNormalization(gamma_initializer="random_normal", name="norm")
+    x = layers.Conv2DTranspose(2, 2, strides=2, name="wider")(layers.ReLU()(norm(x)))
+    outputs = layers.Dense(3, activation="softmax", name="classes")(layers.Flatten()(x))
+    return keras.Model(image, outputs)
+
+
+def test_a_transposed_convolution_is_trained_quantized(tmp_path: Path) -> None:
+    made, _ = applied(methods.TfmotQat(), normed(), tmp_path)
+    assert "TRANSPOSE_CONV" in {operator.name for operator in read_model(made).operators}
+    assert any(t.dtype == "int8" for t in read_model(made).weights)
 
 
 @pytest.mark.slow

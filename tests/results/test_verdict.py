@@ -117,6 +117,44 @@ def test_without_labels_agreement_is_judged_by_the_same_rule() -> None:
     assert verdict(same, same, labels=None, most=math.inf).failure == ""
 
 
+@pytest.mark.parametrize(
+    ("kind", "right", "told"),
+    [
+        ("binary", 0.95, ""),
+        (
+            "binary",
+            0.8,
+            "warning: output 'beside' answers as the base does on only 80.0 % of 1,000 test "
+            "samples",
+        ),
+        (
+            "regression",
+            0.8,
+            "warning: output 'beside' explains only 20.0 % of the variance of what the base says "
+            "of 1,000 test samples",
+        ),
+    ],
+)
+def test_an_output_that_answers_otherwise_is_told_first(kind: str, right: float, told: str) -> None:
+    beside = np.tile([0.1, 0.9], 500)[:, None]
+    other = np.where(np.arange(1000)[:, None] < 1000 * right, beside, 1 - beside)
+    base, made = ({**answers(1.0), "beside": values} for values in (beside, other))
+    tasks = {
+        "y": Task("y", "classification", (10,), sparse=True),
+        "beside": Task("beside", kind, (1,)),
+    }
+    samples = Samples({}, {"y": CLASSES}, "d", 1000)
+    found = judge(tasks=tasks).verdict(base, made, samples, None)
+    assert found.outcome == "no difference shown"
+    assert str(found).splitlines()[1:] == ([told] if told else [])
+
+
+def test_a_single_output_that_answers_otherwise_needs_no_name() -> None:
+    other = answers(0.8, start=500)  # as many are right, others
+    (line,) = str(verdict(answers(0.8), other)).splitlines()[1:2]
+    assert line.startswith("warning: the result answers as the base does on only 64.")
+
+
 def test_made_up_inputs_that_tell_nothing_apart_are_a_warning_and_no_failure() -> None:
     base, one = ({"y": np.eye(10)[(np.arange(256) < n).astype(int)]} for n in (0, 1))
     samples = Samples({}, {}, "d", 256, synthetic=True)

@@ -35,7 +35,7 @@ came out was run on 64 test samples and compared with the model that went in.
 | mark | |
 | --- | --- |
 | ✓ | answers as its base does on 90 % of the samples, or explains 90 % of its variance |
-| ↓ | is worse, and says so first or ends in exit code 4: tiny models bear little |
+| ↓ | is worse or answers otherwise, and says so first or ends in exit code 4 |
 | – | refused in words, given below by number |
 | ✗ | a fault of this program |
 | · | not tried yet |

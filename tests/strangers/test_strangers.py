@@ -1,4 +1,4 @@
-"""No kind of model that people have meets a fault: a third of all cells, and all of them (slow)."""
+"""No kind of model that people have meets a fault: a few cells, and all of them (slow)."""
 
 from __future__ import annotations
 

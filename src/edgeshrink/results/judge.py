@@ -12,6 +12,7 @@ from edgeshrink.devices import Session
 from edgeshrink.errors import UsageError, near
 from edgeshrink.models import RUNNABLE, TensorFacts, read_arrays, write_arrays
 from edgeshrink.recipes import digest_of
+from edgeshrink.results.apart import Apart, apart
 from edgeshrink.results.metric import Metric, Score
 from edgeshrink.results.paired import Paired, worst_class
 from edgeshrink.results.verdict import AGREEMENT, Verdict, allowed, near_chance
@@ -236,7 +237,20 @@ class Judge:
             guess,
             limit,
             worst_class(paired, names),
+            apart=self._apart(base, outputs, samples),
         )
+
+    def _apart(self, base: Outputs, outputs: Outputs, samples: Samples) -> tuple[Apart, ...]:
+        """Return the outputs on which a result is less like its base than is usual."""
+        from edgeshrink.nn.inputs import matched_outputs
+
+        tasks, made = self.tasks_of(base), matched_outputs(base, outputs)
+        tasks |= {one.name: one.task for one in self._scored(base, samples)}
+        found = (
+            apart(tasks[name], base[name], now, tasks[name].name if len(base) > 1 else "")
+            for name, now in zip(base, made, strict=True)
+        )
+        return tuple(one for one in found if one is not None)
 
     def guess(self, outputs: Outputs, samples: Samples) -> float | None:
         """Return the score of always giving the same answer.

@@ -26,7 +26,8 @@ def summary(report: Report) -> tuple[str, ...]:
     lines = str(verdict).splitlines()
     lines += [said for device, said in speeds.items() if device in slow]
     lines.append(_sizes(ledger))
-    if verdict.measured and final.agreement:
+    told = verdict.apart and verdict.outcome != "worse"  # by the verdict itself
+    if verdict.measured and final.agreement and not told:
         agreed = final.agreement
         compared = agreed.answers_to(verdict.inputs)
         lines.append(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeshrink import words
 from edgeshrink.errors import UsageError
+from edgeshrink.results.apart import Apart
 from edgeshrink.results.ledger import SIGNIFICANT
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Verdict:
         worst: the class that lost most; None where there are no classes, or none lost.
         synthetic: the samples were made up.
         answers: to all samples that were compared for agreement, where each has several; else None.
+        apart: outputs on which the result answers otherwise than the base.
     """
 
     metric: str
@@ -66,6 +68,7 @@ class Verdict:
     worst: ClassChange | None = None
     synthetic: bool = False
     answers: int | None = None
+    apart: tuple[Apart, ...] = ()
 
     def accepting(self) -> Verdict:
         """Return it as it was before JSON, where null stands for an infinite `allowed`."""
@@ -152,7 +155,7 @@ class Verdict:
         return f"{words.digits(100 * change, count)} points"
 
     def __str__(self) -> str:
-        """Return the verdict in a line or two."""
+        """Return the verdict in a few lines."""
         if not self.measured:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
             if self.blind:
@@ -166,6 +169,8 @@ class Verdict:
         by = f" by {self.amount(change)}" if self.outcome in ("better", "worse") else ""
         odds = "" if self.p_value is None else f" (p {_odds(self.p_value)})"
         told = f"{self.outcome}{by}: {self.metric} {before} → {after} on {self.inputs}{odds}"
+        if self.outcome != "worse":  # a score may stay while other answers are right, or wrong
+            told = "\n".join([told, *map(str, self.apart)])
         if worst := self.worst:
             told += (
                 f"\nclass that lost most: {worst.name}, {words.percent(worst.before)} → "

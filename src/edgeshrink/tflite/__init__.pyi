@@ -33,6 +33,10 @@ from .reader import (
     runtime_requirements as runtime_requirements,
     schema_model as schema_model,
 )
+from .requantizing import (
+    reachable as reachable,
+    too_steep as too_steep,
+)
 from .stripping import (
     strip as strip,
 )

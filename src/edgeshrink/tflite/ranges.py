@@ -18,7 +18,7 @@ Ranges = Mapping[int, tuple[float, float]]
 def activation_values(
     model: bytes, samples: Mapping[str, np.ndarray]
 ) -> Iterator[dict[int, np.ndarray]]:
-    """Yield for each sample the values of all tensors that are computed, and of inputs, as floats.
+    """Yield for each sample the values of all tensors that an operator or an output takes.
 
     Codes of integers are the numbers that they stand for. States start anew for each sample.
 
@@ -43,6 +43,9 @@ def activation_values(
     )
     interpreter.allocate_tensors()
     inputs, _ = tensor_names(flat)
+    # what nothing takes may have no values: a loop hands on all that it was given
+    taken_up = {index for op in flat.operators if op.subgraph == 0 for index in op.inputs}
+    taken_up |= {t.index for t in flat.outputs}
     wanted = [
         t
         for t in flat.tensors
@@ -50,6 +53,7 @@ def activation_values(
         and not t.constant
         and not t.variable
         and (t.dtype in FLOATS or len(t.scales) == 1)
+        and t.index in taken_up
     ]
     for place in range(len(next(iter(samples.values())))):
         if flat.stateful:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -13,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from paths import ROOT
@@ -447,6 +450,28 @@ def test_a_model_that_the_runtime_refuses_is_one_sentence(session, tmp_path, arr
     (tmp_path / "text.tflite").write_text("text")
     with pytest.raises(ModelError, match=r"not a \.tflite"):
         session.predict(tmp_path / "text.tflite", {"t0": array(np.zeros((3, 2), np.float32))})
+
+
+def test_a_kernel_that_xnnpack_lacks_is_named_and_runs_without_it(session, model, tmp_path, array):
+    from ai_edge_litert import schema_py_generated as schema
+
+    data = model("int8").read_bytes()
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    graph, codes = tree.subgraphs[0], tree.operatorCodes
+    dense = schema.BuiltinOperator.FULLY_CONNECTED
+    last = [o for o in graph.operators if codes[o.opcodeIndex].builtinCode == dense][-1]
+    graph.tensors[last.outputs[0]].quantization.scale = [1e-9]
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    path = tmp_path / "steep.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    told = r"XNNPACK has no kernel for a layer whose sums are scaled by 256 or more"
+    with pytest.raises(CommandFailed, match=told):
+        session.predict(path, {"image": array(images(3))})
+    (failure,) = session.time([path], SHORT)
+    assert re.search(told, failure.reason)
+    (found,) = session.time([path], dataclasses.replace(SHORT, delegate="none"))
+    assert isinstance(found, Measurement)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from edgeshrink.models import TensorFacts, write_bytes, write_npy, write_part
 from edgeshrink.nn.conversion import byte_inputs, converter_process, recurrent
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.graph import output_names, structured
-from edgeshrink.tflite import Ranges, with_ranges
+from edgeshrink.tflite import Ranges, reachable, too_steep, with_ranges
 
 
 def export(model: keras.Model, folder: Path, *, fuse: bool = True, unroll: bool = False) -> Path:
@@ -109,7 +109,8 @@ def convert(
             if activations have 8 bits, and floats if 16.
         log: file that gets what the converter prints.
         ranges: of 8-bit activations, given the float file that the samples were run through;
-            tensors that it leaves out keep the least and greatest value seen.
+            tensors that it leaves out keep the least and greatest value seen. Ranges so narrow that
+            kernels cannot reach them become wider.
 
     Raises:
         ConversionError: an input's dimension beside the batch is dynamic, or the converter refused
@@ -136,13 +137,15 @@ def convert(
             saved[form] = export(shown, out, fuse=want.fuse, unroll=want.unroll)
         needed = files if integer else {}
         out = folder / f"{name}.part.tflite"
-        if ranges is not None and want.activations == "int8":
+        small = want.activations == "int8"
+        if ranges is None or not small:
+            converter_process.shared_converter.convert(saved[form], want, needed, out, log)
+        if small and (ranges is not None or too_steep(out.read_bytes())):
             seen = converter_process.shared_converter.calibrate(saved[form], want, needed, out, log)
             calibrated = seen.read_bytes()
-            write_bytes(seen, with_ranges(calibrated, ranges(calibrated)))
+            chosen = ranges(calibrated) if ranges is not None else {}
+            write_bytes(seen, with_ranges(calibrated, reachable(calibrated, chosen)))
             converter_process.shared_converter.quantize(seen, want, out, log)
-        else:
-            converter_process.shared_converter.convert(saved[form], want, needed, out, log)
         made[name] = out.read_bytes()
         out.unlink()
     return made

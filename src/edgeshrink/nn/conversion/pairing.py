@@ -191,6 +191,7 @@ def _scale(
 ) -> np.ndarray:
     """Return the factors along some axes that bring a kernel nearest to what is stored."""
     rest = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
+    kernel = kernel.astype("float64")  # the square of a vast weight is no float32
     both = np.where(there, kernel * stored, 0).sum(axis=rest, keepdims=True)
     own = np.square(kernel).sum(axis=rest, keepdims=True)
     found: np.ndarray = np.divide(both, own, out=np.ones_like(both), where=own > 0)

@@ -104,6 +104,15 @@ def test_weights_of_keras_2_are_bounded_likewise(tmp_path: Path) -> None:
             load_model(path)
 
 
+def test_weights_in_very_many_files_are_refused(tmp_path: Path) -> None:
+    dense().save(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras", "a") as archive:
+        for number in range(200):
+            archive.writestr(f"model_{number:05}.weights.h5", b"")
+    with pytest.raises(ModelError, match=r"may have 100 files of weights; net\.keras has 201"):
+        load_model(tmp_path / "net.keras")
+
+
 def test_a_little_more_is_left_to_keras(tmp_path: Path) -> None:
     dense().save(tmp_path / "net.keras")
     with pytest.raises(ModelError, match=r"Keras cannot load .* name=dense"):

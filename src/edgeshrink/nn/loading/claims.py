@@ -17,6 +17,7 @@ from edgeshrink.errors import ModelError
 
 # A dataset of HDF5 tells any size and holds nothing. Deflate cannot do better than 1:1032.
 MOST_RATIO, FREE_BYTES = 1000, 16 << 20
+MOST_SHARDS = 100  # of the gigabytes that Keras writes in each
 
 # Beyond what is stored: the states of stateful layers, which no file holds; and where a
 # configuration is a little off, Keras's message names the layer and both shapes.
@@ -77,7 +78,8 @@ def stored_bytes(path: Path) -> int:
         path: a .keras archive or an .h5 file.
 
     Raises:
-        ModelError: they are kept in another file, or unpack to over 1,000 times the file's size.
+        ModelError: they are kept in another file, in too many, or unpack to over 1,000 times the
+            file's size.
         OSError: it cannot be read.
         zipfile.BadZipFile: likewise.
     """
@@ -87,10 +89,16 @@ def stored_bytes(path: Path) -> int:
     else:
         total = 0
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".h5"):
-                    with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
-                        total += _datasets_bytes(file, path.name)
+            names = [name for name in archive.namelist() if name.endswith(".weights.h5")]
+            if len(names) > MOST_SHARDS:
+                raise ModelError(
+                    f"a .keras archive may have {MOST_SHARDS} files of weights; {path.name} has "
+                    f"{len(names):,}",
+                    hint=RESAVE,
+                )
+            for name in names:
+                with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
+                    total += _datasets_bytes(file, path.name)
     packed = path.stat().st_size
     if total > max(FREE_BYTES, MOST_RATIO * packed):
         raise ModelError(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.api import CommandFailed
+from edgeshrink.api import CommandFailed, EdgeshrinkError, typed
 
 LITERT = "ai-edge-litert==2.3.0"
 # The last release of LiteRT's predecessor: for Python 3.8 and 3.9, and for 32-bit ARM.
@@ -29,6 +29,22 @@ NEWER = "put a Python of 3.10 or newer on the device, and name it in its profile
 
 
 @dataclass(frozen=True)
+class Probed:
+    """A probe's answer, as it is."""
+
+    system: str
+    implementation: str
+    version: tuple[int, int]
+    machine: str
+    bits: int
+    libc: str
+    free: int
+    numpy: str
+    complete: bool
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Machine:
     """What a device's Python says of it.
 
@@ -39,6 +55,7 @@ class Machine:
         free_bytes: room where packages are kept.
         numpy: version of the numpy that it has by itself; empty if none.
         complete: whether it has the parts of the standard library that numpy needs.
+        own: versions of the runtimes that it has by itself, by distribution.
     """
 
     python: int
@@ -47,6 +64,7 @@ class Machine:
     free_bytes: int
     numpy: str = ""
     complete: bool = True
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -82,25 +100,30 @@ def machine(said: Mapping[str, Any]) -> Machine:
         CommandFailed: it is no Linux, no CPython 3, or its answer is not understood.
     """
     try:
-        system, implementation = str(said["system"]), str(said["implementation"])
-        major, minor = (int(part) for part in said["version"])
-        name, bits, free = str(said["machine"]), int(said["bits"]), int(said["free"])
-        numpy, complete = str(said["numpy"])[:40], bool(said["complete"])
-        libc = re.fullmatch(r"glibc (\d+)\.(\d+).*", str(said["libc"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CommandFailed("the device's Python gave an answer that is not understood") from error
-    if system != "linux" or implementation != "cpython":
+        found = typed(Probed, said, "it")
+    except EdgeshrinkError as error:
+        raise not_understood(error) from error
+    if found.system != "linux" or found.implementation != "cpython":
         raise CommandFailed(
             f"runtime packages are installed on Linux and Android, under CPython; the device has "
-            f"{implementation[:40]} on {system[:40]}"
+            f"{found.implementation[:40]} on {found.system[:40]}"
         )
+    major, minor = found.version
     if major != 3:
         raise CommandFailed(f"the device's Python is {major}.{minor}, too old", hint=NEWER)
-    name = MACHINES.get(name, name)
-    if bits == 32:  # perhaps a 32-bit system under a 64-bit kernel
+    name = MACHINES.get(found.machine, found.machine[:40])
+    if found.bits == 32:  # perhaps a 32-bit system under a 64-bit kernel
         name = {"aarch64": "armv7l", "x86_64": "i686"}.get(name, name)
+    libc = re.fullmatch(r"glibc (\d{1,3})\.(\d{1,3})\b.*", found.libc)
     glibc = (int(libc[1]), int(libc[2])) if libc else None
-    return Machine(minor, name, glibc, free, numpy, complete)
+    return Machine(
+        minor, name, glibc, found.free, found.numpy[:40], found.complete, dict(found.own)
+    )
+
+
+def not_understood(error: EdgeshrinkError) -> CommandFailed:
+    """Return the failure for an answer of a device's Python that is none of the probes'."""
+    return CommandFailed(f"the device's Python gave an answer that is not understood: {error}")
 
 
 def choose(device: Machine, *, gpu: bool = False) -> Choice:

@@ -19,9 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.api import CommandFailed, DeviceProfile, Progress, Target
+from edgeshrink.api import (
+    CommandFailed,
+    DeviceProfile,
+    EdgeshrinkError,
+    Progress,
+    Target,
+    from_json,
+)
 from edgeshrink_litert import packages, wheels
-from edgeshrink_litert.packages import Choice
+from edgeshrink_litert.packages import Choice, Machine
 
 # Runs in whatever Python is there, however old.
 PROBE = """
@@ -108,7 +115,7 @@ def setup(target: Target, profile: DeviceProfile, progress: Progress) -> list[st
     wanted = " and ".join(choice.requirements)
     if there and _imports(target, launch(target, profile), choice) is None:
         return [f"{wanted} for {device.words}: already there"]
-    own = _own(said, choice) if record is None else ""
+    own = _own(device, choice) if record is None else ""
     if own and _imports(target, (*python, "-B"), choice) is None:
         return [f"{own} for {device.words}: already there, among the device's own packages"]
     bundle = wheels.bundle(choice, _part(progress, 0.05, 0.4))
@@ -179,11 +186,10 @@ def _read(target: Target, profile: DeviceProfile) -> dict[str, Any] | None:
         "tail", "-c", str(RECORD_BYTES), record_path(target, profile), timeout=PROBE_SECONDS
     )
     try:
-        found = json.loads(done.stdout) if done.returncode == 0 else None
-    except ValueError:
+        found = from_json(done.stdout, "the record") if done.returncode == 0 else {}
+    except EdgeshrinkError:
         return None
-    good = isinstance(found, dict) and FOLDER.fullmatch(str(found.get("folder")))
-    return found if good else None
+    return found if FOLDER.fullmatch(str(found.get("folder"))) else None
 
 
 def _write(target: Target, profile: DeviceProfile, name: str, bundle: wheels.Bundle) -> None:
@@ -212,10 +218,10 @@ def _imports(
     return None
 
 
-def _own(said: dict[str, Any], choice: Choice) -> str:
+def _own(device: Machine, choice: Choice) -> str:
     """Return the runtime that the device has by itself; empty if it is older or none."""
     name, _, pinned = choice.requirements[0].partition("==")
-    found = str(said["own"].get(name, ""))
+    found = device.own.get(name, "")[:40]
     return f"{name} {found}" if _numbers(found) >= _numbers(pinned) else ""
 
 
@@ -237,12 +243,9 @@ def _ask(target: Target, *argv: str, timeout: float) -> dict[str, Any]:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise CommandFailed(lines[-1][:500] if lines else f"it ended with {done.returncode}")
     try:
-        said = json.loads(done.stdout.strip().splitlines()[-1])
-    except (ValueError, IndexError):
-        said = None
-    if not isinstance(said, dict):
-        raise CommandFailed("the device's Python gave an answer that is not understood")
-    return said
+        return from_json(done.stdout.strip().rpartition("\n")[2], "it")
+    except EdgeshrinkError as error:
+        raise packages.not_understood(error) from error
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

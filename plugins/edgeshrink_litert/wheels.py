@@ -121,7 +121,7 @@ def _kept(name: str, place: Path) -> Bundle | None:
             if hashlib.file_digest(stream, "sha256").hexdigest() != told["archive"]:
                 return None
         return Bundle(name, archive, int(told["bytes"]), tuple(told["packages"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ from edgeshrink.api import (
     Target,
     TargetError,
     UsageError,
+    from_json,
+    typed,
 )
 from edgeshrink_tflm.failures import ended, explain
 
@@ -42,12 +46,35 @@ EMULATED = "an interpreter on this machine stands for the microcontroller"
 # The times say nothing of a microcontroller: a handful shows that the model runs again and again.
 RUNS, SECONDS = 5, 2.0
 LONGEST_SECONDS = 300.0
-ANSWER_LIMIT, OUTPUT_SPARE = 1 << 20, 1 << 12
+ANSWER_LIMIT, OUTPUT_SPARE, LONGEST_TEXT = 1 << 20, 1 << 12, 1000
+SHARE = re.compile(r"[01]\.\d{3}")
 HOW = (
     "the arena is the smallest that the model loads with here, found in steps of 16 bytes: "
     "pointers take 8 bytes here and 4 on most microcontrollers, and a chip's own kernels may "
     "ask for scratch memory"
 )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the runner tells of the package and of the machine."""
+
+    runtime_version: str
+    machine: str
+    system: str
+    python: str
+    numpy: str
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the runner tells of a model; times in nanoseconds."""
+
+    sha256: str
+    arena_bytes: int
+    load_ns: int
+    first_ns: int
+    samples_ns: tuple[int, ...]
 
 
 class TFLM(Runtime):
@@ -79,12 +106,15 @@ class TFLMSession(Session):
         self.launch = (profile.python,) if profile.python else target.python()
         self.runner = f"{workdir}/runner.py"
         target.push(RUNNER, self.runner)
-        facts = self._run({"kind": "facts"}, what="TensorFlow Lite Micro cannot be run: ")
+        what = "TensorFlow Lite Micro cannot be run: "
+        answer = self._run({"kind": "facts"}, what=what)
+        with _whole(what):
+            facts = typed(Facts, answer, "it")
         self._facts = DeviceInfo(
             profile.name,
             runtime="tflite-micro",
             emulated=EMULATED,
-            **{k: v for k, v in facts.items() if k in DeviceInfo.__dataclass_fields__},
+            **asdict(facts),
         )
 
     def facts(self) -> DeviceInfo:
@@ -176,10 +206,9 @@ class TFLMSession(Session):
         }
         answer = self._run(job, flat, timeout=LONGEST_SECONDS)
         with _whole():
-            digest, arena = answer["sha256"], int(answer["arena_bytes"])
-            samples = tuple(map(int, answer["samples_ns"]))
-            load_ms, first_ms = float(answer["load_ns"]) / 1e6, float(answer["first_ns"]) / 1e6
-        if digest != _sha256(data):
+            needs = typed(Needs, answer, "it")
+        arena, samples = needs.arena_bytes, needs.samples_ns
+        if needs.sha256 != _sha256(data):
             raise CommandFailed("another file was measured than was sent")
         if arena < 1 or not samples or min(samples) < 1:
             raise CommandFailed(f"the answer cannot be: {arena} bytes of arena, {samples} ns")
@@ -191,22 +220,22 @@ class TFLMSession(Session):
             excess.append(f"it needs {arena:,} bytes of arena, and there are {ram:,} of RAM")
         if excess:
             raise CommandFailed(f"it does not fit {self.profile.name}: {'; '.join(excess)}")
-        needs = (
+        told = (
             f"needs {_of(arena, ram, 'RAM')} for its arena and {_of(len(data), flash, 'flash')} "
             "for its file; the program and TensorFlow Lite Micro itself come on top"
         )
         return Measurement(
             model=str(model),
-            digest=digest,
+            digest=needs.sha256,
             device=self._facts,
             plan=plan,
             samples_ns=samples,
-            load_ms=load_ms,
-            first_ms=first_ms,
+            load_ms=needs.load_ns / 1e6,
+            first_ms=needs.first_ns / 1e6,
             threads=1,
             delegate="none",
             arena_bytes=arena,
-            notes=(needs, HOW),
+            notes=(told, HOW),
         )
 
     def _run(
@@ -224,8 +253,8 @@ class TFLMSession(Session):
 
         def watch(line: str) -> None:
             word, _, rest = line.partition(" ")
-            if word == "progress" and progress is not None:
-                share, _, note = rest.partition(" ")
+            share, _, note = rest.partition(" ")
+            if word == "progress" and progress is not None and SHARE.fullmatch(share):
                 progress(float(share), note)
 
         try:
@@ -241,16 +270,17 @@ class TFLMSession(Session):
                 local = Path(folder, "answer.json")
                 self.target.pull(answered, local, limit=ANSWER_LIMIT)
                 with _whole(what):
-                    answer = dict(json.loads(local.read_text(encoding="utf-8")))
+                    answer = from_json(local.read_bytes(), "it")
         finally:
             self._remove(remote, answered)
         if "missing" in answer:
             raise UsageError(
-                f"the runtime tflm needs a package that is not installed: {answer['error']}",
+                f"the runtime tflm needs a package that is not installed: "
+                f"{str(answer.get('error'))[:LONGEST_TEXT]}",
                 hint=MICRO.install,
             )
         if "error" in answer:
-            why = explain(done.stderr.strip() or answer["error"])
+            why = explain(done.stderr.strip() or str(answer["error"])[:LONGEST_TEXT])
             custom = {o.name: None for o in flat.operators if o.custom} if flat else {}
             if why.endswith("the custom operator") and custom:
                 why += f" {' or '.join(custom)}"
@@ -267,7 +297,9 @@ def _whole(what: str = "") -> Iterator[None]:
     """Raise `CommandFailed` where an answer is not what the runner writes."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, EOFError) as error:
+    except EdgeshrinkError as error:
+        raise CommandFailed(f"{what}the answer is damaged: {error}") from error
+    except (ValueError, EOFError) as error:  # of NumPy, whose own words say little
         raise CommandFailed(f"{what}the answer is damaged ({type(error).__name__})") from error
 
 

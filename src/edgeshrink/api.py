@@ -96,6 +96,7 @@ from edgeshrink.results import (
     summary,
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset, Task
+from edgeshrink.texts import from_json, typed
 
 __all__ = [
     "MEASURES",
@@ -177,6 +178,7 @@ __all__ = [
     "cache_folder",
     "check_module",
     "facts",
+    "from_json",
     "hookimpl",
     "import_object",
     "json_text",
@@ -187,6 +189,7 @@ __all__ = [
     "pip_install",
     "remove",
     "summary",
+    "typed",
     "write_part",
     "write_text",
 ]

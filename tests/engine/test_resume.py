@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 import edgeshrink as package
+from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.errors import ConversionError, UsageError
+from edgeshrink.models import Artifact, Kind, file_digest, write_sealed
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
@@ -67,6 +70,41 @@ def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_pat
     again = package.compress(digits_model, **options)
     assert not again.ledger.final.reused
     assert again.ledger.rows[1].reused
+
+
+def told(**changed: Any) -> dict[str, Any]:
+    """Return what a stage with the one file `m.keras` says of itself, with some of it changed."""
+    whole = {"file": "m.keras", "kind": "keras", "made_by": "prune", "facts": {}, "state": ""}
+    whole |= {"companions": [], "files": {"m.keras": ""}, "seconds": 1.0, "notes": []}
+    return whole | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, True),
+        ({"file": "../m.keras", "files": {"../m.keras": ""}}, False),
+        ({"file": "other.keras"}, False),
+        ({"companions": ["names.json"]}, False),
+        ({"kind": "program"}, False),
+        ({"files": ["m.keras"]}, False),
+        ({"seconds": "long"}, False),
+    ],
+)
+def test_a_stage_is_believed_when_all_that_it_names_is_its_own(
+    changed: dict[str, Any], found: bool, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    folder = RunFolder(tmp_path, said.append)
+    place = folder.begin("prune", "0" * 16)
+    for file in (place / "m.keras", tmp_path / "m.keras"):
+        file.write_bytes(b"x")
+    document = told(**changed)
+    if isinstance(document["files"], dict):
+        document["files"] = {name: file_digest(place / "m.keras") for name in document["files"]}
+    write_sealed(place / "done.json", document)
+    stage = folder.find("prune", "0" * 16, Artifact(tmp_path / "m.keras", Kind.KERAS))
+    assert (stage is not None, len(said)) == (found, int(not found))
 
 
 def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ WARM = (
     ),
     *("edgeshrink_reports.html", "edgeshrink_litert.measured", "edgeshrink.samples.dataset"),
 )
+SHORT_SECONDS = 60.0  # a shorter run reads one seed of a format before it begins
 SOME = 12  # failures of one kind that are kept
 
 
@@ -53,10 +54,15 @@ class Fuzz:
         self.codes: dict[str, Counter[int]] = {name: Counter() for name in FORMATS}
         self.faults = Counter[tuple[str, str]]()
 
-    def begin(self, names: list[str]) -> None:
-        """Read every seed as it is: it must be taken, and tells what an idle reader needs."""
+    def begin(self, names: list[str], most: int | None = None) -> None:
+        """Read seeds as they are: each must be taken, and tells what an idle reader needs.
+
+        Args:
+            names: of the formats.
+            most: seeds of each that are read; None for all.
+        """
         for name in names:
-            for seed in self._seeds(name):
+            for seed in self._seeds(name)[:most]:
                 place = self._copy(name, seed)
                 ended = self._read(name, place)
                 if ended.code or ended.fault(ended.peak_bytes, 0):
@@ -148,14 +154,16 @@ def main() -> None:
     fuzz = Fuzz(folder, given.seed)
     if given.seeds:
         shutil.copytree(given.seeds, fuzz.seeds)
+        warm()
     else:
-        made = [sys.executable, "-m", "fuzz.seeds", str(fuzz.seeds)]
-        done = subprocess.run(made, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"the seeds cannot be made\n{done.stderr[-4000:]}")
-    warm()
+        making = [sys.executable, "-m", "fuzz.seeds", str(fuzz.seeds)]
+        with subprocess.Popen(making, stderr=subprocess.PIPE, text=True) as made:
+            warm()
+            told = made.communicate()[1]
+        if made.returncode:
+            sys.exit(f"the seeds cannot be made\n{told[-4000:]}")
     print(f"seed {given.seed}, {folder}", flush=True)
-    fuzz.begin(names)
+    fuzz.begin(names, 1 if given.case is None and given.seconds < SHORT_SECONDS else None)
     until = time.monotonic() + given.seconds
     number = 0
     while given.case is None and time.monotonic() < until:

@@ -212,7 +212,9 @@ def test_a_device_without_room_gets_the_c_library_alone(
         np.testing.assert_allclose(found, outputs(host, tmp_path), atol=1e-5)
 
 
-@pytest.mark.parametrize("answer", ["", "no JSON", "[1]", "{}", "null", '{"version": "x"}'])
+@pytest.mark.parametrize(
+    "answer", ["", "no JSON", "[1]", "{}", "null", '{"version": "x"}', "[" * 100_000]
+)
 def test_an_answer_of_nonsense_is_an_error_of_the_device(
     device: Ssh, tmp_path: Path, answer: str
 ) -> None:

@@ -114,6 +114,15 @@ def test_identify_refuses_an_archive_of_something_else(tmp_path: Path) -> None:
         identify(tmp_path / "model.keras")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_identify_refuses_an_archive_with_a_file_twice(tmp_path: Path) -> None:
+    path = archive(tmp_path / "model.keras", sequential())
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(ModelError, match=r"may hold a file once; model\.keras has some twice"):
+        identify(path)
+
+
 def test_identify_refuses_zip_bombs(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.keras"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:

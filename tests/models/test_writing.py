@@ -16,11 +16,13 @@ import pytest
 from edgeshrink.models import (
     PREFIX,
     bytes_in,
+    file_digest,
     make_ours,
     marked,
     mend,
     read_arrays,
     read_sealed,
+    unchanged,
     write_arrays,
     write_bytes,
     write_npy,
@@ -193,3 +195,13 @@ def test_a_folder_with_other_things_in_it_is_never_ours(tmp_path: Path) -> None:
     make_ours(tmp_path / "used")
     assert not marked(tmp_path / "used")
     assert bytes_in(tmp_path / "used") == 4
+
+
+def test_only_what_lies_in_the_folder_is_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for place in ("in/a/x", "out"):
+        (tmp_path / place).write_bytes(b"x")
+    digest = file_digest(tmp_path / "out")
+    assert unchanged(tmp_path / "in", {"a/x": digest})
+    for name in ("../out", str(tmp_path / "out"), "a/../../out", "a\x00b", "none"):
+        assert not unchanged(tmp_path / "in", {name: digest}), name

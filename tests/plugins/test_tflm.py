@@ -192,6 +192,9 @@ def test_a_crash_takes_no_other_model_with_it(target, tmp_path):
     [
         ("{", "the answer is damaged"),
         ("{}", "the answer is damaged"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"sha256": "0", "arena_bytes": Infinity, "samples_ns": [1], "load_ns": 1, "first_ns": 1}',
+         "arena_bytes must be a whole number"),
         ('{"sha256": "0", "arena_bytes": 1, "samples_ns": [1], "load_ns": 1, "first_ns": 1}',
          "another file was measured"),
         ('{"error": "", "missing": "numpy"}', "not installed"),

@@ -7,8 +7,10 @@ import io
 import json
 import zipfile
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings, strategies as st
 from tiny_models import converted, flex, recurrent, written
@@ -175,6 +177,20 @@ def test_a_file_cut_short_is_refused():
     data = read("float")
     with pytest.raises(ModelError, match="damaged"):
         flat.read_model(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("zero_points", [None, [], [0, 0]])
+def test_scales_without_as_many_zero_points_are_refused_as_litert_refuses_them(zero_points):
+    model = schema.ModelT.InitFromPackedBuf(read("int8"), 0)
+    place = model.subgraphs[0].inputs[0]
+    model.subgraphs[0].tensors[place].quantization.zeroPoint = zero_points
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    data = bytes(builder.Output())
+    with pytest.raises(ModelError, match=rf"tensor {place} has 1 scales and \d zero points"):
+        flat.read_model(data)
+    with pytest.raises(ValueError, match="zero_point"):
+        Interpreter(model_content=data)
 
 
 @settings(max_examples=150, deadline=None)

@@ -24,6 +24,7 @@ from edgeshrink.api import (
     Progress,
     Target,
     cache_folder,
+    from_json,
     make_ours,
     remove,
     write_text,
@@ -141,9 +142,9 @@ def _digest(archive: Path) -> str:
 def _whole(bundle: Path) -> bool:
     """Tell whether a bundle is there as its manifest says; a damaged one is built again."""
     try:
-        told = json.loads(_manifest(bundle).read_text(encoding="utf-8"))
-        return bool(_digest(bundle) == told["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+        told = from_json(_manifest(bundle).read_bytes(), "the manifest")
+        return bool(_digest(bundle) == told.get("sha256"))
+    except (OSError, EdgeshrinkError):
         return False
 
 
@@ -171,11 +172,11 @@ def install(target: Target, progress: Progress) -> list[str]:
         raise CommandFailed(f"Python cannot be unpacked in {cache}: {_last(done)}")
     done = target.run("sh", launcher_in(cache), "-c", CHECK, timeout=INSTALL_SECONDS)
     try:
-        said = json.loads(done.stdout.strip().splitlines()[-1])
-        works = said["child"] == said["expected"]
-        version = str(said["version"])
-    except (IndexError, KeyError, TypeError, ValueError):
-        works, version = False, ""
+        said = from_json(done.stdout.strip().rpartition("\n")[2], "its answer")
+    except EdgeshrinkError:
+        said = {}
+    works = "child" in said and said["child"] == said.get("expected")
+    version = str(said.get("version"))[:40]
     if done.returncode or not works:
         raise CommandFailed(
             f"Python was installed in {cache}/python and does not run: {_last(done)}"

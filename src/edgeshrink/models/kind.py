@@ -221,6 +221,8 @@ def _check_archive(archive: zipfile.ZipFile, path: Path) -> None:
             f"a .keras archive may have {MAX_MEMBERS:,} members; {path.name} has {len(members):,}"
         )
     names = {m.filename for m in members}
+    if len(names) < len(members):  # readers differ in which of two they take
+        raise ModelError(f"a .keras archive may hold a file once; {path.name} has some twice")
     for name in ARCHIVE_MEMBERS:
         if name not in names:
             raise ModelError(

@@ -115,10 +115,20 @@ def file_digest(path: Path) -> str:
 
 
 def unchanged(folder: Path, files: Mapping[str, str]) -> bool:
-    """Tell whether files in a folder, by name, still have these digests of `file_digest`."""
+    """Tell whether files below a folder still have these digests of `file_digest`.
+
+    Args:
+        folder: where they are.
+        files: digests by path in the folder; a path that leads out of it counts as changed.
+    """
     try:
-        return all(file_digest(folder / name) == digest for name, digest in files.items())
-    except OSError:
+        return all(
+            not Path(name).is_absolute()
+            and ".." not in Path(name).parts
+            and file_digest(folder / name) == digest
+            for name, digest in files.items()
+        )
+    except (OSError, ValueError):  # a null byte in a name
         return False
 
 

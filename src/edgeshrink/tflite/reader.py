@@ -311,6 +311,10 @@ class _Reader:
                 scales = tuple(quantization.ScaleAsNumpy().tolist())
             if not quantization.ZeroPointIsNone():
                 zero_points = tuple(quantization.ZeroPointAsNumpy().tolist())
+        if scales and len(zero_points) != len(scales):  # LiteRT loads no such file
+            raise ValueError(
+                f"tensor {index} has {len(scales)} scales and {len(zero_points)} zero points"
+            )
         flat = FlatTensor(
             index=index,
             subgraph=subgraph,

@@ -100,6 +100,8 @@ def test_what_counts_is_what_python_was_built_for(said: dict[str, object], name:
         ({"version": "3.11"}, "not understood"),
         ({"free": "much"}, "not understood"),
         ({"machine": None, "bits": None}, "not understood"),
+        ({"bits": float("inf")}, "not understood"),
+        ({"own": ["2.3.0"]}, "it.own must be an object"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused(said: dict[str, object], message: str) -> None:

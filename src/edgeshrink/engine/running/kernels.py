@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from edgeshrink.engine import workers
+from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import Artifact, write_text
 from edgeshrink.part import version_of
+from edgeshrink.texts import from_json
 
 FILE = "kernels.json"
 
@@ -86,11 +88,11 @@ class Kernels:
 def _remembered(file: Path, whose: Mapping[str, str]) -> dict[str, str]:
     """Return the crash that a file tells of, or nothing where it is not of these."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = from_json(file.read_bytes(), "it")
+    except (OSError, EdgeshrinkError):
         return {}
     keys = {*whose, "signal", "at"}
-    if not isinstance(found, dict) or not keys <= found.keys():
+    if not keys <= found.keys():
         return {}
     same = all(found[key] == value for key, value in whose.items())
     return {key: str(found[key]) for key in ("signal", "at")} if same else {}

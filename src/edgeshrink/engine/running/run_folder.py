@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.errors import UsageError
+from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.models import (
     PREFIX,
     Artifact,
@@ -29,6 +29,7 @@ from edgeshrink.models import (
     unchanged,
     write_sealed,
 )
+from edgeshrink.texts import typed
 
 DONE, SCRATCH = "done.json", ".edgeshrink-scratch"
 CACHES = ("outputs", "devices")
@@ -45,6 +46,32 @@ class Stage:
     seconds: float
     notes: tuple[str, ...]
     reused: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is written of a finished stage; files by their names in its folder."""
+
+    file: str
+    kind: str
+    made_by: str
+    facts: Mapping[str, Any]
+    state: str
+    companions: tuple[str, ...]
+    files: Mapping[str, str]
+    seconds: float
+    notes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Done | None:
+        """Return what is written in a stage's folder, or None where it or a file is damaged."""
+        try:
+            done = typed(cls, read_sealed(folder / DONE), "a finished stage")
+        except EdgeshrinkError:
+            return None
+        named = {done.file, *done.companions, *filter(None, [done.state])}
+        whole = named == set(done.files) and done.kind in list(Kind)
+        return done if whole and unchanged(folder, done.files) else None
 
 
 class RunFolder:
@@ -113,21 +140,20 @@ class RunFolder:
         folder = self.stage_folder(name, key)
         if not (folder / DONE).exists() and not folder.is_file():
             return None
-        done = read_sealed(folder / DONE)
-        if done is None or not unchanged(folder, done["files"]):
+        done = Done.read(folder)
+        if done is None:
             self._made_again(folder)
             return None
-        state = done["state"]
         artifact = Artifact(
-            folder / done["file"],
-            Kind(done["kind"]),
-            done["made_by"],
+            folder / done.file,
+            Kind(done.kind),
+            done.made_by,
             parent,
-            done["facts"],
-            folder / state if state else None,
-            tuple(done["companions"]),
+            done.facts,
+            folder / done.state if done.state else None,
+            done.companions,
         )
-        return Stage(artifact, done["seconds"], tuple(done["notes"]), reused=True)
+        return Stage(artifact, done.seconds, done.notes, reused=True)
 
     def begin(self, name: str, key: str) -> Path:
         """Return an empty folder for a stage; what an interrupted run left there is removed."""

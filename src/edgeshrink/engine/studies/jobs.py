@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +79,9 @@ class Ended:
     hint: str = ""
     made: str = ""
     used: str | Mapping[str, Any] | None = None
+    run: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
     layers: tuple[Mapping[str, tuple[int, int]], ...] = ()
 
 
@@ -141,14 +144,18 @@ def mend_results(run_folder: Path, told: Callable[[str], Any]) -> None:
     if results.is_file():
         remove(results)
     for place in results.glob(f"*/{RESULT}"):
-        found = read_sealed(place)
-        if found is None or not (
-            unchanged(place.parent, found["files"])
-            and unchanged(Path(found.get("run", "")), found.get("stages", {}))
-        ):
+        if not _whole(place):
             remove(place)
             told(f"{place.parent.relative_to(run_folder.parent)} was damaged, and is made again")
     for place in run_folder.glob("times-*.json"):
         if not is_sealed(place):
             remove(place)
             told(f"{place.relative_to(run_folder.parent)} was damaged, and is measured again")
+
+
+def _whole(place: Path) -> bool:
+    try:
+        found = typed(Ended, read_sealed(place), "the result")
+    except EdgeshrinkError:
+        return False
+    return unchanged(place.parent, found.files) and unchanged(Path(found.run), found.stages)

@@ -6,6 +6,7 @@ import logging
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from edgeshrink.models import (
 )
 from edgeshrink.nn.graph import settle
 from edgeshrink.nn.loading import keras2, keras2_weights
+from edgeshrink.nn.loading.claims import stored_bytes, weights_within
 from edgeshrink.nn.loading.precision import computing_in_float32
 from edgeshrink.nn.loading.quantized import as_floats
 
@@ -41,6 +43,7 @@ KERAS_ERRORS = (
     ArithmeticError,  # numbers that no C type holds
     AssertionError,
     AttributeError,
+    EOFError,
     ImportError,
     LookupError,
     NameError,
@@ -51,6 +54,7 @@ KERAS_ERRORS = (
     ValueError,
     tf.errors.OpError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -258,9 +262,10 @@ def _load_keras(
             named = Path(folder) / f"model{suffix}"
             copy_file(path, named)
         try:
-            model: keras.Model = keras.models.load_model(
-                named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
-            )
+            with weights_within(stored_bytes(path), path.name):
+                model: keras.Model = keras.models.load_model(
+                    named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
+                )
         except KERAS_ERRORS as error:
             raise _explained(error, path, found) from error
     return model
@@ -292,7 +297,9 @@ def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> k
         text = hdf5_attributes(path, "model_config")["model_config"]
         data, fill = parsed_json(text or "", path.name), keras2_weights.set_from_h5
     try:
-        built = keras2.rebuild(in_float32(data), objects)
+        most = found.weights_bytes if path.is_dir() else stored_bytes(path)
+        with weights_within(most, path.name):
+            built = keras2.rebuild(in_float32(data), objects)
         fill(built, path)
     except KERAS_ERRORS as error:
         raise ModelError(

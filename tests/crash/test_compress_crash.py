@@ -10,27 +10,15 @@ from __future__ import annotations
 import errno
 import itertools
 import shutil
-from collections.abc import Callable
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import Commands, left_behind, outcome
+from crashing import COMPRESS, Commands, Lanes, digest, left_behind, names, outcome, said
 
-ARGV = ("compress", "PLACE/net.keras", "--prune", "0.5", "--int8", "--pack", "--data")
-ARGV += ("PLACE/d.npz", "--epochs", "1", "--rules", "smoke", "-o", "PLACE/x.esz")
 MOMENTS = ("before", "middle", "after")
 FULL = {"error": errno.ENOSPC}
-
-
-@pytest.fixture(scope="session")
-def undisturbed(
-    commands: Commands, materials: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[str]]:
-    """A folder where the command ran in peace, and the names of what it wrote, in order."""
-    place = Path(shutil.copytree(materials, tmp_path_factory.mktemp("calm") / "place"))
-    assert commands.run(place, *ARGV, at=0) == 0, (place / "said.txt").read_text()
-    return place, (place / "writes.txt").read_text().splitlines()
 
 
 def test_a_run_that_is_ended_again_and_again_gets_there(
@@ -41,7 +29,7 @@ def test_a_run_that_is_ended_again_and_again_gets_there(
     for number, moment, fault in zip(
         itertools.count(2, 3), itertools.cycle(MOMENTS), itertools.cycle(faults), strict=False
     ):
-        code = commands.run(place, *ARGV, at=number, moment=moment, **fault)
+        code = commands.run(place, *COMPRESS, at=number, moment=moment, **fault)
         if code == 0:
             break
         check_told(place, code, fault)
@@ -60,26 +48,26 @@ def test_a_run_that_is_killed_in_its_report_goes_on(
 ) -> None:
     calm, _ = undisturbed
     place = Path(shutil.copytree(calm, tmp_path / "place"))
-    assert commands.run(place, *ARGV, "--force", at=0) == 0
+    assert commands.run(place, *COMPRESS, "--force", at=0) == 0
     number = (place / "writes.txt").read_text().splitlines().index(name) + 1
-    assert commands.run(place, *ARGV) == 2  # it is finished, and not overwritten
-    assert commands.run(place, *ARGV, "--force", at=number, moment=moment) == -9
+    assert commands.run(place, *COMPRESS) == 2  # it is finished, and not overwritten
+    assert commands.run(place, *COMPRESS, "--force", at=number, moment=moment) == -9
     made = (place / "x.esz").read_bytes()
     (place / "x.esz").write_bytes(b"another's")
-    assert commands.run(place, *ARGV) == 2  # nor is what is not its own
+    assert commands.run(place, *COMPRESS) == 2  # nor is what is not its own
     (place / "x.esz").write_bytes(made)
-    assert commands.run(place, *ARGV) == 0, (place / "said.txt").read_text()
+    assert commands.run(place, *COMPRESS) == 0, said(place)
     assert outcome(place, "x") == outcome(calm, "x")
 
 
 def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
     """A refused write is one sentence; a killed process cannot say any."""
-    said = (place / "said.txt").read_text()
+    text = said(place)
     if not fault:
         assert code != 0
         return
-    assert code == 1, said
-    (told,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert code == 1, text
+    (told,) = (line for line in text.splitlines() if line.startswith("error: "))
     assert "unexpected" not in told
     wanted = "the disk is full: " if fault == FULL else "the disk could not be read or written: "
     assert told.startswith(f"error: {wanted}{place}"), told
@@ -87,115 +75,57 @@ def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("fault", [{}, FULL], ids=["killed", "full"])
-def test_the_same_command_goes_on_from_every_write(
-    commands: Commands,
-    materials: Path,
-    tmp_path: Path,
-    undisturbed: tuple[Path, list[str]],
-    fault: dict[str, Any],
+def test_the_same_command_goes_on_from_what_a_kill_leaves_at_every_moment(
+    lanes: Lanes, copies: Path, undisturbed: tuple[Path, list[str]]
 ) -> None:
     calm, writes = undisturbed
-    wanted = outcome(calm, "x")
-    for number in range(1, len(writes) + 1):
-        for moment in MOMENTS if not fault else ("middle",):
-            place = tmp_path / "place"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(materials, place)
-            check_told(place, commands.run(place, *ARGV, at=number, moment=moment, **fault), fault)
-            where = f"{moment} write {number} of {len(writes)}, {writes[number - 1]}"
-            assert commands.run(place, *ARGV) == 0, (where, (place / "said.txt").read_text())
-            assert outcome(place, "x") == wanted, where
-            assert left_behind(place) == [], where
+    states = sorted(copies.iterdir())
+    assert len(states) == len(MOMENTS) * len(writes)
+    # after a write may be as before the next
+    different = {digest(state): state for state in states}
+    assert len(different) > len(writes)
 
+    def goes_on(commands: Commands, place: Path, state: Path) -> None:
+        shutil.copytree(state, place)
+        assert commands.run(place, *COMPRESS) == 0, (state.name, said(place))
+        assert outcome(place, "x") == outcome(calm, "x"), state.name
+        assert left_behind(place) == [], state.name
 
-def flipped(data: bytes) -> bytes:
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :] if data else b"x"
-
-
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "flipped": flipped,
-    "cut": lambda data: data[: len(data) // 2],
-    "empty": lambda data: b"",
-    "junk": lambda data: bytes(range(256)) * 4,
-    "list": lambda data: b"[1, 2]",
-    "object": lambda data: b"{}",
-}
-KINDS = [*DAMAGES, "folder", "gone"]
-
-
-def damage(path: Path, kind: str) -> None:
-    if kind in DAMAGES:
-        path.write_bytes(DAMAGES[kind](path.read_bytes()))
-        return
-    path.unlink()
-    if kind == "folder":
-        path.mkdir()
-        (path / "inside").write_text("junk")
-
-
-def repaired(commands: Commands, calm: Path, place: Path, paths: list[Path], kind: str) -> str:
-    """Damage files of a finished run's folder, run the command again; return what it said."""
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(calm, place)
-    for path in paths:
-        damage(place / path, kind)
-    for path in outcome(place, "x"):
-        (place / path).unlink()
-    assert commands.run(place, *ARGV) == 0, (paths, kind, (place / "said.txt").read_text())
-    assert outcome(place, "x") == outcome(calm, "x"), (paths, kind)
-    return (place / "said.txt").read_text()
-
-
-def files_of(calm: Path) -> list[Path]:
-    return sorted(p.relative_to(calm) for p in (calm / "x.run").rglob("*") if p.is_file())
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind if kind in ("flipped", "folder") else pytest.param(kind, marks=pytest.mark.slow)
-        for kind in KINDS
-    ],
-)
-def test_a_run_folder_that_is_damaged_all_over_is_no_obstacle(
-    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]], kind: str
-) -> None:
-    calm, _ = undisturbed
-    files = files_of(calm)
-    assert len(files) > 20
-    said = repaired(commands, calm, tmp_path / "place", files, kind)
-    if kind != "gone":
-        assert said.count("was damaged, and is made again") == len(set(_told(said)))
-        assert len(_told(said)) >= 10
-        assert any("prune-" in line for line in _told(said))
-
-
-def _told(said: str) -> list[str]:
-    return [line for line in said.splitlines() if "damaged" in line]
+    lanes.each(goes_on, different.values())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_no_single_file_of_a_run_folder_is_an_obstacle(
-    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]]
+def test_a_kill_at_every_write_leaves_what_was_copied_there(
+    lanes: Lanes, materials: Path, copies: Path, undisturbed: tuple[Path, list[str]]
 ) -> None:
-    calm, _ = undisturbed
-    for path in files_of(calm):
-        for kind in KINDS:
-            repaired(commands, calm, tmp_path / "place", [path], kind)
+    _, writes = undisturbed
+
+    def is_killed(commands: Commands, place: Path, number: int) -> None:
+        moment = MOMENTS[number % 3]
+        shutil.copytree(materials, place)
+        assert commands.run(place, *COMPRESS, at=number, moment=moment) == -signal.SIGKILL
+        for name in ("said.txt", "writes.txt"):
+            (place / name).unlink()
+        assert names(place) == names(copies / f"{number:03}-{moment}")
+
+    lanes.each(is_killed, range(1, len(writes) + 1))
 
 
-def test_a_file_in_place_of_each_folder_is_no_obstacle(
-    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]]
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_full_disk_at_every_write_is_a_sentence_and_the_same_command_goes_on(
+    lanes: Lanes, materials: Path, undisturbed: tuple[Path, list[str]]
 ) -> None:
-    calm, _ = undisturbed
-    place = Path(shutil.copytree(calm, tmp_path / "place"))
-    for folder in [p for p in (place / "x.run").iterdir() if p.is_dir()]:
-        shutil.rmtree(folder)
-        folder.write_text("in the way")
-    (place / "x.run" / "devices").unlink(missing_ok=True)
-    (place / "x.run" / "devices").write_text("in the way")
-    assert commands.run(place, *ARGV, "--force") == 0, (place / "said.txt").read_text()
-    assert (place / "x.esz").read_bytes() == (calm / "x.esz").read_bytes()
+    calm, writes = undisturbed
+
+    def is_told(commands: Commands, place: Path, number: int) -> None:
+        where = f"write {number} of {len(writes)}, {writes[number - 1]}"
+        shutil.copytree(materials, place)
+        code = commands.run(place, *COMPRESS, at=number, moment="middle", **FULL)
+        check_told(place, code, FULL)
+        assert commands.run(place, *COMPRESS) == 0, (where, said(place))
+        assert outcome(place, "x") == outcome(calm, "x"), where
+        assert left_behind(place) == [], where
+
+    lanes.each(is_told, range(1, len(writes) + 1))

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from edgeshrink.errors import ConversionError
+from edgeshrink.errors import ConversionError, EdgeshrinkError
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ SHORT = {
     6: "memory or threads may have run out",  # SIGABRT, which is how C++ ends then
     9: "memory may have run out",  # SIGKILL
 }
+KILLS = (signal.SIGKILL, signal.SIGTERM)
 LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
 
@@ -80,7 +82,8 @@ class Converter:
             log: file that gets what the converter prints.
 
         Raises:
-            ConversionError: the converter refused the model, or its process was killed.
+            ConversionError: the converter refused the model, or crashed on it.
+            EdgeshrinkError: its process was killed.
             OSError: a file cannot be written there.
         """
         return self._done(_job("convert", saved_model, want, samples, out), log)
@@ -111,7 +114,8 @@ class Converter:
             log: file that gets what the converter prints.
 
         Raises:
-            ConversionError: the converter refused it, or its process was killed.
+            ConversionError: the converter refused it, or crashed on it.
+            EdgeshrinkError: its process was killed.
             OSError: a file cannot be written there.
         """
         files = {"calibrated": str(calibrated.absolute()), "out": str(out.absolute())}
@@ -144,7 +148,9 @@ class Converter:
             code = process.wait()
             self.close()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ConversionError(
+            # who is killed has said nothing of the model
+            kind = EdgeshrinkError if -code in KILLS else ConversionError
+            raise kind(
                 f"the converter's process {how} while it worked on the model",
                 hint=SHORT.get(-code, ""),
             )

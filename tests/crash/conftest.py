@@ -22,6 +22,14 @@ def commands() -> Iterator[Commands]:
 @pytest.fixture(scope="session")
 def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
     """Several warm processes, for tests of very many commands."""
+    found = Lanes(tmp_path_factory.mktemp("lanes"), "tensorflow")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def light_lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
+    """The same without TensorFlow."""
     found = Lanes(tmp_path_factory.mktemp("lanes"))
     yield found
     found.close()

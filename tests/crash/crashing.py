@@ -67,13 +67,18 @@ class Commands:
 
 
 class Lanes:
-    """Several warm processes, which work side by side, each in a folder of its own."""
+    """Several warm processes, which work side by side, each in a folder of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for those folders.
+        wants: as `Commands` takes it.
+    """
+
+    def __init__(self, folder: Path, *wants: str) -> None:
         self.folder = folder
         self.free: SimpleQueue[Commands] = SimpleQueue()
         for _ in range(LANES):
-            self.free.put(Commands("tensorflow"))
+            self.free.put(Commands(*wants))
 
     def each(self, work: Callable[[Commands, Path, Any], None], items: Iterable[Any]) -> None:
         """Call work(commands, an empty folder's name, item) for all items; raise what it raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crashing import Commands, without_times
+from crashing import Commands, Lanes, said, without_times
 from paths import ROOT
 
 DOUBLER = ROOT / "src" / "edgeshrink" / "cli" / "commands" / "doubler.tflite"
@@ -40,31 +41,40 @@ def result(place: Path) -> Any:
     return found
 
 
-@pytest.mark.parametrize("every", [1, pytest.param(4, marks=pytest.mark.slow)])
+FAULTS = [("before", 0), ("middle", 0), ("after", 0), ("middle", errno.ENOSPC)]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("every", [1, pytest.param(len(FAULTS), marks=pytest.mark.slow)])
 def test_bench_goes_on_from_every_write(
-    light: Commands, doublers: Path, tmp_path: Path, every: int
+    light: Commands, light_lanes: Lanes, doublers: Path, tmp_path: Path, every: int
 ) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     calm = Path(shutil.copytree(doublers, tmp_path / "calm"))
-    assert light.run(calm, *ARGV, env=cache, at=0) == 0, (calm / "said.txt").read_text()
+    assert light.run(calm, *ARGV, env=cache, at=0) == 0, said(calm)
     writes, wanted = (calm / "writes.txt").read_text().splitlines(), result(calm)
     assert len(writes) >= 6
-    kept = tmp_path / "cache" / "edgeshrink" / "sweeps"
-    faults = [("before", 0), ("middle", 0), ("after", 0), ("middle", 28)]
-    for number in range(1, len(writes) + 1):
-        for moment, error in [*faults, *faults][number % 4 :][:every]:
-            shutil.rmtree(kept, ignore_errors=True)
-            place = tmp_path / "place"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(doublers, place)
-            code = light.run(place, *ARGV, env=cache, at=number, moment=moment, error=error)
-            said = (place / "said.txt").read_text()
-            assert code == (1 if error else -9), said
-            assert ("error: the disk is full: " in said) == bool(error)
-            assert light.run(place, *ARGV, env=cache) == 0, (place / "said.txt").read_text()
-            assert result(place) == wanted, (number, moment, writes[number - 1])
-            left = [p.name for p in (*place.iterdir(), *kept.rglob("*")) if ".part" in p.name]
-            assert left == []
+
+    def goes_on(light: Commands, place: Path, fault: tuple[int, str, int]) -> None:
+        number, moment, error = fault
+        shutil.copytree(doublers, place)
+        cache = {"XDG_CACHE_HOME": str(place.with_name("cache"))}
+        code = light.run(place, *ARGV, env=cache, at=number, moment=moment, error=error)
+        assert code == (1 if error else -9), said(place)
+        assert ("error: the disk is full: " in said(place)) == bool(error)
+        assert light.run(place, *ARGV, env=cache) == 0, said(place)
+        assert result(place) == wanted, (number, moment, writes[number - 1])
+        left = [p.name for p in place.parent.rglob("*") if ".part" in p.name]
+        assert left == []
+
+    light_lanes.each(
+        goes_on,
+        [
+            (number, *fault)
+            for number in range(1, len(writes) + 1)
+            for fault in [*FAULTS, *FAULTS][number % 4 :][:every]
+        ],
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,9 +102,10 @@ def test_a_damaged_sweep_is_measured_again(
             path.mkdir()
         else:
             path.write_bytes(data if harm == "flipped" else b"[]")
-    assert light.run(place, *ARGV, env=cache) == 0, (place / "said.txt").read_text()
-    said = (place / "said.txt").read_text()
-    assert said.count("was damaged, and is measured again") == (1 if harm == "file" else len(files))
+    assert light.run(place, *ARGV, env=cache) == 0, said(place)
+    assert said(place).count("was damaged, and is measured again") == (
+        1 if harm == "file" else len(files)
+    )
 
 
 @pytest.mark.command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,12 +18,14 @@ from queue import SimpleQueue
 from typing import Any
 
 HERE = Path(__file__).parent
-LANES = max(2, os.cpu_count() or 1)
+LANES = 2 if (os.cpu_count() or 1) < 4 else 4  # a gigabyte each
 COMPRESS = ("compress", "PLACE/net.keras", "--prune", "0.5", "--int8", "--pack", "--data")
 COMPRESS += ("PLACE/d.npz", "--epochs", "1", "--rules", "smoke", "-o", "PLACE/x.esz")
 # what a clock, or what was there before, decides; a .keras archive has the minute that it was saved
 TIMED = {"seconds", "reused", "latency", "on", "load_average"}
 TIMED |= {"compressed_bytes", "download", "efficacy"}
+MOMENTS = ("before", "middle", "after")
+FULL = {"error": errno.ENOSPC}
 TIME = re.compile(r"\d (ns|µs|ms|s)\b")
 
 
@@ -148,3 +151,16 @@ def digest(folder: Path) -> str:
         for part in (str(path.relative_to(folder)).encode(), data):
             found.update(b"%d:%s" % (len(part), part))
     return found.hexdigest()
+
+
+def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
+    """A refused write is one sentence; a killed process cannot say any."""
+    text = said(place)
+    if not fault:
+        assert code != 0
+        return
+    assert code == 1, text
+    (told,) = (line for line in text.splitlines() if line.startswith("error: "))
+    assert "unexpected" not in told
+    wanted = "the disk is full: " if fault == FULL else "the disk could not be read or written: "
+    assert told.startswith(f"error: {wanted}{place}"), told

@@ -1,8 +1,8 @@
 """`compress` ended or refused at its writes: the same command gives what an undisturbed one gives.
 
-Its writes are those of prune, int8, strip and pack, of the judging and timing, and of the report:
-about 45. The slow tests meet all of them; the others some, in one run that is ended and started
-again, each time three writes later, until it is through.
+Its writes are those of prune, int8, strip and pack, of the judging and timing, and of the report.
+Here some of them are met, in one run that is ended and started again, each time three writes later,
+until it is through, and all files are damaged at once; test_every_write.py meets each, and is slow.
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ from __future__ import annotations
 import errno
 import itertools
 import shutil
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from crashing import COMPRESS, Commands, Lanes, digest, left_behind, names, outcome, said
-
-MOMENTS = ("before", "middle", "after")
-FULL = {"error": errno.ENOSPC}
+from crashing import COMPRESS, FULL, MOMENTS, Commands, check_told, left_behind, outcome, said
+from damage import KINDS, files_of, repaired
 
 
 def test_a_run_that_is_ended_again_and_again_gets_there(
@@ -60,72 +56,39 @@ def test_a_run_that_is_killed_in_its_report_goes_on(
     assert outcome(place, "x") == outcome(calm, "x")
 
 
-def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
-    """A refused write is one sentence; a killed process cannot say any."""
-    text = said(place)
-    if not fault:
-        assert code != 0
-        return
-    assert code == 1, text
-    (told,) = (line for line in text.splitlines() if line.startswith("error: "))
-    assert "unexpected" not in told
-    wanted = "the disk is full: " if fault == FULL else "the disk could not be read or written: "
-    assert told.startswith(f"error: {wanted}{place}"), told
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_the_same_command_goes_on_from_what_a_kill_leaves_at_every_moment(
-    lanes: Lanes, copies: Path, undisturbed: tuple[Path, list[str]]
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("flipped", "folder") else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
+def test_a_run_folder_that_is_damaged_all_over_is_no_obstacle(
+    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]], kind: str
 ) -> None:
-    calm, writes = undisturbed
-    states = sorted(copies.iterdir())
-    assert len(states) == len(MOMENTS) * len(writes)
-    # after a write may be as before the next
-    different = {digest(state): state for state in states}
-    assert len(different) > len(writes)
-
-    def goes_on(commands: Commands, place: Path, state: Path) -> None:
-        shutil.copytree(state, place)
-        assert commands.run(place, *COMPRESS) == 0, (state.name, said(place))
-        assert outcome(place, "x") == outcome(calm, "x"), state.name
-        assert left_behind(place) == [], state.name
-
-    lanes.each(goes_on, different.values())
+    calm, _ = undisturbed
+    files = files_of(calm)
+    assert len(files) > 20
+    text = repaired(commands, calm, tmp_path / "place", files, kind)
+    if kind != "gone":
+        assert text.count("was damaged, and is made again") == len(set(_told(text)))
+        assert len(_told(text)) >= 10
+        assert any("prune-" in line for line in _told(text))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_a_kill_at_every_write_leaves_what_was_copied_there(
-    lanes: Lanes, materials: Path, copies: Path, undisturbed: tuple[Path, list[str]]
+def _told(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "damaged" in line]
+
+
+def test_a_file_in_place_of_each_folder_is_no_obstacle(
+    commands: Commands, tmp_path: Path, undisturbed: tuple[Path, list[str]]
 ) -> None:
-    _, writes = undisturbed
-
-    def is_killed(commands: Commands, place: Path, number: int) -> None:
-        moment = MOMENTS[number % 3]
-        shutil.copytree(materials, place)
-        assert commands.run(place, *COMPRESS, at=number, moment=moment) == -signal.SIGKILL
-        for name in ("said.txt", "writes.txt"):
-            (place / name).unlink()
-        assert names(place) == names(copies / f"{number:03}-{moment}")
-
-    lanes.each(is_killed, range(1, len(writes) + 1))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_a_full_disk_at_every_write_is_a_sentence_and_the_same_command_goes_on(
-    lanes: Lanes, materials: Path, undisturbed: tuple[Path, list[str]]
-) -> None:
-    calm, writes = undisturbed
-
-    def is_told(commands: Commands, place: Path, number: int) -> None:
-        where = f"write {number} of {len(writes)}, {writes[number - 1]}"
-        shutil.copytree(materials, place)
-        code = commands.run(place, *COMPRESS, at=number, moment="middle", **FULL)
-        check_told(place, code, FULL)
-        assert commands.run(place, *COMPRESS) == 0, (where, said(place))
-        assert outcome(place, "x") == outcome(calm, "x"), where
-        assert left_behind(place) == [], where
-
-    lanes.each(is_told, range(1, len(writes) + 1))
+    calm, _ = undisturbed
+    place = Path(shutil.copytree(calm, tmp_path / "place"))
+    for folder in [p for p in (place / "x.run").iterdir() if p.is_dir()]:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+    (place / "x.run" / "devices").unlink(missing_ok=True)
+    (place / "x.run" / "devices").write_text("in the way")
+    assert commands.run(place, *COMPRESS, "--force") == 0, said(place)
+    assert (place / "x.esz").read_bytes() == (calm / "x.esz").read_bytes()

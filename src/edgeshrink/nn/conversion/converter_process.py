@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ SHORT = {
     6: "memory or threads may have run out",  # SIGABRT, which is how C++ ends then
     9: "memory may have run out",  # SIGKILL
 }
-KILLS = (signal.SIGKILL, signal.SIGTERM)
+KILLS = (9, 15)  # SIGKILL and SIGTERM, which come from outside
 LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
 
@@ -148,7 +147,7 @@ class Converter:
             code = process.wait()
             self.close()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            # who is killed has said nothing of the model
+            # a kill says nothing of the model, so no method may answer it
             kind = EdgeshrinkError if -code in KILLS else ConversionError
             raise kind(
                 f"the converter's process {how} while it worked on the model",

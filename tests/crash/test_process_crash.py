@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.command, pytest.mark.timeout(900)]
 # the worker writes the first, the converter's process the others
 ENDED = {
     "prune.keras": "error: SIGKILL ended the process during prune(sparsity=0.5): memory may have",
-    "candidate.tflite": "error: the converter's process was killed by signal 9 while it worked on",
+    "channel.part.tflite": "error: the converter's process was killed by signal 9 while it",
 }
 
 
@@ -46,7 +46,7 @@ def goes_on(edgeshrink: Run, place: Path, calm: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["prune.keras", pytest.param("candidate.tflite", marks=pytest.mark.slow)]
+    "name", ["prune.keras", pytest.param("channel.part.tflite", marks=pytest.mark.slow)]
 )
 def test_a_process_that_is_killed_at_a_write_is_told_and_the_same_command_goes_on(
     edgeshrink: Run, place: Path, materials: Path, tmp_path: Path, name: str
@@ -65,7 +65,7 @@ def test_a_full_disk_in_the_converter_is_told_and_the_same_command_goes_on(
 ) -> None:
     calm = Path(shutil.copytree(materials, tmp_path / "calm"))
     assert compress(edgeshrink, calm, at=0).returncode == 0
-    number = number_of("candidate.tflite", calm)
+    number = number_of("channel.part.tflite", calm)
     done = compress(edgeshrink, place, at=number, moment="middle", error=errno.ENOSPC)
     assert done.returncode == 1, done.stderr
     assert f"error: the disk is full: {place}" in done.stderr

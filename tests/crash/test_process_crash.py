@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.command, pytest.mark.timeout(900)]
 # the worker writes the first, the converter's process the others
 ENDED = {
     "prune.keras": "error: SIGKILL ended the process during prune(sparsity=0.5): memory may have",
-    "channel.part.tflite": "error: the converter's process was killed by signal 9 while it",
+    "channel.part.tflite": "error: int8: the converter's process was killed by signal 9 while it",
 }
 
 

@@ -6,7 +6,7 @@ EdgeshrinkError (1)          the work failed
 ├── RecipeError (1)          what is inside a recipe file is wrong
 ├── StudyError (1)           what is inside a study file is wrong
 ├── ProfileError (1)         what is inside a device profile is wrong
-├── ConversionError (1)      the converter failed or was killed
+├── ConversionError (1)      the converter refused the model, or crashed
 ├── VerificationError (1)    a converted file is not what its precision declares
 ├── CommandFailed (1)        a command on a target ended badly
 ├── PluginError (1)          a plugin breaks the rules

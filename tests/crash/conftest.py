@@ -8,12 +8,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crashing import Commands
+from crashing import COMPRESS, Commands, Lanes, said
 
 
 @pytest.fixture(scope="session")
 def commands() -> Iterator[Commands]:
-    """The warm process; it ends when its standard input does."""
+    """A warm process; it ends when its standard input does."""
+    found = Commands("tensorflow")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
+    """Several warm processes, for tests of very many commands."""
+    found = Lanes(tmp_path_factory.mktemp("lanes"), "tensorflow")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def light_lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
+    """The same without TensorFlow."""
+    found = Lanes(tmp_path_factory.mktemp("lanes"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def light() -> Iterator[Commands]:
+    """One for commands that do without TensorFlow."""
     found = Commands()
     yield found
     found.close()
@@ -44,3 +68,22 @@ def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(materials: Path, tmp_path: Path) -> Path:
     """A copy of the materials, to work in."""
     return Path(shutil.copytree(materials, tmp_path / "place"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    commands: Commands, materials: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """A folder where the command ran in peace, and the names of what it wrote, in order."""
+    place = Path(shutil.copytree(materials, tmp_path_factory.mktemp("calm") / "place"))
+    assert commands.run(place, *COMPRESS, at=0) == 0, said(place)
+    return place, (place / "writes.txt").read_text().splitlines()
+
+
+@pytest.fixture(scope="session")
+def copies(commands: Commands, materials: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a kill leaves of the command, for each moment of each of its writes."""
+    place = Path(shutil.copytree(materials, tmp_path_factory.mktemp("copied") / "place"))
+    copies = place.with_name("copies")
+    assert commands.run(place, *COMPRESS, copies=str(copies)) == 0, said(place)
+    return copies

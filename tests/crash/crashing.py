@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 HERE = Path(__file__).parent
+LANES = 2 if (os.cpu_count() or 1) < 4 else 4  # a gigabyte each
+COMPRESS = ("compress", "PLACE/net.keras", "--prune", "0.5", "--int8", "--pack", "--data")
+COMPRESS += ("PLACE/d.npz", "--epochs", "1", "--rules", "smoke", "-o", "PLACE/x.esz")
 # what a clock, or what was there before, decides; a .keras archive has the minute that it was saved
 TIMED = {"seconds", "reused", "latency", "on", "load_average"}
 TIMED |= {"compressed_bytes", "download", "efficacy"}
+MOMENTS = ("before", "middle", "after")
+FULL = {"error": errno.ENOSPC}
 TIME = re.compile(r"\d (ns|µs|ms|s)\b")
 
 
 class Commands:
-    """Runs command lines in forks of one warm process."""
+    """Runs command lines in forks of one warm process.
 
-    def __init__(self) -> None:
+    Args:
+        wants: what that imports, of what takes long: "tensorflow" or nothing.
+    """
+
+    def __init__(self, *wants: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "zygote.py")],
+            [sys.executable, str(HERE / "zygote.py"), *wants],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -54,6 +69,43 @@ class Commands:
             pass
 
 
+class Lanes:
+    """Several warm processes, which work side by side, each in a folder of its own.
+
+    Args:
+        folder: for those folders.
+        wants: as `Commands` takes it.
+    """
+
+    def __init__(self, folder: Path, *wants: str) -> None:
+        self.folder = folder
+        self.free: SimpleQueue[Commands] = SimpleQueue()
+        for _ in range(LANES):
+            self.free.put(Commands(*wants))
+
+    def each(self, work: Callable[[Commands, Path, Any], None], items: Iterable[Any]) -> None:
+        """Call work(commands, an empty folder's name, item) for all items; raise what it raises."""
+
+        def one(item: Any) -> None:
+            commands, place = self.free.get(), Path(tempfile.mkdtemp(dir=self.folder)) / "place"
+            try:
+                work(commands, place, item)
+                shutil.rmtree(place.parent)
+            finally:
+                self.free.put(commands)
+
+        with ThreadPoolExecutor(LANES) as pool:
+            try:
+                list(pool.map(one, items))
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes."""
+        for _ in range(LANES):
+            self.free.get().close()
+
+
 def without_times(value: Any) -> Any:
     """Return JSON without what a clock decides."""
     if isinstance(value, dict):
@@ -78,3 +130,37 @@ def left_behind(folder: Path) -> list[str]:
     names = (p for p in folder.rglob("*") if ".part" in p.name or p.name.startswith("tmp"))
     scratch = folder.rglob(".edgeshrink-scratch")
     return [str(path.relative_to(folder)) for path in (*names, *scratch)]
+
+
+def said(place: Path) -> str:
+    """Return what the last command in a folder said."""
+    return (place / "said.txt").read_text()
+
+
+def names(folder: Path) -> set[str]:
+    """Return what is in a folder, whichever process wrote it."""
+    writer = re.compile(r"-\d+-\d+\.part")
+    return {writer.sub(".part", str(path.relative_to(folder))) for path in folder.rglob("*")}
+
+
+def digest(folder: Path) -> str:
+    """Return a digest of all that is in a folder: names and bytes."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        data = path.read_bytes() if path.is_file() else b""
+        for part in (str(path.relative_to(folder)).encode(), data):
+            found.update(b"%d:%s" % (len(part), part))
+    return found.hexdigest()
+
+
+def check_told(place: Path, code: int, fault: dict[str, Any]) -> None:
+    """A refused write is one sentence; a killed process cannot say any."""
+    text = said(place)
+    if not fault:
+        assert code != 0
+        return
+    assert code == 1, text
+    (told,) = (line for line in text.splitlines() if line.startswith("error: "))
+    assert "unexpected" not in told
+    wanted = "the disk is full: " if fault == FULL else "the disk could not be read or written: "
+    assert told.startswith(f"error: {wanted}{place}"), told

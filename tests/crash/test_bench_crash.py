@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crashing import Commands, without_times
+from crashing import Commands, Lanes, said, without_times
 from paths import ROOT
 
 DOUBLER = ROOT / "src" / "edgeshrink" / "cli" / "commands" / "doubler.tflite"
@@ -22,11 +23,11 @@ ARGV += ("--rules", "smoke", "--resume", "-o", "PLACE/said.json")
 
 
 @pytest.fixture(scope="module")
-def doublers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def doublers(light: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that adds its input to itself, packed too, and data for it."""
     folder = tmp_path_factory.mktemp("doublers")
     shutil.copyfile(DOUBLER, folder / "doubler.tflite")
-    assert commands.run(folder, "pack", "PLACE/doubler.tflite", "-o", "PLACE/doubler.esz") == 0
+    assert light.run(folder, "pack", "PLACE/doubler.tflite", "-o", "PLACE/doubler.esz") == 0
     x = np.random.default_rng(0).random(20).astype("float32")
     np.savez(folder / "d.npz", x_test=x, y_test=2 * x)
     return folder
@@ -40,31 +41,40 @@ def result(place: Path) -> Any:
     return found
 
 
-@pytest.mark.parametrize("every", [1, pytest.param(4, marks=pytest.mark.slow)])
+FAULTS = [("before", 0), ("middle", 0), ("after", 0), ("middle", errno.ENOSPC)]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("every", [1, pytest.param(len(FAULTS), marks=pytest.mark.slow)])
 def test_bench_goes_on_from_every_write(
-    commands: Commands, doublers: Path, tmp_path: Path, every: int
+    light: Commands, light_lanes: Lanes, doublers: Path, tmp_path: Path, every: int
 ) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     calm = Path(shutil.copytree(doublers, tmp_path / "calm"))
-    assert commands.run(calm, *ARGV, env=cache, at=0) == 0, (calm / "said.txt").read_text()
+    assert light.run(calm, *ARGV, env=cache, at=0) == 0, said(calm)
     writes, wanted = (calm / "writes.txt").read_text().splitlines(), result(calm)
     assert len(writes) >= 6
-    kept = tmp_path / "cache" / "edgeshrink" / "sweeps"
-    faults = [("before", 0), ("middle", 0), ("after", 0), ("middle", 28)]
-    for number in range(1, len(writes) + 1):
-        for moment, error in [*faults, *faults][number % 4 :][:every]:
-            shutil.rmtree(kept, ignore_errors=True)
-            place = tmp_path / "place"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(doublers, place)
-            code = commands.run(place, *ARGV, env=cache, at=number, moment=moment, error=error)
-            said = (place / "said.txt").read_text()
-            assert code == (1 if error else -9), said
-            assert ("error: the disk is full: " in said) == bool(error)
-            assert commands.run(place, *ARGV, env=cache) == 0, (place / "said.txt").read_text()
-            assert result(place) == wanted, (number, moment, writes[number - 1])
-            left = [p.name for p in (*place.iterdir(), *kept.rglob("*")) if ".part" in p.name]
-            assert left == []
+
+    def goes_on(light: Commands, place: Path, fault: tuple[int, str, int]) -> None:
+        number, moment, error = fault
+        shutil.copytree(doublers, place)
+        cache = {"XDG_CACHE_HOME": str(place.with_name("cache"))}
+        code = light.run(place, *ARGV, env=cache, at=number, moment=moment, error=error)
+        assert code == (1 if error else -9), said(place)
+        assert ("error: the disk is full: " in said(place)) == bool(error)
+        assert light.run(place, *ARGV, env=cache) == 0, said(place)
+        assert result(place) == wanted, (number, moment, writes[number - 1])
+        left = [p.name for p in place.parent.rglob("*") if ".part" in p.name]
+        assert left == []
+
+    light_lanes.each(
+        goes_on,
+        [
+            (number, *fault)
+            for number in range(1, len(writes) + 1)
+            for fault in [*FAULTS, *FAULTS][number % 4 :][:every]
+        ],
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,12 +82,12 @@ def test_bench_goes_on_from_every_write(
     ["flipped", "file", *(pytest.param(h, marks=pytest.mark.slow) for h in ("junk", "folder"))],
 )
 def test_a_damaged_sweep_is_measured_again(
-    commands: Commands, doublers: Path, tmp_path: Path, harm: str
+    light: Commands, doublers: Path, tmp_path: Path, harm: str
 ) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     place = Path(shutil.copytree(doublers, tmp_path / "place"))
     last = 6  # before the report
-    assert commands.run(place, *ARGV, env=cache, at=last, moment="after") == -9
+    assert light.run(place, *ARGV, env=cache, at=last, moment="after") == -9
     sweep = next((tmp_path / "cache" / "edgeshrink" / "sweeps").glob("*-0"))
     files = [p for p in sweep.rglob("*") if p.is_file()]
     assert len(files) >= 4
@@ -92,9 +102,10 @@ def test_a_damaged_sweep_is_measured_again(
             path.mkdir()
         else:
             path.write_bytes(data if harm == "flipped" else b"[]")
-    assert commands.run(place, *ARGV, env=cache) == 0, (place / "said.txt").read_text()
-    said = (place / "said.txt").read_text()
-    assert said.count("was damaged, and is measured again") == (1 if harm == "file" else len(files))
+    assert light.run(place, *ARGV, env=cache) == 0, said(place)
+    assert said(place).count("was damaged, and is measured again") == (
+        1 if harm == "file" else len(files)
+    )
 
 
 @pytest.mark.command

@@ -1,28 +1,51 @@
-"""A process with TensorFlow imported and nothing of it used yet, which forks for every command.
+"""A process with all imported that commands take, and nothing of it used, which forks for each.
 
 Before its first operation TensorFlow has no threads, so a fork is safe then; what is forked runs
-the command line as it is. The converter's process is started once, and all share it.
+the command line as it is. The converter's process is started once, and all share it. Neither is
+there without the argument `tensorflow`.
 
 Each line on standard input is a command in JSON, each line on standard output its exit code.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import sys
 import warnings
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import keras  # noqa: F401 - what takes long
-import tensorflow  # noqa: F401
-
-import edgeshrink.engine.benching
-import edgeshrink.engine.compressing  # noqa: F401
 from edgeshrink.cli import run
-from edgeshrink.models.write_faults import VARIABLE, WriteFault, install
-from edgeshrink.nn.conversion import shared_converter
+from edgeshrink.models.write_faults import VARIABLE, Moment, WriteFault, install
 from edgeshrink.plugins import installed
+
+LIGHT = ("edgeshrink.cli.app", "edgeshrink.cli.commands.bench", "edgeshrink.engine.benching")
+LIGHT += ("edgeshrink_litert.litert", "edgeshrink_targets.local")
+HEAVY = ("keras", "tensorflow", "edgeshrink.cli.commands.compress", "edgeshrink.engine.compressing")
+HEAVY += ("edgeshrink_prune.magnitude", "edgeshrink_quantize.choosing")
+
+
+@dataclass(frozen=True)
+class Copies(WriteFault):
+    """Keeps what a kill would leave of the working directory, at each moment of each write.
+
+    Attributes:
+        copies: the folder that gets a copy for each.
+    """
+
+    copies: str = ""
+
+    def meet(self, number: int, part: Path, moment: Moment) -> None:
+        """Copy what is there, with half of the file that is being written."""
+        here, copy = Path.cwd(), Path(self.copies) / f"{number:03}-{moment}"
+        shutil.copytree(here, copy, ignore=shutil.ignore_patterns("said.txt", "writes.txt"))
+        if moment == "middle" and part.is_file():
+            half = copy / part.relative_to(here)
+            os.truncate(half, half.stat().st_size // 2)
 
 
 def forked(job: dict[str, Any]) -> int:
@@ -38,8 +61,11 @@ def forked(job: dict[str, Any]) -> int:
         os.dup2(said, 2)
         sys.argv = ["edgeshrink", *job["argv"]]
         if fault := job["fault"]:
-            os.environ[VARIABLE] = json.dumps(fault)  # for processes that it starts
-            install(WriteFault(**fault))
+            if "copies" in fault:
+                install(Copies(**fault))
+            else:
+                os.environ[VARIABLE] = json.dumps(fault)  # for processes that it starts
+                install(WriteFault(**fault))
         code = run(job["argv"])
         sys.stdout.flush()
         sys.stderr.flush()
@@ -47,14 +73,26 @@ def forked(job: dict[str, Any]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def import_tensorflow() -> None:
+    """Import what trains and converts, and start the converter's process."""
+    from edgeshrink.nn.conversion import shared_converter
+
+    for name in HEAVY:
+        importlib.import_module(name)
+    shared_converter.warm_up()
+    # a fork cannot wait for what is not its child, and would take it for dead
+    shared_converter._process.poll = lambda: None
+
+
 def main() -> None:
     """Answer commands until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _ = installed().methods
-    shared_converter.warm_up()
-    # a fork cannot wait for what is not its child, and would take it for dead
-    shared_converter._process.poll = lambda: None
+    for name in LIGHT:
+        importlib.import_module(name)
+    if "tensorflow" in sys.argv:
+        import_tensorflow()
     for line in sys.stdin:
         print(forked(json.loads(line)), file=answers, flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from edgeshrink.api import Task
-from edgeshrink.errors import ConversionError, VerificationError
-from edgeshrink.nn.conversion.converter_process import Conversion
+from edgeshrink.errors import ConversionError, EdgeshrinkError, VerificationError
+from edgeshrink.models.write_faults import VARIABLE
+from edgeshrink.nn.conversion.converter_process import Conversion, shared_converter
 from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
@@ -90,6 +92,18 @@ def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) ->
         convert(recurrent, want, tmp_path / "first", samples(recurrent))
     made = convert(recurrent, {"dynamic": Conversion("int8")}, tmp_path / "second")
     assert read_model(made["dynamic"]).parameters > 0
+
+
+def test_a_kill_of_the_converter_is_no_answer_about_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # methods answer a ConversionError with another precision; memory that ran out is none
+    monkeypatch.setenv(VARIABLE, json.dumps({"log": str(tmp_path / "writes.txt"), "at": 1}))
+    shared_converter.close()
+    with pytest.raises(EdgeshrinkError, match="killed by signal 9") as told:
+        convert(two_inputs(), {"float32": Conversion()}, tmp_path)
+    assert not isinstance(told.value, ConversionError)
+    assert told.value.hint == "memory may have run out"
 
 
 def test_the_converter_finds_files_wherever_the_caller_is(

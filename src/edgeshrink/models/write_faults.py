@@ -32,6 +32,22 @@ class WriteFault:
     moment: Moment = "before"
     error: int = 0
 
+    def meet(self, number: int, part: Path, moment: Moment) -> None:
+        """Do what is to be done at a moment of a write.
+
+        Args:
+            number: of the write.
+            part: the name under which it is written.
+            moment: of it.
+        """
+        if number != self.at or moment != self.moment:
+            return
+        if moment == "middle" and part.is_file():
+            os.truncate(part, part.stat().st_size // 2)
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error), str(part))
+        os.kill(os.getpid(), signal.SIGKILL)
+
 
 _fault: WriteFault | None = None
 if VARIABLE in os.environ:  # the one place where it is read
@@ -52,14 +68,7 @@ def reached(path: Path, part: Path, moment: Moment) -> None:
         return
     if moment == "before":
         _mine[part] = _counted(_fault.log, path)
-    number = _mine.get(part, 0)
-    if number != _fault.at or moment != _fault.moment:
-        return
-    if moment == "middle" and part.is_file():
-        os.truncate(part, part.stat().st_size // 2)
-    if _fault.error:
-        raise OSError(_fault.error, os.strerror(_fault.error), str(part))
-    os.kill(os.getpid(), signal.SIGKILL)
+    _fault.meet(_mine.get(part, 0), part, moment)
 
 
 def _counted(log: str, path: Path) -> int:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from edgeshrink.errors import ConversionError
+from edgeshrink.errors import ConversionError, EdgeshrinkError
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ SHORT = {
     6: "memory or threads may have run out",  # SIGABRT, which is how C++ ends then
     9: "memory may have run out",  # SIGKILL
 }
+KILLS = (9, 15)  # SIGKILL and SIGTERM, which come from outside
 LOCATION = re.compile(r'error: loc\(.*?fused\["[^"]*", "(?P<name>[^"@]+).*?\)+: ')
 
 
@@ -80,7 +81,8 @@ class Converter:
             log: file that gets what the converter prints.
 
         Raises:
-            ConversionError: the converter refused the model, or its process was killed.
+            ConversionError: the converter refused the model, or crashed on it.
+            EdgeshrinkError: its process was killed.
             OSError: a file cannot be written there.
         """
         return self._done(_job("convert", saved_model, want, samples, out), log)
@@ -111,7 +113,8 @@ class Converter:
             log: file that gets what the converter prints.
 
         Raises:
-            ConversionError: the converter refused it, or its process was killed.
+            ConversionError: the converter refused it, or crashed on it.
+            EdgeshrinkError: its process was killed.
             OSError: a file cannot be written there.
         """
         files = {"calibrated": str(calibrated.absolute()), "out": str(out.absolute())}
@@ -144,7 +147,9 @@ class Converter:
             code = process.wait()
             self.close()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ConversionError(
+            # a kill says nothing of the model, so no method may answer it
+            kind = EdgeshrinkError if -code in KILLS else ConversionError
+            raise kind(
                 f"the converter's process {how} while it worked on the model",
                 hint=SHORT.get(-code, ""),
             )

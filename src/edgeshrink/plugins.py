@@ -107,11 +107,19 @@ class Plugins:
     def register(self, plugin: object, name: str) -> None:
         """Add a plugin object, such as a display that watches a run."""
         self._manager.register(plugin, name=name)
+        self._forget()
 
     def unregister(self, name: str) -> None:
         """Take a plugin off again, if it is there."""
         if self._manager.has_plugin(name):
             self._manager.unregister(name=name)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Ask plugins anew: what they add has changed."""
+        for name, value in vars(type(self)).items():
+            if isinstance(value, functools.cached_property):
+                self.__dict__.pop(name, None)
 
     def _load(self, entry: importlib.metadata.EntryPoint) -> None:
         # of this process alone: on a busy machine any plugin takes long by the clock

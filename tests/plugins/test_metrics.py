@@ -145,7 +145,7 @@ def test_the_accuracy_of_masks_is_that_of_their_elements(size: tuple[int, ...]) 
     assert Top1(task).score(outputs, labels).value == pytest.approx(flat)
 
 
-@unhurried
+@settings(unhurried, max_examples=15)
 @given(masks)
 def test_mean_iou_is_that_of_keras(size: tuple[int, ...]) -> None:
     task, outputs, labels = mask(*size)

@@ -317,14 +317,20 @@ def waiting(
     environ: dict[str, str], model: Path, tmp_path: Path
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A run in the middle of a step, and the number of its worker's process."""
-    with subprocess.Popen(
+    # shells start what runs in the background with SIGINT ignored, nohup with SIGHUP
+    default = dict.fromkeys((signal.SIGINT, signal.SIGHUP), signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in default.items()}
+    started = subprocess.Popen(
         command(model, "--step", "fall how=wait", "--step", "float"),
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env=environ,
-    ) as process:
+    )
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    with started as process:
         place, deadline = tmp_path / "waiting.txt", time.monotonic() + 120
         while not (place.exists() and place.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -45,9 +45,8 @@ def goes_on(edgeshrink: Run, place: Path, calm: Path) -> None:
     assert left_behind(place) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["prune.keras", pytest.param("channel.part.tflite", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["prune.keras", "channel.part.tflite"])
 def test_a_process_that_is_killed_at_a_write_is_told_and_the_same_command_goes_on(
     edgeshrink: Run, place: Path, materials: Path, tmp_path: Path, name: str
 ) -> None:

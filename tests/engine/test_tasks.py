@@ -136,8 +136,9 @@ def test_the_task_can_be_said(tmp_path: Path) -> None:
     assert "--task regression" in told.value.hint
     report = compressed(model, tmp_path, spec, float=True, task="regression", max_drop="none")
     assert report.ledger.base.scores[0].metric == "mae"
-    with pytest.raises(UsageError, match="received 'numbers'"):
-        compressed(model, tmp_path, spec, float=True, task="numbers")
+    with pytest.raises(UsageError, match="received 'regresion'") as wrong:
+        compressed(model, tmp_path, spec, float=True, task="regresion")
+    assert wrong.value.hint == "did you mean 'regression'?"
 
 
 def test_columns_that_int8_hardly_tells_apart_are_named(tmp_path: Path) -> None:

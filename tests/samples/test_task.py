@@ -88,7 +88,7 @@ def test_what_is_given_goes_before_what_is_told() -> None:
     assert ModelOutputs(facts, given="y=regression").tasks(labels)["y"].kind == "regression"
     with pytest.raises(UsageError, match="no output 'z'"):
         ModelOutputs(facts, given="z=regression").tasks(labels)
-    with pytest.raises(ValueError, match="received 'numbers'"):
+    with pytest.raises(UsageError, match=r"one of .* received 'numbers'"):
         Meaning("numbers")
 
 

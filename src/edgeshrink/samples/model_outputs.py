@@ -31,10 +31,17 @@ class Meaning:
     ] = ""
 
     def __post_init__(self) -> None:
-        """Refuse a task that does not exist."""
+        """Refuse a task that does not exist.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
         for kind in by_output(self.task).values():
             if kind not in KINDS:
-                raise ValueError(f"task must be {', '.join(KINDS)}; received {kind!r}")
+                raise UsageError(
+                    f"task must be one of {', '.join(KINDS)}; received {kind!r}",
+                    hint=near(kind, KINDS),
+                )
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ demo: $(READY)  ## train, prune, quantize, convert, run, measure and explain, on
 	$(BIN)/edgeshrink bench demo-out/digits-float.tflite demo-out/digits.tflite \
 	    --data demo-out/digits.npz --preprocess scale=1/16 --rules demo
 
-test: $(READY)  ## the tests, without the slow ones; then those of whole commands
+test: $(READY)  ## the tests, without the slow ones; then those that take seconds each
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "command and not slow"
+	$(BIN)/python -m pytest -m "heavy and not slow"
 
 test-devices: $(READY)  ## sshd, adb, an ARM64 machine, a software GPU: what is missing is skipped
 	$(BIN)/python -m pytest -m "device and not slow" -n 3 --no-loadscope-reorder --durations=12 -rs

@@ -44,6 +44,7 @@ def result(place: Path) -> Any:
 FAULTS = [("before", 0), ("middle", 0), ("after", 0), ("middle", errno.ENOSPC)]
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("every", [1, pytest.param(len(FAULTS), marks=pytest.mark.slow)])
 def test_bench_goes_on_from_every_write(
@@ -77,6 +78,7 @@ def test_bench_goes_on_from_every_write(
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "harm",
     ["flipped", "file", *(pytest.param(h, marks=pytest.mark.slow) for h in ("junk", "folder"))],
@@ -108,7 +110,7 @@ def test_a_damaged_sweep_is_measured_again(
     )
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_sixteen_benches_at_once_give_sixteen_results(doublers: Path, tmp_path: Path) -> None:
     def run(number: int) -> subprocess.CompletedProcess[str]:
         argv = ["bench", "doubler.tflite", "doubler.esz", "--data", "d.npz", "--rules", "smoke"]

@@ -16,7 +16,7 @@ import pytest
 from crashing import COMPRESS, FULL, MOMENTS, Commands, check_told, left_behind, outcome, said
 from damage import KINDS, files_of, repaired
 
-pytestmark = pytest.mark.timeout(1800)  # on a machine that others use
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]  # on a machine that others use
 
 
 def test_a_run_that_is_ended_again_and_again_gets_there(

@@ -16,7 +16,7 @@ from crashing import COMPRESS, left_behind, outcome
 from edgeshrink.models.write_faults import VARIABLE
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-pytestmark = [pytest.mark.command, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 # the worker writes the first, the converter's process the others
 ENDED = {

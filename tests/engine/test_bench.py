@@ -15,7 +15,7 @@ import edgeshrink as package
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-pytestmark = pytest.mark.command
+pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def test_what_a_recipe_says_is_not_said_again_beside_it(name: str, value: object
     assert f"write {name} into the recipe" in error.value.hint
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_what_lies_beside_the_result_makes_it_again(
     whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_second_run_finds_every_stage(
     assert out.read_bytes() == before
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_other_options_are_other_stages(
     whole: tuple[Report, Path], digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_wrong_scale_is_noticed_before_any_work(
     assert " of the test samples, where always naming the commonest class" in report.notes[-1]
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_without_data_agreement_is_measured(digits_model: Path, tmp_path: Path) -> None:
     report = package.compress(digits_model, out=tmp_path / "good.tflite", int8=True, rules="smoke")
     final = report.ledger.final
@@ -162,7 +162,7 @@ def test_without_data_agreement_is_measured(digits_model: Path, tmp_path: Path) 
     assert final.agreement.top1 > 0.9
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_without_data_a_poor_result_is_kept_and_ends_in_exit_4(
     digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +177,7 @@ def test_without_data_a_poor_result_is_kept_and_ends_in_exit_4(
     assert out.is_file()
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_result_at_chance_is_worse_and_no_success(
     digits: Path, digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,7 +200,7 @@ def test_a_result_at_chance_is_worse_and_no_success(
     assert not document["ledger"]["rows"][-1]["merits"]  # accepted, and no better than guessing
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_keras_output_opens_in_plain_keras(
     digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_keras_output_opens_in_plain_keras(
     assert report.snippet == ""
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_regression_with_two_outputs_and_inputs(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
@@ -255,7 +255,7 @@ def test_regression_with_two_outputs_and_inputs(tmp_path: Path) -> None:
     assert final.agreement.cosine > 0.8
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
     digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -273,7 +273,7 @@ def test_unlabelled_data_is_fine_tuned_on_the_originals_answers(
     assert tuned.ledger.final.agreement.top1 > raw.ledger.final.agreement.top1
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_legacy_model_is_rebuilt_and_compressed(tmp_path: Path) -> None:
     with zipfile.ZipFile(LEGACY) as archive:
         legacy = archive.extract("depthwise.h5", tmp_path)
@@ -300,6 +300,7 @@ def test_with_an_effort_a_step_chooses_what_no_flag_says(
     assert pruned.facts["sparsity_in_scope"] == pytest.approx(0.9, abs=0.01)
 
 
+@pytest.mark.heavy
 def test_training_fits_in_the_time_that_is_given(
     digits_model: Path, digits: Path, tmp_path: Path
 ) -> None:

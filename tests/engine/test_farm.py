@@ -228,7 +228,7 @@ def test_compress_reaches_its_devices_before_it_works(
     assert not list(here.glob("out.run/[0-9a-z]*-*"))
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_compress_puts_each_device_in_the_ledger(
     here: Path, digits: Path, digits_model: Path
 ) -> None:

@@ -56,14 +56,14 @@ def result(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) 
     )
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_bytes_of_a_camera_are_the_input_as_they_are(result: Report) -> None:
     (taken,) = read_model(Path(result.output).read_bytes()).inputs
     assert taken.dtype == "uint8"
     assert (taken.scales[0], taken.zero_points[0]) == (pytest.approx(1), 0)
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_the_report_tells_how_images_were_read(result: Report) -> None:
     assert (result.data["resize"], result.data["decoder"]) == ("keras", decoder())
     assert result.versions["pillow"] == PIL.__version__
@@ -73,7 +73,7 @@ def test_the_report_tells_how_images_were_read(result: Report) -> None:
     assert f"pillow {PIL.__version__}" in text.splitlines()[-1]
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 @pytest.mark.parametrize("label", ["day", "night"])
 def test_the_program_beside_the_result_runs_on_a_photo(
     label: str, result: Report, photos: Path
@@ -84,7 +84,7 @@ def test_the_program_beside_the_result_runs_on_a_photo(
     assert done.stdout.strip() == label
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_smoothed_images_are_other_data(
     result: Report, photos: Path, model: Path, tmp_path: Path
 ) -> None:

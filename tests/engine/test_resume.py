@@ -29,7 +29,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 @pytest.mark.parametrize("stage", [pytest.param("training", marks=pytest.mark.slow), "converting"])
 def test_a_killed_run_goes_on_from_the_last_whole_stage(
     edgeshrink: Run, digits: Path, digits_model: Path, tmp_path: Path, stage: str
@@ -60,7 +60,7 @@ def test_a_killed_run_goes_on_from_the_last_whole_stage(
     assert not rows[3]["reused"]
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "d.tflite"
     options = {"out": out, "float": True, "data": str(digits), "force": True, **SCALE}
@@ -138,7 +138,7 @@ def test_runs_that_begin_at_once_are_served_or_told_that_another_works(tmp_path:
             assert said <= {"worked", "another process works"}
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_failed_step_is_named_with_the_last_good_model(
     digits: Path, digits_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

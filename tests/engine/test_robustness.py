@@ -210,7 +210,7 @@ def whole(
     return report, out
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_model_that_was_spoilt_is_told_from_its_base(whole: tuple[Report, Path]) -> None:
     found = whole[0].robustness
     assert found is not None
@@ -232,6 +232,7 @@ def test_a_model_that_was_spoilt_is_told_from_its_base(whole: tuple[Report, Path
     assert found.mean.after == pytest.approx(np.mean(means))
 
 
+@pytest.mark.heavy
 def test_scores_are_those_of_images_perturbed_by_hand(
     whole: tuple[Report, Path], digits: Path, digits_model: Path
 ) -> None:

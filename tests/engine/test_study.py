@@ -193,6 +193,7 @@ def table(report, name):
     return {row.label: row for row in found.rows}
 
 
+@pytest.mark.heavy
 def test_a_study_is_run_told_and_resumed(place, here, capsys):
     plugins = installed()
     with Watcher(plugins):

@@ -28,6 +28,7 @@ def stored(folder: Path, **arrays: np.ndarray) -> str:
     return str(folder / "d.npz")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_masks_are_judged_by_pixel_and_compared_by_image(tmp_path: Path, one_hot: bool) -> None:
     keras.utils.set_random_seed(0)
@@ -89,6 +90,7 @@ def two_outputs() -> tuple[keras.Model, dict[str, np.ndarray]]:
     return model, {"x_train": x, "x_test": x, **named}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("loss", [None, "box=mae"])
 def test_a_model_with_a_loss_for_each_output_is_trained(tmp_path: Path, loss: str | None) -> None:
     model, arrays = two_outputs()
@@ -141,6 +143,7 @@ def test_the_task_can_be_said(tmp_path: Path) -> None:
     assert wrong.value.hint == "did you mean 'regression'?"
 
 
+@pytest.mark.heavy
 def test_columns_that_int8_hardly_tells_apart_are_named(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])

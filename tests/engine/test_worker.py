@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-pytestmark = pytest.mark.command
+pytestmark = pytest.mark.heavy
 
 PLUGIN = '''
 """Steps that end their own process, as a library or a user's code might."""

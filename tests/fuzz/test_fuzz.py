@@ -14,6 +14,7 @@ from fuzz import case
 TESTS = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.heavy
 def test_a_short_run_finds_nothing() -> None:
     seconds, seed = os.environ.get("FUZZ_SECONDS", "5"), os.environ.get("FUZZ_SEED", "1")
     done = subprocess.run(

@@ -77,6 +77,7 @@ def _write(path: Path) -> int:
     return 1
 
 
+@pytest.mark.heavy
 def test_sixteen_processes_write_one_file(tmp_path: Path) -> None:
     with ProcessPoolExecutor(16, mp_context=get_context("forkserver")) as pool:
         assert sum(pool.map(_write, [tmp_path / "file"] * 16)) == 16

@@ -193,6 +193,7 @@ def test_a_loss_that_is_no_number_at_any_rate_is_refused(lent: Lent) -> None:
         chosen_training(model, lent())
 
 
+@pytest.mark.heavy
 def test_a_model_learns_by_what_was_chosen(lent: Lent) -> None:
     model, context = small(), lent()
     before = context.evaluate(model)
@@ -247,6 +248,7 @@ def test_a_negative_loss_that_falls_has_not_diverged() -> None:
     assert test.peak() > 1e-3
 
 
+@pytest.mark.heavy
 def test_finetuning_on_what_is_given_chooses_the_rest(lent: Lent) -> None:
     context = lent()
     finetune(small(), context, taught=Supervision())
@@ -266,16 +268,17 @@ def test_dropout_is_the_same_each_time(lent: Lent) -> None:
             ]
         )
 
-    chosen, context = dropping(), lent(epochs=4)
+    chosen, context = dropping(), lent(epochs=2, effort="quick")
     start = chosen.get_weights()
     finetune(chosen, context)
     again = dropping()
     again.set_weights(start)
-    finetune(again, lent(epochs=4, **context.facts["training"]))
+    finetune(again, lent(epochs=2, effort="quick", **context.facts["training"]))
     for one, other in zip(chosen.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.heavy
 def test_a_harmless_step_is_short_and_a_heavy_one_long(lent: Lent) -> None:
     def learned() -> keras.Model:
         model = small()

@@ -84,6 +84,7 @@ def test_dynamic_dimensions_are_refused_with_the_flag_that_fixes_them(tmp_path: 
     assert "--input-shape photo=1,224,224,3" in told.value.hint
 
 
+@pytest.mark.heavy
 def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
     # int8 of a recurrent loop kills TensorFlow's converter: a real crash, no stand-in
     recurrent = keras.Sequential([keras.Input((5, 4)), layers.GRU(3), layers.Dense(2)])
@@ -94,6 +95,7 @@ def test_a_crash_of_the_converter_is_an_error_and_not_the_end(tmp_path: Path) ->
     assert read_model(made["dynamic"]).parameters > 0
 
 
+@pytest.mark.heavy
 def test_a_kill_of_the_converter_is_no_answer_about_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_kill_of_the_converter_is_no_answer_about_the_model(
     assert told.value.hint == "memory may have run out"
 
 
+@pytest.mark.heavy
 def test_the_converter_finds_files_wherever_the_caller_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,7 +141,7 @@ def test_preprocessing_tells_the_range_of_stored_bytes(file: Path) -> None:
         made(file, "numpy:sqrt")
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_compression_without_data_is_calibrated_and_judged_on_other_inputs(
     file: Path, tmp_path: Path
 ) -> None:
@@ -258,6 +258,7 @@ def test_without_data_a_good_file_is_no_error_where_noise_names_one_class(tmp_pa
     assert report.verdict.after > 0.95
 
 
+@pytest.mark.heavy
 def test_a_model_of_many_multiplications_is_compared_on_fewer_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

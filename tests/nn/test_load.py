@@ -43,6 +43,18 @@ class Plain(keras.layers.Layer):
         return x + 1.0
 
 
+class Odd(Exception):
+    pass
+
+
+class Failing(Plain):
+    fails = False
+
+    def build(self, shape):
+        if Failing.fails:
+            raise Odd("no rain today")
+
+
 @keras.saving.register_keras_serializable("Mine")
 class Net(keras.Model):
     def __init__(self, units=3, **kwargs):
@@ -308,6 +320,15 @@ def test_load_model_needs_custom_classes_by_name(tmp_path: Path, mine: Any) -> N
     assert "--custom" in caught.value.hint
     loaded = load_model(tmp_path / "model.keras", custom=["my_layers:Gate", "my_layers:Plain"])
     assert type(loaded.get_layer("gate")).__name__ == "Gate"
+
+
+def test_load_model_tells_errors_of_any_class(
+    tmp_path: Path, mine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net(mine.Failing()).save(tmp_path / "model.keras")
+    monkeypatch.setattr(mine.Failing, "fails", True)
+    with pytest.raises(ModelError, match=r"cannot load model\.keras: no rain today"):
+        load_model(tmp_path / "model.keras", custom=["my_layers:Failing"])
 
 
 def test_load_model_opens_a_subclass_by_name(tmp_path: Path, mine: Any) -> None:

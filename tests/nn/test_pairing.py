@@ -82,6 +82,7 @@ WANTS = {
 KINDS = {"images": images, "sequences": sequences, "films": films, "lines": lines}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kernel_is_found_and_keeps_its_zeros(tmp_path: Path, kind: str) -> None:
     model = pruned(KINDS[kind]())

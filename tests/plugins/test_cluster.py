@@ -201,6 +201,7 @@ def codes(data: bytes, least: int) -> list[int]:
     return found
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("precision", ["int8", "int16x8"])
 def test_integers_have_as_few_codes_as_there_are_clusters(tmp_path: Path, precision: str) -> None:
     """The granularity is left to the step; a batch norm was behind the convolution."""

@@ -60,6 +60,7 @@ def vgg16() -> keras.Model:
     return models.vgg16_cifar()
 
 
+@pytest.mark.heavy
 def test_vgg16_and_the_compact_one_have_the_counts_of_the_paper(
     vgg16: keras.Model, tmp_path: Path
 ) -> None:

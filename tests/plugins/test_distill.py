@@ -359,6 +359,7 @@ def test_of_several_students_the_smallest_that_is_good_is_chosen(
     assert chosen(found, tolerance) is found[kept]
 
 
+@pytest.mark.heavy
 def test_several_students_are_tried_told_and_kept(tmp_path: Path) -> None:
     model, widths = tiny_model(), ["width=0.5", "width=0.25"]
     step = Distill.of({"student": widths[0], "candidates": widths[1:], "tolerance": 1.0})
@@ -482,6 +483,7 @@ def test_an_ensemble_answers_with_the_weighted_mean(tmp_path: Path) -> None:
     assert made.count_params() < model.count_params()
 
 
+@pytest.mark.heavy
 def test_assistants_stand_between_teacher_and_student(tmp_path: Path) -> None:
     made, lent = taught(tiny_model(), tmp_path, student="width=0.25", assistant=["auto", "auto"])
     said = [note for note in lent.notes if note.startswith("an assistant of")]
@@ -590,7 +592,7 @@ def test_the_method_is_one() -> None:
     check_method(Distill, {"student": "width=0.5"})
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_one_command_distils_and_quantizes(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:

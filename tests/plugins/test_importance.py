@@ -139,6 +139,7 @@ def costs(graph: ChannelGraph, free: np.ndarray, x: np.ndarray, y: np.ndarray) -
     return np.array(grown)
 
 
+@pytest.mark.heavy
 def test_fisher_and_taylor_rank_heads_groups_and_neurons_as_their_removal_does(
     tmp_path: Path,
 ) -> None:
@@ -162,6 +163,7 @@ def test_over_nets_of_all_kinds_importance_is_what_removal_costs(tmp_path: Path)
         assert 1 / 1.5 < one.per_cost(one.heads) / one.per_cost(~one.heads) < 1.5
 
 
+@pytest.mark.heavy
 @settings(max_examples=6, deadline=None)
 @given(numbers=st.lists(st.integers(0, 9999), min_size=5, max_size=40), seed=st.integers(0, 99))
 def test_a_mask_of_zero_is_the_channel_gone_for_that_sample(numbers: list[int], seed: int) -> None:

@@ -94,6 +94,7 @@ def convolutions(draw: st.DrawFn) -> tuple[str, tuple[int, ...], dict[str, Any]]
     return name, (channels, *inner) if first else (*inner, channels), config
 
 
+@pytest.mark.heavy
 @settings(deadline=None, max_examples=25)
 @given(convolutions())
 def test_at_full_rank_a_convolution_computes_the_same(

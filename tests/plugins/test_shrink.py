@@ -51,6 +51,7 @@ def shrunk(model: keras.Model, folder: Path, *, data: bool = False, **options: o
     return step.apply(model, lent), lent
 
 
+@pytest.mark.heavy
 @settings(max_examples=3, deadline=None)
 @given(numbers=numbers, seed=st.integers(0, 99))
 def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> None:
@@ -338,7 +339,7 @@ def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 @pytest.mark.parametrize("precision", ["int8", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_one_command_shrinks_prunes_and_quantizes(
     digits: Path, digits_model: Path, tmp_path: Path, precision: str

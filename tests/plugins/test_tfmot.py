@@ -133,6 +133,7 @@ def test_both_kerases_live_in_one_process_without_a_trace() -> None:
     assert tf.keras.version() == keras.__version__
 
 
+@pytest.mark.heavy
 def test_pruning_and_clustering_give_the_zeros_and_values_asked_for(tmp_path: Path) -> None:
     prune, count = methods.TfmotPrune.of({"sparsity": 0.7}), 8
     model, context = applied(prune, tiny_model(), tmp_path, labels=False)  # taught by the original

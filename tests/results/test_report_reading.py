@@ -30,6 +30,7 @@ def test_a_whole_report_is_told(document: Any, tmp_path: Path) -> None:
         assert cli.run(["report", str(file), "--format", form]) == 0
 
 
+@pytest.mark.heavy
 def test_every_place_with_another_type_is_a_sentence(
     document: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("strangers")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "recipe"), cells.quick())
 def test_a_usual_recipe_is_right_or_told(folder: Path, name: str, recipe: str) -> None:
     cell = cells.tried(name, recipe, folder)

@@ -26,6 +26,7 @@ def test_a_stream_that_swells_is_cut() -> None:
         esz.unpack(zlib.compress(bytes(64 << 20), 9))
 
 
+@pytest.mark.heavy
 def test_a_large_file_of_next_to_nothing_is_packed_so_that_it_can_be_read() -> None:
     def build(schema, tensor, operator):
         value, result = tensor((1, 2)), tensor((1, 2))

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,9 @@ from edgeshrink.models.kind import identify
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.recipe import Recipe
 from edgeshrink.testing import running, tiny_model
+from edgeshrink.tflite.esz import unpack
 from edgeshrink.tflite.packed import tflite_bytes
+from edgeshrink.tflite.packing.encode import pack
 from edgeshrink_litert.pack import PACKAGE, packed
 from edgeshrink_pack import Pack
 
@@ -44,6 +47,15 @@ def test_pack_and_unpack_give_back_the_same_bytes(files, tmp_path):
     made = run("unpack", folder / "small.esz", "-o", tmp_path / "again.tflite")
     assert made.exit_code == 0, made.output
     assert (tmp_path / "again.tflite").read_bytes() == (folder / "small.tflite").read_bytes()
+
+
+def test_a_file_that_no_builder_could_have_laid_out_is_packed_all_the_same(files):
+    folder, _ = files
+    data = (folder / "small.tflite").read_bytes()
+    for place in range(len(data) - 64, len(data), 2):  # tables of the objects that were made first
+        damaged = data[:place] + b"\0" + data[place + 1 :]
+        with contextlib.suppress(ModelError):  # where it is no .tflite any more
+            assert unpack(pack(damaged).data) == damaged
 
 
 def test_the_step_tells_of_zlib_and_xz(tmp_path):

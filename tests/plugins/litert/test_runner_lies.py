@@ -305,6 +305,7 @@ def test_times_that_spread_and_energy_that_is_not_told_are_notes(truth):
     assert found.notes[0] == ("noisy: the standard deviation is 71% of the mean (load average 3.5)")
 
 
+@pytest.mark.heavy
 @settings(max_examples=300, deadline=None)
 @given(data=some.data(), value=values)
 def test_any_change_of_an_answer_ends_in_a_result_or_a_sentence(truth, data, value):

@@ -80,6 +80,7 @@ def baked(model: keras.Model, data: Any, folder: Path) -> keras.Model:
 numbers = st.floats(0.5, 2.0)
 
 
+@pytest.mark.heavy
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     mean=st.lists(st.floats(-50, 300), min_size=3, max_size=3),
@@ -147,6 +148,7 @@ def run(folder: Path, model: Path, data: Path, **flags: Any) -> Any:
     )
 
 
+@pytest.mark.heavy
 def test_a_baked_file_is_judged_told_and_run_on_raw_samples(
     tmp_path: Path, digits_model: Path, digits: Path, monkeypatch: Any, capsys: Any
 ) -> None:
@@ -173,6 +175,7 @@ def test_a_baked_file_is_judged_told_and_run_on_raw_samples(
     assert next(step.name for step in again.steps) == "bake_preprocess"
 
 
+@pytest.mark.heavy
 def test_training_for_integers_goes_before_and_its_ranges_move_behind(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:
@@ -195,6 +198,7 @@ def test_made_up_inputs_are_stored_as_bytes_and_read_back(tmp_path: Path) -> Non
     np.testing.assert_allclose(data.preprocess(stored), made.clip(-1, 1), atol=0.5 / 127.4)
 
 
+@pytest.mark.heavy
 def test_without_data_a_baked_file_is_compared_on_made_up_inputs(
     tmp_path: Path, digits_model: Path
 ) -> None:

@@ -337,6 +337,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Context]:
     return step.apply(model, context), context
 
 
+@pytest.mark.heavy
 def test_the_file_runs_within_its_budget(made: tuple[bytes, Context]) -> None:
     data, context = made
     assert len(data) <= BUDGET

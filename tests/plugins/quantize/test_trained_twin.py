@@ -50,6 +50,7 @@ def elsewhere() -> Iterator[None]:
     plugins.unregister("elsewhere")
 
 
+@pytest.mark.heavy
 def test_a_file_that_left_its_twin_is_not_kept_and_the_layer_is_named(
     elsewhere: None, digits: Path, digits_model: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_file_that_left_its_twin_is_not_kept_and_the_layer_is_named(
     assert not out.exists()
 
 
+@pytest.mark.heavy
 def test_a_healthy_file_is_kept(digits: Path, digits_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.tflite"
     flags = {"int8": True, "int8_qat": True}

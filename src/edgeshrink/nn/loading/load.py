@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.errors import EdgeshrinkError, ModelError, UsageError, near
 from edgeshrink.models import (
     Kind,
     ModelFacts,
@@ -37,25 +37,6 @@ from edgeshrink.nn.loading.precision import computing_in_float32
 from edgeshrink.nn.loading.quantized import as_floats
 
 logger = logging.getLogger(__name__)
-
-# What Keras raises on files that it cannot make sense of.
-KERAS_ERRORS = (
-    ArithmeticError,  # numbers that no C type holds
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def load_model(
@@ -83,20 +64,16 @@ def load_model(
         ModelError: the file cannot be loaded, is a .tflite, or holds NaN or infinity.
     """
     stored = load_stored(path, custom=custom, unsafe=unsafe)
-    try:
+    with _refusing(
+        f"what Keras quantized in {path.name} cannot be read back",
+        "give the model as it was before model.quantize",
+    ):
         model = as_floats(stored, custom_objects(custom, facts(path)), unsafe=unsafe)
-    except KERAS_ERRORS as error:
-        raise ModelError(
-            f"what Keras quantized in {path.name} cannot be read back: {_first_line(error)}",
-            hint="give the model as it was before model.quantize",
-        ) from error
-    try:
+    with _refusing(
+        f"{path.name} cannot be rebuilt in float32",
+        "save it again under keras.config.set_dtype_policy('float32')",
+    ):
         model = computing_in_float32(model, custom_objects(custom, facts(path)), unsafe=unsafe)
-    except KERAS_ERRORS as error:
-        raise ModelError(
-            f"{path.name} cannot be rebuilt in float32: {_first_line(error)}",
-            hint="save it again under keras.config.set_dtype_policy('float32')",
-        ) from error
     check_finite(model, path.name)
     forget_optimizer(model)
     return fix_input_shapes(model, input_shapes) if input_shapes else model
@@ -227,17 +204,30 @@ def fix_input_shapes(model: keras.Model, shapes: Mapping[str, tuple[int, ...]]) 
         for tensor in model.inputs
     }
     given = model.inputs if isinstance(model, keras.Sequential) else model.input
-    try:
+    with _refusing("the model does not work at these input shapes"):
         structure = keras.tree.map_structure(lambda tensor: fresh[tensor.name], given)
         fixed = keras.models.clone_model(model, input_tensors=structure)
         fixed.set_weights(model.get_weights())
         settle(fixed)
-    except KERAS_ERRORS as error:
-        raise ModelError(
-            f"the model does not work at these input shapes: {_first_line(error)}"
-        ) from error
     forget_optimizer(fixed)
     return fixed
+
+
+@contextlib.contextmanager
+def _refusing(said: str, hint: str | Callable[[Exception], str] = "") -> Iterator[None]:
+    """Raise a ModelError where a library or a stranger's layer raises an error of any class.
+
+    Args:
+        said: what failed; the first line of the error is put behind it.
+        hint: what to do, or a function of the error that tells it.
+    """
+    try:
+        yield
+    except (EdgeshrinkError, MemoryError):
+        raise
+    except Exception as error:
+        advice = hint if isinstance(hint, str) else hint(error)
+        raise ModelError(f"{said}: {_first_line(error)}", hint=advice) from error
 
 
 def check_finite(model: keras.Model, source: str) -> None:
@@ -261,18 +251,17 @@ def _load_keras(
         if path.suffix != suffix:  # Keras goes by the name, not by the content
             named = Path(folder) / f"model{suffix}"
             copy_file(path, named)
-        try:
-            with weights_within(stored_bytes(path), path.name):
-                model: keras.Model = keras.models.load_model(
-                    named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
-                )
-        except KERAS_ERRORS as error:
-            raise _explained(error, path, found) from error
+        with (
+            _refusing(f"Keras cannot load {path.name}", lambda error: _advice(str(error), found)),
+            weights_within(stored_bytes(path), path.name),
+        ):
+            model: keras.Model = keras.models.load_model(
+                named, custom_objects=dict(objects), compile=False, safe_mode=not unsafe
+            )
     return model
 
 
-def _explained(error: BaseException, path: Path, found: ModelFacts) -> ModelError:
-    text = str(error)
+def _advice(text: str, found: ModelFacts) -> str:
     hint = "does it open with keras.models.load_model?"
     if found.quantized:
         hint = (
@@ -283,7 +272,7 @@ def _explained(error: BaseException, path: Path, found: ModelFacts) -> ModelErro
         hint = "--unsafe runs the code in the file: only for files you trust"
     elif "register" in text or "custom" in text or "Unknown layer" in text:
         hint = "--custom MODULE:CLASS names where a class is defined"
-    return ModelError(f"Keras cannot load {path.name}: {_first_line(error)}", hint=hint)
+    return hint
 
 
 def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> keras.Model:
@@ -296,17 +285,12 @@ def _load_legacy(path: Path, found: ModelFacts, objects: Mapping[str, Any]) -> k
     else:
         text = hdf5_attributes(path, "model_config")["model_config"]
         data, fill = parsed_json(text or "", path.name), keras2_weights.set_from_h5
-    try:
+    said = f"{path.name} (Keras {found.keras_version}) cannot be rebuilt in Keras 3"
+    with _refusing(said, keras2.HINT):
         most = found.weights_bytes if path.is_dir() else stored_bytes(path)
         with weights_within(most, path.name):
             built = keras2.rebuild(in_float32(data), objects)
         fill(built, path)
-    except KERAS_ERRORS as error:
-        raise ModelError(
-            f"{path.name} (Keras {found.keras_version}) cannot be rebuilt in Keras 3: "
-            f"{_first_line(error)}",
-            hint=keras2.HINT,
-        ) from error
     model: keras.Model = built.layer
     return model
 
@@ -323,28 +307,24 @@ def _load_savedmodel(path: Path, found: ModelFacts, objects: Mapping[str, Any]) 
 
 def _wrapped(path: Path) -> keras.Model:
     """Return a model around the serving function of a SavedModel."""
-    try:
+    with _refusing(f"SavedModel {path.name} cannot be loaded"):
         signatures = tf.saved_model.load(str(path)).signatures
-        name = next(n for n in ("serving_default", "serve", *signatures) if n in signatures)
-        wanted = signatures[name].structured_input_signature[1]
+        names = [n for n in ("serving_default", "serve", *signatures) if n in signatures]
+        if not names:
+            raise ModelError(
+                f"SavedModel {path.name} has no serving signature",
+                hint="export it with model.export(folder)",
+            )
+        wanted = signatures[names[0]].structured_input_signature[1]
         inputs = {
             key: keras.Input(batch_shape=_shape(spec.shape), dtype=spec.dtype.name, name=key)
             for key, spec in wanted.items()
         }
-        outputs = keras.tree.flatten(_Served(str(path), call_endpoint=name)(inputs))
+        outputs = keras.tree.flatten(_Served(str(path), call_endpoint=names[0])(inputs))
         tensors = list(inputs.values())
         return keras.Model(
             tensors if len(tensors) > 1 else tensors[0], outputs if len(outputs) > 1 else outputs[0]
         )
-    except StopIteration:
-        raise ModelError(
-            f"SavedModel {path.name} has no serving signature",
-            hint="export it with model.export(folder)",
-        ) from None
-    except KERAS_ERRORS as error:
-        raise ModelError(
-            f"SavedModel {path.name} cannot be loaded: {_first_line(error)}"
-        ) from error
 
 
 class _Served(keras.layers.TFSMLayer):

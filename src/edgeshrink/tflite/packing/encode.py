@@ -58,7 +58,7 @@ def pack(data: bytes, progress: Callable[[float, str], None] = lambda *_: None) 
     deflated = zlib.compress(data, 9)
     xz = len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
     ways = {"zlib": deflated, "lzma": _headed(container.LZMA, data, _lzma(data))}
-    with contextlib.suppress(Unknown):
+    with contextlib.suppress(Unknown, esz.Broken):  # of a damaged file there may be no model
         ways["modelled"] = _headed(container.MODELLED, data, _modelled(data, model, progress))
     for how in sorted(ways, key=lambda way: len(ways[way])):
         if _holds(ways[how], data):

@@ -134,6 +134,16 @@ def test_labels_that_the_loss_leaves_out_are_told_as_that() -> None:
     check_labels("test", Subset({}, np.arange(len(MASKS)), MASKS), told)
 
 
+def test_one_hot_labels_without_a_one_are_refused() -> None:
+    void = np.eye(3)[MASKS]
+    facts = output((8, 8, 3), "softmax")
+    check_labels("test", Subset({}, np.arange(len(void)), void), {"y": task_of(facts, [void])})
+    void[0, 0, :2] = 0
+    part = Subset({}, np.arange(len(void)), void)
+    with pytest.raises(DataError, match=r"name no class for 2 of [\d,]+ answers"):
+        check_labels("test", part, {"y": task_of(facts, [void])})
+
+
 def test_numbers_are_not_asked_of_fewer_labels_than_values() -> None:
     facts, labels = output((2,), "softmax"), np.arange(8) % 2
     task = task_of(facts, [labels], given="regression")

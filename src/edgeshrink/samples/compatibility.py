@@ -90,6 +90,14 @@ def _check_output(who: str, labels: Any, task: Task) -> None:
             hint="a model that tells several classes needs an output for each; --task regression "
             "says that the labels are numbers",
         )
+    if task.kind == "classification" and not task.sparse:
+        nameless = ~labels.any(axis=-1)
+        if nameless.any():
+            raise DataError(
+                f"{who} name no class for {nameless.sum():,} of {nameless.size:,} answers, where "
+                "all values are 0; scores and losses here count every label",
+                hint="give them a class, or leave out the samples that have them",
+            )
     if task.sparse:
         loss = task.objective.loss
         ignored = loss.options.get("ignore_class") if loss else None

@@ -599,6 +599,9 @@ def test_a_table_with_other_separators_is_told(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a;b;y\n1,5;2;0\n3;4;1\n")
     with pytest.raises(DataError, match="rows of features and a label") as raised:
         load_dataset(str(tmp_path / "other.csv"))
+    (tmp_path / "long.csv").write_text(f"a,b,y\n1,2,cat\n3,4,{'d' * 1001}\n")
+    with pytest.raises(DataError, match="row 3 has a label of 1,001 characters"):
+        load_dataset(str(tmp_path / "long.csv"))
     assert raised.value.hint == "cells are separated by commas, here it looks like ';'"
 
 

@@ -16,6 +16,7 @@ from edgeshrink.models import import_object, require_path
 from edgeshrink.samples.images import Reading, decoder, image_folder
 from edgeshrink.samples.npz import open_npz
 from edgeshrink.samples.subset import Source, chunks
+from edgeshrink.texts import shortly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ KERAS_SETS = (
     "boston_housing",
     "california_housing",
 )
+LONGEST_NAME = 1000  # characters of a class name in a table
 _KEY = re.compile(r"(x|y)(?:_(train|val|test))?(?:/(.+))?")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _KEYS_HINT = "x_train, y_train, x_test, y_test; or x and y"
@@ -259,10 +261,16 @@ def _from_csv(path: Path) -> Stored:
             wrong = next(i for i, v in enumerate(row) if i != label and not _is_number(v))
             raise DataError(
                 f"{path.name}: row {number} must hold numbers; column "
-                f"{header[wrong] if header else wrong + 1} holds {row[wrong]!r}",
+                f"{header[wrong] if header else wrong + 1} holds {shortly(row[wrong])}",
                 hint="fill in what is missing, and make numbers of words",
             ) from error
     column = [row[label].strip() for row in rows]
+    longest = max(range(len(column)), key=lambda place: len(column[place]))
+    if len(column[longest]) > LONGEST_NAME:  # an array of text takes the longest for every row
+        raise DataError(
+            f"{path.name}: row {longest + (2 if header else 1)} has a label of "
+            f"{len(column[longest]):,} characters; the name of a class has {LONGEST_NAME:,} at most"
+        )
     labels = np.asarray([float(v) for v in column] if all(map(_is_number, column)) else column)
     if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and len(set(column)) <= 100:
         labels = labels.astype(np.int64)  # few whole numbers are classes

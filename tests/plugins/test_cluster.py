@@ -18,6 +18,7 @@ from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
+from edgeshrink.nn.conversion.pairing import pairs
 from edgeshrink.nn.conversion.verification import check_clusters
 from edgeshrink.nn.learning.weight_sharing import channel_rows
 from edgeshrink.plugins import installed
@@ -250,3 +251,20 @@ def test_codes_that_parted_are_found(tmp_path: Path) -> None:
     check_clusters(model, made["tensor"])
     with pytest.raises(VerificationError, match="shared values must stay shared"):
         check_clusters(model, made["channel"])
+
+
+def test_each_gate_of_a_fused_lstm_has_codes_of_its_own(tmp_path: Path) -> None:
+    """The file holds a kernel's four gates in a tensor each, and each has a scale of its own."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8, 8), name="x")
+    plain = keras.Model(x, layers.LSTM(16, name="lstm")(x))
+    model, _ = clustered(plain, tmp_path, clusters=16)
+    rng = np.random.default_rng(0)
+    inputs = {model.inputs[0].name: rng.normal(size=(16, 8, 8)).astype("float32")}
+    wanted = {"int8": Conversion(activations="int8", weights="int8")}
+    data = convert(model, wanted, tmp_path, inputs)["int8"]
+    parted = [pair for pair in pairs(model, data) if pair.tensors == 4]
+    assert len(parted) == 2
+    assert any(len(np.unique(pair.codes)) > 16 for pair in parted)
+    assert all(len(np.unique(codes)) <= 16 for pair in parted for _, codes in pair.by_tensor)
+    check_clusters(model, data)

@@ -34,12 +34,23 @@ class Pair:
         kernel: its values, axes in the order of the file.
         stored: what the file has in its place, of the same shape, as numbers.
         codes: the same, as stored.
+        tensors: that hold it, one after another, each with scales of its own: a fused LSTM's gates.
     """
 
     path: str
     kernel: np.ndarray
     stored: np.ndarray
     codes: np.ndarray
+    tensors: int = 1
+
+    @property
+    def by_tensor(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The values and codes of each tensor, flat."""
+        yield from zip(
+            np.split(self.kernel.reshape(-1), self.tensors),
+            np.split(self.codes.reshape(-1), self.tensors),
+            strict=True,
+        )
 
 
 def pairs(model: keras.Model, data: bytes) -> Iterator[Pair]:
@@ -88,7 +99,7 @@ def _counterpart(
             if _agree(turned[corner], held[corner], steps[corner], order) is False:
                 continue  # most are told by a few of their values
             if _agree(turned, held, steps, order):
-                found.append(Pair(path, turned, held, codes.reshape(shape)))
+                found.append(Pair(path, turned, held, codes.reshape(shape), len(constant)))
     return min(found, key=_strays, default=None)
 
 

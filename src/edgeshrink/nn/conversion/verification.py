@@ -42,6 +42,8 @@ def check_zeros(model: keras.Model, data: bytes) -> float:
 def check_clusters(model: keras.Model, data: bytes) -> None:
     """Check that no kernel with few distinct values has more in a converted file.
 
+    Of a kernel that the file holds in several tensors, each has codes of its own.
+
     Args:
         model: what was converted.
         data: the file.
@@ -49,8 +51,8 @@ def check_clusters(model: keras.Model, data: bytes) -> None:
     Raises:
         VerificationError: shared values were lost.
     """
-    for pair in pairs(model, data):
-        distinct, now = len(np.unique(pair.kernel)), len(np.unique(pair.codes))
+    for pair, (kernel, codes) in ((p, part) for p in pairs(model, data) for part in p.by_tensor):
+        distinct, now = len(np.unique(kernel)), len(np.unique(codes))
         if distinct <= MOST_SHARED_VALUES and now > distinct:
             raise VerificationError(
                 f"shared values must stay shared: {pair.path} had {distinct} distinct values, the "

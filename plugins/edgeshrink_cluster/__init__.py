@@ -16,6 +16,7 @@ class Cluster(Method):
     """Let weights share few values, found by k-means and then trained."""
 
     name, title, phase = "cluster", "Clustering", Phase.CLUSTER
+    searched, technique = True, "shared_values"
     Options = Options
     keeps = frozenset({"sparsity"})
     training = Training()

@@ -16,7 +16,13 @@ class Options:
     """How many values, where they begin, and who shares them."""
 
     clusters: Annotated[
-        int, Flag("Distinct values of a kernel, zero included where it has zeros.", min=2, max=256)
+        int,
+        Flag(
+            "Distinct values of a kernel, zero included where it has zeros.",
+            min=2,
+            max=256,
+            search=(64, 32, 16, 8),
+        ),
     ]
     init: Annotated[
         Literal["linear", "density", "kmeans++", "random"],

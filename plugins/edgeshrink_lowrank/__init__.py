@@ -16,6 +16,7 @@ class Lowrank(Method):
     """Replace layers by chains of smaller ones, whose product is nearly the same."""
 
     name, title, phase = "lowrank", "Low rank", Phase.SUBSTITUTE
+    searched, technique = True, "rank"
     Options = LowrankOptions
     implied = True
     leading = "ratio"

@@ -21,6 +21,7 @@ class LowrankOptions:
             above=0,
             below=1,
             metavar="RATIO|vbmf",
+            search=(0.25, 0.5),
         ),
     ] = None
     energy: Annotated[

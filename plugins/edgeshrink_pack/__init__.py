@@ -14,6 +14,7 @@ class Pack(Method):
     accepts = (Kind.TFLITE,)
     produces = Kind.PACKED
     data = Need.NONE
+    searched = True
     keeps = frozenset({"outputs", "sparsity", "clusters", "quantization"})
 
     def apply(self, model: bytes, context: Context) -> bytes:

@@ -18,6 +18,7 @@ class Prune(Method):
     """Set the smallest weights to zero, and train the others to make good."""
 
     name, title, phase = "prune", "Pruning", Phase.PRUNE
+    searched, technique = True, "zeros"
     Options = Options
     training = Training()
 

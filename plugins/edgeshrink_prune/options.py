@@ -13,7 +13,15 @@ from edgeshrink_prune.pattern import check_sparsity, parse
 class Options:
     """How much is pruned, where, and how fast."""
 
-    sparsity: Annotated[float, Flag("Share of zeros among the kernels in scope.", min=0, below=1)]
+    sparsity: Annotated[
+        float,
+        Flag(
+            "Share of zeros among the kernels in scope.",
+            min=0,
+            below=1,
+            search=(0.5, 0.7, 0.8, 0.9, 0.95),
+        ),
+    ]
     schedule: Annotated[
         Literal["polynomial", "constant", "regrow"],
         Flag(

@@ -108,6 +108,7 @@ class Int8(Precision):
     name, title = "int8", "Precision: 8-bit integers"
     Options = Int8Options
     kernels, bits = "int8", 8
+    searched = True
 
     def before(self) -> tuple[Method, ...]:
         """Return the training, or what does without, that was asked for."""

@@ -15,7 +15,10 @@ Estimator = Annotated[
 
 Rounding = Annotated[
     Literal["nearest", "adaptive"],
-    Flag("How weights are rounded: to nearest, or by their layer's outputs (AdaRound)."),
+    Flag(
+        "How weights are rounded: to nearest, or by their layer's outputs (AdaRound).",
+        search=("nearest", "adaptive"),
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeshrink.api import Part, Report, Reporter, StudyReport, hookimpl, json_text
+from edgeshrink.api import Part, Report, Reporter, SearchReport, StudyReport, hookimpl, json_text
 
 
 class Markdown(Reporter):
@@ -23,6 +23,12 @@ class Markdown(Reporter):
         from edgeshrink_reports.markdown import compare
 
         return compare(reports)
+
+    def search(self, found: SearchReport) -> str:
+        """Return the front, and all that was tried."""
+        from edgeshrink_reports.searches import markdown
+
+        return markdown(found)
 
     def study(self, found: StudyReport) -> str:
         """Return the tables of a study, ours beside the published values."""
@@ -43,6 +49,10 @@ class Json(Reporter):
     def compare(self, reports: Mapping[str, Report]) -> str:
         """Return an object of whole reports by name."""
         return json_text({name: report.as_dict() for name, report in reports.items()})
+
+    def search(self, found: SearchReport) -> str:
+        """Return all that a search found."""
+        return json_text(found.as_dict()) + "\n"
 
     def study(self, found: StudyReport) -> str:
         """Return every figure of a study, with the values of single seeds."""
@@ -65,6 +75,12 @@ class Html(Reporter):
         from edgeshrink_reports.html import compare_page
 
         return compare_page(reports)
+
+    def search(self, found: SearchReport) -> str:
+        """Return the front with its picture, if matplotlib is installed, and all that was tried."""
+        from edgeshrink_reports.html import search_page
+
+        return search_page(found)
 
     def study(self, found: StudyReport) -> str:
         """Return the tables of a study with its figures, if matplotlib is installed."""

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from edgeshrink.api import Package, Report, StudyReport, TableFound, summary
-from edgeshrink_reports import further, learning, markdown, studies
+from edgeshrink.api import (
+    Package,
+    Report,
+    SearchReport,
+    StudyReport,
+    TableFound,
+    search_cells,
+    search_heads,
+    search_summary,
+    summary,
+)
+from edgeshrink_reports import further, learning, markdown, searches, studies
 
 MATPLOTLIB = Package("matplotlib", "figures in reports: curves of trainings and studies")
 STYLE = """
@@ -71,6 +81,25 @@ def study_page(found: StudyReport) -> str:
             parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>")
     parts += ["<h2>Made with</h2>", _list([found.command, *studies.made_with(found)])]
     return _page(found.title, parts)
+
+
+def search_page(found: SearchReport) -> str:
+    """Return the page of a search."""
+    parts = [f"<p><strong>Not met:</strong> {escape(found.failed)}</p>"] if found.failed else []
+    parts += [_list(search_summary(found)), f"<pre>$ {escape(found.command)}</pre>"]
+    if found.front:
+        parts += ["<h2>Front</h2>", _table(search_heads(found), search_cells(found))]
+        parts.append(_front(found))
+    parts += ["<h2>All recipes</h2>", _table(searches.ALL, searches.rows(found))]
+    parts.append(f"<h2>Space</h2><pre>{escape(found.space)}</pre>")
+    return _page(f"Search: {found.model}", parts)
+
+
+def _front(found: SearchReport) -> str:
+    try:
+        return searches.drawn(found)
+    except ImportError:
+        return _not_drawn()
 
 
 def _not_drawn() -> str:

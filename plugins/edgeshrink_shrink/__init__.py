@@ -16,6 +16,7 @@ class Shrink(Method):
     """Remove whole channels, filters, neurons, units and heads, and train the others."""
 
     name, title, phase = "shrink", "Shrinking", Phase.SHRINK
+    searched, technique = True, "channels"
     Options = ShrinkOptions
     training = Training()
 

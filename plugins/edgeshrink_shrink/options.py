@@ -12,12 +12,21 @@ from edgeshrink.api import Flag
 class ShrinkOptions:
     """How much goes, of what, and what goes first."""
 
-    ratio: Annotated[float, Flag("The share removed, of --shrink-target.", above=0, below=1)]
+    ratio: Annotated[
+        float,
+        Flag(
+            "The share removed, of --shrink-target.",
+            above=0,
+            below=1,
+            search=(0.125, 0.25, 0.375, 0.5, 0.625, 0.75),
+        ),
+    ]
     target: Annotated[
         Literal["channels", "parameters", "macs", "bytes", "ms"],
         Flag(
             "What RATIO is a share of: the channels that may go; the model's parameters or MACs; "
-            "bytes of the float .tflite; milliseconds, measured on the device."
+            "bytes of the float .tflite; milliseconds, measured on the device.",
+            search=("macs",),
         ),
     ] = "channels"
     criterion: Annotated[

@@ -32,6 +32,7 @@ class Flag:
         below: values must be less than this.
         above: values must be greater than this.
         metavar: what stands for the value in help, or None.
+        search: the values that a search tries if it is told no others, the lightest first.
     """
 
     help: str
@@ -40,6 +41,7 @@ class Flag:
     below: float | None = None
     above: float | None = None
     metavar: str | None = None
+    search: tuple[Any, ...] = ()
 
     @property
     def bounds(self) -> str:

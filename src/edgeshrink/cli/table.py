@@ -24,6 +24,11 @@ COMMANDS = {
         "Make a model smaller: prune, quantize, convert, run, measure.", worker=True, resumes=True
     ),
     "bench": Entry("Time models on devices, and score them there.", worker=True),
+    "search": Entry(
+        "Find the recipe that is as small and fast as it gets, for what may be lost.",
+        worker=True,
+        resumes=True,
+    ),
     "study": Entry(
         "Run a grid of models and recipes, and set it beside published values.",
         worker=True,

@@ -41,6 +41,18 @@ from .planning.request import (
     PlannedStep as PlannedStep,
     Request as Request,
 )
+from .searching.planning import (
+    PlannedSearch as PlannedSearch,
+    plan_search as plan_search,
+)
+from .searching.request import (
+    GOALS as GOALS,
+    PICKS as PICKS,
+    SearchRequest as SearchRequest,
+)
+from .searching.search_run import (
+    search as search,
+)
 from .studies.jobs import (
     StudyRequest as StudyRequest,
 )

@@ -28,6 +28,11 @@ from .recipe import (
 from .sources import (
     used_digest as used_digest,
 )
+from .space import (
+    Place as Place,
+    Point as Point,
+    Space as Space,
+)
 from .study import (
     Base as Base,
     Heading as Heading,

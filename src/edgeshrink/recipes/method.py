@@ -247,6 +247,9 @@ class Method(ABC):
         leading: the option that is the value of the flag though it has a default, since another
             option may stand for it.
         requires: distributions it needs beyond the core.
+        searched: it is in the space that a search makes itself, where its technique pays.
+        technique: what it does that pays on some devices: `zeros`, `shared_values`, `channels` or
+            `rank`; empty where it only keeps the score up.
         timed: what it does depends on what the device measures.
         tiled: it depends on the tile of the device's kernels.
         bakes: the model that it makes takes samples as they are stored, and so do the next.
@@ -271,6 +274,8 @@ class Method(ABC):
     implied: ClassVar[bool] = False
     leading: ClassVar[str | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
+    searched: ClassVar[bool] = False
+    technique: ClassVar[str] = ""
     timed = False
     tiled = False
     bakes = False

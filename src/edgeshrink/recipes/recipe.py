@@ -168,7 +168,7 @@ class Recipe:
             return cls(
                 tuple(_step(table, methods) for table in _tables(document.get("step", []))),
                 build(Training, document.get("training", {}), "training"),
-                _seed(document.get("seed", 0)),
+                checked_seed(document.get("seed", 0)),
                 _without(document.get("without", []), methods),
             )
         except UsageError as error:  # right words, but this is inside a file
@@ -280,11 +280,11 @@ class Recipe:
         lines = [f"seed = {self.seed}"]
         if self.without:
             lines.append(f"without = {toml_value(self.without)}")
-        lines += _table("training", self.training)
+        lines += training_table("training", self.training)
         for step in self.steps:
             lines += ["", "[[step]]", f'method = "{step.name}"']
             lines += [f"{key} = {toml_value(value)}" for key, value in step.given().items()]
-            lines += _table("step.training", step.tuning)
+            lines += training_table("step.training", step.tuning)
         return "\n".join(lines) + "\n"
 
 
@@ -335,13 +335,19 @@ def _step(table: Mapping[str, Any], methods: Methods) -> Method:
     return _method(table["method"], methods).of(options, table.get("training", {}))
 
 
-def _seed(value: Any) -> int:
+def checked_seed(value: Any) -> int:
+    """Return a seed after checking that it is one.
+
+    Raises:
+        UsageError: it is no whole number, or negative.
+    """
     if type(value) is not int or value < 0:
         raise UsageError(f"seed must be a whole number at least 0; received {value!r}")
     return value
 
 
-def _table(name: str, training: Training) -> list[str]:
+def training_table(name: str, training: Training) -> list[str]:
+    """Return the lines of a TOML table of settings; none where all are open."""
     given = [(f.name, getattr(training, f.name)) for f in fields(training)]
     rows = [f"{key} = {toml_value(value)}" for key, value in given if value is not None]
     return ["", f"[{name}]", *rows] if rows else []

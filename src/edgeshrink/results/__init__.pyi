@@ -34,17 +34,29 @@ from .paired import (
 from .report import (
     SCHEMA as SCHEMA,
     Report as Report,
-    Reporter as Reporter,
     json_text as json_text,
     versions as versions,
 )
 from .report_sentences import (
     summary as summary,
 )
+from .reporter import (
+    Reporter as Reporter,
+)
 from .robustness import (
     Case as Case,
     Pair as Pair,
     Robustness as Robustness,
+)
+from .search_report import (
+    Outcome as Outcome,
+    SearchReport as SearchReport,
+    Trial as Trial,
+)
+from .search_sentences import (
+    search_cells as search_cells,
+    search_heads as search_heads,
+    search_summary as search_summary,
 )
 from .sensitivity import (
     Sensitivity as Sensitivity,

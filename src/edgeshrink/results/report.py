@@ -1,21 +1,19 @@
-"""A report: the ledger of a run with all that is needed to read it, and how it is rendered."""
+"""A report: the ledger of a run with all that is needed to read it."""
 
 from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from edgeshrink.devices import DeviceInfo
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.part import version_of
 from edgeshrink.results.ledger import Ledger
 from edgeshrink.results.robustness import Robustness
-from edgeshrink.results.study_report import StudyReport
 from edgeshrink.results.verdict import Verdict
 from edgeshrink.texts import from_json, read_text, shortly, shown_json, typed
 
@@ -154,39 +152,3 @@ def _plain(value: Any) -> Any:
 def versions() -> dict[str, str]:
     """Return the versions of what decides a result, by distribution; empty for one not there."""
     return {name: version_of(name) for name in VERSIONED}
-
-
-class Reporter(ABC):
-    """A way to write a report down.
-
-    Attributes:
-        name: as in `--format`.
-        suffix: of files that hold what it writes, such as `.md`.
-    """
-
-    name: ClassVar[str]
-    suffix: ClassVar[str] = ".txt"
-
-    @abstractmethod
-    def render(self, report: Report) -> str:
-        """Return a report as text.
-
-        Args:
-            report: of one run.
-        """
-
-    @abstractmethod
-    def compare(self, reports: Mapping[str, Report]) -> str:
-        """Return the results of several reports side by side, as text.
-
-        Args:
-            reports: by the name that heads each.
-        """
-
-    def study(self, found: StudyReport) -> str:
-        """Return the tables of a study as text; an empty text where there is no form for them.
-
-        Args:
-            found: the study's report.
-        """
-        return ""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine import Planned
     from edgeshrink.results import Report
 
+SEARCHED = (".search.md", ".search.json", ".search.html")
 NO_MIX = "--recipe, --step and the flags of methods are three ways to say one thing; choose one"
 
 
@@ -317,7 +318,7 @@ def seconds(text: str) -> float:
 
 def written(out: Path) -> list[Path]:
     """Return the files of a result: itself, and those beside it that tell of it and run it."""
-    beside = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run")
+    beside = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run", *SEARCHED)
     return [out, *(p for p in map(out.with_suffix, beside) if p.exists())]
 
 

@@ -129,6 +129,25 @@ class Watcher:
             say(text, to=self._stream)
 
 
+class TrialWatcher(Watcher):
+    """Leaves a line for each trial of a search, and shows what is done for it while it runs."""
+
+    @hookimpl
+    def edgeshrink_told(self, text: str) -> None:
+        """Show what is told of one trial."""
+        self._draw("edgeshrink", 0.0, text)
+
+    @hookimpl
+    def edgeshrink_step_finished(
+        self, step: Method, artifact: Artifact, seconds: float, reused: bool
+    ) -> None:
+        """Leave no line: the next step shows itself."""
+
+    @hookimpl
+    def edgeshrink_measured(self, result: Any) -> None:
+        """Leave no line: the trial's has its time."""
+
+
 def _bar(stream: TextIO) -> Progress:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.models import Artifact, ModelFacts
@@ -40,6 +40,7 @@ class Request:
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
             of a single input may be empty.
         metric: the metric of record; empty for the task's own.
+        judged: what stages are judged on: `test`, or `validation` where a result is chosen by it.
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: how many test samples are perturbed, at most.
         seconds: that training may take, all steps together; None for what their efforts say.
@@ -67,6 +68,7 @@ class Request:
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str = ""
     max_drop: float | None = None
+    judged: Literal["test", "validation"] = "test"
     robustness: bool = False
     robustness_samples: int = 1000
     seconds: float | None = None

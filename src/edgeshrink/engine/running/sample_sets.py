@@ -44,7 +44,12 @@ class SampleSets:
 
     @cached_property
     def judged(self) -> Samples:
-        """What every stage is judged on: the test samples, else made-up inputs."""
+        """What every stage is judged on: the test samples, else made-up inputs.
+
+        Where a result is to be chosen by what it is worth, that is the validation samples.
+        """
+        if self._planned.request.judged == "validation":
+            return self.chosen() or self._synthetic
         if self._data is None or self._data.test is None:
             return self._synthetic
         return self._stored(self._data.test, "test")

@@ -1,0 +1,241 @@
+"""The command `search`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from edgeshrink.cli.commands.clean import tell_size
+from edgeshrink.cli.say import say
+from edgeshrink.cli.shared import (
+    At,
+    Debug,
+    Devices,
+    Json,
+    SshConfig,
+    TrustProfile,
+    print_json,
+    registry,
+    single,
+    typed,
+    warn,
+)
+from edgeshrink.cli.typer_flags import with_method_flags
+from edgeshrink.devices import RULES, RULES_HELP
+from edgeshrink.errors import UsageError
+from edgeshrink.flag import Flag, build
+from edgeshrink.recipes import Recipe, Training
+from edgeshrink.samples import Meaning, Reading
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the result may be, at most."""
+
+    max_drop: Annotated[str, Flag("Points of the score that may be lost.", metavar="POINTS")] = ""
+    max_bytes: Annotated[int | None, Flag("Bytes of the file.", min=1)] = None
+    max_ms: Annotated[float | None, Flag("Milliseconds of an inference.", above=0)] = None
+    max_arena: Annotated[
+        int | None, Flag("Bytes for tensors, where there is one arena.", min=1)
+    ] = None
+
+
+@dataclass(frozen=True)
+class Searching:
+    """How long to search, for what, and which recipe is written."""
+
+    time: Annotated[
+        str,
+        Flag("Begin no trial that would end later than so, as in 20m or 2h.", metavar="TIME"),
+    ] = ""
+    trials: Annotated[int | None, Flag("Recipes that are measured, at most.", min=1)] = None
+    goals: Annotated[
+        tuple[Literal["bytes", "ms", "arena"], ...],
+        Flag("What counts beside the score: bytes of the file, ms of an inference, arena bytes."),
+    ] = ("bytes", "ms")
+    pick: Annotated[
+        Literal["knee", "smallest", "fastest", "best"],
+        Flag(
+            "Which recipe of the front is written: where a little more of one goal begins to cost "
+            "much of others, or the one that is best in one of them."
+        ),
+    ] = "knee"
+    sampler: Annotated[
+        Literal["guided", "grid", "random", "tpe", "nsga2"],
+        Flag(
+            "What chooses the next recipe: `guided` by its expected gain for its time, `grid` one "
+            "after another; the others are Optuna's."
+        ),
+    ] = "guided"
+    seed: Annotated[int, Flag("Seed of everything random.", min=0)] = 0
+    rules: Annotated[Literal["smoke", "demo", "quick", "mlperf"], Flag(RULES_HELP)] = "quick"
+
+
+def app() -> typer.Typer:
+    """Return the command."""
+    flags = with_method_flags(
+        {},
+        training=Training,
+        searching=Searching,
+        limits=Limits,
+        images=Reading,
+        meaning=Meaning,
+    )
+    return single(flags(search))
+
+
+def search(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
+    ],
+    data: Annotated[
+        str, typer.Option(metavar="SPEC", help="Data with labels, as for compress.")
+    ] = "",
+    preprocess: Annotated[
+        str, typer.Option(metavar="SPEC", help="What the model expects, as for compress.")
+    ] = "none",
+    device: Devices = None,
+    at: At = "",
+    ssh_config: SshConfig = "",
+    trust_profile: TrustProfile = False,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="What may be tried, in TOML (default: what methods say)."
+        ),
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The result, .tflite or packed .esz (default: MODEL's name, here).",
+        ),
+    ] = "",
+    run: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where all trials are kept, to go on from.")
+    ] = "",
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Keep trials in this database, for workers on other machines."
+        ),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the search there (default: MODEL's).")
+    ] = "",
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Help a search that was begun, and write no result.")
+    ] = False,
+    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SHAPE", help="Fix a dynamic shape, as for compress; repeatable."),
+    ] = None,
+    custom: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
+    ] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output, and go on where a check stops.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the space as TOML, and try nothing.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+    *,
+    chosen: dict[str, Any],
+    training: dict[str, Any],
+    searching: dict[str, Any],
+    limits: dict[str, Any],
+    images: dict[str, Any],
+    meaning: dict[str, Any],
+) -> None:
+    """Find the recipe that is as small and fast as it gets, for what may be lost.
+
+    Recipes are made and measured one after another, judged on validation samples; each costs only
+    the steps that no earlier one had. The one that is picked is judged on the test samples, once.
+    Interrupted anywhere, the same command goes on; with more --time or --trials it looks further.
+
+    Example: edgeshrink search model.keras --data mnist.npz --max-drop 1 --time 30m
+    """
+    settings, most = build(Searching, searching, "search"), build(Limits, limits, "search")
+    tuning = build(Training, training, "training")
+    if worker and not storage:
+        raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
+    from edgeshrink.cli.commands.compress import seconds, shapes, written
+    from edgeshrink.engine import Request, SearchRequest, plan_search, search as work
+    from edgeshrink.results import max_drop
+
+    plugins = registry()
+    drop = max_drop(most.max_drop)
+    base = Request(
+        model=Path(model),
+        recipe=Recipe(training=tuning, seed=settings.seed),
+        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        data=data,
+        preprocess=preprocess,
+        resize=build(Reading, images, "search").resize,
+        task=build(Meaning, meaning, "search").task,
+        devices=tuple(device or ("desktop",)),
+        at=at,
+        connection={"config": ssh_config} if ssh_config else {},
+        trust_profile=trust_profile,
+        run=Path(run) if run else None,
+        force=force,
+        unsafe=unsafe,
+        custom=tuple(custom or ()),
+        input_shapes=shapes(input_shape or []),
+        metric=metric,
+        max_drop=drop,
+        bench=RULES[settings.rules],
+        command=typed(),
+    )
+    limit = {"bytes": most.max_bytes, "ms": most.max_ms, "arena": most.max_arena}
+    given = {goal: float(value) for goal, value in limit.items() if value is not None}
+    request = SearchRequest(
+        base,
+        Path(space) if space else None,
+        tuple(dict.fromkeys((*settings.goals, *given))),
+        given,
+        drop,
+        settings.trials,
+        seconds(settings.time) if settings.time else None,
+        settings.pick,
+        settings.sampler,
+        storage,
+        name,
+        worker,
+    )
+    planned = plan_search(request, plugins)
+    warn(*planned.lightest.warnings)
+    if dry_run:
+        if json:
+            print_json({"recipes": planned.space.size, "space": planned.space.to_toml()})
+        else:
+            say(f"# {planned.space.size:,} recipes\n{planned.space.to_toml()}".rstrip("\n"))
+        return
+    from edgeshrink.cli.display.progress import TrialWatcher
+    from edgeshrink.cli.display.searches import show_search
+    from edgeshrink.cli.display.tables import console
+
+    with TrialWatcher(plugins):
+        report = work(planned, plugins)
+    if json:
+        print_json(report.as_dict())
+    elif not worker:
+        show_search(report, to=console(), files=written(base.out))
+    tell_size(request.run_folder)
+    if report.failed and not worker:
+        say(f"error: {report.failed}", err=True)
+        kept = f"{report.output} is kept" if report.picked is not None else "nothing was written"
+        say(f"hint:  {kept}; allow more, or search longer (--time, --trials)", err=True)
+        raise typer.Exit(4)

@@ -1,0 +1,119 @@
+"""What a search asks for, checked before TensorFlow is loaded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from edgeshrink.engine.measuring.sessions import chosen_devices
+from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.planning.request import Planned, Request
+from edgeshrink.engine.searching.arithmetic import check_possible
+from edgeshrink.engine.searching.request import SearchRequest
+from edgeshrink.errors import UsageError
+from edgeshrink.models import Kind, file_digest, read_sealed
+from edgeshrink.part import pip_install, version_of
+from edgeshrink.plugins import Plugins
+from edgeshrink.recipes import Recipe, Space, digest_of
+from edgeshrink.texts import read_text
+
+FILES = "files"  # in the run folder: every trial's file, with its recipe and report
+WRITTEN = "written.json"  # in the run folder: the digest of what a search wrote
+GAINS = {"bytes": "disk", "ms": "ms", "arena": "ms"}  # what a technique must gain for a goal
+
+
+@dataclass(frozen=True)
+class PlannedSearch:
+    """A checked request.
+
+    Attributes:
+        request: as it was asked for.
+        space: what may be tried.
+        lightest: the plan of its lightest recipe.
+        key: what decides the results, SHA-256 in hex.
+    """
+
+    request: SearchRequest
+    space: Space
+    lightest: Planned
+    key: str
+
+
+def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
+    """Return what would be searched, with every mistake told that can be told by now.
+
+    Raises:
+        UsageError: what the request says is wrong, or arithmetic refuses all of it.
+        ModelError: the model file cannot be worked with.
+        DataError: the data cannot be used, or does not fit the model.
+    """
+    base = request.base
+    if not version_of("optuna"):
+        raise UsageError("a search needs optuna", hint=pip_install(["optuna"]))
+    if not base.data:
+        raise UsageError("a search chooses by labelled samples", hint="pass --data")
+    if base.out.suffix not in (Kind.TFLITE.suffix, Kind.PACKED.suffix):
+        raise UsageError(f"a search writes a .tflite or .esz file; received {str(base.out)!r}")
+    space = _space(request, plugins)
+    lightest = space.recipe(next(space.points()))
+    force = base.force or wrote(request)
+    planned = plan(replace(base, recipe=lightest, max_drop=math.inf, force=force), plugins)
+    data = planned.data
+    assert data is not None
+    if data.validation is None or data.validation.labels is None:
+        raise UsageError(
+            "a search chooses by labelled validation samples, and the data has none",
+            hint="give labels, and more training samples, of which some are set aside",
+        )
+    check_possible(space, planned.facts, planned.profile, request.limits.get("bytes"))
+    decides = {
+        "space": space.to_toml(),
+        "model": planned.base.digest,
+        "data": data.digest,
+        "task": base.task,
+        "metric": base.metric,
+        "device": planned.profile.name,
+        "goals": request.goals,
+    }
+    return PlannedSearch(request, space, planned, digest_of(decides))
+
+
+def _space(request: SearchRequest, plugins: Plugins) -> Space:
+    base = request.base
+    if request.space is not None:
+        text = read_text(request.space, "space")
+        return Space.from_toml(text, plugins.methods, origin=request.space.name)
+    device = chosen_devices(
+        base.devices, base.at, base.connection, plugins, trust=base.trust_profile
+    )[0]
+    space = Space.of(
+        plugins.methods,
+        device,
+        {GAINS[goal] for goal in request.goals},
+        produces=Kind.PACKED if base.out.suffix == Kind.PACKED.suffix else Kind.TFLITE,
+        training=base.recipe.training,
+        seed=base.recipe.seed,
+    )
+    if not space.places:
+        raise UsageError("no installed method moves what is asked for", hint="--space says more")
+    return space
+
+
+def wrote(request: SearchRequest) -> bool:
+    """Return whether the output is as this search left it, so that going on may replace it."""
+    kept, out = read_sealed(request.run_folder / WRITTEN), request.base.out
+    return kept is not None and out.is_file() and file_digest(out) == kept.get("digest")
+
+
+def asked(request: SearchRequest, recipe: Recipe) -> Request:
+    """Return the request of one trial: judged on validation samples, whatever it loses."""
+    key = digest_of({"recipe": recipe.to_toml()})
+    return replace(
+        request.base,
+        recipe=recipe,
+        out=request.run_folder / FILES / f"{key[:12]}{request.base.out.suffix}",
+        run=request.run_folder / "work",
+        force=True,
+        max_drop=math.inf,
+        judged="validation",
+    )

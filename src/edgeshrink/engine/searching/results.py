@@ -1,0 +1,205 @@
+"""What the trials of a search come to: its front, its limits, and the one that is picked."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgeshrink.engine.searching.front import knee, on_front
+from edgeshrink.engine.searching.planning import PlannedSearch
+from edgeshrink.engine.searching.request import Measured
+from edgeshrink.recipes import Point
+from edgeshrink.results import Outcome, SearchReport, Trial, versions
+from edgeshrink.texts import typed
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from edgeshrink.engine.searching.storage import Board
+
+FORGIVEN = 0.1  # of the score, where nothing is said of what may be lost
+OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
+
+
+class SearchResults:
+    """The trials of a search, read as what they are worth."""
+
+    def __init__(self, planned: PlannedSearch, board: Board) -> None:
+        self.planned, self.request, self.board = planned, planned.request, board
+
+    @property
+    def measured(self) -> int:
+        """How many were measured."""
+        return sum("found" in trial.user_attrs for trial in self.board.taken().values())
+
+    def seen(self) -> dict[Point, tuple[float, ...]]:
+        """Return what was measured, `(goals,)` for each point, greater being better."""
+        return {
+            point: self.oriented(found)
+            for point, trial in self.board.taken().items()
+            if (found := self.found(trial)) is not None
+        }
+
+    def found(self, trial: FrozenTrial) -> Measured | None:
+        """Return what was measured in a trial, or None."""
+        kept = trial.user_attrs.get("found")
+        return None if kept is None else typed(Measured, kept, "a trial")
+
+    def oriented(self, found: Measured) -> tuple[float, ...]:
+        """Return values where greater is better: bytes and milliseconds as logarithms."""
+        sign = 1 if found.score.higher_is_better else -1
+        return (
+            sign * found.score.value,
+            *(-math.log(max(found.values[goal], 1e-9)) for goal in self.request.goals),
+        )
+
+    @property
+    def reference(self) -> tuple[float, ...]:
+        """The worst that counts: the limits, else the uncompressed model less a tenth."""
+        base = self.board.base
+        if base is None:
+            return (-math.inf,) * (1 + len(self.request.goals))
+        worst = replace(
+            base,
+            score=replace(base.score, value=self.least_score(base)),
+            values={
+                goal: min(base.values[goal], self.request.limits.get(goal, math.inf))
+                for goal in self.request.goals
+            },
+        )
+        return self.oriented(worst)
+
+    def least_score(self, base: Measured) -> float:
+        """Return the worst score that is allowed."""
+        score, drop = base.score, self.request.max_drop
+        if drop is None or math.isinf(drop):
+            lost = FORGIVEN * (1 if score.share else abs(score.value))
+        else:
+            lost = drop / 100 if score.share else drop
+        return score.value - lost if score.higher_is_better else score.value + lost
+
+    def cost(self, point: Point) -> float:
+        """Return the seconds that a point would take, by what its steps took in other recipes."""
+        known, took, beside = set[tuple[str, ...]](), defaultdict[str, list[float]](list), []
+        for trial in self.board.taken().values():
+            found = self.found(trial)
+            if found is None:
+                continue
+            steps = [step for step, _ in found.steps]
+            known |= {tuple(steps[: k + 1]) for k in range(len(steps))}
+            for step, seconds in found.steps:
+                if seconds:
+                    took[step.partition("(")[0]].append(seconds)
+            made = sum(seconds for _, seconds in found.steps)
+            beside.append(max(0.0, trial.user_attrs.get("seconds", 0.0) - made))
+        usual = [sum(some) / len(some) for some in took.values()]
+        steps = [str(step) for step in self.planned.space.recipe(point).steps]
+        total = sum(beside) / len(beside) if beside else OVERHEAD
+        for k, step in enumerate(steps):
+            if tuple(steps[: k + 1]) not in known:
+                some = took.get(step.partition("(")[0])
+                total += sum(some) / len(some) if some else max(usual, default=0.0)
+        return max(total, 0.1)
+
+    def misses(self, found: Measured) -> dict[str, float]:
+        """Return by how much a result misses each limit, as a share of it; only what it misses."""
+        base = self.board.base
+        missed = {
+            goal: found.values[goal] / most - 1
+            for goal, most in self.request.limits.items()
+            if found.values.get(goal, 0) > most
+        }
+        if base is not None and self.request.max_drop is not None:
+            sign = 1 if found.score.higher_is_better else -1
+            least = self.least_score(base)
+            lost, allowed = (
+                sign * (base.score.value - found.score.value),
+                sign * (base.score.value - least),
+            )
+            if lost > allowed + 1e-12 and not math.isinf(self.request.max_drop):
+                missed["score"] = lost / allowed - 1 if allowed else lost
+        return missed
+
+    def report(self) -> SearchReport:
+        """Return all trials, those on the front, and the one that is picked."""
+        import numpy as np
+
+        request, taken = self.request, self.board.taken()
+        trials: list[Trial] = []
+        values: list[tuple[float, ...] | None] = []
+        for point, trial in sorted(taken.items(), key=lambda pair: pair[1].number):
+            found, attrs = self.found(trial), trial.user_attrs
+            if found is None and not ("refused" in attrs or "failed" in attrs):
+                continue
+            outcome: Outcome = "failed"
+            if found or "refused" in attrs:
+                outcome = "measured" if found else "refused"
+            trials.append(
+                Trial(
+                    len(trials),
+                    self.planned.space.named(point),
+                    outcome,
+                    found.score if found else None,
+                    found.values if found else {},
+                    attrs.get("refused", attrs.get("failed", "")),
+                    attrs.get("seconds", 0.0),
+                    found.made if found else 0,
+                    misses=self.misses(found) if found else {},
+                )
+            )
+            values.append(self.oriented(found) if found else None)
+        places = [k for k, some in enumerate(values) if some is not None]
+        if places:
+            best = on_front(np.array([values[k] for k in places]))
+            for k, good in zip(places, best, strict=True):
+                trials[k] = replace(trials[k], on_front=bool(good))
+        picked, failed = self.pick(trials, values)
+        base = self.board.base
+        return SearchReport(
+            str(request.base.model),
+            str(request.base.out),
+            request.base.command,
+            self.planned.lightest.profile.name,
+            request.goals,
+            self.limits(),
+            base.score if base else None,
+            base.values if base else {},
+            self.planned.space.size,
+            self.planned.space.to_toml(),
+            tuple(trials),
+            picked,
+            request.pick,
+            failed=failed,
+            versions=versions(),
+        )
+
+    def limits(self) -> dict[str, str]:
+        """Return what was asked for, in words."""
+        found = {goal: f"{most:g}" for goal, most in self.request.limits.items()}
+        if self.request.max_drop is not None:
+            found["score"] = f"{self.request.max_drop:g} lost at most"
+        return found
+
+    def pick(
+        self, trials: list[Trial], values: list[tuple[float, ...] | None]
+    ) -> tuple[int | None, str]:
+        """Return the number of the trial that is written, and why it is not what was asked for."""
+        import numpy as np
+
+        front = [trial for trial in trials if trial.on_front]
+        if not front:
+            return None, "nothing was measured"
+        kept = [trial for trial in front if not trial.misses]
+        if not kept:
+            measured = [trial for trial in trials if trial.outcome == "measured"]
+            nearest = min(measured, key=lambda trial: max(trial.misses.values()))
+            by = ", ".join(f"{name} by {share:.1%}" for name, share in nearest.misses.items())
+            return nearest.number, f"no recipe keeps every limit; the nearest misses {by}"
+        of = np.array([values[trial.number] for trial in kept])
+        goals = ("best", *self.request.goals)
+        column = {"smallest": "bytes", "fastest": "ms"}.get(self.request.pick, "best")
+        if self.request.pick == "knee":
+            return kept[knee(of)].number, ""
+        return kept[int(of[:, goals.index(column)].argmax())].number, ""

@@ -1,0 +1,212 @@
+"""A search: recipe after recipe is made and measured, and the best of them is written."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from edgeshrink.engine import workers
+from edgeshrink.engine.compressing import compress
+from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.running.run_folder import RunFolder
+from edgeshrink.engine.searching.arithmetic import too_large
+from edgeshrink.engine.searching.choosing import Chooser
+from edgeshrink.engine.searching.planning import WRITTEN, PlannedSearch, asked
+from edgeshrink.engine.searching.request import Measured
+from edgeshrink.engine.searching.results import SearchResults
+from edgeshrink.errors import EdgeshrinkError, TargetError
+from edgeshrink.models import file_digest, write_sealed, write_text
+from edgeshrink.plugins import Plugins
+from edgeshrink.recipes import Point
+from edgeshrink.results import Report, SearchReport
+from edgeshrink.texts import shown
+
+if TYPE_CHECKING:
+    import optuna
+
+    from edgeshrink.engine.searching.storage import Board
+
+WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
+
+
+def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
+    """Try recipes until the time, the trials or the space are at an end; write the best.
+
+    Interrupted anywhere, the same request goes on: what was measured is not measured again.
+
+    Raises:
+        UsageError: another process works in the run folder, or another search has this name.
+        EdgeshrinkError: trials cannot be kept, or the device is gone for good.
+    """
+
+    def told(text: str) -> None:
+        plugins.hook.edgeshrink_told(text=text)
+
+    folder = RunFolder(planned.request.run_folder, told)
+    with folder.locked():
+        return _Search(planned, plugins).report()
+
+
+class _Search:
+    """One process's part in a search."""
+
+    def __init__(self, planned: PlannedSearch, plugins: Plugins) -> None:
+        from edgeshrink.engine.searching.storage import Board
+
+        self.planned, self.plugins, self.request = planned, plugins, planned.request
+        request = self.request
+        self.began = time.monotonic()
+        self.spent: list[float] = []
+        self.board: Board = Board(
+            request.storage or request.run_folder / "trials.sqlite",
+            request.study,
+            planned.space,
+            ("score", *request.goals),
+            planned.key,
+            request.sampler,
+            request.base.recipe.seed,
+            self.choose,
+            join=request.worker,
+        )
+        self.results = SearchResults(planned, self.board)
+
+    def report(self) -> SearchReport:
+        """Try recipes, write the one that is picked, and return what was found."""
+        while self.goes_on():
+            self.board.free_the_dead()
+            if self.choose(self.board) is not None:
+                self.board.run(self.make)
+            elif self.board.busy():  # another process may die, and leave its recipe to us
+                time.sleep(1)
+            else:
+                break
+        found = self.results.report()
+        return found if self.request.worker else self.written(found)
+
+    def goes_on(self) -> bool:
+        """Return whether time and trials are left."""
+        request = self.request
+        if request.trials is not None and self.results.measured >= request.trials:
+            return False
+        if request.seconds is None:
+            return True
+        usual = sum(self.spent) / len(self.spent) if self.spent else 0.0
+        return time.monotonic() - self.began + usual <= request.seconds
+
+    def choose(self, board: Board) -> Point | None:
+        """Return the point to try next, or None where every one was tried or is at work."""
+        taken = board.taken()
+        if self.request.sampler == "grid":
+            return next((p for p in self.planned.space.points() if p not in taken), None)
+        if self.request.sampler != "guided":  # Optuna chooses; this tells whether there is any
+            left = self.planned.space.size - len(taken)
+            return next(self.planned.space.points()) if left > 0 else None
+        chooser = Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
+        return chooser.next(self.results.seen(), taken, self.results.cost)
+
+    def make(self, point: Point, trial: optuna.Trial) -> Sequence[float]:
+        """Measure a point; what keeps it from that is kept with the trial."""
+        import optuna
+
+        started = time.monotonic()
+        planned, words = self.planned, self.planned.space.named(point)
+        recipe = planned.space.recipe(point)
+        name = ", ".join(step for step in words.values() if step != "none")
+        said = ""
+        try:
+            said = too_large(
+                recipe,
+                planned.lightest.facts,
+                planned.lightest.profile,
+                self.request.limits.get("bytes"),
+            )
+            if said:
+                trial.set_user_attr("refused", said)
+                raise optuna.TrialPruned
+            found = self.measured(point)
+            said = found.missing
+        except TargetError:
+            raise
+        except EdgeshrinkError as error:
+            said = str(error)
+        finally:
+            seconds = time.monotonic() - started
+            self.spent.append(seconds)
+        trial.set_user_attr("seconds", seconds)
+        if said:
+            trial.set_user_attr("failed", said)
+            self.tell(name, seconds, said)
+            raise optuna.TrialPruned
+        trial.set_user_attr("found", asdict(found))
+        values = (found.score.value, *(found.values[goal] for goal in self.request.goals))
+        if not all(map(math.isfinite, values)):
+            trial.set_user_attr("failed", "a value is not a number")
+            raise optuna.TrialPruned
+        self.tell(f"{name}: {found}", seconds, "")
+        return values
+
+    def measured(self, point: Point) -> Measured:
+        """Return what a point is worth; a device that is lost is waited for."""
+        for wait in (*WAITS, None):
+            report = self.compressed(point)
+            found = Measured.of(report, self.request.goals)
+            if not found.lost:
+                break
+            if wait is None:
+                raise TargetError(
+                    f"{self.planned.lightest.profile.name} was lost, and did not come back",
+                    hint="the same command goes on from the last whole trial",
+                )
+            self.plugins.hook.edgeshrink_told(
+                text=f"{self.planned.lightest.profile.name} was lost; trying again in {wait:.0f} s"
+            )
+            time.sleep(wait)
+        if self.board.base is None:
+            base = Measured.of(report, self.request.goals, base=True)
+            if base.missing:
+                raise EdgeshrinkError(
+                    f"the uncompressed model has {base.missing}",
+                    hint="--goals bytes searches without it",
+                )
+            self.board.base = base
+        return found
+
+    def compressed(self, point: Point) -> Report:
+        """Return the report of a point; its file is kept beside those of the others."""
+        request = asked(self.request, self.planned.space.recipe(point))
+        request.out.parent.mkdir(exist_ok=True)
+        return compress(plan(request, self.plugins), self.plugins)
+
+    def tell(self, name: str, seconds: float, failure: str) -> None:
+        """Tell that a trial has ended."""
+        count, most = len(self.board.taken()), self.planned.space.size
+        if self.request.trials is not None:
+            most = min(most, max(count, self.request.trials))
+        self.plugins.hook.edgeshrink_run_finished(
+            name=name, done=count, count=most, seconds=seconds, failure=failure
+        )
+
+    def written(self, found: SearchReport) -> SearchReport:
+        """Make the recipe that was picked once more, all its stages there, judged on test samples.
+
+        The test samples see this one recipe alone, so that its interval needs no correction.
+        """
+        if found.picked is None:
+            return found
+        workers.at("the picked recipe")
+        trial = found.trials[found.picked]
+        recipe = self.planned.space.recipe(self.planned.space.point(trial.steps))
+        base = self.request.base
+        request = replace(base, recipe=recipe, run=self.request.run_folder / "work", force=True)
+        report = compress(plan(request, self.plugins), self.plugins)
+        kept = {"digest": file_digest(base.out)}
+        write_sealed(self.request.run_folder / WRITTEN, kept)
+        failed = "; ".join(filter(None, (found.failed, report.failed)))
+        found = replace(found, result=report, failed=failed)
+        for reporter in self.plugins.reporters.values():
+            if text := shown(reporter().search(found)):
+                write_text(base.out.with_suffix(f".search{reporter.suffix}"), text)
+        return found

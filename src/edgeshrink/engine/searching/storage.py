@@ -1,0 +1,224 @@
+"""Where the trials of a search are kept, so that several processes share it: Optuna's storage."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from edgeshrink.engine.searching.request import Measured
+from edgeshrink.errors import EdgeshrinkError, UsageError
+from edgeshrink.recipes import Point, Space
+from edgeshrink.texts import typed
+
+BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
+DEATHS = 3  # of a trial's process, after which its recipe is left alone
+SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
+    "random": lambda seed: RandomSampler(seed=seed),
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
+    "nsga2": lambda seed: NSGAIISampler(seed=seed),
+}
+OURS = ("guided", "grid")  # they never choose what was tried
+
+
+class Board:
+    """The trials of a search, as every process that takes part sees them.
+
+    Args:
+        place: where they are kept, as SQLAlchemy writes it, or a file for SQLite.
+        name: of the search there.
+        space: what is searched.
+        goals: by name, the score first; of the others, less is better.
+        key: what decides the results: searches of one name must have the same.
+        sampler: a name of `SAMPLERS` or `OURS`.
+        seed: of the sampler.
+        choose: for `OURS`: the next point, or None where there is none.
+
+    Raises:
+        UsageError: another search has this name, or there is no such place.
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        name: str,
+        space: Space,
+        goals: Sequence[str],
+        key: str,
+        sampler: str,
+        seed: int,
+        choose: Callable[[Board], Point | None],
+        *,
+        join: bool = False,
+    ) -> None:
+        self.space, self.choose = space, choose
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
+        with _told(url):
+            kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+            made = _Chosen(self) if sampler in OURS else SAMPLERS[sampler](seed)
+            if join:
+                self.study = optuna.load_study(study_name=name, storage=kept, sampler=made)
+            else:
+                self.study = optuna.create_study(
+                    study_name=name,
+                    storage=kept,
+                    sampler=made,
+                    directions=[
+                        StudyDirection.MINIMIZE if place else StudyDirection.MAXIMIZE
+                        for place in range(len(goals))
+                    ],
+                    load_if_exists=True,
+                )
+            there = self.study.user_attrs.get("key")
+            if there is None:
+                self.study.set_user_attr("key", key)
+                self.study.set_user_attr("space", space.to_toml())
+            elif there != key:
+                raise UsageError(
+                    f"the search {name!r} is there with another model, other data, another space "
+                    "or other goals",
+                    hint="name another --name, or another --run",
+                )
+
+    @property
+    def base(self) -> Measured | None:
+        """What the uncompressed model is worth, once it was measured."""
+        kept = self.study.user_attrs.get("base")
+        return None if kept is None else typed(Measured, kept, "the base of the search")
+
+    @base.setter
+    def base(self, found: Measured) -> None:
+        self.study.set_user_attr("base", asdict(found))
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials."""
+        with _told("the storage"):
+            return self.study.get_trials(deepcopy=False)
+
+    def point(self, trial: FrozenTrial) -> Point | None:
+        """Return the point of a trial, or None where it has none yet."""
+        if len(trial.params) < len(self.space.places):
+            return None
+        return self.space.point(trial.params)
+
+    def taken(self) -> dict[Point, FrozenTrial]:
+        """Return the trials that need not be made again, by their points: the first of each.
+
+        What is at work is among them, and what ended its process too often.
+        """
+        found: dict[Point, FrozenTrial] = {}
+        deaths: dict[Point, int] = {}
+        for trial in self.trials:
+            point = self.point(trial)
+            if point is None or trial.state is TrialState.WAITING:
+                continue
+            if trial.state is TrialState.FAIL:
+                deaths[point] = deaths.get(point, 0) + ("interrupted" not in trial.user_attrs)
+                if deaths[point] < DEATHS:
+                    continue
+            if "twin" not in trial.user_attrs:
+                found.setdefault(point, trial)
+        return found
+
+    def busy(self) -> bool:
+        """Return whether a trial is at work anywhere."""
+        return any(trial.state is TrialState.RUNNING for trial in self.trials)
+
+    def free_the_dead(self) -> None:
+        """Let go of trials whose process gave no sign of life for long."""
+        with _told("the storage"):
+            optuna.storages.fail_stale_trials(self.study)
+
+    def run(self, make: Callable[[Point, optuna.Trial], Sequence[float]]) -> None:
+        """Make one trial.
+
+        Args:
+            make: measures a point and returns its values, greater being better; raises
+                `optuna.TrialPruned` where it has none.
+        """
+
+        def objective(trial: optuna.Trial) -> Sequence[float]:
+            named = {
+                place.name: trial.suggest_categorical(place.name, choices)
+                for place, choices in self._choices()
+            }
+            point = self.space.point(named)
+            twin = self.taken().get(point)
+            if twin is not None and twin.number != trial.number:
+                trial.set_user_attr("twin", twin.number)
+                raise optuna.TrialPruned
+            try:
+                return make(point, trial)
+            except (KeyboardInterrupt, EdgeshrinkError):
+                trial.set_user_attr("interrupted", True)
+                raise
+
+        with _told("the storage"):
+            self.study.optimize(objective, n_trials=1)
+
+    def _choices(self) -> Iterator[tuple[Any, list[str]]]:
+        for place in self.space.places:
+            yield place, ["none" if step is None else str(step) for step in place.steps]
+
+
+class _Chosen(BaseSampler):
+    """Gives a trial the whole point that is chosen for it."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {
+            place.name: CategoricalDistribution(choices) for place, choices in self.board._choices()
+        }
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        point = self.board.choose(self.board)
+        return {} if point is None else dict(self.board.space.named(point))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        assert isinstance(param_distribution, CategoricalDistribution)
+        return param_distribution.choices[0]  # another process took the last point just now
+
+
+@contextlib.contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Tell what goes wrong where trials are kept, and keep Optuna's own warnings to itself."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        try:
+            yield
+        except KeyError as error:  # Optuna's, of a search that is not there
+            raise UsageError(
+                f"no search {error} in {place}", hint="begin it without --worker first"
+            ) from error
+        except (OptunaError, SQLAlchemyError, ImportError) as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            raise EdgeshrinkError(
+                f"trials cannot be kept in {place}: {first[0]}",
+                hint="the same command goes on where it can be reached again",
+            ) from error

@@ -26,6 +26,7 @@ class Trial:
         said: why it was refused, or how it failed; else empty.
         seconds: that it took.
         made: steps that were run for it; the others were there from earlier trials.
+        effort: with which it was trained; empty where nothing was, or the epochs were given.
         on_front: no other one is as good in everything and better in something.
         misses: by how much it misses each limit, as a share of the limit; empty where it keeps all.
     """
@@ -38,13 +39,15 @@ class Trial:
     said: str = ""
     seconds: float = 0.0
     made: int = 0
+    effort: str = ""
     on_front: bool = False
     misses: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
-        """Its steps, without those that are left out."""
-        return ", ".join(step for step in self.steps.values() if step != "none")
+        """Its steps, without those that are left out, and the effort of its training."""
+        steps = ", ".join(step for step in self.steps.values() if step != "none")
+        return f"{steps} ({self.effort})" if self.effort else steps
 
 
 @dataclass(frozen=True)

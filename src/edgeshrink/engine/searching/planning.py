@@ -11,13 +11,15 @@ from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
 from edgeshrink.engine.searching.request import SearchRequest
 from edgeshrink.errors import UsageError
+from edgeshrink.flag import build
 from edgeshrink.models import Kind, file_digest, read_sealed
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Recipe, Space, digest_of
+from edgeshrink.recipes import Recipe, Space, Training, digest_of
 from edgeshrink.texts import read_text
 
 FILES = "files"  # in the run folder: every trial's file, with its recipe and report
+EFFORTS = ("quick", "normal", "thorough")
 WRITTEN = "written.json"  # in the run folder: the digest of what a search wrote
 GAINS = {"bytes": "disk", "ms": "ms", "arena": "ms"}  # what a technique must gain for a goal
 
@@ -103,6 +105,24 @@ def wrote(request: SearchRequest) -> bool:
     """Return whether the output is as this search left it, so that going on may replace it."""
     kept, out = read_sealed(request.run_folder / WRITTEN), request.base.out
     return kept is not None and out.is_file() and file_digest(out) == kept.get("digest")
+
+
+def efforts(recipe: Recipe) -> tuple[str, ...]:
+    """Return the efforts with which a recipe is trained, one after another, the least first.
+
+    The last is what the space asks for. Where nothing is trained, or the epochs are given, there is
+    one, an empty text: the recipe as it is.
+    """
+    trains = [recipe.resolved(step) for step in recipe.steps if step.training is not None]
+    if all(one.epochs is not None for one in trains):
+        return ("",)
+    most = recipe.training.effort or "normal"
+    return EFFORTS[: EFFORTS.index(most) + 1]
+
+
+def with_effort(recipe: Recipe, effort: str) -> Recipe:
+    """Return a recipe that is trained with an effort; as it is where the effort is empty."""
+    return recipe.trained_by(build(Training, {"effort": effort}, "search")) if effort else recipe
 
 
 def asked(request: SearchRequest, recipe: Recipe) -> Request:

@@ -70,6 +70,7 @@ class Measured:
         lost: the device was lost.
         missing: why a goal has no value; empty where all have.
         steps: each with the seconds that it took, 0 where it was there.
+        effort: with which it was trained; empty where nothing was, or the epochs were given.
     """
 
     score: Score
@@ -78,6 +79,7 @@ class Measured:
     lost: bool = False
     missing: str = ""
     steps: tuple[tuple[str, float], ...] = ()
+    effort: str = ""
 
     def __str__(self) -> str:
         """Return it as it is told."""
@@ -88,7 +90,9 @@ class Measured:
         return ", ".join(values)
 
     @classmethod
-    def of(cls, report: Report, goals: tuple[str, ...], *, base: bool = False) -> Measured:
+    def of(
+        cls, report: Report, goals: tuple[str, ...], effort: str = "", *, base: bool = False
+    ) -> Measured:
         """Return what a report says of its result, or of the base as a float file."""
         rows = report.ledger
         row = rows.uncompressed if base else rows.final
@@ -106,6 +110,7 @@ class Measured:
             bool(on and on.lost),
             f"no {' and no '.join(lacking)}: {why}" if lacking else "",
             tuple((one.step, 0.0 if one.reused else one.seconds) for one in steps),
+            effort,
         )
 
 

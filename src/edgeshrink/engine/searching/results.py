@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 FORGIVEN = 0.1  # of the score, where nothing is said of what may be lost
+HALVING = 3  # of so many, one goes on with more effort
 OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
 
 
@@ -103,6 +104,30 @@ class SearchResults:
                 total += sum(some) / len(some) if some else max(usual, default=0.0)
         return max(total, 0.1)
 
+    def promising(self, point: Point, found: Measured, effort: str) -> bool:
+        """Return whether a point deserves more effort: it is among the best third with this one.
+
+        Successive halving, each as it comes (Li and others, MLSys 2020, algorithm 2): what several
+        goals make of "best" is how many others are better in all of them.
+
+        Args:
+            point: that was measured.
+            found: what it is worth.
+            effort: with which it was trained.
+        """
+        import numpy as np
+
+        others = []
+        for other, trial in self.board.taken().items():
+            kept = trial.user_attrs.get("rungs", {}).get(effort)
+            if kept is not None and other != point:
+                others.append(self.oriented(typed(Measured, kept, "a trial")))
+        if not others:
+            return True
+        values = np.array([self.oriented(found), *others])
+        beaten = [int(np.all(values > one, axis=1).sum()) for one in values]
+        return sum(one < beaten[0] for one in beaten) < math.ceil(len(beaten) / HALVING)
+
     def misses(self, found: Measured) -> dict[str, float]:
         """Return by how much a result misses each limit, as a share of it; only what it misses."""
         base = self.board.base
@@ -146,6 +171,7 @@ class SearchResults:
                     attrs.get("refused", attrs.get("failed", "")),
                     attrs.get("seconds", 0.0),
                     found.made if found else 0,
+                    effort=found.effort if found else "",
                     misses=self.misses(found) if found else {},
                 )
             )

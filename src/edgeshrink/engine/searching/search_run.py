@@ -14,7 +14,13 @@ from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.searching.arithmetic import too_large
 from edgeshrink.engine.searching.choosing import Chooser
-from edgeshrink.engine.searching.planning import WRITTEN, PlannedSearch, asked
+from edgeshrink.engine.searching.planning import (
+    WRITTEN,
+    PlannedSearch,
+    asked,
+    efforts,
+    with_effort,
+)
 from edgeshrink.engine.searching.request import Measured
 from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.errors import EdgeshrinkError, TargetError
@@ -126,7 +132,7 @@ class _Search:
             if said:
                 trial.set_user_attr("refused", said)
                 raise optuna.TrialPruned
-            found = self.measured(point)
+            found = self.measured(point, trial)
             said = found.missing
         except TargetError:
             raise
@@ -148,11 +154,23 @@ class _Search:
         self.tell(f"{name}: {found}", seconds, "")
         return values
 
-    def measured(self, point: Point) -> Measured:
-        """Return what a point is worth; a device that is lost is waited for."""
+    def measured(self, point: Point, trial: optuna.Trial) -> Measured:
+        """Return what a point is worth, with more effort as long as it is among the best."""
+        rungs: dict[str, Measured] = {}
+        for effort in efforts(self.planned.space.recipe(point)):
+            found = self.once(point, effort)
+            rungs[effort] = found
+            if found.missing or not self.results.promising(point, found, effort):
+                break
+            trial.set_user_attr("rungs", {name: asdict(one) for name, one in rungs.items()})
+        trial.set_user_attr("rungs", {name: asdict(one) for name, one in rungs.items()})
+        return found
+
+    def once(self, point: Point, effort: str) -> Measured:
+        """Return what a point is worth with an effort; a device that is lost is waited for."""
         for wait in (*WAITS, None):
-            report = self.compressed(point)
-            found = Measured.of(report, self.request.goals)
+            report = self.compressed(point, effort)
+            found = Measured.of(report, self.request.goals, effort)
             if not found.lost:
                 break
             if wait is None:
@@ -174,9 +192,10 @@ class _Search:
             self.board.base = base
         return found
 
-    def compressed(self, point: Point) -> Report:
+    def compressed(self, point: Point, effort: str) -> Report:
         """Return the report of a point; its file is kept beside those of the others."""
-        request = asked(self.request, self.planned.space.recipe(point))
+        recipe = with_effort(self.planned.space.recipe(point), effort)
+        request = asked(self.request, recipe)
         request.out.parent.mkdir(exist_ok=True)
         return compress(plan(request, self.plugins), self.plugins)
 
@@ -199,6 +218,7 @@ class _Search:
         workers.at("the picked recipe")
         trial = found.trials[found.picked]
         recipe = self.planned.space.recipe(self.planned.space.point(trial.steps))
+        recipe = with_effort(recipe, trial.effort)
         base = self.request.base
         request = replace(base, recipe=recipe, run=self.request.run_folder / "work", force=True)
         report = compress(plan(request, self.plugins), self.plugins)

@@ -1,0 +1,197 @@
+"""A search from its first trial to its report, ended in the middle, and done by two at once."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from edgeshrink.devices import RULES
+from edgeshrink.engine import Request, SearchRequest, plan_search, search
+from edgeshrink.errors import UsageError
+from edgeshrink.plugins import installed
+from edgeshrink.recipes import Recipe
+from edgeshrink.results import SearchReport
+
+pytestmark = pytest.mark.heavy
+
+SPACE = """
+[training]
+epochs = 1
+lr = 1e-3
+
+[[step]]
+method = "prune"
+sparsity = [0.5, 0.8]
+
+[[step]]
+method = "int8"
+
+[[step]]
+method = "fp16"
+"""
+
+
+@pytest.fixture
+def request_(digits_model: Path, digits: Path, tmp_path: Path) -> SearchRequest:
+    (tmp_path / "space.toml").write_text(SPACE)
+    base = Request(
+        model=digits_model,
+        recipe=Recipe(),
+        out=tmp_path / "small.tflite",
+        data=str(digits),
+        preprocess="scale=1/16",
+        bench=RULES["smoke"],
+        max_drop=math.inf,
+    )
+    return SearchRequest(base, tmp_path / "space.toml", sampler="grid")
+
+
+def done(request: SearchRequest) -> SearchReport:
+    return search(plan_search(request, installed()), installed())
+
+
+def counted(request: SearchRequest) -> Counter[str]:
+    """Return how often each recipe was measured."""
+    place = request.storage or f"sqlite:///{request.run_folder / 'trials.sqlite'}"
+    kept = optuna.load_study(study_name=request.study, storage=place)
+    return Counter(str(t.params) for t in kept.trials if "found" in t.user_attrs)
+
+
+def stages(request: SearchRequest, name: str) -> int:
+    return len([p for p in (request.run_folder / "work").glob(f"{name}-*") if p.is_dir()])
+
+
+def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> None:
+    first = done(replace(request_, trials=2))
+    assert [trial.outcome for trial in first.trials] == ["measured"] * 2
+    report = done(request_)
+    assert len(report.trials) == 4 == report.size
+    assert list(report.trials[:2]) == [
+        replace(trial, on_front=new.on_front)
+        for trial, new in zip(first.trials, report.trials, strict=False)
+    ]
+    assert set(counted(request_).values()) == {1}
+    assert stages(request_, "prune") == 2  # of four recipes, each pruned once and converted twice
+    assert report.front
+    assert report.picked is not None
+    picked = report.trials[report.picked]
+    assert picked.on_front
+    assert report.result is not None
+    assert report.result.output == str(request_.base.out)
+    # chosen on validation samples, told on test samples
+    assert report.base is not None
+    assert picked.score is not None
+    assert picked.score.count == report.base.count != 397
+    assert report.result.ledger.final.score.count == 397
+    assert report.result.ledger.final.size_bytes == picked.values["bytes"]
+    for suffix in (".search.md", ".search.json", ".search.html", ".recipe.toml"):
+        assert request_.base.out.with_suffix(suffix).is_file()
+    again = done(request_)
+    assert again.trials == report.trials
+    files = [p for p in (request_.run_folder / "files").glob("*.tflite")]
+    assert len(files) == 4
+
+
+def test_limits_that_nothing_keeps_leave_the_nearest(request_: SearchRequest) -> None:
+    report = done(replace(request_, trials=2, limits={"ms": 1e-6}))
+    assert "no recipe keeps every limit; the nearest misses ms by" in report.failed
+    assert report.picked is not None
+    assert request_.base.out.is_file()
+
+
+def test_what_cannot_be_is_told_before_any_work(request_: SearchRequest, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no recipe of the space can be as small") as small:
+        plan_search(replace(request_, limits={"bytes": 1000}), installed())
+    assert "shrink" in small.value.hint
+    with pytest.raises(UsageError, match="labelled samples"):
+        plan_search(replace(request_, base=replace(request_.base, data="")), installed())
+    with pytest.raises(UsageError, match=r"writes a \.tflite or \.esz"):
+        out = tmp_path / "x.keras"
+        plan_search(replace(request_, base=replace(request_.base, out=out)), installed())
+    assert not request_.run_folder.exists()
+
+
+def test_another_space_needs_another_name(request_: SearchRequest, tmp_path: Path) -> None:
+    done(replace(request_, trials=1))
+    (tmp_path / "other.toml").write_text(SPACE.replace("0.8", "0.9"))
+    with pytest.raises(UsageError, match="is there with another model"):
+        done(replace(request_, space=tmp_path / "other.toml"))
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from edgeshrink.devices import RULES
+from edgeshrink.engine import Request, SearchRequest, plan_search, search
+from edgeshrink.plugins import installed
+from edgeshrink.recipes import Recipe
+import math
+
+if __name__ == "__main__":
+    model, data, out, space, storage, worker = sys.argv[1:]
+    base = Request(
+        model=Path(model), recipe=Recipe(), out=Path(out), data=data, preprocess="scale=1/16",
+        bench=RULES["smoke"], max_drop=math.inf,
+    )
+    asked = SearchRequest(
+        base, Path(space), sampler="grid", storage=storage, worker=worker == "yes"
+    )
+    search(plan_search(asked, installed()), installed())
+"""
+
+
+def started(request: SearchRequest, script: Path, out: Path, *, worker: bool) -> subprocess.Popen:
+    script.write_text(WORKER)
+    words = (request.base.model, request.base.data, out, request.space, request.storage)
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, words), "yes" if worker else "no"],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def test_a_killed_search_goes_on_and_measures_nothing_twice(
+    request_: SearchRequest, tmp_path: Path
+) -> None:
+    request = replace(request_, storage=f"sqlite:///{tmp_path / 'all.sqlite'}")
+    process = started(request, tmp_path / "do.py", request.base.out, worker=False)
+    try:
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            time.sleep(0.2)
+            if (tmp_path / "all.sqlite").exists() and process.poll() is None:
+                try:
+                    if sum(counted(request).values()) >= 1:
+                        break
+                except (KeyError, optuna.exceptions.OptunaError):
+                    continue
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = counted(request)
+    assert 1 <= sum(before.values()) < 4
+    report = done(request)
+    after = counted(request)
+    assert len(after) == 4
+    assert set(after.values()) == {1}
+    assert before <= after
+    assert len(report.trials) == 4
+
+
+def test_two_at_once_do_each_recipe_once(request_: SearchRequest, tmp_path: Path) -> None:
+    request = replace(request_, storage=f"sqlite:///{tmp_path / 'all.sqlite'}")
+    done(replace(request, trials=1))
+    helper = started(request, tmp_path / "do.py", tmp_path / "helper.tflite", worker=True)
+    report = done(request)
+    assert helper.wait(240) == 0
+    assert len(report.trials) == 4
+    assert set(counted(request).values()) == {1}

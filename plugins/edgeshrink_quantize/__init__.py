@@ -39,6 +39,17 @@ if TYPE_CHECKING:
     import keras
 
 
+SQUARES = "LiteRT squares no numbers"
+# What the runtime or the converter lacks for a layer, by its class; findings/ has both.
+NO_16_BITS = {
+    "LayerNormalization": SQUARES,
+    "GroupNormalization": SQUARES,
+    "UnitNormalization": SQUARES,
+    "RMSNormalization": SQUARES,
+    "Embedding": "the converter takes no whole numbers to look up",
+}
+
+
 class Float(Precision):
     """Convert only: 32-bit floats as they are."""
 
@@ -164,6 +175,7 @@ class Int16x8(Precision):
         """Refuse a lack of data, and say what loops may become."""
         if not calibrates(plan):
             raise UsageError("int16x8 needs data to calibrate activations with", hint="pass --data")
+        _check_16_bits(plan)
         yield from _loops(plan.base.recurrent)
         yield from super().check(plan)
 
@@ -172,6 +184,21 @@ class Int16x8(Precision):
         from edgeshrink_quantize.precisions import int16x8
 
         return int16x8(model, context)
+
+
+def _check_16_bits(plan: Plan) -> None:
+    """Refuse what the converter does not take, or LiteRT does not run, with 16-bit activations.
+
+    Raises:
+        UsageError: the model has such layers.
+    """
+    for layer in plan.base.layers:
+        if layer.class_name in NO_16_BITS:
+            raise UsageError(
+                f"with 16-bit activations {NO_16_BITS[layer.class_name]}, as {layer.class_name} "
+                f"({layer.name}) needs",
+                hint="--int8 and --fp16 run it",
+            )
 
 
 class BakePreprocess(Method):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from edgeshrink.errors import VerificationError
-from edgeshrink.recipes.method import Agreement, Context
+from edgeshrink.engine import chosen_devices
+from edgeshrink.errors import UsageError, VerificationError
+from edgeshrink.models import facts
+from edgeshrink.plugins import installed
+from edgeshrink.recipes.method import Agreement, Context, Plan
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import as_tflite, context
-from edgeshrink_quantize import Int8, Strip
+from edgeshrink_quantize import Int8, Int16x8, Strip
 from edgeshrink_quantize.choosing import chosen
 
 layers = keras.layers
@@ -70,3 +75,28 @@ def test_a_stripped_file_that_answers_otherwise_is_not_kept(file: bytes, tmp_pat
     lent = stripping(as_tflite(model, tmp_path), tmp_path)  # compared with another model
     assert Strip.of({}).apply(file, lent) == file
     assert lent.notes == ["the stripped file answered otherwise, and was not kept"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (layers.LayerNormalization, "squares no numbers, as LayerNormalization"),
+        (layers.GroupNormalization, "squares no numbers, as GroupNormalization"),
+        (layers.RMSNormalization, "squares no numbers, as RMSNormalization"),
+        (layers.UnitNormalization, "squares no numbers, as UnitNormalization"),
+        (layers.Embedding, "takes no whole numbers to look up, as Embedding"),
+        (layers.BatchNormalization, ""),
+    ],
+)
+def test_layers_that_16_bits_cannot_compute_are_told_before_any_work(
+    tmp_path: Path, layer: Any, said: str
+) -> None:
+    options = {layers.Embedding: (4, 4), layers.GroupNormalization: (2,)}.get(layer, ())
+    x = keras.Input((8, 8), name="x")
+    inner = x if layer is not layers.Embedding else keras.ops.cast(x > 0, "int32")
+    y = layers.Dense(3, name="out")(layers.Flatten()(layer(*options, name="odd")(inner)))
+    keras.Model(x, y).save(tmp_path / "model.keras")
+    (device,) = chosen_devices(("desktop",), "", {}, installed())
+    plan = Plan(facts(tmp_path / "model.keras"), (), (), tiny_data(), device)
+    with pytest.raises(UsageError, match=said) if said else nullcontext():
+        list(Int16x8.of({}).check(plan))

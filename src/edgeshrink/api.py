@@ -85,6 +85,7 @@ from edgeshrink.results import (
     Robustness,
     Row,
     RowFound,
+    Rule,
     Score,
     Sensitivity,
     StudyReport,
@@ -96,7 +97,7 @@ from edgeshrink.results import (
     summary,
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset, Task
-from edgeshrink.texts import from_json, typed
+from edgeshrink.texts import from_json, in_markdown, typed
 
 __all__ = [
     "MEASURES",
@@ -155,6 +156,7 @@ __all__ = [
     "Robustness",
     "Row",
     "RowFound",
+    "Rule",
     "Runtime",
     "Score",
     "Sensitivity",
@@ -181,6 +183,7 @@ __all__ = [
     "from_json",
     "hookimpl",
     "import_object",
+    "in_markdown",
     "json_text",
     "make_ours",
     "near",

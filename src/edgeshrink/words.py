@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 NONE = "–"
@@ -54,6 +55,22 @@ def digits(value: float, count: int = 3) -> str:
         math.log10(abs(value))
     )
     return f"{value:,.{max(0, places - 1)}f}" if extra and places else text
+
+
+def told_apart(one: float, other: float, tell: Callable[[float, int], str]) -> tuple[str, str]:
+    """Return two numbers with as many digits, 3 to 9, as it takes to tell them apart.
+
+    Args:
+        one: the first.
+        other: the second.
+        tell: gives a number in words, with so many significant digits.
+
+    Example:
+        >>> told_apart(25.01, 25, digits)
+        ('25.01', '25.00')
+    """
+    count = next((n for n in range(3, 10) if tell(one, n) != tell(other, n)), 3)
+    return tell(one, count), tell(other, count)
 
 
 def milliseconds(value: float) -> str:

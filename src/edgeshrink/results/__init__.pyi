@@ -1,7 +1,13 @@
+from .budgets import (
+    Budgets as Budgets,
+)
 from .claims import (
     Change as Change,
     ClaimFound as ClaimFound,
     held as held,
+)
+from .figures import (
+    Figures as Figures,
 )
 from .judge import (
     Judge as Judge,
@@ -36,6 +42,7 @@ from .report import (
     Report as Report,
     Reporter as Reporter,
     json_text as json_text,
+    read_document as read_document,
     versions as versions,
 )
 from .report_sentences import (
@@ -45,6 +52,10 @@ from .robustness import (
     Case as Case,
     Pair as Pair,
     Robustness as Robustness,
+)
+from .rules import (
+    Rule as Rule,
+    rules_of as rules_of,
 )
 from .sensitivity import (
     Sensitivity as Sensitivity,
@@ -62,7 +73,7 @@ from .study_row import (
 )
 from .verdict import (
     ClassChange as ClassChange,
+    Drop as Drop,
     Verdict as Verdict,
-    max_drop as max_drop,
     near_chance as near_chance,
 )

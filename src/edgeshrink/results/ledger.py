@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.devices import Energy
+from edgeshrink.devices import Energy, Measurement
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
@@ -26,6 +26,7 @@ class Latency:
         runs: how many were counted.
         threads: of the runtime.
         valid: whether there were enough runs, and nothing disturbed them.
+        delegate: what ran the operators; empty where that was not told.
     """
 
     device: str
@@ -35,6 +36,21 @@ class Latency:
     runs: int
     threads: int
     valid: bool
+    delegate: str = ""
+
+    @classmethod
+    def of(cls, timed: Measurement) -> Latency:
+        """Return the latency of a measurement."""
+        return cls(
+            timed.device.name,
+            timed.median_ms,
+            timed.p90_ms,
+            timed.standard_error_ms,
+            timed.runs,
+            timed.threads,
+            timed.valid,
+            timed.delegate,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,23 @@ class OnDevice:
     emulated: str = ""
     failure: str = ""
     lost: bool = False
+
+    @classmethod
+    def of(
+        cls, timed: Measurement, score: Score | None = None, host_error: float | None = None
+    ) -> OnDevice:
+        """Return what a measurement tells; emulated times are none of the device's."""
+        return cls(
+            timed.device.name,
+            None if timed.device.emulated else Latency.of(timed),
+            timed.peak_memory_bytes,
+            timed.model_memory_bytes,
+            timed.arena_bytes,
+            score,
+            host_error,
+            timed.energy,
+            timed.device.emulated,
+        )
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Rule:
 
     def __str__(self) -> str:
         """Return it in a line."""
-        return f"{'kept' if self.kept else 'NOT kept'}: {self.asked}: {self.text}"
+        text = self.text if self.text.startswith(self.asked) else f"{self.asked}: {self.text}"
+        return f"{'kept' if self.kept else 'NOT kept'}: {text}"
 
 
 def rules_of(budgets: Budgets, found: Figures, beside: Figures | None) -> tuple[Rule, ...]:

@@ -46,6 +46,7 @@ def check(
     json: Json = False,
     debug: Debug = False,
     *,
+    chosen: dict[str, Any],
     keeping: dict[str, Any],
 ) -> None:
     """Hold a report against budgets: exit code 4, and a sentence for each that is not kept.

@@ -73,8 +73,8 @@ def told_apart(one: float, other: float, tell: Callable[[float, int], str]) -> t
     return tell(one, count), tell(other, count)
 
 
-def milliseconds(value: float) -> str:
-    """Return a time with its unit: below a tenth of one, the next smaller.
+def milliseconds(value: float, count: int = 3) -> str:
+    """Return a time with its unit, of `count` digits: below a tenth of one, the next smaller.
 
     Example:
         >>> milliseconds(0.0123), milliseconds(12.345), milliseconds(0.00001)
@@ -84,8 +84,8 @@ def milliseconds(value: float) -> str:
         return NONE
     for unit, scale in (("ms", 1.0), ("µs", 1e3)):
         if abs(value) * scale >= 0.1:
-            return f"{digits(value * scale)} {unit}"
-    return f"{digits(value * 1e6)} ns" if value else "0 ms"
+            return f"{digits(value * scale, count)} {unit}"
+    return f"{digits(value * 1e6, count)} ns" if value else "0 ms"
 
 
 def size(count: float | None) -> str:

@@ -83,7 +83,7 @@ GOOD = ["--max-drop", "1%", "--max-bytes", "100kB", "--max-ms", "p90<25"]
         ({"size": 120_400}, "the result has 120,400 bytes, where at most 100,000 are allowed"),
         (
             {"ms": 31.25},
-            "the result on desktop takes 31.2 ms (p90), where at most 25.0 are allowed",
+            "the result on desktop takes 31.2 ms (p90), where at most 25.0 ms are allowed",
         ),
     ],
 )

@@ -174,7 +174,9 @@ def test_times_are_held_against_the_median_or_p90() -> None:
     assert not rule(max_ms="9.999").kept
     assert rule(max_ms="p90<12").kept
     found = rule(max_ms="p90<11.99")
-    assert found.text == "the result on board takes 12.00 ms (p90), where at most 11.99 are allowed"
+    assert (
+        found.text == "the result on board takes 12.00 ms (p90), where at most 11.99 ms are allowed"
+    )
 
 
 def test_each_device_has_its_own_rule() -> None:

@@ -74,7 +74,7 @@ def bytes_of(given: str, flag: str) -> int:
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a result must keep to, or the command ends in exit code 4.
+    """Budgets; where one is not kept, the command ends in exit code 4.
 
     Raises:
         UsageError: a value cannot be read.
@@ -83,14 +83,15 @@ class Budgets:
     max_drop: Annotated[
         str,
         Flag(
-            "What it may lose beside what it is compared with: points of accuracy, as in 1 or 1%, "
-            "a number or a percentage where the score is no share, or none for anything (what "
-            "compress does not hear is 10, or half of the way to guessing, if less).",
+            "What the result may lose beside what it is compared with: points of accuracy, as in 1 "
+            "or 1%; a number, or a percentage of what it was, where the score is no share; none "
+            "for anything. Without it compress allows 10 points, or half of the way to guessing, "
+            "if less.",
             metavar="POINTS",
         ),
     ] = ""
     max_bytes: Annotated[
-        str, Flag("How large its file may be, as in 100kB, 64KiB or 120000.", metavar="SIZE")
+        str, Flag("How large the file may be, as in 100kB, 64KiB or 120000.", metavar="SIZE")
     ] = ""
     max_ms: Annotated[
         str,
@@ -103,19 +104,19 @@ class Budgets:
     max_arena: Annotated[
         str,
         Flag(
-            "How much memory its tensors may need, on a device that tells it: a microcontroller, "
-            "whose runtime has one arena.",
+            "How much memory the tensors may need, on a device whose runtime has one arena: a "
+            "microcontroller.",
             metavar="SIZE",
         ),
     ] = ""
     larger: Annotated[
-        bool, Flag("Whether its file may be larger than what it is compared with.")
+        bool, Flag("Whether the file may be larger than what it is compared with.")
     ] = True
     slower: Annotated[
         bool,
         Flag(
-            "Whether it may be slower than what it is compared with, on the same device: by more "
-            "than 5 % and more than noise."
+            "Whether the result may be slower than what it is compared with, on the same device, "
+            "by more than 5 % and more than noise."
         ),
     ] = True
 

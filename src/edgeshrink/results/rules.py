@@ -123,8 +123,8 @@ def _took(asked: str, most: MostTime, found: Figures) -> Iterator[Rule]:
         if why:
             yield not_judged(asked, of, why)
             continue
-        ms, limit = words.told_apart(took, most.ms, words.digits)
-        text = f"{of} takes {ms} ms ({most.statistic}), where at most {limit} are allowed"
+        time, limit = words.told_apart(took, most.ms, words.milliseconds)
+        text = f"{of} takes {time} ({most.statistic}), where at most {limit} are allowed"
         yield Rule(asked, of, text, _excess(took, most.ms))
 
 

@@ -313,3 +313,11 @@ def test_check_loads_no_tensorflow(tmp_path: Path) -> None:
         code, said, modules = run_apart("check", written(tmp_path, "r", found), *GOOD[2:])
         assert (code, said) == (0, "")
         assert modules.isdisjoint(HEAVY)
+
+
+def test_a_drop_that_was_asked_for_is_told_once() -> None:
+    asked = Budgets(max_drop="0.5%")
+    found = report()
+    found = replace(found, verdict=replace(found.verdict, allowed=0.005))
+    (rule,) = rules_of(asked, *found.figures())
+    assert rule.text == found.verdict.failure

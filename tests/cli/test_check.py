@@ -10,11 +10,13 @@ from xml.etree import ElementTree
 
 import pytest
 from fuzz import seeds, trees
+from hypothesis import example, given, strategies as st
 from test_cli_startup import run as run_apart
 
 from edgeshrink import cli
+from edgeshrink.cli.display.check_result import junit
 from edgeshrink.devices import BenchPlan, DeviceInfo, Failure, Measurement
-from edgeshrink.engine import BenchReport, BenchResult
+from edgeshrink.engine import BenchReport, BenchResult, Check
 from edgeshrink.plugins import HEAVY
 from edgeshrink.results import (
     Budgets,
@@ -23,12 +25,13 @@ from edgeshrink.results import (
     OnDevice,
     Report,
     Row,
+    Rule,
     Score,
     Verdict,
     json_text,
+    rules_of,
     summary,
 )
-from edgeshrink.results.rules import rules_of
 from edgeshrink.texts import shown
 
 MACHINE = DeviceInfo("desktop", "a processor", "x86_64", 2)
@@ -225,6 +228,14 @@ def test_junit_has_a_test_case_for_each_rule(tmp_path: Path) -> None:
     assert failure.get("message", "").endswith("20,000 bytes, where at most 16,000 are allowed")
     assert time.get("name") == r"--max-ms 25: the result on <b>\x1b[31m&"
     assert list(time) == []
+
+
+@given(st.text(), st.text())
+@example("\ufffe\uffff", "\x00\ud800]]>")
+def test_junit_is_whole_whatever_is_told(name: str, text: str) -> None:
+    found = Check(name, "", (Rule("--max-ms 5", name, text, None), Rule("--max-ms 5", name, text)))
+    (suite,) = ElementTree.fromstring(junit(found).encode())
+    assert [len(case) for case in suite] == [1, 0]
 
 
 def test_markdown_is_written_or_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

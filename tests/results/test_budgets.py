@@ -195,7 +195,7 @@ def test_each_device_has_its_own_rule() -> None:
         (replace(FOUND, on=()), "no device measured the result"),
         (
             replace(FOUND, on=(OnDevice("board", emulated="it is QEMU"),)),
-            "are not the device's own",
+            "it is QEMU, so that times there are not the device's own",
         ),
         (
             replace(FOUND, on=(OnDevice("board", failure="out of memory"),)),

@@ -83,7 +83,7 @@ def untimed(of: Figures, device: str) -> str:
     if said is None:
         return f"{of.name} was not measured on {device}"
     if said.emulated:
-        return f"{device}: {said.emulated}, so that its times are not the device's own"
+        return f"{said.emulated}, so that times there are not the device's own"
     if said.latency is None:
         reason = f": {said.failure}" if said.failure else ""
         return f"{of.name} has no time on {device}{reason}"

@@ -38,14 +38,18 @@ def junit(found: Check) -> str:
         skipped="0",
     )
     for rule in found.rules:
-        name = shown(f"{rule.asked}: {rule.of}")
-        case = ElementTree.SubElement(suite, "testcase", classname=shown(found.report), name=name)
+        name, where = _in_xml(f"{rule.asked}: {rule.of}"), _in_xml(found.report)
+        case = ElementTree.SubElement(suite, "testcase", classname=where, name=name)
         if not rule.kept:
-            ElementTree.SubElement(case, "failure", message=shown(rule.text)).text = shown(
-                str(rule)
-            )
+            failure = ElementTree.SubElement(case, "failure", message=_in_xml(rule.text))
+            failure.text = _in_xml(str(rule))
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)
     text = ElementTree.tostring(suites, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _in_xml(text: str) -> str:
+    """Return a text that XML can hold, which knows neither controls nor these two."""
+    return shown(text).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")

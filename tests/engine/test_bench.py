@@ -103,3 +103,18 @@ def test_budgets_that_nothing_could_be_held_to_are_told_before_any_work(
         package.bench(*pair, max_drop=1)
     report = package.bench(pair[0], rules="smoke", max_drop="none", max_bytes=10)
     assert "bytes, where at most 10 are allowed" in report.unmet
+
+
+def test_copies_of_a_file_are_timed_once_and_keep_their_names(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.tflite"
+    copy.write_bytes(pair[1].read_bytes())
+    report = package.bench(pair[1], copy, rules="demo", slower=False)
+    first, second = report.results
+    assert [first.model, second.model] == [str(pair[1]), str(copy)]
+    assert second.measurement.model == str(copy)
+    assert first.measurement.samples_ns == second.measurement.samples_ns
+    (rule,) = report.rules
+    assert rule.kept
+    assert rule.text.startswith("copy.tflite on desktop is no slower than int8.tflite: ")

@@ -260,6 +260,10 @@ def test_noise_that_could_hide_a_slower_file_is_not_kept() -> None:
     assert (noisy.kept, noisy.miss) == (False, None)
     assert "times on board are noise that could hide 5 %" in noisy.text
     assert not rule(timed(standard_error_ms=math.nan), slower=False).kept
+    interrupted = timed(median_ms=10.1, standard_error_ms=9.0, median_error_ms=0.02)
+    assert rule(interrupted, slower=False).kept  # single runs, which the median does not know
+    same = timed(standard_error_ms=1.0)
+    assert rule(same, replace(same, name="the same file"), slower=False).kept
     assert rule(timed(median_ms=3.0, standard_error_ms=0.2), slower=False).kept  # clearly faster
 
 

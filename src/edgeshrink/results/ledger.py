@@ -27,6 +27,7 @@ class Latency:
         threads: of the runtime.
         valid: whether there were enough runs, and nothing disturbed them.
         delegate: what ran the operators; empty where that was not told.
+        median_error_ms: standard error of the median, in milliseconds; None where it was not told.
     """
 
     device: str
@@ -37,6 +38,12 @@ class Latency:
     threads: int
     valid: bool
     delegate: str = ""
+    median_error_ms: float | None = None
+
+    @property
+    def error_ms(self) -> float:
+        """How uncertain the median is, in milliseconds: its standard error, or that of the mean."""
+        return self.standard_error_ms if self.median_error_ms is None else self.median_error_ms
 
     @classmethod
     def of(cls, timed: Measurement) -> Latency:
@@ -50,6 +57,7 @@ class Latency:
             timed.threads,
             timed.valid,
             timed.delegate,
+            timed.median_error_ms,
         )
 
 

@@ -185,9 +185,12 @@ def _slowed(asked: str, found: Figures, beside: Figures | None) -> Iterator[Rule
 
 
 def noise(device: str, before: Latency, now: Latency) -> str:
-    """Return that times are too uncertain to tell slower from not, where they are."""
-    known = math.isfinite(sum((now.standard_error_ms, before.standard_error_ms)))
-    if known and not is_noisy(before) and not is_noisy(now):
+    """Return that times are too uncertain to tell slower from not, where they are.
+
+    One and the same measurement, as of a file beside itself, is no slower.
+    """
+    known = math.isfinite(now.error_ms + before.error_ms)
+    if now == before or (known and not is_noisy(before) and not is_noisy(now)):
         return ""
     return (
         f"times on {device} are noise that could hide 5 %: {_shown(before)} before, "
@@ -196,7 +199,7 @@ def noise(device: str, before: Latency, now: Latency) -> str:
 
 
 def _shown(latency: Latency) -> str:
-    error = words.milliseconds(latency.standard_error_ms)
+    error = words.milliseconds(latency.error_ms)
     return f"{words.milliseconds(latency.median_ms)} ± {error}"
 
 

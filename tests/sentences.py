@@ -16,6 +16,11 @@ SAYING = {"notes", "disturbed", "failed", "[unmet]"}
 SPEAKING = {
     "edgeshrink.recipes.asked": {"missed"},
     "edgeshrink.results.apart": {"__str__"},
+    "edgeshrink.results.figures": {"unlike_scores", "unlike_times", "untimed"},
+    "edgeshrink.results.rules": {
+        *("not_judged", "_lost", "_size", "_took", "_needed", "_grown", "_slowed"),
+        *("unscored", "unmeasured", "untold", "no_arena", "noise"),
+    },
     "edgeshrink.results.verdict": {"failure", "outcome", "__str__"},
     "edgeshrink.results.report_sentences": {"summary"},
     "edgeshrink.engine.running.kernels": {"notes"},

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import summary
+from edgeshrink.api import in_markdown, summary
 from edgeshrink_reports import further, learning
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def render(report: Report) -> str:
     rows = report.ledger.rows
     parts = [
         f"# {code(report.output)}",
-        *([f"**Not met:** {escaped(report.failed)}"] if report.failed else ()),
-        "\n".join(f"- {escaped(line)}" for line in summary(report)),
-        f"Made from {code(report.model)} for {', '.join(map(escaped, report.devices))}:",
+        *([f"**Not met:** {in_markdown(report.failed)}"] if report.failed else ()),
+        "\n".join(f"- {in_markdown(line)}" for line in summary(report)),
+        f"Made from {code(report.model)} for {', '.join(map(in_markdown, report.devices))}:",
     ]
     parts.append(fenced("console", f"$ {report.command}"))
     heads = heads_of(rows)
@@ -50,14 +50,16 @@ def render(report: Report) -> str:
         parts.append("## Robustness\n\n" + _robustness(report.robustness))
     notes = [*report.notes, *(note for row in rows for note in row.notes)]
     if notes:
-        parts.append("## Notes\n\n" + "\n".join(f"- {escaped(note)}" for note in notes))
+        parts.append("## Notes\n\n" + "\n".join(f"- {in_markdown(note)}" for note in notes))
     if report.data:
         parts.append("## Data\n\n" + _data(report.data))
     parts.append("## Recipe\n\n" + fenced("toml", report.recipe))
     if report.snippet:
         parts.append("## Use\n\n" + fenced("python", report.snippet))
     if report.versions:
-        said = ", ".join(f"{escaped(name)} {escaped(v)}" for name, v in report.versions.items())
+        said = ", ".join(
+            f"{in_markdown(name)} {in_markdown(v)}" for name, v in report.versions.items()
+        )
         parts.append(f"Made with {said}.")
     return "\n\n".join(parts) + "\n"
 
@@ -68,14 +70,14 @@ def _merits(rows: Sequence[Row]) -> str:
 
 
 def _training(found: Sequence[learning.Training]) -> str:
-    cells = [[escaped(text) for text in learning.cells(one)] for one in found]
+    cells = [[in_markdown(text) for text in learning.cells(one)] for one in found]
     return f"{_table(learning.HEADS, cells, text_columns=2)}\n\n{learning.FOOTNOTE}"
 
 
 def _robustness(found: Robustness) -> str:
     heads, cells = further.robustness_heads(found), map(_shown, further.robustness_cells(found))
     table = _table(heads, cells, text_columns=1)
-    return f"{table}\n\n{escaped(further.robustness_footnote(found))}"
+    return f"{table}\n\n{in_markdown(further.robustness_footnote(found))}"
 
 
 def compare(reports: Mapping[str, Report]) -> str:
@@ -85,7 +87,7 @@ def compare(reports: Mapping[str, Report]) -> str:
     for name, report in reports.items():
         for row in dict.fromkeys((0, len(report.ledger.rows) - 1)):
             stage, *cells = _shown(cells_of(report, report.ledger.rows[row]))
-            rows.append([escaped(name), stage, *cells])
+            rows.append([in_markdown(name), stage, *cells])
     return _table(["report", *heads], rows, text_columns=2) + "\n"
 
 
@@ -121,7 +123,7 @@ def heads_of(rows: Sequence[Row]) -> list[str]:
 
 def _shown(cells: Sequence[str]) -> list[str]:
     stage, *rest = cells
-    return [escaped(stage), *rest]
+    return [in_markdown(stage), *rest]
 
 
 def _on_device(one: OnDevice) -> str:
@@ -131,7 +133,11 @@ def _on_device(one: OnDevice) -> str:
 
 
 def _data(data: Mapping[str, Any]) -> str:
-    said = [f"- {escaped(key)}: {escaped(_words(value))}" for key, value in data.items() if value]
+    said = [
+        f"- {in_markdown(key)}: {in_markdown(_words(value))}"
+        for key, value in data.items()
+        if value
+    ]
     return "\n".join(said)
 
 
@@ -171,12 +177,12 @@ def _footnote(report: Report) -> str:
         said.append("accuracy NOT measured: there are no labels")
     timed = {o.device: o.latency for row in report.ledger.rows for o in row.on if o.latency}
     said += [
-        f"latency: median ± standard error on {escaped(device)}, threads: {latency.threads}"
+        f"latency: median ± standard error on {in_markdown(device)}, threads: {latency.threads}"
         for device, latency in timed.items()
     ]
     emulated = {o.device: o.emulated for row in report.ledger.rows for o in row.on if o.emulated}
     said += [
-        f"{escaped(device)}: {escaped(why)}; its times are not shown"
+        f"{in_markdown(device)}: {in_markdown(why)}; its times are not shown"
         for device, why in emulated.items()
     ]
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
@@ -198,17 +204,6 @@ def fenced(language: str, text: str) -> str:
     while fence in text:
         fence += "`"
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def escaped(text: str) -> str:
-    r"""Return a text in one line that Markdown shows as it is: no tags, links, code or cells.
-
-    Example:
-        >>> escaped("<b>|a_b|")
-        '\\<b>\\|a_b\\|'
-    """
-    marked = re.sub(rf"([\\`*|<\[\]]|{OUTER})", r"\\\1", " ".join(text.splitlines()))
-    return re.sub(r"&(?=#?\w+;)", "&amp;", marked)
 
 
 def in_cell(text: str) -> str:

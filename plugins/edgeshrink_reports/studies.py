@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from edgeshrink.api import MEASURES, Cell, Column, RowFound, StudyReport, TableFound
+from edgeshrink.api import (
+    MEASURES,
+    Cell,
+    Column,
+    RowFound,
+    StudyReport,
+    TableFound,
+    in_markdown,
+)
 from edgeshrink_reports.footnotes import footnotes
-from edgeshrink_reports.markdown import code, escaped, fenced, in_cell
+from edgeshrink_reports.markdown import code, fenced, in_cell
 
 NONE = "–"
 CONTRADICTS = "Where ours differs from the publication:"
@@ -15,11 +23,11 @@ CONTRADICTS = "Where ours differs from the publication:"
 
 def markdown(found: StudyReport) -> str:
     """Return a study as Markdown."""
-    parts = [f"# {escaped(found.title)}"]
-    parts += [f"Beside: {escaped(found.cite)}"] if found.cite else []
+    parts = [f"# {in_markdown(found.title)}"]
+    parts += [f"Beside: {in_markdown(found.cite)}"] if found.cite else []
     parts += [_marked(found)]
     for table in found.tables:
-        parts += [f"## Table {escaped(table.name)}: {escaped(table.title)}", _table(table)]
+        parts += [f"## Table {in_markdown(table.name)}: {in_markdown(table.title)}", _table(table)]
         if lines := contradictions_of(table):
             parts += [f"**{CONTRADICTS}**", _list(lines)]
         if notes := list(notes_of(table)):
@@ -27,7 +35,7 @@ def markdown(found: StudyReport) -> str:
         if commands := commands_of(table):
             parts.append(fenced("console", "\n".join(commands)))
     made = [code(found.command)] if found.command else []
-    made += map(escaped, made_with(found))
+    made += map(in_markdown, made_with(found))
     parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made))
     return "\n\n".join(parts) + "\n"
 
@@ -47,7 +55,7 @@ def sentences(found: StudyReport) -> str:
 
 
 def _marked(found: StudyReport) -> str:
-    return sentences(replace(found, notes=tuple(map(escaped, found.notes))))
+    return sentences(replace(found, notes=tuple(map(in_markdown, found.notes))))
 
 
 def heads(table: TableFound) -> list[str]:
@@ -113,12 +121,12 @@ def _table(table: TableFound) -> str:
     lines = [[in_cell(text) for text in heads(table)], ["---"] + ["---:"] * len(table.columns)]
     for row in table.rows:
         label, *figures = cells(table, row)
-        lines.append([escaped(label), *map(in_cell, figures)])
+        lines.append([in_markdown(label), *map(in_cell, figures)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {escaped(line)}" for line in lines)
+    return "\n".join(f"- {in_markdown(line)}" for line in lines)
 
 
 def _sentence(text: str) -> str:

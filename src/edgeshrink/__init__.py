@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeshrink.devices import BenchPlan
     from edgeshrink.engine import BenchReport
-    from edgeshrink.results import Report
+    from edgeshrink.results import Budgets, Report
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "bench", "compress"]
@@ -48,6 +48,11 @@ def compress(
     input_shapes: dict[str, tuple[int, ...]] | None = None,
     metric: str = "",
     max_drop: float | str | None = None,
+    max_bytes: int | str = "",
+    max_ms: float | str = "",
+    max_arena: int | str = "",
+    larger: bool = True,
+    slower: bool = True,
     robustness: bool = False,
     robustness_samples: int = 1000,
     run: str | Path | None = None,
@@ -86,6 +91,11 @@ def compress(
         metric: the metric of record.
         max_drop: what the result may lose: points of accuracy, or `none` for anything; None is 10
             points, or half of the way from the base to guessing, if that is less.
+        max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
+        max_ms: how long one inference may take: milliseconds of the median, or `p90<25`.
+        max_arena: how much memory its tensors may need, as `max_bytes`.
+        larger: whether it may be larger than the base as a float file.
+        slower: whether it may be slower than the base as a float file.
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
         run: the run folder; None puts it beside `out`.
@@ -105,7 +115,6 @@ def compress(
     from edgeshrink.flag import build
     from edgeshrink.plugins import installed
     from edgeshrink.recipes import Recipe, Training
-    from edgeshrink.results import max_drop as allowed_drop
     from edgeshrink.texts import read_text
 
     if sum(map(bool, (recipe, steps, flags))) > 1:
@@ -145,7 +154,14 @@ def compress(
         custom=tuple(custom),
         input_shapes=input_shapes or {},
         metric=metric,
-        max_drop=allowed_drop(max_drop),
+        budgets=_budgets(
+            max_drop=max_drop,
+            max_bytes=max_bytes,
+            max_ms=max_ms,
+            max_arena=max_arena,
+            larger=larger,
+            slower=slower,
+        ),
         robustness=robustness,
         robustness_samples=robustness_samples,
         seconds=seconds,
@@ -167,6 +183,12 @@ def bench(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
+    max_drop: float | str | None = None,
+    max_bytes: int | str = "",
+    max_ms: float | str = "",
+    max_arena: int | str = "",
+    larger: bool = True,
+    slower: bool = True,
     robustness: bool = False,
     robustness_samples: int = 1000,
 ) -> BenchReport:
@@ -184,8 +206,18 @@ def bench(
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
         task: what the outputs answer, as for `compress`.
+        max_drop: what the others may lose beside the first: points of accuracy; None for anything.
+        max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
+        max_ms: how long one inference may take: milliseconds of the median, or `p90<25`.
+        max_arena: how much memory its tensors may need, as `max_bytes`.
+        larger: whether it may be larger than the first.
+        slower: whether it may be slower than the first.
         robustness: also score the first model and each other on perturbed test images.
         robustness_samples: test samples that are perturbed, at most.
+
+    Returns:
+        The report; `report.unmet` says which budgets are not kept, by the models behind the first,
+        or by the only one.
 
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
@@ -208,9 +240,29 @@ def bench(
         task=task,
         robustness=robustness,
         robustness_samples=robustness_samples,
+        budgets=_budgets(
+            max_drop=max_drop,
+            max_bytes=max_bytes,
+            max_ms=max_ms,
+            max_arena=max_arena,
+            larger=larger,
+            slower=slower,
+        ),
         command="edgeshrink.bench(...)",
     )
     return measure(request, installed())
+
+
+def _budgets(**given: Any) -> Budgets:
+    from edgeshrink.flag import build
+    from edgeshrink.results import Budgets
+
+    texts = {
+        name: str(value) if type(value) in (int, float) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    return build(Budgets, texts, "the budgets")
 
 
 def _rules(name: str) -> BenchPlan:

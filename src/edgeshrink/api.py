@@ -85,6 +85,7 @@ from edgeshrink.results import (
     Robustness,
     Row,
     RowFound,
+    Rule,
     Score,
     SearchReport,
     Sensitivity,
@@ -101,7 +102,7 @@ from edgeshrink.results import (
     summary,
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset, Task
-from edgeshrink.texts import from_json, typed
+from edgeshrink.texts import from_json, in_markdown, typed
 
 __all__ = [
     "MEASURES",
@@ -160,6 +161,7 @@ __all__ = [
     "Robustness",
     "Row",
     "RowFound",
+    "Rule",
     "Runtime",
     "Score",
     "SearchReport",
@@ -188,6 +190,7 @@ __all__ = [
     "from_json",
     "hookimpl",
     "import_object",
+    "in_markdown",
     "json_text",
     "make_ours",
     "near",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 NONE = "–"
@@ -56,8 +57,24 @@ def digits(value: float, count: int = 3) -> str:
     return f"{value:,.{max(0, places - 1)}f}" if extra and places else text
 
 
-def milliseconds(value: float) -> str:
-    """Return a time with its unit: below a tenth of one, the next smaller.
+def told_apart(one: float, other: float, tell: Callable[[float, int], str]) -> tuple[str, str]:
+    """Return two numbers with as many digits, 3 to 9, as it takes to tell them apart.
+
+    Args:
+        one: the first.
+        other: the second.
+        tell: gives a number in words, with so many significant digits.
+
+    Example:
+        >>> told_apart(25.01, 25, digits)
+        ('25.01', '25.00')
+    """
+    count = next((n for n in range(3, 10) if tell(one, n) != tell(other, n)), 3)
+    return tell(one, count), tell(other, count)
+
+
+def milliseconds(value: float, count: int = 3) -> str:
+    """Return a time with its unit, of `count` digits: below a tenth of one, the next smaller.
 
     Example:
         >>> milliseconds(0.0123), milliseconds(12.345), milliseconds(0.00001)
@@ -67,8 +84,8 @@ def milliseconds(value: float) -> str:
         return NONE
     for unit, scale in (("ms", 1.0), ("µs", 1e3)):
         if abs(value) * scale >= 0.1:
-            return f"{digits(value * scale)} {unit}"
-    return f"{digits(value * 1e6)} ns" if value else "0 ms"
+            return f"{digits(value * scale, count)} {unit}"
+    return f"{digits(value * 1e6, count)} ns" if value else "0 ms"
 
 
 def size(count: float | None) -> str:

@@ -65,6 +65,8 @@ def test_the_root_imports_neither_commands_nor_plugins(argv: list[str]) -> None:
         ["--int8", "--fp16"],
         ["--recipe", "missing.toml"],
         ["--metric", "nothing", "--float"],
+        ["--int8", "--max-bytes", "small"],
+        ["--prune", "0.5", "-o", "small.keras", "--max-ms", "5"],
     ],
 )
 def test_mistakes_are_told_before_tensorflow_is_loaded(flags: list[str], model: Path) -> None:

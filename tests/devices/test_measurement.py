@@ -11,12 +11,32 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Measurement
-from edgeshrink.devices.statistics import mcnemar, percentile, wilson
+from edgeshrink.devices.statistics import mcnemar, median_error, percentile, wilson
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1), st.floats(0, 100))
 def test_percentile_is_numpys(samples: list[int], share: float) -> None:
     assert percentile(samples, share) == pytest.approx(np.percentile(samples, share))
+
+
+@pytest.mark.parametrize("count", [50, 1000, 20_000])
+def test_the_error_of_a_median_is_how_much_medians_differ(count: int) -> None:
+    rng = np.random.default_rng(0)
+    runs = rng.normal(100, 10, (200, count))
+    found = np.mean([median_error(run) for run in runs[:50].tolist()])
+    assert found == pytest.approx(np.median(runs, axis=1).std(), rel=0.2)
+
+
+def test_the_error_of_a_median_knows_drifts_and_no_single_outliers() -> None:
+    quiet = np.random.default_rng(0).normal(100, 1, 1000)
+    hit = quiet.copy()
+    hit[::50] *= 1000  # an interruption now and then
+    disturbed = quiet.copy()
+    disturbed[500:] *= 1.2  # another program for half of the time
+    usual = median_error(quiet.tolist())
+    assert median_error(hit.tolist()) == pytest.approx(usual, rel=0.5)
+    assert median_error(disturbed.tolist()) > 20 * usual
+    assert median_error(quiet[:9].tolist()) is None
 
 
 @given(st.integers(0, 500), st.integers(1, 500))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgeshrink as package
+from edgeshrink.errors import UsageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -72,3 +73,48 @@ def test_the_command_prints_json_and_exit_codes(edgeshrink: Run, pair: tuple[Pat
     results = json.loads(done.stdout)["results"]
     assert [Path(r["model"]).name for r in results] == ["float.tflite", "int8.tflite"]
     assert len(results[0]["measurement"]["samples_ns"]) > 5
+
+
+def test_budgets_are_for_the_files_behind_the_first(
+    edgeshrink: Run, pair: tuple[Path, Path], digits: Path, tmp_path: Path
+) -> None:
+    data = ("--data", digits, "--preprocess", "scale=1/16", "--max-drop", "20%")
+    size = pair[1].stat().st_size
+    assert pair[0].stat().st_size > size
+    budgets = ("--max-bytes", str(size), "--no-larger", "--max-arena", "1GB", "-o", "bench.json")
+    done = edgeshrink("bench", *pair, "--rules", "smoke", *data, *budgets)
+    assert done.returncode == 4
+    assert done.stderr.count("error: ") == 1
+    assert "--max-arena 1GB cannot be judged for int8.tflite on desktop" in done.stderr
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == ["kept", "kept"]
+    again = edgeshrink("check", "bench.json", "--max-bytes", str(size), "--no-larger")
+    assert (again.returncode, again.stderr) == (0, "")
+    short = edgeshrink("check", "bench.json", "--max-ms", "1000")
+    assert short.returncode == 4
+    assert "on desktop is not valid: there were too few runs" in " ".join(short.stdout.split())
+
+
+def test_budgets_that_nothing_could_be_held_to_are_told_before_any_work(
+    pair: tuple[Path, Path],
+) -> None:
+    with pytest.raises(UsageError, match="--no-slower compares with the first model"):
+        package.bench(pair[0], slower=False)
+    with pytest.raises(UsageError, match="--max-drop 1 needs scores"):
+        package.bench(*pair, max_drop=1)
+    report = package.bench(pair[0], rules="smoke", max_drop="none", max_bytes=10)
+    assert "bytes, where at most 10 are allowed" in report.unmet
+
+
+def test_copies_of_a_file_are_timed_once_and_keep_their_names(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.tflite"
+    copy.write_bytes(pair[1].read_bytes())
+    report = package.bench(pair[1], copy, rules="demo", slower=False)
+    first, second = report.results
+    assert [first.model, second.model] == [str(pair[1]), str(copy)]
+    assert second.measurement.model == str(copy)
+    assert first.measurement.samples_ns == second.measurement.samples_ns
+    (rule,) = report.rules
+    assert rule.kept
+    assert rule.text.startswith("copy.tflite on desktop is no slower than int8.tflite: ")

@@ -185,6 +185,8 @@ def _profile(path: Path, seeds: Path) -> int:
 
 def _report(path: Path, seeds: Path) -> int:
     codes = [command("report", path, "--format", form) for form in ("table", "markdown", "html")]
+    most = ("--max-drop", "50", "--max-bytes", "1GB", "--max-ms", "p90<1000", "--max-arena", "1GB")
+    codes.append(command("check", path, *most, "--no-larger", "--markdown", "-"))
     return max(*codes, command("compare", path, path), command("report", path, "--json"))
 
 

@@ -51,10 +51,11 @@ epochs = 1
 method = "int8"
 """
 WORDS = (
-    ["--prune", "0.5", "--int8", "--epochs", "1", "--loss", "mse", "--max-drop", "2"],
+    ["--prune", "0.5", "--int8", "--epochs", "1", "--loss", "mse", "--max-drop", "2%"],
     ["--step", "prune sparsity=0.8 training.epochs=2", "--step", "int8"],
     ["--int8", "--preprocess", "scale=1/16,mean=0.5,std=0.5", "--input-shape", "1,8,8,1"],
     ["--distill", "width=0.5", "--time", "20m", "--device", "rpi4", "--metric", "top1"],
+    ["--int8", "--max-bytes", "64KiB", "--max-ms", "p90<25", "--max-arena", "9kB", "--no-slower"],
 )
 
 

@@ -12,7 +12,7 @@ from edgeshrink.api import Task
 from edgeshrink.errors import UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.results.judge import Judge, Samples
-from edgeshrink.results.verdict import Verdict, allowed, max_drop
+from edgeshrink.results.verdict import Drop, Verdict, allowed
 
 CLASSES = np.arange(1000) % 10
 
@@ -42,7 +42,8 @@ def verdict(
 ) -> Verdict:
     samples = Samples({}, {} if labels is None else {"y": labels}, "d", len(base["y"]))
     tasks = {"y": Task("y", "classification", (10,))} if labels is None else {}
-    return judge(tasks=tasks).verdict(base, made, samples, most, names)
+    drop = None if most is None else Drop(most)
+    return judge(tasks=tasks).verdict(base, made, samples, drop, names)
 
 
 @pytest.mark.parametrize(
@@ -201,21 +202,34 @@ def test_a_verdict_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "read"), [("", None), (None, None), ("none", math.inf), ("2.5", 2.5), (0, 0.0)]
+    ("given", "read"),
+    [
+        ("", None),
+        (None, None),
+        ("none", Drop(math.inf)),
+        ("2.5", Drop(2.5)),
+        ("1%", Drop(1, percent=True)),
+        (0, Drop(0.0)),
+    ],
 )
-def test_what_may_be_lost_is_read(given: float | str | None, read: float | None) -> None:
-    assert max_drop(given) == read
+def test_what_may_be_lost_is_read(given: float | str | None, read: Drop | None) -> None:
+    assert Drop.parse(given) == read
 
 
-@pytest.mark.parametrize("given", ["-1", "some", "nan", "1 %"])
+@pytest.mark.parametrize("given", ["-1", "some", "nan", "inf", "%", "1%%", "-1%"])
 def test_what_may_be_lost_is_a_number_or_none(given: str) -> None:
     with pytest.raises(UsageError, match="--max-drop must be a number, at least 0, or none"):
-        max_drop(given)
+        Drop.parse(given)
 
 
 def test_less_may_be_lost_where_there_is_less() -> None:
     assert allowed(None, 0.9, 0.1, share=True) == 0.1
     assert allowed(None, 0.2, 0.1, share=True) == pytest.approx(0.05)
     assert allowed(None, 0.9, None, share=True) == 0.1
-    assert allowed(3, 0.9, 0.1, share=True) == 0.03
-    assert allowed(3, 0.9, 0.1, share=False) == 3
+    assert allowed(Drop(3), 0.9, 0.1, share=True) == 0.03
+    assert allowed(Drop(3), 0.9, 0.1, share=False) == 3
+
+
+def test_a_percentage_is_points_of_a_share_and_a_part_of_another_score() -> None:
+    assert allowed(Drop(3, percent=True), 0.9, 0.1, share=True) == 0.03
+    assert allowed(Drop(3, percent=True), 20.0, None, share=False) == pytest.approx(0.6)

@@ -39,6 +39,7 @@ COMMANDS = {
     "pack": Entry("Code a .tflite near its entropy, as an .esz file."),
     "unpack": Entry("Give back the .tflite of an .esz file, to the last bit."),
     "report": Entry("Print the report of a run again."),
+    "check": Entry("Hold a report against budgets, for continuous integration."),
     "compare": Entry("Put the results of several runs side by side."),
     "devices": Entry("List devices, add one, set it up, test it."),
     "clean": Entry("Show what is kept to go on from, with its size, and remove it."),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgeshrink.devices.statistics import percentile
+from edgeshrink.devices.statistics import median_error, percentile
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.texts import typed
 
@@ -269,6 +269,12 @@ class Measurement:
         return math.sqrt(variance / count) / 1e6
 
     @property
+    def median_error_ms(self) -> float | None:
+        """Standard error of the median, in milliseconds; None where too few runs are told of."""
+        found = median_error(self.samples_ns)
+        return None if found is None else found / 1e6
+
+    @property
     def operators_basis(self) -> str:
         """Why the times by operator do not add up to the median, where they do not; else empty."""
         total = math.fsum(operator.milliseconds for operator in self.operators)
@@ -316,7 +322,10 @@ class Measurement:
 
     def as_dict(self) -> dict[str, Any]:
         """Return its fields and statistics as plain values; no statistics of emulated times."""
-        derived = ("median_ms", "p90_ms", "p99_ms", "mean_ms", "standard_error_ms", "of_record_ms")
+        derived = (
+            *("median_ms", "p90_ms", "p99_ms", "mean_ms"),
+            *("standard_error_ms", "median_error_ms", "of_record_ms"),
+        )
         emulated = bool(self.device.emulated)  # then they are no times of the device
         told = {n: None if emulated else getattr(self, n) for n in derived}
         basis = self.operators_basis

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 NORMAL_95 = 1.959963984540054
+BATCHES, LEAST = 20, 5  # of samples, and the fewest in one
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -22,6 +25,28 @@ def percentile(samples: Sequence[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def median_error(samples: Sequence[float]) -> float | None:
+    """Return the standard error of the median of samples in the order of time.
+
+    By batches, as batch means do it for a mean: the medians of up to 20 stretches of time are
+    compared, so that drifts and disturbances that last count, and single outliers do not.
+
+    Returns:
+        None for fewer than 10 samples.
+
+    Example:
+        >>> median_error([1, 2, 3, 4, 5, 3, 4, 5, 6, 7])
+        1.0
+    """
+    count = min(BATCHES, len(samples) // LEAST)
+    if count < 2:
+        return None
+    ends = [len(samples) * place // count for place in range(count + 1)]
+    batches = (samples[start:end] for start, end in pairwise(ends))
+    medians = [statistics.median(batch) for batch in batches]
+    return statistics.stdev(medians) / math.sqrt(count)
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:

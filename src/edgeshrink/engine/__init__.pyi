@@ -1,6 +1,10 @@
 from .benching import (
     bench as bench,
 )
+from .checking import (
+    Check as Check,
+    check as check,
+)
 from .compressing import (
     compress as compress,
 )

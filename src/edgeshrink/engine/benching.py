@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from edgeshrink.engine.judging.perturbing import Perturbing, sampled
@@ -20,7 +21,15 @@ from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.flag import build
 from edgeshrink.models import RUNNABLE, Artifact, identify
 from edgeshrink.plugins import Plugins
-from edgeshrink.results import Judge, Outputs, Robustness, Samples, samples_of, versions
+from edgeshrink.results import (
+    Judge,
+    Outputs,
+    Robustness,
+    Samples,
+    rules_of,
+    samples_of,
+    versions,
+)
 from edgeshrink.samples import Dataset, Meaning, ModelOutputs, check_images, load_dataset
 
 SEED = 0  # of what is drawn
@@ -53,6 +62,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             raise UsageError(
                 "--robustness compares with the first model", hint="name another model behind it"
             )
+    _check_budgets(request)
     sweep = {
         "models": [model.digest for model in models],
         "devices": [asdict(device) for device in devices],
@@ -97,7 +107,23 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         )
         if not report.lost:
             kept.forget()
-    return report
+    rules = (rules_of(request.budgets, one, beside) for one, beside in report.pairs())
+    return replace(report, rules=tuple(chain.from_iterable(rules)))
+
+
+def _check_budgets(request: BenchRequest) -> None:
+    """Refuse rules that nothing could be held to.
+
+    Raises:
+        UsageError: there is but one model, or no data.
+    """
+    budgets = request.budgets
+    if len(request.models) < 2 and (asked := budgets.compares):
+        raise UsageError(
+            f"{asked[0]} compares with the first model", hint="name another model behind it"
+        )
+    if not request.data and budgets.drop and budgets.drop.limited:
+        raise UsageError(f"--max-drop {budgets.max_drop} needs scores", hint="pass --data")
 
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:

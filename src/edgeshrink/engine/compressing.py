@@ -30,7 +30,7 @@ from edgeshrink.models import RUNNABLE, Artifact, Kind, copy_file, inference_sni
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
-from edgeshrink.results import Ledger, Report, Verdict, json_text, versions
+from edgeshrink.results import Ledger, Report, Verdict, json_text, rules_of, versions
 from edgeshrink.tflite import tflite_bytes
 
 
@@ -188,10 +188,11 @@ class _Compression:
             snippet=text,
             versions=versions(),
             robustness=robustness(self.run, final),
-            failed="; ".join(
-                filter(None, (verdict.failure, unmet(final), unfit(final, self.planned.devices)))
-            ),
         )
+        rules = rules_of(request.budgets, *report.figures())
+        missed = (rule.text for rule in rules if not rule.kept)
+        failed = (verdict.failure, unmet(final), unfit(final, self.planned.devices), *missed)
+        report = replace(report, rules=rules, failed="; ".join(dict.fromkeys(filter(None, failed))))
         folder = self.run.workspace.folder
         with unfinished(folder, out, final.path):
             copy_file(final.path, out)

@@ -1,7 +1,13 @@
+from .budgets import (
+    Budgets as Budgets,
+)
 from .claims import (
     Change as Change,
     ClaimFound as ClaimFound,
     held as held,
+)
+from .figures import (
+    Figures as Figures,
 )
 from .judge import (
     Judge as Judge,
@@ -35,6 +41,7 @@ from .report import (
     SCHEMA as SCHEMA,
     Report as Report,
     json_text as json_text,
+    read_document as read_document,
     versions as versions,
 )
 from .report_sentences import (
@@ -47,6 +54,10 @@ from .robustness import (
     Case as Case,
     Pair as Pair,
     Robustness as Robustness,
+)
+from .rules import (
+    Rule as Rule,
+    rules_of as rules_of,
 )
 from .search_report import (
     Outcome as Outcome,
@@ -74,7 +85,7 @@ from .study_row import (
 )
 from .verdict import (
     ClassChange as ClassChange,
+    Drop as Drop,
     Verdict as Verdict,
-    max_drop as max_drop,
     near_chance as near_chance,
 )

@@ -15,7 +15,7 @@ from edgeshrink.recipes import digest_of
 from edgeshrink.results.apart import Apart, apart
 from edgeshrink.results.metric import Metric, Score
 from edgeshrink.results.paired import Paired, worst_class
-from edgeshrink.results.verdict import AGREEMENT, Verdict, allowed, near_chance
+from edgeshrink.results.verdict import AGREEMENT, Drop, Verdict, allowed, near_chance
 from edgeshrink.samples import Subset, Task, labels_by_output, task_of
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Judge:
         base: Outputs,
         outputs: Outputs,
         samples: Samples,
-        most: float | None,
+        most: Drop | None,
         names: Sequence[str] = (),
     ) -> Verdict:
         """Return what a result is worth beside the base.
@@ -203,7 +203,7 @@ class Judge:
             base: what the base says of the samples.
             outputs: what the result says of them.
             samples: that judge.
-            most: what may be lost, as `max_drop` returns it.
+            most: what may be lost; None for what is usual.
             names: of the classes, by number; empty for none.
         """
         paired = self.paired(base, outputs, samples)
@@ -238,6 +238,7 @@ class Judge:
             limit,
             worst_class(paired, names),
             apart=self._apart(base, outputs, samples),
+            proportion=metric.proportion,
         )
 
     def _apart(self, base: Outputs, outputs: Outputs, samples: Samples) -> tuple[Apart, ...]:

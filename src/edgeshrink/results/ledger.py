@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.devices import Energy
+from edgeshrink.devices import Energy, Measurement
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
@@ -26,6 +26,8 @@ class Latency:
         runs: how many were counted.
         threads: of the runtime.
         valid: whether there were enough runs, and nothing disturbed them.
+        delegate: what ran the operators; empty where that was not told.
+        median_error_ms: standard error of the median, in milliseconds; None where it was not told.
     """
 
     device: str
@@ -35,6 +37,28 @@ class Latency:
     runs: int
     threads: int
     valid: bool
+    delegate: str = ""
+    median_error_ms: float | None = None
+
+    @property
+    def error_ms(self) -> float:
+        """How uncertain the median is, in milliseconds: its standard error, or that of the mean."""
+        return self.standard_error_ms if self.median_error_ms is None else self.median_error_ms
+
+    @classmethod
+    def of(cls, timed: Measurement) -> Latency:
+        """Return the latency of a measurement."""
+        return cls(
+            timed.device.name,
+            timed.median_ms,
+            timed.p90_ms,
+            timed.standard_error_ms,
+            timed.runs,
+            timed.threads,
+            timed.valid,
+            timed.delegate,
+            timed.median_error_ms,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,23 @@ class OnDevice:
     emulated: str = ""
     failure: str = ""
     lost: bool = False
+
+    @classmethod
+    def of(
+        cls, timed: Measurement, score: Score | None = None, host_error: float | None = None
+    ) -> OnDevice:
+        """Return what a measurement tells; emulated times are none of the device's."""
+        return cls(
+            timed.device.name,
+            None if timed.device.emulated else Latency.of(timed),
+            timed.peak_memory_bytes,
+            timed.model_memory_bytes,
+            timed.arena_bytes,
+            score,
+            host_error,
+            timed.energy,
+            timed.device.emulated,
+        )
 
 
 @dataclass(frozen=True)

@@ -46,13 +46,13 @@ def _size_observations(row: Row, before: Row) -> list[str]:
 
 def is_slower(now: Latency, then: Latency) -> bool:
     """Return whether a time is longer than another, by more than 5 % and more than noise."""
-    noise = NORMAL_95 * (now.standard_error_ms + then.standard_error_ms)
+    noise = NORMAL_95 * (now.error_ms + then.error_ms)
     return now.median_ms > then.median_ms * LONGER and now.median_ms - then.median_ms > noise
 
 
 def is_noisy(found: Latency) -> bool:
     """Return whether a time is so uncertain that it could hide what is told as slower."""
-    return NORMAL_95 * found.standard_error_ms > (LONGER - 1) * found.median_ms
+    return NORMAL_95 * found.error_ms > (LONGER - 1) * found.median_ms
 
 
 def _latency_observations(
@@ -90,5 +90,5 @@ def _noise(whose: str, device: str, found: Latency) -> list[str]:
         return []
     return [
         f"{whose} time on {device} is noise: median {words.milliseconds(found.median_ms)}, "
-        f"standard error {words.milliseconds(found.standard_error_ms)}, from {found.runs:,} runs"
+        f"standard error {words.milliseconds(found.error_ms)}, from {found.runs:,} runs"
     ]

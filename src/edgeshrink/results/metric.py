@@ -29,6 +29,7 @@ class Score:
         higher_is_better: the metric's direction.
         output: that was scored, where the model has several; else empty.
         beside: whether tables tell it though it is not the score of record.
+        proportion: whether its values are shares; None leaves it to the metric's name.
     """
 
     metric: str
@@ -39,11 +40,12 @@ class Score:
     higher_is_better: bool
     output: str = ""
     beside: bool = False
+    proportion: bool | None = None
 
     @property
     def share(self) -> bool:
         """Whether its values are shares, 0..1."""
-        return words.is_share(self.metric)
+        return words.is_share(self.metric) if self.proportion is None else self.proportion
 
     @property
     def title(self) -> str:
@@ -137,4 +139,5 @@ class Metric(ABC):
             count,
             self.higher_is_better,
             beside=self.beside,
+            proportion=self.proportion,
         )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeshrink.devices import DeviceInfo
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.part import version_of
+from edgeshrink.results.figures import Figures
 from edgeshrink.results.ledger import Ledger
 from edgeshrink.results.robustness import Robustness
+from edgeshrink.results.rules import Rule
 from edgeshrink.results.verdict import Verdict
 from edgeshrink.texts import from_json, read_text, shortly, shown_json, typed
+
+T = TypeVar("T")
 
 SCHEMA = 3
 # the versions that a report tells
@@ -41,6 +45,7 @@ class Report:
         verdict: what the result is worth beside the base.
         failed: why the run ends in exit code 4, or empty.
         robustness: scores on perturbed test images, where that was asked for.
+        rules: the budgets that were asked for, kept or not.
         schema: of this document.
     """
 
@@ -57,7 +62,29 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     failed: str = ""
     robustness: Robustness | None = None
+    rules: tuple[Rule, ...] = ()
     schema: int = SCHEMA
+
+    def figures(self) -> tuple[Figures, Figures]:
+        """Return the figures of the result, and those of the base as a float file."""
+        ledger, verdict = self.ledger, self.verdict
+        found = Figures(
+            "the result",
+            ledger.final.size_bytes,
+            {"": verdict},
+            ledger.final.on,
+            self.devices,
+            str(self.data.get("digest", "")),
+            ledger.base.digest,
+        )
+        base = replace(
+            found,
+            name="the float base",
+            size_bytes=ledger.uncompressed.size_bytes,
+            verdicts={"": replace(verdict, after=verdict.before)},
+            on=ledger.uncompressed.on,
+        )
+        return found, base
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values; ratios, significance and the verdict are written out."""
@@ -111,19 +138,33 @@ class Report:
             UsageError: there is none.
             EdgeshrinkError: what is there is no report.
         """
-        places = (path / "report.json", path.with_suffix(".report.json"), path)
-        file = next((p for p in places if p.is_file() and p.suffix == ".json"), None)
-        if file is None:
-            raise UsageError(
-                f"no report in {str(path)!r}",
-                hint="name a run folder, a .report.json file, or the .tflite beside it",
-            )
-        try:
-            return cls.from_dict(from_json(read_text(file, "report"), str(file)))
-        except EdgeshrinkError as error:
-            if str(file) in str(error):
-                raise
-            raise type(error)(f"{file}: {error}", hint=error.hint) from error
+        return read_document(path, cls.from_dict)
+
+
+def read_document(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """Return what a JSON document says that is a file, in a run folder, or beside an output file.
+
+    Args:
+        path: a .json file, a run folder, or a file with a .report.json beside it.
+        read: makes of the document what is returned; its errors get the file's name.
+
+    Raises:
+        UsageError: there is none.
+        EdgeshrinkError: it is no JSON, or what `read` raises.
+    """
+    places = (path / "report.json", path.with_suffix(".report.json"), path)
+    file = next((p for p in places if p.is_file() and p.suffix == ".json"), None)
+    if file is None:
+        raise UsageError(
+            f"no report in {str(path)!r}",
+            hint="name a run folder, a .report.json file, or the .tflite beside it",
+        )
+    try:
+        return read(from_json(read_text(file, "report"), str(file)))
+    except EdgeshrinkError as error:
+        if str(file) in str(error):
+            raise
+        raise type(error)(f"{file}: {error}", hint=error.hint) from error
 
 
 def json_text(document: Any) -> str:

@@ -23,7 +23,7 @@ def summary(report: Report) -> tuple[str, ...]:
         and one.latency
         and is_slower(one.latency, before)
     }
-    lines = str(verdict).splitlines()
+    lines = [*str(verdict).splitlines(), *map(str, report.rules)]
     lines += [said for device, said in speeds.items() if device in slow]
     lines.append(_sizes(ledger))
     told = verdict.apart and verdict.outcome != "worse"  # by the verdict itself

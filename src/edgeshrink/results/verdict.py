@@ -55,6 +55,7 @@ class Verdict:
         synthetic: the samples were made up.
         answers: to all samples that were compared for agreement, where each has several; else None.
         apart: outputs on which the result answers otherwise than the base.
+        proportion: whether the metric's values are shares; None leaves it to its name.
     """
 
     metric: str
@@ -69,6 +70,7 @@ class Verdict:
     synthetic: bool = False
     answers: int | None = None
     apart: tuple[Apart, ...] = ()
+    proportion: bool | None = None
 
     def accepting(self) -> Verdict:
         """Return it as it was before JSON, where null stands for an infinite `allowed`."""
@@ -78,6 +80,12 @@ class Verdict:
     def measured(self) -> bool:
         """Whether there was a score, not agreement alone."""
         return self.metric != AGREEMENT
+
+    @property
+    def share(self) -> bool:
+        """Whether its values are shares, 0..1, as those of agreement are."""
+        named = not self.measured or words.is_share(self.metric)
+        return named if self.proportion is None else self.proportion
 
     def lost(self, value: float) -> float:
         """Return by how much a value is worse than the base's; below 0 where it is better."""
@@ -96,8 +104,8 @@ class Verdict:
             return row.agreement is None or self.allows(row.agreement.share)
         if row.score is None:
             return True
-        value, share = row.score.value, words.is_share(self.metric)
-        if share and self.guess is not None and near_chance(value, self.guess):
+        value = row.score.value
+        if self.share and self.guess is not None and near_chance(value, self.guess):
             return False
         return self.allows(value)
 
@@ -114,27 +122,34 @@ class Verdict:
     def failure(self) -> str:
         """Why the result is not what was asked for, or an empty text."""
         if self.blind and not self.synthetic and math.isfinite(self.allowed):
-            return (
-                f"the original names one class for all {self.inputs}, so that agreement on them "
-                "says nothing"
-            )
-        if self.allows(self.after):
-            return ""
+            return self.blindness()
+        return "" if self.allows(self.after) else self.loss()
+
+    def loss(self, whose: str = "the result") -> str:
+        """Return what was lost beside what may be, as a sentence.
+
+        Args:
+            whose: it is, as the sentence begins.
+        """
         lost = self.lost(self.after)
-        # as many digits as it takes to tell what was lost from what may be
-        count = next(
-            (n for n in range(3, 9) if self.amount(lost, n) != self.amount(self.allowed, n)), 9
-        )
-        told = f"lost {self.amount(lost, count)}"
+        amount, most = words.told_apart(lost, self.allowed, self.amount)
+        told = f"lost {amount if lost > 0 else 'nothing'}"
         if not self.measured:
             told = f"agrees with the base on {words.percent(self.after, 2)} of {self.inputs}"
-        limit = f"at most {self.amount(self.allowed, count)}" if self.allowed else "nothing"
-        return f"the result {told}, where {limit} may be lost"
+        limit = f"at most {most}" if self.allowed else "nothing"
+        return f"{whose} {told}, where {limit} may be lost"
 
     @property
     def blind(self) -> bool:
         """Whether agreement was all there was, on inputs that the base does not tell apart."""
         return not self.measured and self.guess == 1
+
+    def blindness(self) -> str:
+        """Return the sentence for what is blind."""
+        return (
+            f"the original names one class for all {self.inputs}, so that agreement on them says "
+            "nothing"
+        )
 
     @property
     def inputs(self) -> str:
@@ -150,7 +165,7 @@ class Verdict:
             count: digits that are told at least.
         """
         change = abs(change)
-        if self.measured and not words.is_share(self.metric):
+        if not self.share:
             return f"{words.digits(change, count)} of {self.metric}"
         return f"{words.digits(100 * change, count)} points"
 
@@ -183,47 +198,69 @@ def _odds(chance: float) -> str:
     return "< 0.001" if chance < 0.001 else f"= {words.digits(chance, 2)}"
 
 
-def max_drop(given: float | str | None) -> float | None:
-    """Return what a result may lose, as it is given.
+@dataclass(frozen=True)
+class Drop:
+    """What a result may lose, as it is given.
 
-    Args:
-        given: points of a share, or a number in the metric's unit where it is no share; `none`
-            accepts anything; None or an empty text leaves it to `allowed`.
-
-    Returns:
-        The number; infinite for `none`, None where nothing is given.
-
-    Raises:
-        UsageError: it is neither a number, at least 0, nor `none`.
+    Attributes:
+        amount: points of a share, or a number in the metric's unit where it is no share; infinite
+            where anything is accepted.
+        percent: a percentage: of the base's value where the metric is no share.
     """
-    if given is None or given == "":
-        return None
-    if given == "none":
-        return math.inf
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not value >= 0:
-        raise UsageError(
-            f"--max-drop must be a number, at least 0, or none; received {given!r}",
-            hint="as in --max-drop 1, for one point of accuracy",
-        )
-    return value
+
+    amount: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, given: float | str | None) -> Drop | None:
+        """Return what is given, or None where nothing is.
+
+        Args:
+            given: a number, a text of one, with or without `%`, or `none` to accept anything.
+
+        Raises:
+            UsageError: it is neither a number, at least 0, nor `none`.
+        """
+        if given is None or given == "":
+            return None
+        if given == "none":
+            return cls(math.inf)
+        number = str(given).removesuffix("%")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise UsageError(
+                f"--max-drop must be a number, at least 0, or none; received {given!r}",
+                hint="as in --max-drop 1 or 1%, for one point of accuracy",
+            )
+        return cls(value, number != str(given))
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is anything that it does not accept."""
+        return math.isfinite(self.amount)
+
+    def of(self, before: float, *, share: bool) -> float:
+        """Return it in the unit of the metric, whose value was `before`."""
+        if share:
+            return self.amount / 100
+        return abs(before) * self.amount / 100 if self.percent else self.amount
 
 
-def allowed(given: float | None, before: float, guess: float | None, *, share: bool) -> float:
+def allowed(given: Drop | None, before: float, guess: float | None, *, share: bool) -> float:
     """Return by how much a result may be worse than its base, in the unit of the metric.
 
     Args:
-        given: points of a share, or in the metric's unit; None for what is usual: 10 points, or
-            half of the way from the base to guessing, whichever is less.
+        given: what was said; None for what is usual: 10 points, or half of the way from the base to
+            guessing, whichever is less.
         before: the base's value.
         guess: the score of the best constant answer, or None.
         share: whether the metric is a share, 0..1.
     """
     if given is not None:
-        return given / 100 if share else given
+        return given.of(before, share=share)
     way = math.inf if guess is None else abs(before - guess) * HALF
     return min(POINTS, way) if share else way
 

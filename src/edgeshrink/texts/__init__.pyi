@@ -6,6 +6,9 @@ from .document import (
     shortly as shortly,
     typed as typed,
 )
+from .markdown import (
+    in_markdown as in_markdown,
+)
 from .safe import (
     shown as shown,
     shown_json as shown_json,

@@ -27,7 +27,7 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import write_text
-from edgeshrink.results import json_text
+from edgeshrink.results import Budgets, json_text
 from edgeshrink.samples import Meaning, Reading
 
 
@@ -59,7 +59,12 @@ def app() -> typer.Typer:
     """Return the command."""
     return single(
         with_method_flags(
-            {}, timing=Timing, images=Reading, meaning=Meaning, perturbing=Robustness
+            {},
+            timing=Timing,
+            keeping=Budgets,
+            images=Reading,
+            meaning=Meaning,
+            perturbing=Robustness,
         )(bench)
     )
 
@@ -92,6 +97,7 @@ def bench(
     *,
     chosen: dict[str, Any],
     timing: dict[str, Any],
+    keeping: dict[str, Any],
     images: dict[str, Any],
     meaning: dict[str, Any],
     perturbing: dict[str, Any],
@@ -100,7 +106,8 @@ def bench(
 
     Models are timed in turns, in their own process, every run kept; accuracy is computed here
     from the outputs of the device, and outputs are compared with this machine's. Several devices
-    work side by side.
+    work side by side. Of several models the first is what the others are compared with, and
+    budgets are for the others.
 
     Example: edgeshrink bench small.tflite base.tflite --device rpi4 --data mnist.npz
     """
@@ -111,6 +118,7 @@ def bench(
 
     plugins = registry()
     options = build(Timing, timing, "bench")
+    budgets = build(Budgets, keeping, "bench")
     robust = asked(perturbing, "bench")
     if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
@@ -139,6 +147,7 @@ def bench(
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,
+        budgets=budgets,
         command=typed(),
     )
     with Watcher(plugins):
@@ -154,5 +163,8 @@ def bench(
     if report.lost:
         say("hint:  the same command with --resume goes on from here", err=True)
         raise typer.Exit(3)
-    if any(result.failure for result in report.results):
+    if report.failed:
         raise typer.Exit(1)
+    if report.unmet:
+        say(f"error: {report.unmet}", err=True)
+        raise typer.Exit(4)

@@ -33,6 +33,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import Kind
 from edgeshrink.recipes import Methods, Recipe, Training
+from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ NO_MIX = "--recipe, --step and the flags of methods are three ways to say one th
 
 @dataclass(frozen=True)
 class Numbers:
-    """Time, randomness, calibration, timing, and what may be lost."""
+    """Time, randomness, calibration and timing."""
 
     time: Annotated[
         str,
@@ -53,15 +54,6 @@ class Numbers:
             "What training may take, all steps together, as in 90s, 20m or 1h: with too many "
             "epochs for that, they are fewer.",
             metavar="TIME",
-        ),
-    ] = ""
-
-    max_drop: Annotated[
-        str,
-        Flag(
-            "What the result may lose before the command ends in exit code 4: points of accuracy, "
-            "or none for anything (default: 10, or half of the way to guessing, if less).",
-            metavar="POINTS",
         ),
     ] = ""
     seed: Annotated[int | None, Flag("Seed of everything random.", min=0)] = None
@@ -77,6 +69,7 @@ def app() -> typer.Typer:
         registry().methods,
         training=Training,
         numbers=Numbers,
+        keeping=Budgets,
         images=Reading,
         meaning=Meaning,
         perturbing=Robustness,
@@ -163,6 +156,7 @@ def compress(
     chosen: dict[str, Any],
     training: dict[str, Any],
     numbers: dict[str, Any],
+    keeping: dict[str, Any],
     images: dict[str, Any],
     meaning: dict[str, Any],
     perturbing: dict[str, Any],
@@ -176,6 +170,7 @@ def compress(
     """
     plugins = registry()
     settings = build(Numbers, numbers, "compress")
+    budgets = build(Budgets, keeping, "compress")
     robust = asked(perturbing, "compress")
     tuning = build(Training, training, "training")
     if sum(map(bool, (recipe, step, chosen))) > 1:
@@ -189,7 +184,6 @@ def compress(
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data
     from edgeshrink.engine import Request, compress as work, plan
-    from edgeshrink.results import max_drop
 
     source = Path(model)
     request = Request(
@@ -212,7 +206,7 @@ def compress(
         custom=tuple(custom or ()),
         input_shapes=shapes(input_shape or []),
         metric=metric,
-        max_drop=max_drop(settings.max_drop),
+        budgets=budgets,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,
         seconds=seconds(settings.time) if settings.time else None,

@@ -23,6 +23,10 @@ EMULATED = "emulated"
 def show_bench(report: BenchReport, *, to: Console) -> None:
     """Print a row for each model on each device, what it was measured with, and notes."""
     results = report.results
+    for rule in report.rules:
+        write(str(rule), to=to)
+    if report.rules:
+        to.print()
     several = len({result.device for result in results}) > 1
     names = [_named(result, several) for result in results]
     show(Column("model", names), _columns(results), to=to)

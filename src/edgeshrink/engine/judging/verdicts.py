@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from edgeshrink.devices import DeviceInfo, Measurement
+from edgeshrink.devices import DeviceInfo
 from edgeshrink.engine.judging.resolution import coarse_columns
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
@@ -17,7 +17,6 @@ from edgeshrink.models import RUNNABLE, Artifact
 from edgeshrink.recipes import Phase, digest_of
 from edgeshrink.results import (
     UNCOMPRESSED,
-    Latency,
     Ledger,
     OnDevice,
     Outputs,
@@ -70,7 +69,7 @@ class Verdicts:
         data, judged = self.planned.data, self.run.sets.judged
         base, made = (self.run.outputs(one, judged) for one in (self.planned.base, final))
         names = data.class_names if data else ()
-        return self.run.judge.verdict(base, made, judged, self.planned.request.max_drop, names)
+        return self.run.judge.verdict(base, made, judged, self.planned.request.budgets.drop, names)
 
     def observed(self, files: list[Artifact]) -> dict[str, tuple[DeviceResult, ...]]:
         """Return what each device said of each file, by the file's digest."""
@@ -101,17 +100,8 @@ class Verdicts:
         assert timed is not None
         outputs = observed.outputs
         scores = self.run.judge.scores(outputs, self.run.sets.judged) if outputs else ()
-        return OnDevice(
-            name,
-            None if timed.device.emulated else _latency(timed),
-            timed.peak_memory_bytes,
-            timed.model_memory_bytes,
-            timed.arena_bytes,
-            scores[0] if scores else None,
-            observed.host_error,
-            timed.energy,
-            timed.device.emulated,
-        )
+        score = scores[0] if scores else None
+        return replace(OnDevice.of(timed, score, observed.host_error), device=name)
 
     def timeable(self, chain: list[Stage], reference: Stage | None) -> list[Artifact]:
         """Return the .tflite files to time: not those that the next step computes alike."""
@@ -178,18 +168,6 @@ class Verdicts:
             counted = count(self.run.models.shown(artifact))
             self._counts[artifact.digest] = counted.parameters, counted.nonzeros, counted.macs
         return self._counts[artifact.digest]
-
-
-def _latency(timed: Measurement) -> Latency:
-    return Latency(
-        timed.device.name,
-        timed.median_ms,
-        timed.p90_ms,
-        timed.standard_error_ms,
-        timed.runs,
-        timed.threads,
-        timed.valid,
-    )
 
 
 def said_by_devices(observed: Sequence[DeviceResult]) -> list[str]:

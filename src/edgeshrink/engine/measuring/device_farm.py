@@ -88,7 +88,8 @@ class DeviceFarm:
 
         def work(group: list[DeviceProfile]) -> None:
             for device in group:
-                found[device.name] = self._on(device, models, samples, expected)
+                said = self._on(device, models, samples, expected)
+                found[device.name] = list(map(_named, said, models))
 
         if len(away) > 1:
             with ThreadPoolExecutor(len(away)) as pool:
@@ -171,7 +172,7 @@ class DeviceFarm:
     ) -> None:
         """Time the models that were not timed before, in turns."""
         todo = []
-        for model in models:
+        for model in {m.digest: m for m in models}.values():  # copies of a file are one
             if found[model.digest] is not None:
                 continue
             reasons = self._refused(device, model)
@@ -273,6 +274,17 @@ def granted_threads(wanted: int, cores: int) -> tuple[int, tuple[str, ...]]:
         return wanted, ()
     has = f"the device has {cores:,} cores" if cores else "the device does not tell its cores"
     return most, (f"{wanted:,} threads were asked for; {has}: run with {most:,}",)
+
+
+def _named(said: DeviceResult, model: Artifact) -> DeviceResult:
+    """Return what was said of a content under the name of a file that holds it."""
+    path, timed, failure = str(model.path), said.measurement, said.failure
+    return replace(
+        said,
+        model=model,
+        measurement=replace(timed, model=path) if timed else None,
+        failure=replace(failure, model=path) if failure else None,
+    )
 
 
 def _machine(device: DeviceProfile) -> tuple[str, str]:

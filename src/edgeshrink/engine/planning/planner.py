@@ -77,6 +77,11 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"the recipe ends in a {made.suffix} file; -o asks for {request.out}",
             hint=f"--pack makes one, or {hint}" if produces is Kind.PACKED else hint,
         )
+    if produces is Kind.KERAS and (asked := request.budgets.measures):
+        raise UsageError(
+            f"{asked[0]} is for files that devices run; -o asks for {request.out}",
+            hint="name a .tflite file",
+        )
     _check_output(request)
     shapes = _fixed(found, request.input_shapes)
     base = Artifact(

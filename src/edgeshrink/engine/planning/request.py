@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.models import Artifact, ModelFacts
 from edgeshrink.recipes import Method, Recipe, Training
+from edgeshrink.results import Budgets
 
 if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
@@ -40,6 +41,7 @@ class Request:
         input_shapes: fixed shapes of inputs with dynamic dimensions, batch included; the name
             of a single input may be empty.
         metric: the metric of record; empty for the task's own.
+        budgets: what the result must keep to; it is compared with the base.
         judged: what stages are judged on: `test`, or `validation` where a result is chosen by it.
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: how many test samples are perturbed, at most.
@@ -67,7 +69,7 @@ class Request:
     custom: tuple[str, ...] = ()
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     metric: str = ""
-    max_drop: float | None = None
+    budgets: Budgets = field(default_factory=Budgets)
     judged: Literal["test", "validation"] = "test"
     robustness: bool = False
     robustness_samples: int = 1000

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeshrink.api import SearchReport, Trial, search_cells, search_heads, search_summary
-from edgeshrink_reports.markdown import code, escaped, fenced, in_cell
+from edgeshrink.api import (
+    SearchReport,
+    Trial,
+    in_markdown,
+    search_cells,
+    search_heads,
+    search_summary,
+)
+from edgeshrink_reports.markdown import code, fenced, in_cell
 
 ALL = ("recipe", "outcome", "took", "why")
 
 
 def markdown(found: SearchReport) -> str:
     """Return a search as Markdown."""
-    parts = [f"# Search: {escaped(found.model)}"]
-    parts += [f"**Not met:** {escaped(found.failed)}"] if found.failed else []
-    parts += ["\n".join(f"- {escaped(text)}" for text in search_summary(found))]
+    parts = [f"# Search: {in_markdown(found.model)}"]
+    parts += [f"**Not met:** {in_markdown(found.failed)}"] if found.failed else []
+    parts += ["\n".join(f"- {in_markdown(text)}" for text in search_summary(found))]
     if found.front:
         parts += ["## Front", _table(search_heads(found), search_cells(found))]
     parts += ["## All recipes", _table(list(ALL), [list(row) for row in rows(found)])]
     parts += ["## Space", fenced("toml", found.space)]
     made = [code(found.command)] if found.command else []
-    made += [escaped(", ".join(f"{name} {version}" for name, version in found.versions.items()))]
+    made += [
+        in_markdown(", ".join(f"{name} {version}" for name, version in found.versions.items()))
+    ]
     parts.append("## Made with\n\n" + "\n".join(f"- {line}" for line in made))
     return "\n\n".join(parts) + "\n"
 

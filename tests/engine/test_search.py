@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from edgeshrink.engine import Request, SearchRequest, plan_search, search
 from edgeshrink.errors import UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
-from edgeshrink.results import SearchReport
+from edgeshrink.results import Budgets, SearchReport
 
 pytestmark = pytest.mark.heavy
 
@@ -51,7 +50,7 @@ def request_(digits_model: Path, digits: Path, tmp_path: Path) -> SearchRequest:
         data=str(digits),
         preprocess="scale=1/16",
         bench=RULES["smoke"],
-        max_drop=math.inf,
+        budgets=Budgets(max_drop="none"),
     )
     return SearchRequest(base, tmp_path / "space.toml", sampler="grid")
 
@@ -103,21 +102,23 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
 
 
 def test_limits_that_nothing_keeps_leave_the_nearest(request_: SearchRequest) -> None:
-    report = done(replace(request_, trials=2, limits={"ms": 1e-6}))
-    assert "no recipe keeps every limit; the nearest misses ms by" in report.failed
+    base = replace(request_.base, budgets=Budgets(max_drop="none", max_ms="0.000001"))
+    report = done(replace(request_, trials=2, base=base))
+    assert "no recipe keeps every budget; the nearest misses --max-ms 0.000001 by" in report.failed
     assert report.picked is not None
     assert request_.base.out.is_file()
 
 
 def test_what_cannot_be_is_told_before_any_work(request_: SearchRequest, tmp_path: Path) -> None:
+    tight = replace(request_.base, budgets=Budgets(max_bytes="1kB"))
     with pytest.raises(UsageError, match="no recipe of the space can be as small") as small:
-        plan_search(replace(request_, limits={"bytes": 1000}), installed())
+        plan_search(replace(request_, base=tight), installed())
     assert "shrink" in small.value.hint
     with pytest.raises(UsageError, match="labelled samples"):
         plan_search(replace(request_, base=replace(request_.base, data="")), installed())
+    named = replace(request_.base, out=tmp_path / "x.keras")
     with pytest.raises(UsageError, match=r"writes a \.tflite or \.esz"):
-        out = tmp_path / "x.keras"
-        plan_search(replace(request_, base=replace(request_.base, out=out)), installed())
+        plan_search(replace(request_, base=named), installed())
     assert not request_.run_folder.exists()
 
 
@@ -135,13 +136,13 @@ from edgeshrink.devices import RULES
 from edgeshrink.engine import Request, SearchRequest, plan_search, search
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
-import math
+from edgeshrink.results import Budgets
 
 if __name__ == "__main__":
     model, data, out, space, storage, worker = sys.argv[1:]
     base = Request(
         model=Path(model), recipe=Recipe(), out=Path(out), data=data, preprocess="scale=1/16",
-        bench=RULES["smoke"], max_drop=math.inf,
+        bench=RULES["smoke"], budgets=Budgets(max_drop="none"),
     )
     asked = SearchRequest(
         base, Path(space), sampler="grid", storage=storage, worker=worker == "yes"

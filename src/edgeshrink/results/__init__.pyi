@@ -87,5 +87,6 @@ from .verdict import (
     ClassChange as ClassChange,
     Drop as Drop,
     Verdict as Verdict,
+    allowed as allowed,
     near_chance as near_chance,
 )

@@ -28,7 +28,7 @@ class Trial:
         made: steps that were run for it; the others were there from earlier trials.
         effort: with which it was trained; empty where nothing was, or the epochs were given.
         on_front: no other one is as good in everything and better in something.
-        misses: by how much it misses each limit, as a share of the limit; empty where it keeps all.
+        misses: by how much it misses each budget, as a share of it; empty where it keeps all.
     """
 
     number: int
@@ -60,7 +60,7 @@ class SearchReport:
         command: what was typed.
         device: that files were timed on.
         goals: what counts, beside the score: of `bytes`, `ms` and `arena`.
-        limits: what was asked for, in words, by name.
+        budgets: that were given, as flags.
         base: the score of the uncompressed model on the validation samples; None where nothing was
             measured.
         before: the goals of the uncompressed model as a float file.
@@ -81,7 +81,7 @@ class SearchReport:
     command: str
     device: str
     goals: tuple[str, ...]
-    limits: Mapping[str, str]
+    budgets: tuple[str, ...]
     base: Score | None
     before: Mapping[str, float]
     size: int

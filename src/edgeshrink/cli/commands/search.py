@@ -28,19 +28,8 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes import Recipe, Training
+from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the result may be, at most."""
-
-    max_drop: Annotated[str, Flag("Points of the score that may be lost.", metavar="POINTS")] = ""
-    max_bytes: Annotated[int | None, Flag("Bytes of the file.", min=1)] = None
-    max_ms: Annotated[float | None, Flag("Milliseconds of an inference.", above=0)] = None
-    max_arena: Annotated[
-        int | None, Flag("Bytes for tensors, where there is one arena.", min=1)
-    ] = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ def app() -> typer.Typer:
         {},
         training=Training,
         searching=Searching,
-        limits=Limits,
+        keeping=Budgets,
         images=Reading,
         meaning=Meaning,
     )
@@ -155,7 +144,7 @@ def search(
     chosen: dict[str, Any],
     training: dict[str, Any],
     searching: dict[str, Any],
-    limits: dict[str, Any],
+    keeping: dict[str, Any],
     images: dict[str, Any],
     meaning: dict[str, Any],
 ) -> None:
@@ -167,16 +156,14 @@ def search(
 
     Example: edgeshrink search model.keras --data mnist.npz --max-drop 1 --time 30m
     """
-    settings, most = build(Searching, searching, "search"), build(Limits, limits, "search")
+    settings, budgets = build(Searching, searching, "search"), build(Budgets, keeping, "search")
     tuning = build(Training, training, "training")
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import seconds, shapes, written
     from edgeshrink.engine import Request, SearchRequest, plan_search, search as work
-    from edgeshrink.results import max_drop
 
     plugins = registry()
-    drop = max_drop(most.max_drop)
     base = Request(
         model=Path(model),
         recipe=Recipe(training=tuning, seed=settings.seed),
@@ -195,18 +182,15 @@ def search(
         custom=tuple(custom or ()),
         input_shapes=shapes(input_shape or []),
         metric=metric,
-        max_drop=drop,
+        budgets=budgets,
         bench=RULES[settings.rules],
         command=typed(),
     )
-    limit = {"bytes": most.max_bytes, "ms": most.max_ms, "arena": most.max_arena}
-    given = {goal: float(value) for goal, value in limit.items() if value is not None}
+    asked = {"ms": budgets.max_ms, "arena": budgets.max_arena}
     request = SearchRequest(
         base,
         Path(space) if space else None,
-        tuple(dict.fromkeys((*settings.goals, *given))),
-        given,
-        drop,
+        tuple(dict.fromkeys((*settings.goals, *(goal for goal in asked if asked[goal])))),
         settings.trials,
         seconds(settings.time) if settings.time else None,
         settings.pick,

@@ -8,7 +8,7 @@ from edgeshrink.models import Kind, ModelFacts
 from edgeshrink.recipes import Plan, Precision, Recipe, Space
 
 
-def too_large(recipe: Recipe, found: ModelFacts, device: DeviceProfile, most: float | None) -> str:
+def too_large(recipe: Recipe, found: ModelFacts, device: DeviceProfile, most: int | None) -> str:
     """Return why the file of a recipe is larger than it may be, or nothing where it may fit.
 
     A .tflite holds every weight, zero or not, at its precision. What is left where channels go, and
@@ -29,13 +29,13 @@ def too_large(recipe: Recipe, found: ModelFacts, device: DeviceProfile, most: fl
             if least > most:
                 return (
                     f"the weights alone take at least {least:,} bytes at {step.bits} bits, "
-                    f"where at most {most:,.0f} are allowed"
+                    f"where at most {most:,} are allowed"
                 )
     return ""
 
 
 def check_possible(
-    space: Space, found: ModelFacts, device: DeviceProfile, most: float | None
+    space: Space, found: ModelFacts, device: DeviceProfile, most: int | None
 ) -> None:
     """Refuse a search in which arithmetic refuses every recipe.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from edgeshrink.engine.measuring.sessions import chosen_devices
@@ -59,7 +58,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
     space = _space(request, plugins)
     lightest = space.recipe(next(space.points()))
     force = base.force or wrote(request)
-    planned = plan(replace(base, recipe=lightest, max_drop=math.inf, force=force), plugins)
+    planned = plan(replace(base, recipe=lightest, force=force), plugins)
     data = planned.data
     assert data is not None
     if data.validation is None or data.validation.labels is None:
@@ -67,7 +66,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
             "a search chooses by labelled validation samples, and the data has none",
             hint="give labels, and more training samples, of which some are set aside",
         )
-    check_possible(space, planned.facts, planned.profile, request.limits.get("bytes"))
+    check_possible(space, planned.facts, planned.profile, base.budgets.most_bytes)
     decides = {
         "space": space.to_toml(),
         "model": planned.base.digest,
@@ -126,7 +125,7 @@ def with_effort(recipe: Recipe, effort: str) -> Recipe:
 
 
 def asked(request: SearchRequest, recipe: Recipe) -> Request:
-    """Return the request of one trial: judged on validation samples, whatever it loses."""
+    """Return the request of one trial, judged on validation samples."""
     key = digest_of({"recipe": recipe.to_toml()})
     return replace(
         request.base,
@@ -134,6 +133,5 @@ def asked(request: SearchRequest, recipe: Recipe) -> Request:
         out=request.run_folder / FILES / f"{key[:12]}{request.base.out.suffix}",
         run=request.run_folder / "work",
         force=True,
-        max_drop=math.inf,
         judged="validation",
     )

@@ -1,15 +1,14 @@
-"""What a search is asked, and what counts in it."""
+"""What a search is asked, and what is known of a recipe that it tried."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeshrink import words
 from edgeshrink.engine.planning.request import Request
-from edgeshrink.results import Report, Row, Score
+from edgeshrink.results import Budgets, Figures, Report, Score, rules_of
 
 PICKS = ("knee", "smallest", "fastest", "best")
 GOALS = ("bytes", "ms", "arena")
@@ -20,11 +19,10 @@ class SearchRequest:
     """A search, as it was asked for.
 
     Attributes:
-        base: the model, its data and devices, and the file to write; its recipe is not looked at.
+        base: the model, its data, devices and budgets, and the file to write; its recipe says
+            training and seed alone.
         space: a file that says what may be tried; None for what the methods say.
         goals: what counts beside the score, of `GOALS`.
-        limits: the most that each goal may be; in bytes and milliseconds.
-        max_drop: what the score may lose, in points where it is a share; None for nothing said.
         trials: recipes that are measured, at most; None for no end but the time and the space.
         seconds: after which no further trial begins; None for no end.
         pick: which of the front is written: of `PICKS`.
@@ -38,8 +36,6 @@ class SearchRequest:
     base: Request
     space: Path | None = None
     goals: tuple[str, ...] = ("bytes", "ms")
-    limits: Mapping[str, float] = field(default_factory=dict)
-    max_drop: float | None = None
     trials: int | None = None
     seconds: float | None = None
     pick: str = "knee"
@@ -65,59 +61,92 @@ class Measured:
 
     Attributes:
         score: on the validation samples.
-        values: the goals, by name.
-        made: steps that were run for it.
-        lost: the device was lost.
-        missing: why a goal has no value; empty where all have.
+        base: the score of the uncompressed model there.
+        found: the figures of its file.
+        beside: those of the uncompressed model as a float file.
         steps: each with the seconds that it took, 0 where it was there.
         effort: with which it was trained; empty where nothing was, or the epochs were given.
     """
 
     score: Score
-    values: Mapping[str, float]
-    made: int = 0
-    lost: bool = False
-    missing: str = ""
+    base: Score
+    found: Figures
+    beside: Figures
     steps: tuple[tuple[str, float], ...] = ()
     effort: str = ""
 
-    def __str__(self) -> str:
-        """Return it as it is told."""
-        values = [words.score(self.score)]
-        values += [f"{v:,.0f} bytes" for k, v in self.values.items() if k == "bytes"]
-        values += [words.milliseconds(v) for k, v in self.values.items() if k == "ms"]
-        values += [f"{v:,.0f} bytes of arena" for k, v in self.values.items() if k == "arena"]
-        return ", ".join(values)
-
     @classmethod
-    def of(
-        cls, report: Report, goals: tuple[str, ...], effort: str = "", *, base: bool = False
-    ) -> Measured:
-        """Return what a report says of its result, or of the base as a float file."""
-        rows = report.ledger
-        row = rows.uncompressed if base else rows.final
-        score = (rows.base if base else row).score
-        assert score is not None
-        on = row.on[0] if row.on else None
-        found = {goal: _value(row, goal) for goal in goals}
-        lacking = [goal for goal, value in found.items() if not math.isfinite(value)]
-        why = on.failure or on.emulated if on else "it was not measured"
-        steps = [one for one in rows.rows[1:] if one is not rows.uncompressed]
+    def of(cls, report: Report, effort: str) -> Measured:
+        """Return what a report says of its result."""
+        ledger = report.ledger
+        assert ledger.final.score is not None
+        assert ledger.base.score is not None
+        steps = [one for one in ledger.rows[1:] if one is not ledger.uncompressed]
         return cls(
-            score,
-            {goal: value for goal, value in found.items() if goal not in lacking},
-            sum(not one.reused for one in steps),
-            bool(on and on.lost),
-            f"no {' and no '.join(lacking)}: {why}" if lacking else "",
+            ledger.final.score,
+            ledger.base.score,
+            *report.figures(),
             tuple((one.step, 0.0 if one.reused else one.seconds) for one in steps),
             effort,
         )
 
+    def __str__(self) -> str:
+        """Return it as it is told."""
+        said = [words.score(self.score), f"{self.found.size_bytes:,} bytes"]
+        if math.isfinite(ms := value_of(self.found, "ms")):
+            said.append(words.milliseconds(ms))
+        return ", ".join(said)
 
-def _value(row: Row, goal: str) -> float:
+    @property
+    def lost(self) -> bool:
+        """Whether the device was lost."""
+        return any(one.lost for one in self.found.on)
+
+    def lacking(self, goals: tuple[str, ...]) -> str:
+        """Return why a goal has no value, of the file or of the one beside it, or nothing."""
+        for of in (self.found, self.beside):
+            for goal in goals:
+                if not math.isfinite(value_of(of, goal)):
+                    on = of.on[0] if of.on else None
+                    why = on.failure or on.emulated if on else "no device measured it"
+                    return f"{of.name} has no {goal}" + (f": {why}" if why else "")
+        return ""
+
+    def misses(self, budgets: Budgets) -> dict[str, float]:
+        """Return by how much it misses each budget, as a share of what is allowed.
+
+        What cannot be judged counts as missed wholly. Where nothing is said of what may be lost,
+        that is what `compress` allows.
+        """
+        rules = rules_of(budgets, self.found, self.beside)
+        missed: dict[str, float] = {}
+        for rule in rules:
+            if not rule.kept:
+                miss = 1.0 if rule.miss is None else rule.miss
+                missed[rule.asked] = max(miss, missed.get(rule.asked, 0.0))
+        verdict = self.found.verdicts[""]
+        if budgets.drop is None and verdict.failure:
+            excess = abs(verdict.before - verdict.after) - verdict.allowed
+            missed["score"] = excess / (verdict.allowed or 1.0)
+        return missed
+
+
+def value_of(figures: Figures, goal: str) -> float:
+    """Return the value of a goal, nan where there is none."""
     if goal == "bytes":
-        return float(row.size_bytes)
-    on = row.on[0] if row.on else None
+        return float(figures.size_bytes)
+    on = figures.on[0] if figures.on else None
     if goal == "ms":
         return on.latency.median_ms if on and on.latency else math.nan
     return float(on.arena_bytes) if on and on.arena_bytes is not None else math.nan
+
+
+def most_of(budgets: Budgets, goal: str) -> float:
+    """Return the most that a goal may be, infinite where nothing was said."""
+    time = budgets.most_time
+    most = {
+        "bytes": budgets.most_bytes,
+        "ms": time.ms if time and time.statistic == "median" else None,
+        "arena": budgets.most_arena,
+    }[goal]
+    return math.inf if most is None else float(most)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.engine.searching.front import knee, on_front
 from edgeshrink.engine.searching.planning import PlannedSearch
-from edgeshrink.engine.searching.request import Measured
+from edgeshrink.engine.searching.request import Measured, most_of, value_of
 from edgeshrink.recipes import Point
-from edgeshrink.results import Outcome, SearchReport, Trial, versions
+from edgeshrink.results import Figures, Outcome, SearchReport, Trial, allowed, versions
 from edgeshrink.texts import typed
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.engine.searching.storage import Board
 
-FORGIVEN = 0.1  # of the score, where nothing is said of what may be lost
+FORGIVEN = 0.1  # of the score, where anything may be lost
 HALVING = 3  # of so many, one goes on with more effort
 OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
 
@@ -50,36 +51,35 @@ class SearchResults:
 
     def oriented(self, found: Measured) -> tuple[float, ...]:
         """Return values where greater is better: bytes and milliseconds as logarithms."""
-        sign = 1 if found.score.higher_is_better else -1
-        return (
-            sign * found.score.value,
-            *(-math.log(max(found.values[goal], 1e-9)) for goal in self.request.goals),
-        )
+        goals = (value_of(found.found, goal) for goal in self.request.goals)
+        return self._oriented(found.score.value, found.score.higher_is_better, goals)
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The worst that counts: the limits, else the uncompressed model less a tenth."""
-        base = self.board.base
+        """The worst that counts: the uncompressed model, and what budgets allow."""
+        base = self.base
         if base is None:
             return (-math.inf,) * (1 + len(self.request.goals))
-        worst = replace(
-            base,
-            score=replace(base.score, value=self.least_score(base)),
-            values={
-                goal: min(base.values[goal], self.request.limits.get(goal, math.inf))
-                for goal in self.request.goals
-            },
+        budgets = self.request.base.budgets
+        verdict = base.found.verdicts[""]
+        most = allowed(budgets.drop, base.base.value, verdict.guess, share=verdict.share)
+        if math.isinf(most):  # anything may be lost: a tenth of it is looked for
+            most = FORGIVEN * abs(base.base.value)
+        sign = -1 if base.base.higher_is_better else 1
+        goals = (
+            min(value_of(base.beside, goal), most_of(budgets, goal)) for goal in self.request.goals
         )
-        return self.oriented(worst)
+        worst = base.base.value + sign * most
+        return self._oriented(worst, base.base.higher_is_better, goals)
 
-    def least_score(self, base: Measured) -> float:
-        """Return the worst score that is allowed."""
-        score, drop = base.score, self.request.max_drop
-        if drop is None or math.isinf(drop):
-            lost = FORGIVEN * (1 if score.share else abs(score.value))
-        else:
-            lost = drop / 100 if score.share else drop
-        return score.value - lost if score.higher_is_better else score.value + lost
+    @property
+    def base(self) -> Measured | None:
+        """What was measured first, which tells of the uncompressed model too."""
+        every = map(self.found, self.board.taken().values())
+        return next((found for found in every if found is not None), None)
+
+    def _oriented(self, score: float, higher: bool, goals: Iterable[float]) -> tuple[float, ...]:
+        return (score if higher else -score, *(-math.log(max(goal, 1e-9)) for goal in goals))
 
     def cost(self, point: Point) -> float:
         """Return the seconds that a point would take, by what its steps took in other recipes."""
@@ -128,25 +128,6 @@ class SearchResults:
         beaten = [int(np.all(values > one, axis=1).sum()) for one in values]
         return sum(one < beaten[0] for one in beaten) < math.ceil(len(beaten) / HALVING)
 
-    def misses(self, found: Measured) -> dict[str, float]:
-        """Return by how much a result misses each limit, as a share of it; only what it misses."""
-        base = self.board.base
-        missed = {
-            goal: found.values[goal] / most - 1
-            for goal, most in self.request.limits.items()
-            if found.values.get(goal, 0) > most
-        }
-        if base is not None and self.request.max_drop is not None:
-            sign = 1 if found.score.higher_is_better else -1
-            least = self.least_score(base)
-            lost, allowed = (
-                sign * (base.score.value - found.score.value),
-                sign * (base.score.value - least),
-            )
-            if lost > allowed + 1e-12 and not math.isinf(self.request.max_drop):
-                missed["score"] = lost / allowed - 1 if allowed else lost
-        return missed
-
     def report(self) -> SearchReport:
         """Return all trials, those on the front, and the one that is picked."""
         import numpy as np
@@ -167,12 +148,12 @@ class SearchResults:
                     self.planned.space.named(point),
                     outcome,
                     found.score if found else None,
-                    found.values if found else {},
+                    self.values(found.found) if found else {},
                     attrs.get("refused", attrs.get("failed", "")),
                     attrs.get("seconds", 0.0),
-                    found.made if found else 0,
+                    sum(seconds > 0 for _, seconds in found.steps) if found else 0,
                     effort=found.effort if found else "",
-                    misses=self.misses(found) if found else {},
+                    misses=found.misses(request.base.budgets) if found else {},
                 )
             )
             values.append(self.oriented(found) if found else None)
@@ -182,16 +163,16 @@ class SearchResults:
             for k, good in zip(places, best, strict=True):
                 trials[k] = replace(trials[k], on_front=bool(good))
         picked, failed = self.pick(trials, values)
-        base = self.board.base
+        base = self.base
         return SearchReport(
             str(request.base.model),
             str(request.base.out),
             request.base.command,
             self.planned.lightest.profile.name,
             request.goals,
-            self.limits(),
-            base.score if base else None,
-            base.values if base else {},
+            self.limits,
+            base.base if base else None,
+            self.values(base.beside) if base else {},
             self.planned.space.size,
             self.planned.space.to_toml(),
             tuple(trials),
@@ -201,12 +182,16 @@ class SearchResults:
             versions=versions(),
         )
 
-    def limits(self) -> dict[str, str]:
-        """Return what was asked for, in words."""
-        found = {goal: f"{most:g}" for goal, most in self.request.limits.items()}
-        if self.request.max_drop is not None:
-            found["score"] = f"{self.request.max_drop:g} lost at most"
-        return found
+    def values(self, figures: Figures) -> dict[str, float]:
+        """Return the goals of a file by name."""
+        return {goal: value_of(figures, goal) for goal in self.request.goals}
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The budgets that were given, as flags."""
+        budgets = self.request.base.budgets
+        size = [f"--max-bytes {budgets.max_bytes}"] if budgets.max_bytes else []
+        return tuple(dict.fromkeys((*budgets.compares, *size, *budgets.measures)))
 
     def pick(
         self, trials: list[Trial], values: list[tuple[float, ...] | None]
@@ -222,7 +207,7 @@ class SearchResults:
             measured = [trial for trial in trials if trial.outcome == "measured"]
             nearest = min(measured, key=lambda trial: max(trial.misses.values()))
             by = ", ".join(f"{name} by {share:.1%}" for name, share in nearest.misses.items())
-            return nearest.number, f"no recipe keeps every limit; the nearest misses {by}"
+            return nearest.number, f"no recipe keeps every budget; the nearest misses {by}"
         of = np.array([values[trial.number] for trial in kept])
         goals = ("best", *self.request.goals)
         column = {"smallest": "bytes", "fastest": "ms"}.get(self.request.pick, "best")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,7 +20,7 @@ from edgeshrink.engine.searching.planning import (
     efforts,
     with_effort,
 )
-from edgeshrink.engine.searching.request import Measured
+from edgeshrink.engine.searching.request import Measured, value_of
 from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.models import file_digest, write_sealed, write_text
@@ -118,79 +117,58 @@ class _Search:
         import optuna
 
         started = time.monotonic()
-        planned, words = self.planned, self.planned.space.named(point)
-        recipe = planned.space.recipe(point)
-        name = ", ".join(step for step in words.values() if step != "none")
-        said = ""
+        planned, recipe = self.planned, self.planned.space.recipe(point)
+        name = ", ".join(map(str, recipe.steps))
+        most = self.request.base.budgets.most_bytes
+        said = too_large(recipe, planned.lightest.facts, planned.lightest.profile, most)
+        if said:
+            trial.set_user_attr("refused", said)
+            raise optuna.TrialPruned
         try:
-            said = too_large(
-                recipe,
-                planned.lightest.facts,
-                planned.lightest.profile,
-                self.request.limits.get("bytes"),
-            )
-            if said:
-                trial.set_user_attr("refused", said)
-                raise optuna.TrialPruned
             found = self.measured(point, trial)
-            said = found.missing
+            said = found.lacking(self.request.goals)
         except TargetError:
             raise
         except EdgeshrinkError as error:
             said = str(error)
-        finally:
-            seconds = time.monotonic() - started
-            self.spent.append(seconds)
+        seconds = time.monotonic() - started
+        self.spent.append(seconds)
         trial.set_user_attr("seconds", seconds)
+        self.tell(name if said else f"{name}: {found}", seconds, said)
         if said:
             trial.set_user_attr("failed", said)
-            self.tell(name, seconds, said)
             raise optuna.TrialPruned
         trial.set_user_attr("found", asdict(found))
-        values = (found.score.value, *(found.values[goal] for goal in self.request.goals))
-        if not all(map(math.isfinite, values)):
-            trial.set_user_attr("failed", "a value is not a number")
-            raise optuna.TrialPruned
-        self.tell(f"{name}: {found}", seconds, "")
-        return values
+        goals = (value_of(found.found, goal) for goal in self.request.goals)
+        return (found.score.value, *goals)
 
     def measured(self, point: Point, trial: optuna.Trial) -> Measured:
         """Return what a point is worth, with more effort as long as it is among the best."""
         rungs: dict[str, Measured] = {}
         for effort in efforts(self.planned.space.recipe(point)):
-            found = self.once(point, effort)
-            rungs[effort] = found
-            if found.missing or not self.results.promising(point, found, effort):
+            found = rungs[effort] = self.once(point, effort)
+            if found.lacking(self.request.goals):
                 break
             trial.set_user_attr("rungs", {name: asdict(one) for name, one in rungs.items()})
-        trial.set_user_attr("rungs", {name: asdict(one) for name, one in rungs.items()})
+            if not self.results.promising(point, found, effort):
+                break
         return found
 
     def once(self, point: Point, effort: str) -> Measured:
         """Return what a point is worth with an effort; a device that is lost is waited for."""
+        device = self.planned.lightest.profile.name
         for wait in (*WAITS, None):
-            report = self.compressed(point, effort)
-            found = Measured.of(report, self.request.goals, effort)
+            found = Measured.of(self.compressed(point, effort), effort)
             if not found.lost:
-                break
-            if wait is None:
-                raise TargetError(
-                    f"{self.planned.lightest.profile.name} was lost, and did not come back",
-                    hint="the same command goes on from the last whole trial",
-                )
-            self.plugins.hook.edgeshrink_told(
-                text=f"{self.planned.lightest.profile.name} was lost; trying again in {wait:.0f} s"
-            )
-            time.sleep(wait)
-        if self.board.base is None:
-            base = Measured.of(report, self.request.goals, base=True)
-            if base.missing:
-                raise EdgeshrinkError(
-                    f"the uncompressed model has {base.missing}",
-                    hint="--goals bytes searches without it",
-                )
-            self.board.base = base
-        return found
+                return found
+            if wait is not None:
+                told = f"{device} was lost; trying again in {wait:.0f} s"
+                self.plugins.hook.edgeshrink_told(text=told)
+                time.sleep(wait)
+        raise TargetError(
+            f"{device} was lost, and did not come back",
+            hint="the same command goes on from the last whole trial",
+        )
 
     def compressed(self, point: Point, effort: str) -> Report:
         """Return the report of a point; its file is kept beside those of the others."""

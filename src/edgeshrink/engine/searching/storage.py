@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from edgeshrink.engine.searching.request import Measured
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.recipes import Point, Space
-from edgeshrink.texts import typed
 
 BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
@@ -90,16 +87,6 @@ class Board:
                     "or other goals",
                     hint="name another --name, or another --run",
                 )
-
-    @property
-    def base(self) -> Measured | None:
-        """What the uncompressed model is worth, once it was measured."""
-        kept = self.study.user_attrs.get("base")
-        return None if kept is None else typed(Measured, kept, "the base of the search")
-
-    @base.setter
-    def base(self, found: Measured) -> None:
-        self.study.set_user_attr("base", asdict(found))
 
     @property
     def trials(self) -> list[FrozenTrial]:

@@ -63,7 +63,7 @@ def test_the_workflow_has_the_commands_that_are_run_here() -> None:
     assert list(commands()) == ["edgeshrink compress", "edgeshrink check", "edgeshrink bench"]
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_result_like_the_accepted_one_passes(repository: tuple[Path, Run]) -> None:
     folder, run = repository
     done = run(commands()["edgeshrink check"])
@@ -72,7 +72,7 @@ def test_a_result_like_the_accepted_one_passes(repository: tuple[Path, Run]) -> 
     assert 'failures="0"' in (folder / "check.xml").read_text()
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_both_files_are_timed_and_held(repository: tuple[Path, Run]) -> None:
     _, run = repository
     done = run(commands()["edgeshrink bench"])
@@ -92,7 +92,7 @@ def slower(document: dict[str, Any]) -> None:
     document["ledger"]["rows"][-1]["on"][0]["latency"]["p90_ms"] = 31.25
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("regression", "sentence"),
     [
@@ -118,7 +118,7 @@ def test_a_made_regression_fails_the_check_with_its_sentence(
     assert 'failures="1"' in (folder / "check.xml").read_text()
 
 
-@pytest.mark.command
+@pytest.mark.heavy
 def test_a_run_that_misses_its_own_budgets_fails_and_keeps_its_files(
     repository: tuple[Path, Run],
 ) -> None:

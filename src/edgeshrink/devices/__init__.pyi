@@ -10,6 +10,7 @@ from .measurement import (
     Summary as Summary,
 )
 from .payoff import (
+    PAYS as PAYS,
     lacking as lacking,
 )
 from .profile import (

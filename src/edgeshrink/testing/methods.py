@@ -10,7 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from edgeshrink.devices import DeviceProfile
+from edgeshrink.devices import PAYS, DeviceProfile
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.flag import Option, options_of
 from edgeshrink.models import Kind
@@ -84,8 +84,34 @@ def check_declaration(cls: type[Method]) -> None:
         _hold(bool(option.flag.help.strip()), f"{who}: option {option.name} needs help")
         if not option.required:
             hash(option.default)  # a list would be shared by all
+    _check_search(cls, who)
     clash = sorted(set(cls.flag_keys()) & CORE_KEYS)
     _hold(not clash, f"{who}: edgeshrink itself has the flags {clash}")
+
+
+def _check_search(cls: type[Method], who: str) -> None:
+    """Check what a method says of itself to a search."""
+    known = sorted(PAYS)
+    _hold(not cls.technique or cls.technique in PAYS, f"{who}: technique must be of {known}")
+    options = options_of(cls.Options)
+    required = [o.name for o in options if o.required and not o.flag.search]
+    _hold(
+        not (cls.searched and required),
+        f"{who} is searched, and its option {required} says no values to search",
+    )
+    for option in options:
+        values = option.flag.search
+        _hold(len(set(map(str, values))) == len(values), f"{who}: {option.name} searches one twice")
+    if all(option.flag.search for option in options if option.required):
+        first = {o.name: o.flag.search[0] for o in options if o.flag.search}
+        for option in options:
+            for value in option.flag.search:
+                try:
+                    cls.of({**first, option.name: value})
+                except UsageError as error:
+                    raise AssertionError(
+                        f"{who}: {option.name} cannot be {value!r}, which it says to search: {error}"
+                    ) from error
 
 
 def check_options(cls: type[Method], values: Mapping[str, Any]) -> Method:

@@ -87,6 +87,22 @@ def in_scope(model: keras.Model, layers: Sequence[str], kept: float = 1.0) -> li
     return list(found.values())
 
 
+def by_layer(model: keras.Model) -> dict[str, list[Kernel]]:
+    """Return all kernels that can be pruned, by the name of their layer.
+
+    The network's ends are among them; what is of a kind that stays dense is not.
+
+    Args:
+        model: any Keras model; nested and shared layers count once.
+    """
+    found = {
+        layer.name: [Kernel(v, _axes(layer)) for v in kernels_of(layer)]
+        for layer in layers_in(model, ("all",), "prune")
+        if not isinstance(layer, STAY_DENSE)
+    }
+    return {name: kernels for name, kernels in found.items() if kernels}
+
+
 def _weights(layer: keras.layers.Layer) -> int:
     return sum(math.prod(kernel.shape) for kernel in kernels_of(layer))
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from edgeshrink.api import Part, Report, Reporter, StudyReport, hookimpl, json_text
+from edgeshrink.api import (
+    Part,
+    Report,
+    Reporter,
+    SensitivityReport,
+    StudyReport,
+    hookimpl,
+    json_text,
+)
 
 
 class Markdown(Reporter):
@@ -85,3 +93,11 @@ def edgeshrink_parts() -> list[Part]:
     from edgeshrink_reports.html import MATPLOTLIB
 
     return [MATPLOTLIB]
+
+
+@hookimpl
+def edgeshrink_sensitivity_figure(suffix: str) -> Callable[[SensitivityReport], bytes] | None:
+    """Return what draws .svg, .png and .html of what layers bear."""
+    from edgeshrink_reports.sensitivity import drawer
+
+    return drawer(suffix)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from edgeshrink.api import Package, Report, StudyReport, TableFound, summary
+from edgeshrink.api import (
+    Package,
+    Report,
+    SensitivityReport,
+    StudyReport,
+    TableFound,
+    summary,
+)
 from edgeshrink_reports import further, learning, markdown, studies
 
 MATPLOTLIB = Package("matplotlib", "figures in reports: curves of trainings and studies")
@@ -73,6 +80,31 @@ def study_page(found: StudyReport) -> str:
     return _page(found.title, parts)
 
 
+def sensitivity_page(report: SensitivityReport) -> str:
+    """Return the page of what layers bear: the figure, and a table for each method."""
+    kind = "made-up" if report.synthetic else "validation"
+    base = f"; {report.score.title} {report.score.value:.4g}" if report.score else ""
+    parts = [f"<p>{report.samples:,} {kind} samples{escape(base)}</p>", _layers(report)]
+    score = [report.score.title] if report.score else []
+    heads = ["layer", "strength", *score, "divergence", "agreement", "bytes saved", "MACs saved"]
+    for method, strengths in report.methods.items():
+        rows = [
+            [
+                layer.layer,
+                strengths.said(effect.strength),
+                *([f"{effect.score:.4g}"] if score else []),
+                f"{effect.divergence:.3g}",
+                "–" if effect.agreement is None else f"{100 * effect.agreement:.1f} %",
+                f"{effect.bytes_saved:,}",
+                f"{effect.macs_saved:,}",
+            ]
+            for layer in report.layers
+            for effect in layer.of(method)
+        ]
+        parts += [f"<h2>{escape(method)}: {escape(strengths.unit)}</h2>", _table(heads, rows)]
+    return _page(f"What the layers of {report.model} bear", parts)
+
+
 def _not_drawn() -> str:
     return (
         "<p>The figure is not drawn: matplotlib is not installed "
@@ -86,6 +118,14 @@ def _curves(found: Sequence[learning.Training]) -> str:
     except ImportError:
         return _not_drawn()
     return drawn(found)
+
+
+def _layers(report: SensitivityReport) -> str:
+    try:
+        from edgeshrink_reports.layers import element
+    except ImportError:
+        return _not_drawn()
+    return element(report)
 
 
 def _figure(table: TableFound) -> str:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Context, ModelError
-from edgeshrink.nn import folded, predict, synthetic_inputs
+from edgeshrink.nn import divergence, folded, predict, synthetic_inputs
 from edgeshrink.tflite import strip
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
@@ -26,7 +26,6 @@ from edgeshrink_quantize.fewbits.sensitivity import (
     assign,
     at_width,
     by_layer,
-    divergence,
     measured,
 )
 from edgeshrink_quantize.mixed.allocation import Choice

@@ -45,6 +45,7 @@ from edgeshrink_lowrank.chains import chain
 from edgeshrink_lowrank.choosing import KINDS, within
 from edgeshrink_lowrank.sites import sites
 from edgeshrink_prune import Prune
+from edgeshrink_prune.kernels import in_scope
 from edgeshrink_quantize.mixed.precision import Mixed
 from edgeshrink_shrink import Shrink
 
@@ -180,6 +181,20 @@ def test_a_kernel_of_lower_rank_answers_as_the_chain_would(strides: int) -> None
         made = keras.Model(image, chain(conv, "conv", best)(image))
         np.testing.assert_allclose(with_weights(changed, inputs), outputs(made, inputs), atol=1e-5)
         assert changed.bytes_saved == 4 * (model.count_params() - made.count_params())
+
+
+@pytest.mark.heavy
+def test_recurrent_layers_are_named_as_the_options_for_layers_take_them() -> None:
+    steps = keras.Input((6, 20))
+    x = layers.GRU(16, return_sequences=True, name="first")(steps)
+    x = layers.Bidirectional(layers.GRU(8, return_sequences=True), name="both")(x)
+    model = keras.Model(steps, layers.Dense(3, name="last")(layers.GRU(8, name="second")(x)))
+    found = {one.name: [change.layer for change in one.by_layer(model)] for one in CHANGING}
+    assert found["prune"] == ["first", "both", "second", "last"]
+    assert found["lowrank"] == ["first", "both", "second", "last"]
+    assert found["mixed"] == ["last"]
+    assert found["shrink"] == ["first", "both", "second"]
+    assert len(in_scope(model, ("first", "both"))) == 2 + 4
 
 
 # --- what others add ---

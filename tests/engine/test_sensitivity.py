@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -204,7 +205,7 @@ class Louder(Method):
     """Multiply the weights of layers."""
 
     name, title, phase = "louder", "Louder", Phase.PRUNE
-    strengths = Strengths("times", (1, 100))
+    strengths = Strengths("times", (1, 100, math.inf))
 
     def apply(self, model: Any, context: Context) -> Any:
         return model
@@ -240,8 +241,11 @@ def test_a_method_of_another_plugin_joins_by_declaring_strengths(tmp_path: Path)
     asked = SensitivityRequest(tmp_path / "tiny.keras", methods=("louder",))
     report = sensitivity(asked, plugins)
     (row,) = report.layers
-    assert [effect.strength for effect in row.effects] == [1, 100]
+    assert [effect.strength for effect in row.effects] == [1, 100, math.inf]
     assert moved(row, Louder)[0] == 0 < moved(row, Louder)[1]
+    # nothing is a number then
+    assert moved(row, Louder)[2] == math.inf
+    assert row.effects[2].agreement is None
     assert report.methods == {"louder": Louder.strengths}
 
 
@@ -284,6 +288,13 @@ def test_an_error_is_borne_as_long_as_it_grows_no_more() -> None:
     found = report(error, [effect(0.5, 2.4), effect(0.9, 2.6)])
     assert bearable(found, "prune", 0.5) == {"layer0": 0.5}
     assert bearable(found, "prune", 0.1) == {}
+
+
+def test_a_layer_whose_change_breaks_the_model_bears_nothing() -> None:
+    broken = Effect("prune", 0.5, 0, 0, math.inf, None, None)
+    found = report(TOP1, [broken], [effect(0.5, 0.9)])
+    assert [row.layer for row in found.layers] == ["layer0", "layer1"]
+    assert bearable(found, "prune", 100) == {"layer1": 0.5}
 
 
 def test_without_labels_agreement_is_what_drops() -> None:

@@ -35,6 +35,7 @@ from edgeshrink_quantize.options import FloatOptions
 SAMPLES = 500
 # Of the whole step: measuring; then each file.
 MEASURED, EACH = 0.4, 0.075
+WORST = 1e3  # of a loss: where the model answers no numbers any more, it would be infinite
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
@@ -116,7 +117,9 @@ class Candidates:
         integer = self._activations == "int8"
         return {
             name: [
-                Choice(bits, sum(stored_bytes(k, bits, integer=integer) for k in own), loss)
+                Choice(
+                    bits, sum(stored_bytes(k, bits, integer=integer) for k in own), min(loss, WORST)
+                )
                 for bits, loss in losses[name].items()
             ]
             for name, own in self._layers.items()

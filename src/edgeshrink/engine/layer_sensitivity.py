@@ -189,16 +189,13 @@ class _Comparison:
                 for (variable, _), values in zip(changed.weights, before, strict=True):
                     variable.assign(values)
             outputs = dict(zip(self.base, matched_outputs(self.base, found), strict=True))
-        scores = self.judge.scores(outputs, self.samples)
-        return Effect(
-            method,
-            strength,
-            changed.bytes_saved,
-            changed.macs_saved,
-            divergence(self.base, outputs),
-            self.judge.agreement(self.base, outputs, self.samples).top1,
-            scores[0].value if scores else None,
-        )
+        far, agreed, value = divergence(self.base, outputs), None, None
+        if math.isfinite(far):
+            agreed = self.judge.agreement(self.base, outputs, self.samples).top1
+            scores = self.judge.scores(outputs, self.samples)
+            value = scores[0].value if scores else None
+        saved = changed.bytes_saved, changed.macs_saved
+        return Effect(method, strength, *saved, far, agreed, value)
 
 
 def _effects(

@@ -29,7 +29,8 @@ class Effect:
         macs_saved: multiply-accumulates of one sample.
         divergence: how far the outputs move, at least 0: Kullback-Leibler divergence (nats, the
             mean over samples) of outputs that are probabilities, else the squared distance in
-            shares of their variance; the worst over outputs.
+            shares of their variance; the worst over outputs; infinite where they are not finite,
+            and then there is neither agreement nor score.
         agreement: share of samples whose first class stays, 0..1; None where outputs are no
             classes.
         score: the score of record; None without labels.
@@ -180,6 +181,8 @@ def bearable(report: SensitivityReport, method: str, drop: float) -> dict[str, f
 
 def _lost(report: SensitivityReport, effect: Effect) -> float:
     """Return how much worse the model is, in the unit of the score, or of agreement."""
+    if not math.isfinite(effect.divergence):
+        return math.inf
     if report.score is not None and effect.score is not None:
         lost = report.score.value - effect.score
         return lost if report.score.higher_is_better else -lost

@@ -92,7 +92,7 @@ def sensitivity_page(report: SensitivityReport) -> str:
             [
                 layer.layer,
                 strengths.said(effect.strength),
-                *([f"{effect.score:.4g}"] if score else []),
+                *(["–" if effect.score is None else f"{effect.score:.4g}"] if score else []),
                 f"{effect.divergence:.3g}",
                 "–" if effect.agreement is None else f"{100 * effect.agreement:.1f} %",
                 f"{effect.bytes_saved:,}",

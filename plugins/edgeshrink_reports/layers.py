@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,11 +53,10 @@ def _chart(axes: Any, report: SensitivityReport, method: str, strengths: Strengt
     layers = [layer for layer in report.layers if layer.of(method)]
     scored = report.score is not None
     for place, strength in enumerate(strengths.values):
-        effects = [(at, layer.effect(method, strength)) for at, layer in enumerate(layers)]
         points = [
             (at, effect.score if scored else max(effect.divergence, LEAST))
-            for at, effect in effects
-            if effect is not None
+            for at, layer in enumerate(layers)
+            if (effect := layer.effect(method, strength)) and math.isfinite(effect.divergence)
         ]
         axes.plot(
             [at for at, _ in points],

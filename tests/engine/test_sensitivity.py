@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -212,8 +213,8 @@ class Louder(Method):
 
     @classmethod
     def by_layer(cls, model: Any) -> Sequence[LayerChange]:
-        kernel = model.get_layer("hidden").kernel
-        return [LayerChange("hidden", lambda s: Changed(model, [(kernel, s * kernel.numpy())]))]
+        kernel = model.get_layer("classes").kernel
+        return [LayerChange("classes", lambda s: Changed(model, [(kernel, s * kernel.numpy())]))]
 
 
 class Broken(Louder):
@@ -223,8 +224,8 @@ class Broken(Louder):
 
     @classmethod
     def by_layer(cls, model: Any) -> Sequence[LayerChange]:
-        kernel = model.get_layer("hidden").kernel
-        return [LayerChange("hidden", lambda s: Changed(model, [(kernel, kernel.numpy()[1:])]))]
+        kernel = model.get_layer("classes").kernel
+        return [LayerChange("classes", lambda s: Changed(model, [(kernel, kernel.numpy()[1:])]))]
 
 
 class Added:
@@ -250,7 +251,7 @@ def test_a_method_of_another_plugin_joins_by_declaring_strengths(tmp_path: Path)
 
 
 def test_the_kit_refuses_weights_of_another_shape() -> None:
-    with pytest.raises(AssertionError, match=r"broken of hidden at 1: \(63, 16\) values for"):
+    with pytest.raises(AssertionError, match=r"broken of classes at 1: \(15, 3\) values for"):
         check_by_layer(Broken)
 
 
@@ -393,6 +394,46 @@ def test_the_page_of_one_method_has_its_table(folder: Path) -> None:
     text = (folder / "page.html").read_text()
     assert "<h2>shrink: channels of the layers that go</h2>" in text
     assert "<td>hidden</td><td>25\u00a0%</td>" in text
+
+
+@pytest.mark.heavy
+def test_a_method_that_can_change_nothing_is_left_out_and_named_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((4,)), layers.Dense(3, name="only")]).save("one.keras")
+    assert cli.run(["sensitivity", "one.keras", "--json"]) == 0
+    told = capfd.readouterr()
+    assert list(json.loads(told.out)["methods"]) == ["lowrank", "prune", "mixed"]
+    assert "warning: shrink was not tried: nothing can shrink" in told.err
+    assert cli.run(["sensitivity", "one.keras", "--method", "shrink"]) == 1
+    assert "error: shrink: nothing can shrink" in capfd.readouterr().err
+
+
+def test_a_picture_without_matplotlib_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("edgeshrink_reports.layers", "edgeshrink_reports.plot"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert cli.run(["sensitivity", "m.keras", "-o", "figure.png"]) == 2
+    said = capsys.readouterr().err
+    assert "error: a .png is drawn by matplotlib, which is not installed" in said
+    assert "pip install" in said
+
+
+def test_figures_leave_out_what_is_not_finite() -> None:
+    pytest.importorskip("matplotlib")
+    broken = Effect("prune", 0.9, 0, 0, math.inf, None, None)
+    found = report(TOP1, [effect(0.5, 0.89), broken])
+    made = {
+        suffix: installed().hook.edgeshrink_sensitivity_figure(suffix=suffix)(found)
+        for suffix in (".svg", ".png", ".html")
+    }
+    assert made[".png"].startswith(b"\x89PNG")
+    assert made[".svg"] in made[".html"]
+    assert made[".html"].decode().count("<td>layer0</td>") == 2
 
 
 def test_several_methods_are_one_table_and_what_to_do_is_told(

@@ -12,7 +12,7 @@ from edgeshrink.api import Changed, LayerChange
 from edgeshrink_lowrank.choosing import Choice, foretold, ways, within
 from edgeshrink_lowrank.kinds import Kind
 from edgeshrink_lowrank.matrices import Spatial, Svd
-from edgeshrink_lowrank.sites import Site, input_kernels, sites
+from edgeshrink_lowrank.sites import input_kernels, sites
 from edgeshrink_lowrank.tensors import Tucker
 
 FLOAT_BYTES = 4
@@ -32,27 +32,28 @@ def layer_changes(model: keras.Model) -> list[LayerChange]:
     Raises:
         ModelError: it has no graph of layers.
     """
-    kinds = ways(sites(model)[0], KINDS, Choice())
-    return [
-        LayerChange(site.layer.name, partial(_factored, model, site, foretold(those)))
-        for site, those in kinds.items()
-    ]
+    named: dict[str, list[Sequence[Kind]]] = {}
+    for site, kinds in ways(sites(model)[0], KINDS, Choice()).items():
+        named.setdefault(site.layer.name, []).append(foretold(kinds))
+    return [LayerChange(name, partial(_factored, model, own)) for name, own in named.items()]
 
 
-def _factored(
-    model: keras.Model, site: Site, kinds: Sequence[Kind], share: float
-) -> Changed | None:
-    candidates = within(kinds, int((1 - share) * site.macs))
-    if not candidates:
-        return None
-    best = min(candidates, key=lambda one: one.loss)
-    kernels = input_kernels(site.layer)
-    ends = np.cumsum([kernel.shape[-1] for kernel in kernels])[:-1]
-    parts = np.split(product(best.factors), ends, axis=-1)
-    stored = site.kernel.size - sum(factor.size for factor in best.factors)
-    return Changed(
-        model, list(zip(kernels, parts, strict=True)), FLOAT_BYTES * stored, site.macs - best.macs
-    )
+def _factored(model: keras.Model, layers: Sequence[Sequence[Kind]], share: float) -> Changed | None:
+    """Return the model with all layers of one name factored, by the kinds that fit each."""
+    weights: list[tuple[keras.Variable, np.ndarray]] = []
+    stored = macs = 0
+    for kinds in layers:
+        site = kinds[0].site
+        candidates = within(kinds, int((1 - share) * site.macs))
+        if not candidates:
+            return None
+        best = min(candidates, key=lambda one: one.loss)
+        kernels = input_kernels(site.layer)
+        ends = np.cumsum([kernel.shape[-1] for kernel in kernels])[:-1]
+        weights += zip(kernels, np.split(product(best.factors), ends, axis=-1), strict=True)
+        stored += site.kernel.size - sum(factor.size for factor in best.factors)
+        macs += site.macs - best.macs
+    return Changed(model, weights, FLOAT_BYTES * stored, macs)
 
 
 def product(factors: Sequence[np.ndarray]) -> np.ndarray:

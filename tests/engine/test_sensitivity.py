@@ -199,6 +199,20 @@ def test_recurrent_layers_are_named_as_the_options_for_layers_take_them() -> Non
     assert len(in_scope(model, ("first", "both"))) == 2 + 4
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("method", [Prune, Lowrank])
+def test_layers_of_one_name_in_nested_models_are_changed_together(method: type[Method]) -> None:
+    def nested(name: str) -> keras.Model:
+        inside = keras.Input((12,))
+        return keras.Model(inside, layers.Dense(12, name="dense")(inside), name=name)
+
+    given = keras.Input((12,))
+    model = keras.Model(given, nested("second")(nested("first")(given)))
+    (change,) = method.by_layer(model)
+    assert change.layer == "dense"
+    assert len(change.changed(0.5).weights) == 2
+
+
 # --- what others add ---
 
 

@@ -80,7 +80,8 @@ def sensitivity(
     One layer at a time is changed by each method at several strengths, without training, all others
     left in float, and the model's answers to validation samples (made-up inputs without data)
     compared with what they were. Layers that share channels lose them together, and are one row.
-    Methods of plugins that declare strengths are tried too.
+    Recurrent layers and embeddings are never stored in fewer than
+    8 bits, and have no bits here. Methods of plugins that declare strengths are tried too.
 
     Example: edgeshrink sensitivity model.keras --data mnist.npz --preprocess scale=1/255
     """

@@ -49,8 +49,8 @@ def show_sensitivity(report: SensitivityReport, *, to: Console) -> None:
             to=to,
         )
     write(
-        "one layer changed at a time, without training: several together may cost more, and training "
-        "gets some of it back",
+        "one layer changed at a time, without training: several together may cost more, and "
+        "training gets some of it back",
         to=to,
     )
     for method, strengths in report.methods.items():

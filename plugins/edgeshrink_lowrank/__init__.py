@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Method, Phase, Plan, Training, UsageError, hookimpl, near
+from edgeshrink.api import (
+    Context,
+    LayerChange,
+    Method,
+    Phase,
+    Plan,
+    Strengths,
+    Training,
+    UsageError,
+    hookimpl,
+    near,
+)
 from edgeshrink_lowrank.options import DepthwiseOptions, LowrankOptions
 
 if TYPE_CHECKING:
@@ -21,6 +32,19 @@ class Lowrank(Method):
     implied = True
     leading = "ratio"
     training = Training()
+    strengths = Strengths(
+        "multiply-accumulates of the layer that go",
+        (0.25, 0.5, 0.75),
+        "--lowrank 0.3 --lowrank-layers NAMES factors the layers of your choice; {first} bears "
+        "least",
+    )
+
+    @classmethod
+    def by_layer(cls, model: keras.Model) -> Sequence[LayerChange]:
+        """Return the layers that compute less as a product of smaller ones."""
+        from edgeshrink_lowrank.sensitivity import layer_changes
+
+        return layer_changes(model)
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Refuse names that no layer has, and say what is missing without data.

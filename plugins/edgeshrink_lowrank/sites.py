@@ -58,12 +58,6 @@ class Site:
         """The sum of the kernel's squares."""
         return float(np.square(self.kernel).sum())
 
-    @property
-    def parts(self) -> list[Any]:
-        """The layers inside of a wrapper."""
-        both = isinstance(self.layer, keras.layers.Bidirectional)
-        return [self.layer.forward_layer, self.layer.backward_layer] if both else []
-
     def places(self, size: Callable[[tuple[int, ...], tuple[int, ...]], tuple[int, ...]]) -> int:
         """Return how many places a part of the layer is computed in, over all its uses.
 

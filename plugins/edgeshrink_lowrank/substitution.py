@@ -42,7 +42,7 @@ def lowrank(model: keras.Model, options: LowrankOptions, context: Context) -> ke
     found, left = sites(model)
     if options.layers != ("all",):
         named = {id(layer) for layer in layers_in(model, options.layers, "lowrank")}
-        found = [s for s in found if named & {id(s.layer), *map(id, s.parts)}]
+        found = [s for s in found if named & set(map(id, s.layer._flatten_layers()))]
         left = {}
     choice = Choice(left=left)
     kinds = ways(found, options.kinds, choice)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Method, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink.api import (
+    Context,
+    LayerChange,
+    Method,
+    Phase,
+    Plan,
+    Strengths,
+    Training,
+    UsageError,
+    hookimpl,
+)
 from edgeshrink_prune.options import Options
 
 if TYPE_CHECKING:
@@ -21,6 +31,18 @@ class Prune(Method):
     searched, technique = True, "zeros"
     Options = Options
     training = Training()
+    strengths = Strengths(
+        "weights of the layer that are zero",
+        (0.5, 0.75, 0.9),
+        "--prune 0.8 --prune-layers NAMES prunes the layers of your choice; {first} bears least",
+    )
+
+    @classmethod
+    def by_layer(cls, model: keras.Model) -> Sequence[LayerChange]:
+        """Return the layers whose smallest weights can be zero."""
+        from edgeshrink_prune.magnitude import layer_changes
+
+        return layer_changes(model)
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say what zeros cannot do on this device; refuse what could not work at all."""

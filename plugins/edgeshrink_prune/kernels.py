@@ -10,7 +10,14 @@ import keras
 import numpy as np
 
 from edgeshrink.api import ModelError
-from edgeshrink.nn import CONVOLUTIONS, LAYER_KINDS, final_tensors, kernels_of, layers_in
+from edgeshrink.nn import (
+    CONVOLUTIONS,
+    LAYER_KINDS,
+    final_tensors,
+    kernels_of,
+    layer_calls,
+    layers_in,
+)
 
 STAY_DENSE = (
     keras.layers.DepthwiseConv1D,
@@ -85,6 +92,29 @@ def in_scope(model: keras.Model, layers: Sequence[str], kept: float = 1.0) -> li
             hint="name layers with --prune-layers NAME",
         )
     return list(found.values())
+
+
+def by_layer(model: keras.Model) -> dict[str, list[Kernel]]:
+    """Return all kernels that can be pruned, by the name of their layer.
+
+    The network's ends are among them; what is of a kind that stays dense is not. A layer that holds
+    others has the kernels of all of them.
+
+    Args:
+        model: any Keras model; nested and shared layers count once.
+    """
+    prunable = {
+        id(layer)
+        for layer in layers_in(model, ("all",), "prune")
+        if not isinstance(layer, STAY_DENSE)
+    }
+    found: dict[str, dict[int, Kernel]] = {}
+    for _, layer, *_ in layer_calls(model):
+        for inner in layer._flatten_layers():
+            own = kernels_of(inner) if id(inner) in prunable else []
+            for variable in own:
+                found.setdefault(layer.name, {})[id(variable)] = Kernel(variable, _axes(inner))
+    return {name: list(kernels.values()) for name, kernels in found.items()}
 
 
 def _weights(layer: keras.layers.Layer) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from edgeshrink.api import Asked, Context, ModelError
+from edgeshrink.api import Asked, Changed, Context, LayerChange, ModelError
 from edgeshrink.nn import (
     Conversion,
     Reparameterized,
@@ -20,13 +21,15 @@ from edgeshrink.nn import (
     shared_values,
 )
 from edgeshrink.tflite import sparse_conditions
-from edgeshrink_prune.kernels import Kernel, in_scope, pointwise
+from edgeshrink_prune.kernels import Kernel, by_layer, in_scope, pointwise
+from edgeshrink_prune.masks import layer_mask
 from edgeshrink_prune.pattern import FREE, Groups
 from edgeshrink_prune.schedules import Gradual, Regrowth
 
 if TYPE_CHECKING:
     from edgeshrink_prune.options import Options
 
+FLOAT_BYTES = 4
 DENSE_TOLD = 0.2  # share of parameters from which on it is told that they stay dense
 
 
@@ -58,6 +61,28 @@ def prune(model: keras.Model, options: Options, context: Context) -> keras.Model
         raise ModelError("training wrote over zeros that the masks hold")
     tell(model, kernels, schedule, context)
     return model
+
+
+def layer_changes(model: keras.Model) -> list[LayerChange]:
+    """Return the layers that can be pruned, each alone and without training.
+
+    Args:
+        model: any Keras model; left as it was.
+    """
+    return [
+        LayerChange(name, partial(_pruned, model, kernels))
+        for name, kernels in by_layer(model).items()
+    ]
+
+
+def _pruned(model: keras.Model, kernels: Sequence[Kernel], sparsity: float) -> Changed:
+    weights, zeros = [], 0
+    for kernel in kernels:
+        values = kernel.values()
+        mask = layer_mask(np.abs(values), sparsity)
+        weights.append((kernel.variable, kernel.laid(values * mask)))
+        zeros += int(((mask == 0) & (values != 0)).sum())
+    return Changed(model, weights, FLOAT_BYTES * zeros)
 
 
 def regrown(

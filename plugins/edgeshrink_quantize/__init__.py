@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
-    Agreement,
     Context,
     DeviceProfile,
     Kind,
@@ -17,7 +15,6 @@ from edgeshrink.api import (
     Phase,
     Plan,
     Precision,
-    Sensitivity,
     UsageError,
     hookimpl,
 )
@@ -298,17 +295,3 @@ def edgeshrink_methods() -> list[type[Method]]:
         BakePreprocess,
         Strip,
     ]
-
-
-@hookimpl
-def edgeshrink_sensitivity(
-    model: keras.Model,
-    inputs: Mapping[str, Path],
-    compare: Callable[[Any, Any], Agreement],
-    score: Callable[[Any], float | None],
-    progress: Callable[[float], None],
-) -> list[Sensitivity]:
-    """Return what each layer's weights lose in 8, 4 and 2 bits."""
-    from edgeshrink_quantize.fewbits.sensitivity import sensitivity
-
-    return sensitivity(model, inputs, compare, score, progress)

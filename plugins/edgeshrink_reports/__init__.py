@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from edgeshrink.api import Part, Report, Reporter, SearchReport, StudyReport, hookimpl, json_text
+from edgeshrink.api import (
+    Part,
+    Report,
+    Reporter,
+    SearchReport,
+    SensitivityReport,
+    StudyReport,
+    hookimpl,
+    json_text,
+)
 
 
 class Markdown(Reporter):
@@ -101,3 +110,11 @@ def edgeshrink_parts() -> list[Part]:
     from edgeshrink_reports.html import MATPLOTLIB
 
     return [MATPLOTLIB]
+
+
+@hookimpl
+def edgeshrink_sensitivity_figure(suffix: str) -> Callable[[SensitivityReport], bytes] | None:
+    """Return what draws .svg, .png and .html of what layers bear."""
+    from edgeshrink_reports.sensitivity import drawer
+
+    return drawer(suffix)

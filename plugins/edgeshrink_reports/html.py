@@ -9,6 +9,7 @@ from edgeshrink.api import (
     Package,
     Report,
     SearchReport,
+    SensitivityReport,
     StudyReport,
     TableFound,
     search_cells,
@@ -102,6 +103,31 @@ def _front(found: SearchReport) -> str:
         return _not_drawn()
 
 
+def sensitivity_page(report: SensitivityReport) -> str:
+    """Return the page of what layers bear: the figure, and a table for each method."""
+    kind = "made-up" if report.synthetic else "validation"
+    base = f"; {report.score.title} {report.score.value:.4g}" if report.score else ""
+    parts = [f"<p>{report.samples:,} {kind} samples{escape(base)}</p>", _layers(report)]
+    score = [report.score.title] if report.score else []
+    heads = ["layer", "strength", *score, "divergence", "agreement", "bytes saved", "MACs saved"]
+    for method, strengths in report.methods.items():
+        rows = [
+            [
+                layer.layer,
+                strengths.said(effect.strength),
+                *(["–" if effect.score is None else f"{effect.score:.4g}"] if score else []),
+                f"{effect.divergence:.3g}",
+                "–" if effect.agreement is None else f"{100 * effect.agreement:.1f} %",
+                f"{effect.bytes_saved:,}",
+                f"{effect.macs_saved:,}",
+            ]
+            for layer in report.layers
+            for effect in layer.of(method)
+        ]
+        parts += [f"<h2>{escape(method)}: {escape(strengths.unit)}</h2>", _table(heads, rows)]
+    return _page(f"What the layers of {report.model} bear", parts)
+
+
 def _not_drawn() -> str:
     return (
         "<p>The figure is not drawn: matplotlib is not installed "
@@ -115,6 +141,14 @@ def _curves(found: Sequence[learning.Training]) -> str:
     except ImportError:
         return _not_drawn()
     return drawn(found)
+
+
+def _layers(report: SensitivityReport) -> str:
+    try:
+        from edgeshrink_reports.layers import element
+    except ImportError:
+        return _not_drawn()
+    return element(report)
 
 
 def _figure(table: TableFound) -> str:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Method, Phase, Plan, Training, UsageError, hookimpl
+from edgeshrink.api import (
+    Context,
+    LayerChange,
+    Method,
+    Phase,
+    Plan,
+    Strengths,
+    Training,
+    UsageError,
+    hookimpl,
+)
 from edgeshrink_shrink.options import MergeOptions, ShrinkOptions
 
 if TYPE_CHECKING:
@@ -19,6 +29,19 @@ class Shrink(Method):
     searched, technique = True, "channels"
     Options = ShrinkOptions
     training = Training()
+    strengths = Strengths(
+        "channels of the layers that go",
+        (0.25, 0.5, 0.75),
+        "--shrink 0.3 --shrink-layers NAMES takes channels of the layers of your choice; {first} "
+        "bears least",
+    )
+
+    @classmethod
+    def by_layer(cls, model: keras.Model) -> Sequence[LayerChange]:
+        """Return the layers whose channels can go; those that share channels are one."""
+        from edgeshrink_shrink.sensitivity import layer_changes
+
+        return layer_changes(model)
 
     @property
     def timed(self) -> bool:

@@ -5,7 +5,7 @@ An implementation may take any subset of the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from edgeshrink.devices import Failure, Measurement, Runtime, Target
     from edgeshrink.models import Artifact
     from edgeshrink.part import Part
-    from edgeshrink.recipes import Agreement, Method
-    from edgeshrink.results import Merit, Metric, Reporter, Sensitivity
+    from edgeshrink.recipes import Method
+    from edgeshrink.results import Merit, Metric, Reporter, SensitivityReport
     from edgeshrink.samples import Dataset
 
 hookspec = pluggy.HookspecMarker("edgeshrink")
@@ -86,17 +86,11 @@ def edgeshrink_load_model(path: Path) -> keras.Model | None:
 
 
 @hookspec(firstresult=True)
-def edgeshrink_sensitivity(
-    model: keras.Model,
-    inputs: Mapping[str, Path],
-    compare: Callable[[Any, Any], Agreement],
-    score: Callable[[Any], float | None],
-    progress: Callable[[float], None],
-) -> Sequence[Sensitivity] | None:
-    """Return what each layer's weights lose in fewer bits, or None.
+def edgeshrink_sensitivity_figure(suffix: str) -> Callable[[SensitivityReport], bytes] | None:
+    """Return what draws what layers bear as a file of this suffix, such as .svg, or None.
 
-    `inputs` are .npy files by input name; `compare` is given the outputs by name of the model
-    and of a changed one, `score` those of one.
+    None says that this kind of file is not yours. Asked before anything is measured: raise
+    `UsageError` where something is missing.
     """
 
 

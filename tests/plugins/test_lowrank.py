@@ -330,6 +330,15 @@ def test_what_stays_of_a_recurrent_layer_is_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["rnn", "both"])
+def test_a_recurrent_layer_is_chosen_by_its_name(tmp_path: Path, name: str) -> None:
+    steps = keras.Input((6, 20))
+    x = layers.LSTM(16, return_sequences=True, name="rnn")(steps)
+    model = keras.Model(steps, layers.Bidirectional(layers.GRU(8, name="gru"), name="both")(x))
+    _, lent = lowered(filled(model), tmp_path, energy=0.5, layers=(name,))
+    assert list(lent.facts["lowrank"]) == [name]
+
+
 def test_a_shared_layer_stays_shared(tmp_path: Path) -> None:
     made, _ = lowered(network(), tmp_path, energy=0.2, layers=("shared",))
     names = [layer.name for layer in made.layers]

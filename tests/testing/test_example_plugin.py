@@ -103,6 +103,20 @@ def test_a_value_out_of_bounds_is_refused_in_one_sentence(
     assert (done.returncode, done.stderr) == (2, rule)
 
 
+@pytest.mark.heavy
+def test_it_joins_the_methods_that_change_single_layers(
+    installed: dict[str, str], tmp_path: Path, model: Path
+) -> None:
+    done = run(installed, tmp_path, "sensitivity", str(model), "--method", "round", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["methods"]["round"]["values"] == [8, 4, 2]
+    assert {layer["layer"] for layer in found["layers"]} == {"conv", "hidden", "classes"}
+    for layer in found["layers"]:
+        moved = [effect["divergence"] for effect in layer["effects"]]
+        assert 0 < moved[0] < moved[1] < moved[2]
+
+
 @pytest.mark.slow
 def test_a_model_is_rounded_and_the_recipe_makes_it_again(
     installed: dict[str, str], tmp_path: Path, model: Path

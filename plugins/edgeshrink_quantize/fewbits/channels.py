@@ -33,9 +33,13 @@ class ChannelKernel:
 
     def assign(self, columns: np.ndarray) -> None:
         """Set the weights from what `columns` returned, changed."""
+        self.variable.assign(self.laid(columns))
+
+    def laid(self, columns: np.ndarray) -> np.ndarray:
+        """Return what is `(weights of a channel, channels)` in the shape of the variable."""
         moved = self._moved(np.asarray(self.variable))
         places = range(-len(self.axes), 0)
-        self.variable.assign(np.moveaxis(columns.reshape(moved.shape), places, self.axes))
+        return np.moveaxis(columns.reshape(moved.shape), places, self.axes)
 
     def _moved(self, values: np.ndarray) -> np.ndarray:
         return np.moveaxis(values, self.axes, range(-len(self.axes), 0))

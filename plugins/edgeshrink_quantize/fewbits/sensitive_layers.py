@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Context, UsageError, near
-from edgeshrink.nn import synthetic_inputs
+from edgeshrink.nn import divergence, synthetic_inputs, unfolded_name
 from edgeshrink_quantize.fewbits.channels import ChannelKernel
 from edgeshrink_quantize.fewbits.rounding import rounded
-from edgeshrink_quantize.fewbits.sensitivity import by_layer, divergence, measured
+from edgeshrink_quantize.fewbits.sensitivity import by_layer, measured
 
 # What kept layers may add, as a share of what all kernels take in few bits.
 BUDGET = 0.1
@@ -76,17 +76,23 @@ def _inputs(model: keras.Model, context: Context) -> Mapping[str, Path]:
 
 
 def named(kernels: Sequence[ChannelKernel], names: Sequence[str], option: str) -> set[str]:
-    """Return the names of layers, having checked that they have kernels.
+    """Return the names of layers of a folded model, having checked that they have kernels.
+
+    Args:
+        kernels: of the folded model.
+        names: of its layers, or of those of the model that was folded.
+        option: that names them, for the error.
 
     Raises:
         UsageError: a name is none of theirs.
     """
-    known = {kernel.layer.name for kernel in kernels}
+    folded = [kernel.layer.name for kernel in kernels]
+    known = {**{unfolded_name(name): name for name in folded}, **{name: name for name in folded}}
     for name in names:
         if name not in known:
             hint = near(name, known, otherwise="layers: " + ", ".join(sorted(known)[:20]))
             raise UsageError(f"{option}: no layer with a kernel is named {name!r}", hint=hint)
-    return set(names)
+    return {known[name] for name in names}
 
 
 def most_hurt(harms: Mapping[str, float], sizes: Mapping[str, int], bits: int) -> set[str]:

@@ -11,8 +11,8 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from edgeshrink.api import Agreement, Sensitivity, Width
-from edgeshrink.nn import folded, predict
+from edgeshrink.api import Changed, LayerChange
+from edgeshrink.nn import folded, predict, unfolded_name
 from edgeshrink_quantize.fewbits.channels import ChannelKernel, channel_kernels
 from edgeshrink_quantize.fewbits.grids import steps
 from edgeshrink_quantize.fewbits.rounding import rounded
@@ -89,65 +89,32 @@ def measured(
     return found
 
 
-def divergence(reference: Outputs, outputs: Outputs) -> float:
-    """Return how far outputs are from a reference, the worst over outputs.
-
-    Kullback-Leibler divergence (nats, the mean over samples and their elements) where the
-    reference's rows are probabilities, else the squared distance in shares of the reference's
-    variance.
-    """
-    worst = 0.0
-    for name, wanted in reference.items():
-        left, right = wanted.astype("float64"), outputs[name].astype("float64")
-        if left.ndim > 1 and left.min() >= 0 and np.allclose(left.sum(axis=-1), 1, atol=1e-3):
-            logs = np.log(np.maximum(left, 1e-12)) - np.log(np.maximum(right, 1e-12))
-            far = float((left * logs).sum(axis=-1).mean())
-        else:
-            far = float(np.square(left - right).mean() / (left.var() or 1.0))
-        worst = max(worst, far)
-    return worst
-
-
-def sensitivity(
-    model: keras.Model,
-    inputs: Mapping[str, Path],
-    compare: Callable[[Outputs, Outputs], Agreement],
-    score: Callable[[Outputs], float | None],
-    progress: Callable[[float], None],
-) -> list[Sensitivity]:
-    """Return what each layer bears, in the order of layers.
+def layer_changes(model: keras.Model) -> list[LayerChange]:
+    """Return the layers whose weights can have fewer bits, each alone.
 
     Batch norms are folded first, as they are in the file. Layers without kernels, recurrent
     layers and embeddings are not among them: nothing stores those in fewer than 8 bits.
 
     Args:
         model: left as it was.
-        inputs: for each input a .npy file.
-        compare: tells how alike two models' outputs are.
-        score: scores outputs, if there are labels.
-        progress: told the share done.
     """
-
-    def verdict(reference: Outputs, outputs: Outputs) -> tuple[float, float | None, float | None]:
-        agreed = compare(reference, outputs).top1
-        return divergence(reference, outputs), agreed, score(outputs)
-
+    names = {layer.name for layer in model._flatten_layers(include_self=False)}
     model = folded(model)
-    layers = by_layer(channel_kernels(model))
-    widths = {bits: partial(_at_width, bits=bits) for bits in WIDTHS}
-    found = []
-    for name, verdicts in measured(model, layers, widths, inputs, verdict, progress).items():
-        count = sum(math.prod(kernel.variable.shape) for kernel in layers[name])
-        told = [Width(bits, -(-count * bits // 8), *verdicts[bits]) for bits in WIDTHS]
-        found.append(Sensitivity(name, count, tuple(told)))
-    return found
+    return [
+        LayerChange(
+            name if name in names else unfolded_name(name), partial(_in_bits, model, kernels)
+        )
+        for name, kernels in by_layer(channel_kernels(model)).items()
+    ]
+
+
+def _in_bits(model: keras.Model, kernels: Sequence[ChannelKernel], bits: float) -> Changed:
+    count = sum(math.prod(kernel.variable.shape) for kernel in kernels)
+    weights = [(k.variable, k.laid(at_width(k.columns(), round(bits)))) for k in kernels]
+    return Changed(model, weights, 4 * count - math.ceil(count * bits / 8))
 
 
 def assign(kernels: Sequence[ChannelKernel], columns: Sequence[np.ndarray]) -> None:
     """Set the weights of kernels from their columns."""
     for kernel, values in zip(kernels, columns, strict=True):
         kernel.assign(values)
-
-
-def _at_width(kernel: ChannelKernel, bits: int) -> np.ndarray:
-    return at_width(kernel.columns(), bits)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from edgeshrink.api import Agreement, Context, ModelError
-from edgeshrink.nn import folded, predict, synthetic_inputs
+from edgeshrink.nn import divergence, folded, predict, synthetic_inputs
 from edgeshrink.tflite import strip
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
@@ -26,7 +26,6 @@ from edgeshrink_quantize.fewbits.sensitivity import (
     assign,
     at_width,
     by_layer,
-    divergence,
     measured,
 )
 from edgeshrink_quantize.mixed.allocation import Choice
@@ -36,6 +35,7 @@ from edgeshrink_quantize.options import FloatOptions
 SAMPLES = 500
 # Of the whole step: measuring; then each file.
 MEASURED, EACH = 0.4, 0.075
+WORST = 1e3  # of a loss: where the model answers no numbers any more, it would be infinite
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
@@ -117,7 +117,9 @@ class Candidates:
         integer = self._activations == "int8"
         return {
             name: [
-                Choice(bits, sum(stored_bytes(k, bits, integer=integer) for k in own), loss)
+                Choice(
+                    bits, sum(stored_bytes(k, bits, integer=integer) for k in own), min(loss, WORST)
+                )
                 for bits, loss in losses[name].items()
             ]
             for name, own in self._layers.items()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Method, Plan, UsageError
+from edgeshrink.api import Context, LayerChange, Method, Plan, Strengths, UsageError
 from edgeshrink_quantize.fewbits.lowbit import LowBit
 from edgeshrink_quantize.options import MixedOptions
 
@@ -20,6 +20,19 @@ class Mixed(LowBit):
     Options = MixedOptions
     implied = True
     integer = True
+    strengths = Strengths(
+        "bits of a weight",
+        (8, 4, 2),
+        "--mixed-bytes N spends a budget of bytes by this table, --int4 --int4-keep {first} keeps "
+        "layers of your choice at 8 bits",
+    )
+
+    @classmethod
+    def by_layer(cls, model: keras.Model) -> Sequence[LayerChange]:
+        """Return the layers whose weights can be rounded to fewer bits, batch norms folded."""
+        from edgeshrink_quantize.fewbits.sensitivity import layer_changes
+
+        return layer_changes(model)
 
     def before(self) -> tuple[Method, ...]:
         """Return no steps: widths are known only when layers are measured."""

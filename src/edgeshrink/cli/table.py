@@ -35,7 +35,9 @@ COMMANDS = {
         resumes=True,
     ),
     "inspect": Entry("Show what is in a model, layer by layer.", worker=True),
-    "sensitivity": Entry("Show which layers bear fewer bits, and which do not.", worker=True),
+    "sensitivity": Entry(
+        "Show what each layer bears: zeros, lower rank, fewer channels, fewer bits.", worker=True
+    ),
     "pack": Entry("Code a .tflite near its entropy, as an .esz file."),
     "unpack": Entry("Give back the .tflite of an .esz file, to the last bit."),
     "report": Entry("Print the report of a run again."),

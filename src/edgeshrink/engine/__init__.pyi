@@ -13,7 +13,6 @@ from .kept_places import (
     places_kept as places_kept,
 )
 from .layer_sensitivity import (
-    SensitivityReport as SensitivityReport,
     SensitivityRequest as SensitivityRequest,
     sensitivity as sensitivity,
 )

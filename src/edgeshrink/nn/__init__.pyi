@@ -38,6 +38,7 @@ from .graph.fold import (
     LINEAR_LAYERS as LINEAR_LAYERS,
     consumers as consumers,
     folded as folded,
+    unfolded_name as unfolded_name,
 )
 from .graph.kernel_axes import (
     CHANNEL_AXES as CHANNEL_AXES,
@@ -79,6 +80,7 @@ from .graph.structure import (
 from .graph.surgery import (
     narrowed as narrowed,
     zeroed as zeroed,
+    zeroed_weights as zeroed_weights,
 )
 from .graph.trace import (
     AxisRole as AxisRole,
@@ -86,6 +88,7 @@ from .graph.trace import (
 )
 from .inputs.comparison import (
     agreement as agreement,
+    divergence as divergence,
 )
 from .inputs.prediction import (
     predict as predict,

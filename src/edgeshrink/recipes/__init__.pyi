@@ -10,6 +10,11 @@ from .keys import (
     digest_of as digest_of,
     source_digest as source_digest,
 )
+from .layerwise import (
+    Changed as Changed,
+    LayerChange as LayerChange,
+    Strengths as Strengths,
+)
 from .method import (
     Agreement as Agreement,
     Context as Context,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +14,7 @@ from edgeshrink.devices import lacking
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import NoOptions, Option, build, options_of
 from edgeshrink.models import Kind
+from edgeshrink.recipes.layerwise import LayerChange, Strengths
 from edgeshrink.recipes.training import Training
 
 if TYPE_CHECKING:
@@ -255,6 +256,8 @@ class Method(ABC):
         bakes: the model that it makes takes samples as they are stored, and so do the next.
         trainings: how many times it trains by its settings, as far as that is known beforehand.
         files: that its options name; a step is made anew where what is in one has changed.
+        strengths: at which `edgeshrink sensitivity` tries what `by_layer` gives; None for a method
+            that changes no single layers.
     """
 
     name: ClassVar[str]
@@ -274,6 +277,7 @@ class Method(ABC):
     implied: ClassVar[bool] = False
     leading: ClassVar[str | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
+    strengths: ClassVar[Strengths | None] = None
     searched: ClassVar[bool] = False
     technique: ClassVar[str] = ""
     timed = False
@@ -357,6 +361,18 @@ class Method(ABC):
 
     def before(self) -> tuple[Method, ...]:
         """Return the steps that must run just before this one."""
+        return ()
+
+    @classmethod
+    def by_layer(cls, model: keras.Model) -> Sequence[LayerChange]:
+        """Return the layers that can be changed alone, in the order of the model; without training.
+
+        Args:
+            model: any Keras model; to be left as it is.
+
+        Raises:
+            ModelError: the method cannot work on such a model.
+        """
         return ()
 
     def check(self, plan: Plan) -> Iterable[str]:

@@ -70,8 +70,11 @@ from .search_sentences import (
     search_summary as search_summary,
 )
 from .sensitivity import (
+    Effect as Effect,
     Sensitivity as Sensitivity,
-    Width as Width,
+    SensitivityReport as SensitivityReport,
+    bearable as bearable,
+    most_sensitive_first as most_sensitive_first,
 )
 from .study_report import (
     STUDY_SCHEMA as STUDY_SCHEMA,

@@ -63,6 +63,7 @@ def check_method(
             model.save(folder / "tiny.keras")
             _check_plan(step, facts_of(folder / "tiny.keras"), data)
             _check_apply(step, model, data, folder)
+    check_by_layer(cls)
 
 
 def check_declaration(cls: type[Method]) -> None:
@@ -102,16 +103,52 @@ def _check_search(cls: type[Method], who: str) -> None:
     for option in options:
         values = option.flag.search
         _hold(len(set(map(str, values))) == len(values), f"{who}: {option.name} searches one twice")
-    if all(option.flag.search for option in options if option.required):
-        first = {o.name: o.flag.search[0] for o in options if o.flag.search}
-        for option in options:
-            for value in option.flag.search:
-                try:
-                    cls.of({**first, option.name: value})
-                except UsageError as error:
-                    raise AssertionError(
-                        f"{who}: {option.name} cannot be {value!r}, which it says to search: {error}"
-                    ) from error
+    if required:
+        return
+    first = {option.name: option.flag.search[0] for option in options if option.flag.search}
+    for option in options:
+        for value in option.flag.search:
+            try:
+                cls.of({**first, option.name: value})
+            except UsageError as error:
+                said = f"{who} says to search {option.name}={value!r}, and refuses it: {error}"
+                raise AssertionError(said) from error
+
+
+def check_by_layer(cls: type[Method]) -> None:
+    """Check what a method that declares strengths says of single layers, on a tiny model.
+
+    Raises:
+        AssertionError: a rule is broken; the message says which.
+    """
+    from edgeshrink.testing import running
+    from edgeshrink.testing.samples import tiny_model
+
+    if cls.strengths is None:
+        _hold("by_layer" not in vars(cls), f"{cls.name} has by_layer, and declares no strengths")
+        return
+    model = tiny_model()
+    before = running.values(model)
+    changes = list(cls.by_layer(model))
+    names = [change.layer for change in changes]
+    known = {layer.name for layer in model.layers}
+    _hold(bool(changes), f"{cls.name} changes no layer of a tiny model with kernels")
+    _hold(len(set(names)) == len(names), f"{cls.name} names a layer twice: {names}")
+    unknown = sorted({part for name in names for part in name.split("+")} - known)
+    _hold(not unknown, f"{cls.name} names {unknown}; the model has {sorted(known)}")
+    for change in changes:
+        for strength in cls.strengths.values:
+            who = f"{cls.name} of {change.layer} at {strength:g}"
+            changed = change.changed(strength)
+            if changed is None:
+                continue
+            _hold(running.is_model(changed.model), f"{who}: model must be a keras.Model")
+            for variable, values in changed.weights:
+                shapes = tuple(variable.shape), tuple(values.shape)
+                _hold(shapes[0] == shapes[1], f"{who}: {shapes[1]} values for {shapes[0]} weights")
+    after = running.values(model)
+    same = all((after[path] == values).all() for path, values in before.items())
+    _hold(same, f"{cls.name}: by_layer must leave the model as it was")
 
 
 def check_options(cls: type[Method], values: Mapping[str, Any]) -> Method:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -13,28 +11,21 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from typer.testing import CliRunner
 
 import edgeshrink as package
 from edgeshrink import cli
-from edgeshrink.cli.app import app
-from edgeshrink.cli.commands.sensitivity import show_sensitivity
-from edgeshrink.cli.display.tables import console
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.layer_sensitivity import SensitivityReport
 from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.plugins import installed
-from edgeshrink.recipes.method import Agreement, Context, Plan
+from edgeshrink.recipes.method import Context, Plan
 from edgeshrink.recipes.recipe import Recipe
-from edgeshrink.results.metric import Score
-from edgeshrink.results.sensitivity import Sensitivity, Width
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink.tflite.reader import read_model
 from edgeshrink_quantize.fewbits.channels import channel_kernels
-from edgeshrink_quantize.fewbits.sensitivity import at_width, sensitivity
+from edgeshrink_quantize.fewbits.sensitivity import at_width
 from edgeshrink_quantize.mixed.allocation import Choice, allocated, worthwhile
 from edgeshrink_quantize.mixed.budgeting import smallest, within
 from edgeshrink_quantize.mixed.candidates import stored_bytes
@@ -120,34 +111,24 @@ def test_a_large_model_is_allocated_to_the_byte() -> None:
 # --- what is measured ---
 
 
-def agree(reference: object, outputs: object) -> Agreement:
-    return Agreement(1, False, float(reference is outputs), 1.0, 0.0)
-
-
-def test_layers_on_a_grid_lose_nothing_there(tmp_path: Path) -> None:
+def test_layers_on_a_grid_are_left_as_they_are_there() -> None:
     model = tiny_model()
     hidden = model.get_layer("hidden")
     rng = np.random.default_rng(0)
     hidden.kernel.assign(rng.integers(-7, 8, hidden.kernel.shape) * np.float32(0.05))
     last = model.get_layer("classes")
     last.kernel.assign(rng.integers(-1, 2, last.kernel.shape) * np.float32(0.3))
-    np.save(tmp_path / "x.npy", rng.random((20, 8, 8, 1), "float32"))
-    before = [w.numpy() for w in model.weights]
-    shares = []
-    found = sensitivity(
-        model, {"image": tmp_path / "x.npy"}, agree, lambda outputs: None, shares.append
-    )
-    by_name = {layer.layer: {w.bits: w for w in layer.widths} for layer in found}
-    assert list(by_name) == ["conv", "hidden", "classes_linear"]
-    lost = {name: {b: w.divergence for b, w in own.items()} for name, own in by_name.items()}
-    assert lost["classes_linear"] == {8: 0, 4: 0, 2: 0}
-    assert lost["hidden"][8] == lost["hidden"][4] == 0 < lost["hidden"][2]
-    assert 0 < lost["conv"][8] < lost["conv"][4] < lost["conv"][2]
-    assert by_name["conv"][8].bytes == 36
-    assert by_name["conv"][2].bytes == 9
-    assert by_name["hidden"][4].agreement == 1
-    assert shares == pytest.approx([1 / 3, 2 / 3, 1])
-    assert all(map(np.array_equal, before, [w.numpy() for w in model.weights]))
+    found = {change.layer: change.changed for change in Mixed.by_layer(model)}
+    assert list(found) == ["conv", "hidden", "classes"]
+
+    def kept(layer: str) -> list[bool]:
+        told = [found[layer](bits).weights for bits in (8, 4, 2)]
+        return [all(np.array_equal(v, values) for v, values in own) for own in told]
+
+    assert kept("classes") == [True, True, True]
+    assert kept("hidden") == [True, True, False]
+    assert kept("conv") == [False, False, False]
+    assert [found["conv"](bits).bytes_saved for bits in (8, 4, 2)] == [108, 126, 135]
 
 
 @pytest.mark.parametrize(("bits", "least", "most"), [(8, 200, 255), (4, 15, 15), (2, 3, 3)])
@@ -371,71 +352,9 @@ def test_layers_are_stored_in_the_bits_that_are_told(made: tuple[bytes, Context]
 # --- the command ---
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What the command prints and writes of a tiny model with data."""
-    folder = tmp_path_factory.mktemp("sensitivity")
-    tiny_model().save(folder / "tiny.keras")
-    rng = np.random.default_rng(0)
-    np.savez(
-        folder / "data.npz",
-        x_train=rng.random((200, 8, 8, 1), "float32"),
-        y_train=rng.integers(0, 3, 200),
-        x_test=rng.random((20, 8, 8, 1), "float32"),
-        y_test=rng.integers(0, 3, 20),
-    )
-    argv = ("sensitivity", "tiny.keras", "--data", "data.npz", "-o", "table.csv", "--json")
-    with contextlib.chdir(folder):
-        done = CliRunner().invoke(app, argv)
-    assert done.exit_code == 0, done.output
-    lines = (folder / "table.csv").read_text().splitlines()
-    return {"json": json.loads(done.stdout), "csv": list(csv.DictReader(lines))}
-
-
-def test_the_table_is_json_and_csv_with_the_most_sensitive_layer_first(table: dict) -> None:
-    found = table["json"]
-    assert found["samples"] == 20
-    assert not found["synthetic"]
-    at_4 = [layer["widths"][1]["divergence"] for layer in found["layers"]]
-    assert at_4 == sorted(at_4, reverse=True)
-    assert sum(layer["parameters"] for layer in found["layers"]) == 36 + 1024 + 48
-    for layer in found["layers"]:
-        assert [width["bits"] for width in layer["widths"]] == [8, 4, 2]
-        assert all(0 <= w["agreement"] <= 1 and 0 <= w["score"] <= 1 for w in layer["widths"])
-    assert len(table["csv"]) == 9
-    first = table["csv"][0]
-    assert first["layer"] == found["layers"][0]["layer"]
-    assert float(first["divergence"]) == found["layers"][0]["widths"][0]["divergence"]
-
-
-def test_the_table_is_shown_with_what_to_do(table: dict, capsys: pytest.CaptureFixture) -> None:
-    document = table["json"]
-    found = SensitivityReport(
-        "tiny.keras",
-        20,
-        False,
-        Score(**document["score"]),
-        tuple(
-            Sensitivity(**{**layer, "widths": tuple(Width(**w) for w in layer["widths"])})
-            for layer in document["layers"]
-        ),
-        (),
-    )
-    show_sensitivity(found, to=console())
-    told = capsys.readouterr().out
-    assert "tiny.keras on 20 validation samples; top1 is" in told
-    assert told.index("classes_linear") > 0
-    assert "--mixed-bytes" in told
-    assert f"--int4-keep {found.layers[0].layer}" in " ".join(told.split())
-
-
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["sensitivity", "m.keras", "-o", "table.txt"], "-o must end in .csv or .json; received"),
-        (["sensitivity", "m.json", "-o", "m.json"], "-o would overwrite m.json"),
-        (["sensitivity", "m.keras", "-o", "no/t.csv"], "no folder 'no' to write no/t.csv to"),
-        (["sensitivity", "missing.keras"], "no model file 'missing.keras'"),
         (["compress", "m.keras", "--mixed"], "mixed: exactly one of bytes and drop must be given"),
         (["compress", "m.keras", "--mixed-bytes", "0"], "mixed: bytes must be a whole number at"),
         (["compress", "m.keras", "--mixed-rounding", "mse"], "mixed: exactly one of bytes and"),

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from edgeshrink.errors import UsageError
 from edgeshrink.nn.graph.fold import folded
+from edgeshrink.nn.inputs.comparison import divergence
 from edgeshrink.testing import tiny_model
 from edgeshrink.testing.running import context
 from edgeshrink_quantize.fewbits.channels import channel_kernels
@@ -20,7 +21,6 @@ from edgeshrink_quantize.fewbits.hessians import hessian
 from edgeshrink_quantize.fewbits.lowbit import Int2
 from edgeshrink_quantize.fewbits.rounding import STEPS, gptq, octav_step, rounded
 from edgeshrink_quantize.fewbits.sensitive_layers import kept, most_hurt, named
-from edgeshrink_quantize.fewbits.sensitivity import divergence
 
 layers = keras.layers
 COLUMNS = arrays.arrays(
@@ -156,6 +156,12 @@ def test_a_layer_that_does_not_exist_is_refused_with_near_names() -> None:
     with pytest.raises(UsageError, match="no layer with a kernel is named 'digit'") as told:
         named(channel_kernels(model), ["digit"], "--int4-keep")
     assert "digits" in told.value.hint
+
+
+def test_a_layer_that_folding_renames_is_known_by_its_own_name() -> None:
+    kernels = channel_kernels(folded(tiny_model()))
+    assert named(kernels, ["classes"], "--int4-keep") == {"classes_linear"}
+    assert named(kernels, ["classes_linear", "conv"], "--int4-keep") == {"classes_linear", "conv"}
 
 
 def test_divergence_is_in_nats_for_probabilities_and_relative_for_others() -> None:

@@ -28,6 +28,7 @@ DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 # What a kernel computes together with the layer; any other activation is an operator of its own.
 FUSED = ("linear", "relu", "relu6")
+LINEAR = "_linear"  # behind the name of a layer whose activation makes an output, as its own
 
 
 def folded(model: keras.Model) -> keras.Model:
@@ -59,12 +60,21 @@ def folded(model: keras.Model) -> keras.Model:
             return None
         # what makes an output keeps its name
         last = id(layer) in ends
-        first, then = (f"{name}_linear", name) if last else (name, f"{name}_{activation}")
+        first, then = (f"{name}{LINEAR}", name) if last else (name, f"{name}_{activation}")
         linear = copied(layer, first, {"activation": "linear"})
         own = keras.layers.Activation(layer.activation, name=then, dtype=layer.dtype_policy)
         return lambda *args, **kwargs: own(linear(*args, **kwargs))
 
     return rewritten(model, change)
+
+
+def unfolded_name(name: str) -> str:
+    """Return what the layer that `folded` called so was called before, if it did rename it.
+
+    Args:
+        name: of a layer with weights that the model itself does not have.
+    """
+    return name.removesuffix(LINEAR)
 
 
 def _foldable(graph: keras.Model) -> list[tuple[Any, Any]]:

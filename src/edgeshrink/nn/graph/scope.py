@@ -30,7 +30,8 @@ def layers_in(model: keras.Model, wanted: Sequence[str], who: str) -> list[keras
 
     Args:
         model: any Keras model; nested models and wrappers are opened.
-        wanted: kinds (`all`, `dense`, `conv`), or names of layers.
+        wanted: kinds (`all`, `dense`, `conv`), or names of layers; that of a layer or model that
+            holds others, as a recurrent layer its cell, stands for all in it.
         who: the method that asks, for the error.
 
     Raises:
@@ -39,11 +40,18 @@ def layers_in(model: keras.Model, wanted: Sequence[str], who: str) -> list[keras
     leaves = list({id(layer): layer for layer in _leaves(model)}.values())
     if LAYER_KINDS.issuperset(wanted):
         return [layer for layer in leaves if _is_kind(layer, wanted)]
-    named = {layer.name: layer for layer in leaves}
+    named: dict[str, dict[int, keras.layers.Layer]] = {}
+    for holder in model._flatten_layers(include_self=False):
+        inside = {id(layer) for layer in holder._flatten_layers()}
+        held = {id(layer): layer for layer in leaves if id(layer) in inside}
+        if held:
+            named.setdefault(holder.name, {}).update(held)
+    chosen: dict[int, keras.layers.Layer] = {}
     for name in wanted:
         if name not in named:
             raise UsageError(f"{who}: no layer is named {name!r}", hint=near(name, named))
-    return [named[name] for name in wanted]
+        chosen.update(named[name])
+    return list(chosen.values())
 
 
 def kernels_of(layer: keras.layers.Layer) -> list[keras.Variable]:

@@ -66,21 +66,37 @@ def zeroed(graph: ChannelGraph, removed: np.ndarray) -> keras.Model:
         removed: whether the channel of each number is made zero, `(graph.numbers,)` bool.
     """
 
-    def weights_of(layer: keras.layers.Layer) -> list[np.ndarray]:
-        found = []
-        for variable in layer.weights:
-            values = np.array(variable)
-            for axis in graph.axes_of(variable):
-                if axis.role is not AxisRole.INPUTS:
-                    np.moveaxis(values, axis.axis, 0)[removed[axis.ids]] = 0
-            found.append(values)
-        return found
-
     def change(op: Any, name: str) -> Call | None:
-        layer = isinstance(op, keras.layers.Layer)
-        return copied(op, name, weights=weights_of(op)) if layer else None
+        if not isinstance(op, keras.layers.Layer):
+            return None
+        return copied(op, name, weights=[_zeroed(graph, v, removed) for v in op.weights])
 
     return rewritten(graph.model, change)
+
+
+def zeroed_weights(
+    graph: ChannelGraph, removed: np.ndarray
+) -> list[tuple[keras.Variable, np.ndarray]]:
+    """Return the weights that make the removed channels, with the values they have in `zeroed`.
+
+    Args:
+        graph: of the model, from `channel_graph`.
+        removed: whether the channel of each number is made zero, `(graph.numbers,)` bool.
+    """
+    making = {
+        id(axis.variable): axis.variable
+        for axis in graph.axes
+        if axis.role is not AxisRole.INPUTS and removed[axis.ids].any()
+    }
+    return [(variable, _zeroed(graph, variable, removed)) for variable in making.values()]
+
+
+def _zeroed(graph: ChannelGraph, variable: keras.Variable, removed: np.ndarray) -> np.ndarray:
+    values = np.array(variable)
+    for axis in graph.axes_of(variable):
+        if axis.role is not AxisRole.INPUTS:
+            np.moveaxis(values, axis.axis, 0)[removed[axis.ids]] = 0
+    return values
 
 
 def _refuse(graph: ChannelGraph, removed: np.ndarray) -> None:

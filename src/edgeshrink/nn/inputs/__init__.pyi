@@ -1,5 +1,6 @@
 from .comparison import (
     agreement as agreement,
+    divergence as divergence,
     matched_outputs as matched_outputs,
 )
 from .inversion import (

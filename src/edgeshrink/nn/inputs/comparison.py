@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -75,6 +76,31 @@ def agreement(
         named,
         answers,
     )
+
+
+def divergence(reference: Outputs, outputs: Outputs) -> float:
+    """Return how far outputs are from a reference, the worst over outputs.
+
+    Kullback-Leibler divergence (nats, the mean over samples and their elements) where the
+    reference's rows are probabilities, else the squared distance in shares of the reference's
+    variance; infinite where outputs are not finite.
+
+    Args:
+        reference: arrays `(samples, ...)` by the name of an output.
+        outputs: for each of these names an array of the same shape.
+    """
+    worst = 0.0
+    for name, wanted in reference.items():
+        left, right = wanted.astype("float64"), outputs[name].astype("float64")
+        if not np.isfinite(right).all():
+            return math.inf
+        if left.ndim > 1 and left.min() >= 0 and np.allclose(left.sum(axis=-1), 1, atol=1e-3):
+            logs = np.log(np.maximum(left, 1e-12)) - np.log(np.maximum(right, 1e-12))
+            far = float((left * logs).sum(axis=-1).mean())
+        else:
+            far = float(np.square(left - right).mean() / (left.var() or 1.0))
+        worst = max(worst, far)
+    return worst
 
 
 def top_class(outputs: np.ndarray) -> np.ndarray:

@@ -112,6 +112,9 @@ class Program(Part):
         return found[0] if found else "installed"
 
 
+OPTUNA = Package("optuna", "searches: what keeps their trials, and other ways to choose recipes")
+
+
 def need(*programs: Program) -> None:
     """Check that programs are installed.
 

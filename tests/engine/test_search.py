@@ -196,3 +196,18 @@ def test_two_at_once_do_each_recipe_once(request_: SearchRequest, tmp_path: Path
     assert helper.wait(240) == 0
     assert len(report.trials) == 4
     assert set(counted(request).values()) == {1}
+
+
+def test_recipes_that_all_fail_are_told(request_: SearchRequest, tmp_path: Path) -> None:
+    """A convolution of one input channel has nothing to be made depthwise of."""
+    (tmp_path / "space.toml").write_text(
+        '[[step]]\nmethod = "depthwise"\nlayers = [["first"]]\n\n'
+        '[[step]]\nmethod = "float"\n\n[[step]]\nmethod = "fp16"\n'
+    )
+    report = done(request_)
+    assert [trial.outcome for trial in report.trials] == ["failed"] * 2
+    assert all("first (it has 1 input channels)" in trial.said for trial in report.trials)
+    assert report.failed == "nothing was measured"
+    assert report.picked is None
+    assert not request_.base.out.exists()
+    assert done(request_).trials == report.trials

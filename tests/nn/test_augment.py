@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from edgeshrink.errors import UsageError
 from edgeshrink.nn.learning.augmentation import shifted
 from edgeshrink.nn.learning.supervision import training_batches
-from edgeshrink.recipes.method import Context
+from edgeshrink.recipes.context import Context
 from edgeshrink.recipes.training import Training
 from edgeshrink.samples.dataset import Dataset
 from edgeshrink.testing import tiny_data, tiny_model

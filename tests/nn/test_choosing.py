@@ -27,7 +27,7 @@ from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.masks import Masks
 from edgeshrink.nn.learning.rates import HIGHEST, LOWEST, RangeTest, Rate
 from edgeshrink.nn.learning.supervision import Supervision
-from edgeshrink.recipes.method import Context
+from edgeshrink.recipes.context import Context
 from edgeshrink.recipes.training import Training
 
 layers = keras.layers

@@ -22,7 +22,7 @@ from edgeshrink.nn.learning.masks import Masks, kernel_weights
 from edgeshrink.nn.learning.outputs import output_facts
 from edgeshrink.nn.learning.supervision import objectives, training_batches
 from edgeshrink.nn.learning.training import Course, reestimate_batchnorm
-from edgeshrink.recipes.method import Context
+from edgeshrink.recipes.context import Context
 from edgeshrink.recipes.training import Training
 from edgeshrink.samples import dataset as datasets
 from edgeshrink.samples.model_outputs import ModelOutputs

@@ -15,7 +15,7 @@ from edgeshrink.cli.display.bench_table import show_bench
 from edgeshrink.cli.display.runs import show_report
 from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
 from edgeshrink.engine import BenchReport, BenchResult
-from edgeshrink.recipes.method import Agreement
+from edgeshrink.recipes.context import Agreement
 from edgeshrink.results.ledger import Latency, Ledger, OnDevice, Row
 from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report

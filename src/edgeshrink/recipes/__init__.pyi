@@ -6,6 +6,10 @@ from .column import (
     MEASURES as MEASURES,
     Column as Column,
 )
+from .context import (
+    Agreement as Agreement,
+    Context as Context,
+)
 from .keys import (
     digest_of as digest_of,
     source_digest as source_digest,
@@ -16,8 +20,6 @@ from .layerwise import (
     Strengths as Strengths,
 )
 from .method import (
-    Agreement as Agreement,
-    Context as Context,
     Method as Method,
     Need as Need,
     Phase as Phase,

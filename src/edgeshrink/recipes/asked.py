@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeshrink.recipes.method import Context
+    from edgeshrink.recipes.context import Context
 
 TOLERANCE = 0.02  # of a share: what misses it by no more has met it
 EXACT = 1e-9  # of sums of floats

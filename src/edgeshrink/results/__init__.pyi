@@ -59,12 +59,12 @@ from .rules import (
     Rule as Rule,
     rules_of as rules_of,
 )
-from .search_report import (
+from .searches.report import (
     Outcome as Outcome,
     SearchReport as SearchReport,
     Trial as Trial,
 )
-from .search_sentences import (
+from .searches.sentences import (
     search_cells as search_cells,
     search_heads as search_heads,
     search_summary as search_summary,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from edgeshrink.results.report import Report
-from edgeshrink.results.search_report import SearchReport
+from edgeshrink.results.searches.report import SearchReport
 from edgeshrink.results.study_report import StudyReport
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from edgeshrink.errors import UsageError, near
 from edgeshrink.recipes import Strengths
 from edgeshrink.results.metric import Score
-from edgeshrink.results.verdict import allowed
+from edgeshrink.results.verdict import Drop, allowed
 
 ROUNDING = 1e-9  # of differences of shares
 
@@ -167,7 +167,7 @@ def bearable(report: SensitivityReport, method: str, drop: float) -> dict[str, f
     if not drop >= 0:
         raise UsageError(f"a drop must be a number, at least 0; received {drop!r}")
     share = report.score is None or report.score.share
-    most = allowed(drop, 0.0, None, share=share)
+    most = allowed(Drop(drop), 0.0, None, share=share)
     found: dict[str, Effect] = {}
     for layer in report.layers:
         for effect in layer.of(method):

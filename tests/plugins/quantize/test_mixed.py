@@ -19,7 +19,8 @@ from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.config import ModelFacts
 from edgeshrink.plugins import installed
-from edgeshrink.recipes.method import Context, Plan
+from edgeshrink.recipes.context import Context
+from edgeshrink.recipes.method import Plan
 from edgeshrink.recipes.recipe import Recipe
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model

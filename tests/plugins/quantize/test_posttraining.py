@@ -17,7 +17,8 @@ from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid
-from edgeshrink.recipes.method import Context, Method, Plan
+from edgeshrink.recipes.context import Context
+from edgeshrink.recipes.method import Method, Plan
 from edgeshrink.testing import check_method, running
 from edgeshrink.testing.samples import tiny_data, tiny_model
 from edgeshrink.tflite.reader import read_model

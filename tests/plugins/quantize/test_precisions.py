@@ -14,7 +14,8 @@ from edgeshrink.engine import chosen_devices
 from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models import facts
 from edgeshrink.plugins import installed
-from edgeshrink.recipes.method import Agreement, Context, Plan
+from edgeshrink.recipes.context import Agreement, Context
+from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import as_tflite, context
 from edgeshrink_quantize import Int8, Int16x8, Strip

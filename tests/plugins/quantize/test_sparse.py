@@ -28,7 +28,8 @@ from edgeshrink.models.config import ModelFacts
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.verification import check_zeros
-from edgeshrink.recipes.method import Context, Method, Plan
+from edgeshrink.recipes.context import Context
+from edgeshrink.recipes.method import Method, Plan
 from edgeshrink.recipes.training import Training
 from edgeshrink.tflite.reader import read_model
 from edgeshrink.tflite.stripping import strip

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -193,8 +193,6 @@ class _Chosen(BaseSampler):
 @contextlib.contextmanager
 def _told(place: str) -> Iterator[None]:
     """Tell what goes wrong where trials are kept, and keep Optuna's own warnings to itself."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
@@ -203,7 +201,9 @@ def _told(place: str) -> Iterator[None]:
             raise UsageError(
                 f"no search {error} in {place}", hint="begin it without --worker first"
             ) from error
-        except (OptunaError, SQLAlchemyError, ImportError) as error:
+        except Exception as error:
+            if not type(error).__module__.startswith(("optuna", "sqlalchemy")):
+                raise
             first = str(error).strip().splitlines() or [type(error).__name__]
             raise EdgeshrinkError(
                 f"trials cannot be kept in {place}: {first[0]}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeshrink import words
-from edgeshrink.results.search_report import SearchReport, Trial
+from edgeshrink.results.searches.report import SearchReport, Trial
 
 AS_IT_IS = "the model as it is, in float"
 PICKED = "→ "

@@ -1,0 +1,1 @@
+"""What a search found: its report, and its sentences and cells."""

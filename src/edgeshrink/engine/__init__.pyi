@@ -41,7 +41,7 @@ from .planning.request import (
     PlannedStep as PlannedStep,
     Request as Request,
 )
-from .studies.jobs import (
+from .studies.study_request import (
     StudyRequest as StudyRequest,
 )
 from .studies.study_run import (

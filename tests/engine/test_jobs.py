@@ -132,7 +132,9 @@ def test_a_crew_that_is_closed_ends_what_it_does(place: Path) -> None:
 
 def test_a_process_ends_with_the_one_that_began_it(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text("import time\n\ntime.sleep(60)\n")
-    build(tmp_path, "job", "none").begin()
+    job = build(tmp_path, "job", "none")
+    with job.held(pytest.fail):
+        job.begin()
     command = [sys.executable, "-m", "edgeshrink.engine.jobs.process"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

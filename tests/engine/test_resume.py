@@ -161,7 +161,7 @@ with StageStore(Path(sys.argv[1]), print).held("prune", "0" * 16, print) as plac
 def test_who_waits_for_a_stage_is_told_so_and_makes_it_when_its_maker_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeshrink.engine.running.stage_store.PATIENCE", 0.1)
+    monkeypatch.setattr("edgeshrink.models.locks.PATIENCE", 0.1)
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

@@ -112,10 +112,18 @@ class Crew:
     def run(self, job: Job) -> dict[str, Any]:
         """Do a job that was not done yet, and return its result; several threads may call it.
 
+        Where a process of another crew does the job, that is waited for.
+
         Raises:
             CancelledError: the crew was closed meanwhile. The job is done some other time.
         """
-        with self._places:
+
+        def waiting() -> None:
+            if self._closed.is_set():
+                raise CancelledError
+            self._tell(job, "another process does this job; waiting for it")
+
+        with self._places, job.held(waiting):
             if not job.done:
                 job.begin()
                 said = self._done(job)
@@ -123,7 +131,7 @@ class Crew:
                     if self._closed.is_set():
                         raise CancelledError
                     job.fail(f"{said}; {job.folder / LOG} may say why")
-        found = job.result()
+            found = job.result()
         assert found is not None
         return found
 

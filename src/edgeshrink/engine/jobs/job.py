@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from edgeshrink.engine.jobs.tasks import Build, Compress
+from edgeshrink.engine.jobs.tasks import Build, Compress, task_of
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.models import read_sealed, remove, unchanged, write_sealed, write_text
+from edgeshrink.models import held, read_sealed, remove, unchanged, write_sealed, write_text
+from edgeshrink.recipes import Methods
 from edgeshrink.results import Report, json_text
 from edgeshrink.texts import typed
 
-JOB, RESULT, LOG = "job.json", "result.json", "job.log"
+JOB, RESULT, LOG, LOCK = "job.json", "result.json", "job.log", "lock"
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,34 @@ class Job:
         return found is not None and "error" not in found
 
     def begin(self) -> None:
-        """Make the folder and write down what is to be done."""
+        """Write down what is to be done, in a folder that is held."""
+        for name in (RESULT, LOG):
+            remove(self.folder / name)
+        write_text(self.folder / JOB, json_text(self.as_dict()) + "\n")
+
+    @contextlib.contextmanager
+    def held(self, waiting: Callable[[], Any]) -> Iterator[None]:
+        """Let no other process do it meanwhile; what one has done is there then.
+
+        Args:
+            waiting: called every few seconds while another process does it.
+        """
         if not self.folder.is_dir():
             remove(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (RESULT, LOG):
-            remove(self.folder / name)
-        said = {"key": self.key, **self.task.as_dict()}
-        write_text(self.folder / JOB, json_text(said) + "\n")
+        with held(self.folder / LOCK, waiting):
+            yield
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        said = {"name": self.name, "folder": str(self.folder), "key": self.key}
+        return {**said, "task": self.task.as_dict()}
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any], methods: Methods) -> Self:
+        """Return the job that `as_dict` told."""
+        task = task_of(said["task"], methods)
+        return cls(said["name"], Path(said["folder"]), said["key"], task)
 
     def fail(self, error: str) -> None:
         """Write down that its process ended without a word."""

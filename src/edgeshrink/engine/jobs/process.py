@@ -72,9 +72,9 @@ def log_to(file: Path) -> None:
 
 def do(folder: Path, plugins: Plugins) -> int:
     """Do the job of a folder and write its result; return the exit code of what happened."""
-    job, started = json.loads((folder / JOB).read_text(encoding="utf-8")), time.monotonic()
+    said, started = json.loads((folder / JOB).read_text(encoding="utf-8")), time.monotonic()
     try:
-        found, code = task_of(job, plugins.methods).do(folder, plugins), 0
+        found, code = task_of(said["task"], plugins.methods).do(folder, plugins), 0
     except EdgeshrinkError as error:
         found, code = {"error": str(error), "hint": error.hint}, error.exit_code
     except (Exception, SystemExit) as error:
@@ -82,9 +82,9 @@ def do(folder: Path, plugins: Plugins) -> int:
         import traceback
 
         traceback.print_exc()
-        said = left(error) if isinstance(error, SystemExit) else shortage(error)
-        found, code = {"error": said or f"{type(error).__name__}: {error}", "hint": ""}, 1
-    found |= {"key": job["key"], "code": code, "seconds": time.monotonic() - started}
+        why = left(error) if isinstance(error, SystemExit) else shortage(error)
+        found, code = {"error": why or f"{type(error).__name__}: {error}", "hint": ""}, 1
+    found |= {"key": said["key"], "code": code, "seconds": time.monotonic() - started}
     made = {p.name: file_digest(p) for p in folder.glob("model*") if p.is_file()}
     write_sealed(folder / RESULT, json.loads(json_text({**found, "files": made})))
     return code

@@ -19,6 +19,7 @@ from edgeshrink.models import (
     Artifact,
     Kind,
     file_digest,
+    held,
     is_sealed,
     mend,
     read_sealed,
@@ -30,7 +31,6 @@ from edgeshrink.texts import typed
 
 DONE, LOCK, OUTPUTS = "done.json", "lock", "outputs"
 ANSWERS = re.compile(r"answers-[0-9a-f]{16}\.npz")
-PATIENCE = 2.0  # seconds of waiting for another process before it is told
 
 
 @dataclass(frozen=True)
@@ -108,30 +108,20 @@ class StageStore:
         Args:
             name: of the step.
             key: of the stage.
-            waiting: called once where another process has held it for some seconds.
+            waiting: called every few seconds while another process holds it.
         """
-        import filelock
-
         folder = self._folder(name, key)
         if folder.is_file():
             self._made_again(folder)
             remove(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / LOCK).is_dir():
-            remove(folder / LOCK)
-        lock = filelock.FileLock(folder / LOCK)
-        try:
-            lock.acquire(timeout=PATIENCE)
-        except filelock.Timeout:
-            waiting()
-            lock.acquire()
-        try:
-            yield folder
-        finally:
-            if (folder / DONE).exists():
-                with contextlib.suppress(OSError):  # where what is open cannot be removed
-                    remove(folder / LOCK)
-            lock.release()
+        with held(folder / LOCK, waiting):
+            try:
+                yield folder
+            finally:
+                if (folder / DONE).exists():
+                    with contextlib.suppress(OSError):  # where what is open cannot be removed
+                        remove(folder / LOCK)
 
     def begin(self, folder: Path) -> None:
         """Empty a stage's folder that is held: what is there is damaged, or was never finished."""

@@ -147,3 +147,7 @@ def pip_install(distributions: Iterable[str]) -> str:
     if not fitting:
         return f"pip install {' '.join(wanted)}"
     return f'pip install "edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
+
+
+DISTRIBUTED = Package("distributed", "jobs on the machines of a Dask cluster (--scheduler)")
+CORE_PARTS: tuple[Part, ...] = (DISTRIBUTED,)  # what the core itself uses where it is installed

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import fields
@@ -22,9 +23,11 @@ from edgeshrink.api import Method
 from edgeshrink.devices import RULES
 from edgeshrink.engine import Request
 from edgeshrink.engine.jobs import crew as crew_module
+from edgeshrink.engine.jobs.cluster import Cluster
 from edgeshrink.engine.jobs.crew import Crew, JobProcess
 from edgeshrink.engine.jobs.job import Job
 from edgeshrink.engine.jobs.tasks import Build, Compress
+from edgeshrink.errors import UsageError
 from edgeshrink.models import content_digest
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
@@ -285,3 +288,59 @@ def test_a_job_gives_the_same_files_whatever_its_process_did_before(
 def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = found["report"]["ledger"]["rows"]
     return told
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_does_the_same_jobs_each_once(place: Path, scheduler: str) -> None:
+    names = [f"job{number}" for number in range(3)]
+    jobs = [build(place, name, "net") for name in names]
+    with Cluster(scheduler, place) as cluster, ThreadPoolExecutor(6) as pool:
+        cluster.check(place)
+        # whoever asks for a job that is being done waits for it
+        found = list(pool.map(cluster.run, [*jobs, *jobs]))
+        wrong = cluster.run(build(place, "wrong", "wrong"))
+        killed = cluster.run(build(place, "killed", "killed"))
+    assert not any("error" in one for one in found)
+    assert found[:3] == found[3:]
+    assert len(pids(place)) == 4
+    assert wrong["error"] == "ValueError: no net"
+    assert killed["error"].startswith("SIGKILL ended the process")
+    assert members(place / "job0" / "model.keras") == members(place / "job2" / "model.keras")
+    with Crew(1, place) as crew:  # what a cluster has done is done here too
+        assert crew.run(jobs[0]) == found[0]
+    assert len(pids(place)) == 4
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_is_closed_ends_what_its_workers_do(place: Path, scheduler: str) -> None:
+    job = build(place, "long", "long")
+    with ThreadPoolExecutor(1) as pool:
+        with Cluster(scheduler, place) as cluster:
+            running = pool.submit(cluster.run, job)
+            while not (place / "pids.txt").exists():
+                assert not running.done()
+                time.sleep(0.1)
+        with pytest.raises(CancelledError):
+            running.result(20)
+    (pid,) = pids(place)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+    assert job.result() is None
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_cannot_work_is_refused(
+    place: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Cluster(scheduler, place) as cluster:
+        with pytest.raises(UsageError, match=r"does not see .*elsewhere"):
+            cluster.check(place, place / "elsewhere")
+        monkeypatch.setattr("edgeshrink.engine.jobs.cluster.source_digest", lambda name: "new")
+        with pytest.raises(UsageError, match="has another version of edgeshrink"):
+            cluster.check(place)
+    monkeypatch.setattr("edgeshrink.engine.jobs.cluster.ANSWER_SECONDS", 1)
+    with pytest.raises(UsageError, match="no Dask scheduler answers at 'tcp://localhost:1'"):
+        Cluster("tcp://localhost:1", place)

@@ -507,6 +507,21 @@ def test_a_study_without_published_values_speaks_of_none(place, here):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_does_the_runs(tmp_path, digits, scheduler):
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "nets.py").write_text(NETS)
+    shutil.copy(digits, tmp_path / "digits.npz")
+    (tmp_path / "digits.keras").write_bytes(b"not read")
+    asked = request(tmp_path, only=("2/shallow",), scheduler=scheduler)
+    row = table(run_study(asked, installed()), "2")["shallow"]
+    assert row.missing == ""
+    assert row.cells[1].ours.mean < 5
+    assert all(one.done for one in plan_study(asked, installed()))
+    assert (tmp_path / "grid.run" / "stages" / "outputs").is_dir()
+
+
+@pytest.mark.slow
 def test_the_command_works_in_processes_of_its_own(tmp_path, digits, digits_model, edgeshrink):
     (tmp_path / "grid.toml").write_text(GRID)
     (tmp_path / "nets.py").write_text(NETS)

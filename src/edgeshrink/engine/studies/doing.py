@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from edgeshrink.engine.jobs.cluster import Cluster
 from edgeshrink.engine.jobs.crew import Crew
 from edgeshrink.engine.jobs.job import Job
 from edgeshrink.plugins import Plugins
@@ -30,7 +31,7 @@ class Doing:
             step=None, fraction=self.ended / self.count, note=f"{job.name}: {note}"
         )
 
-    def do(self, crew: Crew, possible: Callable[[], Iterable[Job]]) -> None:
+    def do(self, crew: Crew | Cluster, possible: Callable[[], Iterable[Job]]) -> None:
         """Do jobs, and those that they make possible; interrupted, the crew is closed.
 
         Args:
@@ -59,7 +60,7 @@ class Doing:
         finally:
             pool.shutdown()
 
-    def _one(self, crew: Crew, job: Job) -> None:
+    def _one(self, crew: Crew | Cluster, job: Job) -> None:
         started = time.monotonic()
         found = crew.run(job)
         with self.lock:

@@ -17,6 +17,7 @@ class StudyRequest:
         out: the folder for tables and figures; made where its parent is there.
         run: the folder of all runs; None puts it beside the tables.
         jobs: runs side by side, at least 1; timing is done by one at a time, after them.
+        scheduler: the address of a Dask cluster that does the runs; empty for this machine.
         only: patterns `TABLE` or `TABLE/ROW` of what is run; empty for all.
     """
 
@@ -25,6 +26,7 @@ class StudyRequest:
     out: Path = Path()
     run: Path | None = None
     jobs: int = 1
+    scheduler: str = ""
     only: tuple[str, ...] = ()
 
     @property

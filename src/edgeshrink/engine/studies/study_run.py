@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edgeshrink.engine.jobs.cluster import Cluster
 from edgeshrink.engine.jobs.crew import Crew
 from edgeshrink.engine.jobs.job import RESULT, Job, is_whole
 from edgeshrink.engine.running.run_folder import RunFolder
@@ -66,7 +67,7 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
         mend_results(request.run_folder, told)
         StageStore(request.stages, told).mend()
         doing = Doing(plugins)
-        with Crew(request.jobs, grid.here, doing.told) as crew:
+        with _crew(grid, doing.told) as crew:
             doing.do(crew, lambda: _possible(grid))
         times = Times(grid)
         times.measure()
@@ -111,6 +112,20 @@ def _written(report: StudyReport, request: StudyRequest, plugins: Plugins) -> St
         if text := shown(reporter().study(report)):
             write_text(request.tables(reporter.suffix), text)
     return report
+
+
+def _crew(grid: Grid, told: Callable[[Job, str], Any]) -> Crew | Cluster:
+    """Return what does the jobs: this machine, or a cluster that sees its files."""
+    request = grid.request
+    if not request.scheduler:
+        return Crew(request.jobs, grid.here, told)
+    cluster = Cluster(request.scheduler, grid.here, told)
+    try:
+        cluster.check(request.run_folder, request.root_folder)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
 
 
 def _grid(request: StudyRequest, plugins: Plugins) -> Grid:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -56,6 +57,13 @@ def killed():
 
 def wrong():
     raise ValueError("no net")
+
+
+def until_told():
+    made = net()
+    while not Path("told").exists():
+        time.sleep(0.1)
+    return made
 
 
 def long():
@@ -344,3 +352,51 @@ def test_a_cluster_that_cannot_work_is_refused(
     monkeypatch.setattr("edgeshrink.engine.jobs.cluster.ANSWER_SECONDS", 1)
     with pytest.raises(UsageError, match="no Dask scheduler answers at 'tcp://localhost:1'"):
         Cluster("tcp://localhost:1", place)
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_restarts_is_given_what_it_lost(place: Path) -> None:
+    pytest.importorskip("distributed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    told: list[str] = []
+
+    def begin(name: str, *more: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", f"distributed.cli.dask_{name}", *more]
+        return subprocess.Popen(argv, cwd=place, stderr=subprocess.DEVNULL)
+
+    def both() -> list[subprocess.Popen[bytes]]:
+        scheduler = begin("scheduler", "--host", address, "--no-dashboard")
+        return [scheduler, begin("worker", address, "--nthreads", "1", "--no-nanny")]
+
+    def answering() -> Cluster:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return Cluster(address, place, lambda job, note: told.append(note))
+            except UsageError:
+                assert time.monotonic() < until
+                time.sleep(0.5)
+
+    begun = both()
+    try:
+        with answering() as cluster, ThreadPoolExecutor(1) as pool:
+            running = pool.submit(cluster.run, build(place, "long", "until_told"))
+            while not (place / "pids.txt").exists():
+                assert not running.done()
+                time.sleep(0.1)
+            begun[0].kill()
+            begun[0].wait()
+            begun += both()
+            while not told:
+                assert not running.done()
+                time.sleep(0.1)
+            (place / "told").touch()
+            assert "error" not in running.result(60)
+        assert told[0] == "the scheduler lost it; it is given out again"
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()

@@ -121,9 +121,11 @@ class Cluster:
 
         Raises:
             CancelledError: the cluster was closed meanwhile. The job is done some other time.
-            EdgeshrinkError: the scheduler is gone for good, or no worker could do it.
+            EdgeshrinkError: the scheduler is gone for good, or the result is not to be seen here.
         """
         while not job.done:
+            while self._client.status == "connecting":  # again, to a scheduler that is restarted
+                time.sleep(0.2)
             if self._closed.is_set():
                 raise CancelledError
             if self._client.status != "running":
@@ -137,20 +139,23 @@ class Cluster:
                 work, job.as_dict(), str(self.folder), self._whose, key=key, pure=False
             )
             try:
-                future.result()
+                return self._seen(job, future.result())
             except CancelledError:  # this was closed, or the scheduler was lost with all it held
                 self._tell(job, "the scheduler lost it; it is given out again")
-                continue
+            except EdgeshrinkError:
+                raise
             except Exception as error:  # such as a worker that died of it several times
                 with job.held(lambda: None):
                     job.fail(f"the cluster could not do it: {error}")
-            return self._seen(job)
-        return self._seen(job)
+                break
+        found = job.result()
+        assert found is not None
+        return found
 
-    def _seen(self, job: Job) -> dict[str, Any]:
+    def _seen(self, job: Job, found: dict[str, Any]) -> dict[str, Any]:
         """Return a result once it is seen here: a network's file system may show files later."""
         until = time.monotonic() + SEEN_SECONDS
-        while (found := job.result()) is None:
+        while job.result() != found:
             if time.monotonic() > until:
                 raise EdgeshrinkError(
                     f"a worker has done {job.name}, and its result is not to be seen here",
@@ -187,8 +192,8 @@ def look(mark: str, text: str, asked: list[str]) -> tuple[str, str]:
     return (missing or [""])[0], source_digest("edgeshrink")
 
 
-def work(said: Mapping[str, Any], folder: str, whose: str) -> None:
-    """Do a job, in a worker."""
+def work(said: Mapping[str, Any], folder: str, whose: str) -> dict[str, Any]:
+    """Do a job, in a worker; return its result."""
     from distributed import get_worker
 
     job = Job.from_dict(said, installed().methods)
@@ -196,7 +201,7 @@ def work(said: Mapping[str, Any], folder: str, whose: str) -> None:
         with _lock:
             _crews.setdefault(whose, []).append(crew)
         try:
-            crew.run(job)
+            return crew.run(job)
         finally:
             with _lock:
                 _crews[whose].remove(crew)

@@ -117,6 +117,11 @@ def test_a_process_does_many_jobs_and_one_that_ends_it_costs_no_other(place: Pat
         assert pids(place)[-1] not in pids(place)[:-1]
         assert crew.run(build(place, "fifth", "wrong"))["error"] == "ValueError: no net"
         assert "no net" in (place / "fifth" / "job.log").read_text()
+        assert "absent" in crew.run(build(place, "sixth", "absent"))["error"]
+        assert "error" not in crew.run(build(place, "seventh", "net"))
+        # a process is kept after an error in words, and not after one that nobody foresaw
+        assert [one.jobs for one in crew._idle] == [2]
+        assert pids(place)[-1] not in pids(place)[:-1]
         assert "no net" not in (place / "fourth" / "job.log").read_text()
         before = pids(place)
         assert crew.run(build(place, "fourth", "net"))["key"] == "fourth"  # done, so not done again

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, Self
 
-from edgeshrink.engine.jobs.job import LOG, Job
+from edgeshrink.engine.jobs.job import LOG, UNFORESEEN, Job
 from edgeshrink.engine.workers import Account, has_onednn_off
 
 SHARES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -78,8 +78,8 @@ class JobProcess:
 class Crew:
     """Does jobs in processes of their own, several at a time, the machine shared out to them.
 
-    A process does many jobs, since each process imports TensorFlow; after one that fails, or
-    computes without the usual kernels, it ends. Leaving the context ends all processes.
+    A process does many jobs, since each process imports TensorFlow. It ends after an error that
+    nobody foresaw, and after a job without the usual kernels. Leaving the context ends all.
 
     Args:
         size: how many jobs are done at a time, at least 1.
@@ -179,10 +179,10 @@ class Crew:
             with self._lock:
                 self._end(one)
             raise
-        # what a failure left in the process, or a job set of the kernels, would reach the next job
+        # what such an error left in the process, or a job set of the kernels, would reach others
         usual = environ is self.environ and account.plain == has_onednn_off(environ)
         with self._lock:
-            if account.code == 0 and usual and not self._closed.is_set():
+            if code is None and account.code != UNFORESEEN and usual and not self._closed.is_set():
                 self._idle.append(one)
             else:
                 self._end(one)

@@ -16,6 +16,8 @@ from edgeshrink.results import Report, json_text
 from edgeshrink.texts import typed
 
 JOB, RESULT, LOG, LOCK = "job.json", "result.json", "job.log", "lock"
+# What a process tells after an error that nobody foresaw: it may have left anything behind.
+UNFORESEEN = 70
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from edgeshrink.api import hookimpl
 from edgeshrink.engine import workers
-from edgeshrink.engine.jobs.job import JOB, LOG, RESULT
+from edgeshrink.engine.jobs.job import JOB, LOG, RESULT, UNFORESEEN
 from edgeshrink.engine.jobs.tasks import task_of
 from edgeshrink.errors import EdgeshrinkError, left, shortage
 from edgeshrink.models import file_digest, write_sealed
@@ -71,8 +71,9 @@ def log_to(file: Path) -> None:
 
 
 def do(folder: Path, plugins: Plugins) -> int:
-    """Do the job of a folder and write its result; return the exit code of what happened."""
+    """Do the job of a folder and write its result; return its exit code, or UNFORESEEN."""
     said, started = json.loads((folder / JOB).read_text(encoding="utf-8")), time.monotonic()
+    ends = 0
     try:
         found, code = task_of(said["task"], plugins.methods).do(folder, plugins), 0
     except EdgeshrinkError as error:
@@ -84,10 +85,11 @@ def do(folder: Path, plugins: Plugins) -> int:
         traceback.print_exc()
         why = left(error) if isinstance(error, SystemExit) else shortage(error)
         found, code = {"error": why or f"{type(error).__name__}: {error}", "hint": ""}, 1
+        ends = UNFORESEEN
     found |= {"key": said["key"], "code": code, "seconds": time.monotonic() - started}
     made = {p.name: file_digest(p) for p in folder.glob("model*") if p.is_file()}
     write_sealed(folder / RESULT, json.loads(json_text({**found, "files": made})))
-    return code
+    return ends or code
 
 
 def forget() -> None:

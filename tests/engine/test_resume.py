@@ -179,7 +179,7 @@ def test_runs_that_share_stages_make_each_once(
 ) -> None:
     plugins, store = installed(), tmp_path / "stages"
 
-    def run(name: str, flags: str) -> Report:
+    def run(name: str, flags: str, metric: str = "") -> Report:
         out = tmp_path / name / "m.tflite"
         out.parent.mkdir()
         request = Request(
@@ -189,6 +189,7 @@ def test_runs_that_share_stages_make_each_once(
             data=str(digits),
             preprocess="scale=1/16",
             stages=store,
+            metric=metric,
             bench=RULES["smoke"],
         )
         report = engine.compress(plan(request, plugins), plugins)
@@ -201,6 +202,8 @@ def test_runs_that_share_stages_make_each_once(
     again = run("two", "--prune 0.5 --epochs 1 --teacher original --fp16")
     reused = {row.step.partition("(")[0]: row.reused for row in again.ledger.rows[1:]}
     assert reused == {"base as float": True, "prune": True, "fp16": False, "strip": False}
+    other = run("three", "--prune 0.5 --epochs 1 --teacher original --fp16", metric="top5")
+    assert not other.ledger.rows[2].reused  # what training kept may have been chosen by it
     assert len(list(store.glob("answers-*.npz"))) == 1  # of the teacher, asked once
     names = {path.name for path in (tmp_path / "two" / "m.run").iterdir()}
     assert not names & {"outputs", *(path.name for path in store.iterdir())}

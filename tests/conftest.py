@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,16 @@ def blobs(tmp_path: Path) -> Any:
     path = tmp_path / "blobs.npz"
     np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
     return datasets.load_dataset(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask cluster of two workers."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
+        )
+        with cluster:
+            yield cluster.scheduler_address

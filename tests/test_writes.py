@@ -14,7 +14,7 @@ ALONE = {
     "src/edgeshrink/models/sealed.py": "an archive in a stream of the one place",
     "src/edgeshrink/models/write_faults.py": "counts for tests",
     "src/edgeshrink/engine/measuring/sessions.py": "appends to a log",
-    "src/edgeshrink/engine/studies/crew.py": "a log",
+    "src/edgeshrink/engine/jobs/crew.py": "a log",
     "src/edgeshrink/nn/conversion/converter_process.py": "appends to a log",
     "src/edgeshrink/tflite/stripping.py": "in memory",
     "src/edgeshrink/devices/profile.py": "makes a profile only where there is none",

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeshrink.api import Context
+from edgeshrink.api import Context, ModelError
 from edgeshrink.nn import Conversion, output_names, shared_converter
-from edgeshrink.tflite import constant_values, float_operators, read_model
+from edgeshrink.tflite import constant_values, float_operators, read_model, too_steep
 from edgeshrink_tfmot.toolkit import load, refusals
 from edgeshrink_tfmot.training import train
 from edgeshrink_tfmot.translation import Twin, translated
@@ -26,7 +26,7 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
         context: data, settings and seed.
 
     Raises:
-        ModelError: TFMOT or the translation refuses a layer.
+        ModelError: TFMOT or the translation refuses a layer, or no kernel fits the ranges.
         ConversionError: the converter failed.
     """
     tfmot, _ = load()
@@ -42,6 +42,12 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
     shared_converter.convert(saved, Conversion("int8"), {}, out, context.log)
     made = out.read_bytes()
     out.unlink()
+    if too_steep(made):
+        raise ModelError(
+            "a layer answers next to nothing on all training samples, and no kernel fits the range "
+            "that TensorFlow Model Optimization found for it",
+            hint="--int8-qat gives such layers wider ranges",
+        )
     _tell(made, context)
     return made
 

@@ -112,9 +112,6 @@ class Program(Part):
         return found[0] if found else "installed"
 
 
-OPTUNA = Package("optuna", "searches: what keeps their trials, and other ways to choose recipes")
-
-
 def need(*programs: Program) -> None:
     """Check that programs are installed.
 
@@ -150,3 +147,11 @@ def pip_install(distributions: Iterable[str]) -> str:
     if not fitting:
         return f"pip install {' '.join(wanted)}"
     return f'pip install "edgeshrink[{min(fitting, key=lambda extra: len(extras[extra]))}]"'
+
+
+DISTRIBUTED = Package("distributed", "jobs on the machines of a Dask cluster (--scheduler)")
+OPTUNA = Package("optuna", "searches: what keeps their trials, and other ways to choose recipes")
+CORE_PARTS: tuple[Part, ...] = (
+    DISTRIBUTED,
+    OPTUNA,
+)  # what the core itself uses where it is installed

@@ -20,7 +20,7 @@ from edgeshrink import hookspecs
 from edgeshrink.devices import HERE, Runtime, Target, available_profiles, user_folder
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
-from edgeshrink.part import OPTUNA, Package, Part
+from edgeshrink.part import CORE_PARTS, Package, Part
 from edgeshrink.recipes import Method
 from edgeshrink.results import Merit, Metric, Reporter
 
@@ -242,7 +242,7 @@ class Plugins:
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
         """Optional parts: the core's, those that plugins tell, and what else methods require."""
-        told: list[Part] = [OPTUNA]
+        told: list[Part] = list(CORE_PARTS)
         for plugin, part in self._ask("edgeshrink_parts"):
             if isinstance(part, Part):
                 told.append(part)

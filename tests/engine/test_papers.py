@@ -9,8 +9,8 @@ import pytest
 from paths import ROOT
 
 from edgeshrink.engine.studies.grid import Grid
-from edgeshrink.engine.studies.jobs import StudyRequest
 from edgeshrink.engine.studies.retelling import retold
+from edgeshrink.engine.studies.study_request import StudyRequest
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Study
 from edgeshrink.recipes.column import OF_LAYERS

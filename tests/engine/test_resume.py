@@ -21,9 +21,16 @@ import numpy as np
 import pytest
 
 import edgeshrink as package
+from edgeshrink import engine
+from edgeshrink.devices import RULES
+from edgeshrink.engine import Request, plan
 from edgeshrink.engine.running.run_folder import RunFolder
+from edgeshrink.engine.running.stage_store import Stage, StageStore
 from edgeshrink.errors import ConversionError, UsageError
 from edgeshrink.models import Artifact, Kind, file_digest, write_sealed
+from edgeshrink.plugins import installed
+from edgeshrink.recipes import Recipe
+from edgeshrink.results import Report
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SCALE = {"preprocess": "scale=1/16", "rules": "smoke"}
@@ -95,21 +102,118 @@ def test_a_stage_is_believed_when_all_that_it_names_is_its_own(
     changed: dict[str, Any], found: bool, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    folder = RunFolder(tmp_path, said.append)
-    place = folder.begin("prune", "0" * 16)
-    for file in (place / "m.keras", tmp_path / "m.keras"):
-        file.write_bytes(b"x")
-    document = told(**changed)
-    if isinstance(document["files"], dict):
-        document["files"] = {name: file_digest(place / "m.keras") for name in document["files"]}
-    write_sealed(place / "done.json", document)
-    stage = folder.find("prune", "0" * 16, Artifact(tmp_path / "m.keras", Kind.KERAS))
+    store = StageStore(tmp_path, said.append)
+    with store.held("prune", "0" * 16, pytest.fail) as place:
+        for file in (place / "m.keras", tmp_path / "m.keras"):
+            file.write_bytes(b"x")
+        document = told(**changed)
+        if isinstance(document["files"], dict):
+            document["files"] = {name: file_digest(place / "m.keras") for name in document["files"]}
+        write_sealed(place / "done.json", document)
+        stage = store.find("prune", "0" * 16, Artifact(tmp_path / "m.keras", Kind.KERAS))
+        if stage is None:
+            store.begin(place)
     assert (stage is not None, len(said)) == (found, int(not found))
+    assert {path.name for path in place.iterdir()} == (
+        {"m.keras", "done.json"} if found else {"lock"}
+    )
+
+
+def made(store: StageStore, base: Artifact, key: str, waiting: Callable[[], Any]) -> bool:
+    """Make a stage of one file unless it is there; return whether it was made now."""
+    with store.held("prune", key, waiting) as place:
+        if store.find("prune", key, base):
+            return False
+        store.begin(place)
+        time.sleep(0.1)
+        (place / "m.keras").write_bytes(b"x")
+        store.finish(Stage(Artifact(place / "m.keras", Kind.KERAS, "prune", base), 0.1, ()))
+        return True
+
+
+def test_runs_that_want_a_stage_at_once_make_it_once(tmp_path: Path) -> None:
+    base, together = Artifact(tmp_path / "base.keras", Kind.KERAS), Barrier(4)
+
+    def want(key: str) -> bool:
+        together.wait()
+        return made(StageStore(tmp_path, pytest.fail), base, key, pytest.fail)
+
+    with ThreadPoolExecutor(4) as pool:
+        for place in range(10):
+            key = f"{place:016}"
+            assert sorted(pool.map(want, [key] * 4)) == [False, False, False, True]
+            names = {path.name for path in (tmp_path / f"prune-{key}").iterdir()}
+            assert names == {"m.keras", "done.json"}
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from edgeshrink.engine.running.stage_store import StageStore
+
+with StageStore(Path(sys.argv[1]), print).held("prune", "0" * 16, print) as place:
+    (place / "half.keras").write_bytes(b"half")
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_who_waits_for_a_stage_is_told_so_and_makes_it_when_its_maker_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeshrink.models.locks.PATIENCE", 0.1)
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        base = Artifact(tmp_path / "base.keras", Kind.KERAS)
+        # it is told that it waits, and only then the other one is killed
+        assert made(StageStore(tmp_path, pytest.fail), base, "0" * 16, holder.kill)
+    (place,) = tmp_path.glob("prune-*")
+    assert {path.name for path in place.iterdir()} == {"m.keras", "done.json"}
+
+
+@pytest.mark.heavy
+def test_runs_that_share_stages_make_each_once(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    plugins, store = installed(), tmp_path / "stages"
+
+    def run(name: str, flags: str, metric: str = "") -> Report:
+        out = tmp_path / name / "m.tflite"
+        out.parent.mkdir()
+        request = Request(
+            digits_model,
+            Recipe.from_text(flags, plugins.methods),
+            out,
+            data=str(digits),
+            preprocess="scale=1/16",
+            stages=store,
+            metric=metric,
+            bench=RULES["smoke"],
+        )
+        report = engine.compress(plan(request, plugins), plugins)
+        for row in report.ledger.rows[1:]:
+            assert file_digest(out.with_suffix(".run") / row.file) in digests(store)
+        return report
+
+    first = run("one", "--prune 0.5 --epochs 1 --teacher original --int8")
+    assert {row.reused for row in first.ledger.rows[1:]} == {False}
+    again = run("two", "--prune 0.5 --epochs 1 --teacher original --fp16")
+    reused = {row.step.partition("(")[0]: row.reused for row in again.ledger.rows[1:]}
+    assert reused == {"base as float": True, "prune": True, "fp16": False, "strip": False}
+    other = run("three", "--prune 0.5 --epochs 1 --teacher original --fp16", metric="top5")
+    assert not other.ledger.rows[2].reused  # what training kept may have been chosen by it
+    assert len(list(store.glob("answers-*.npz"))) == 1  # of the teacher, asked once
+    names = {path.name for path in (tmp_path / "two" / "m.run").iterdir()}
+    assert not names & {"outputs", *(path.name for path in store.iterdir())}
+
+
+def digests(folder: Path) -> set[str]:
+    return {file_digest(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_path: Path) -> None:
-    from edgeshrink.engine.running.run_folder import RunFolder
-
     out = tmp_path / "x.tflite"
     with (
         RunFolder(out.with_suffix(".run"), print).locked(),
@@ -119,8 +223,6 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
 
 
 def test_runs_that_begin_at_once_are_served_or_told_that_another_works(tmp_path: Path) -> None:
-    from edgeshrink.engine.running.run_folder import RunFolder
-
     def begin(folder: Path, together: Barrier) -> str:
         together.wait()
         try:

@@ -67,7 +67,7 @@ def counted(request: SearchRequest) -> Counter[str]:
 
 
 def stages(request: SearchRequest, name: str) -> int:
-    return len([p for p in (request.run_folder / "work").glob(f"{name}-*") if p.is_dir()])
+    return len([p for p in (request.run_folder / "stages").glob(f"{name}-*") if p.is_dir()])
 
 
 def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> None:
@@ -97,8 +97,7 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
         assert request_.base.out.with_suffix(suffix).is_file()
     again = done(request_)
     assert again.trials == report.trials
-    files = [p for p in (request_.run_folder / "files").glob("*.tflite")]
-    assert len(files) == 4
+    assert len(list((request_.run_folder / "trials").glob("*/model.tflite"))) == 4
 
 
 def test_limits_that_nothing_keeps_leave_the_nearest(request_: SearchRequest) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 import threading
-import tomllib
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +15,12 @@ from paths import ROOT
 
 from edgeshrink.cli.display.progress import Watcher
 from edgeshrink.devices.measurement import DeviceInfo
-from edgeshrink.engine import retell_study, study as run_study
-from edgeshrink.engine.studies import worker
-from edgeshrink.engine.studies.crew import Crew
+from edgeshrink.engine import Request, retell_study, study as run_study
+from edgeshrink.engine.jobs.crew import Crew
+from edgeshrink.engine.jobs.process import do
+from edgeshrink.engine.jobs.tasks import Build, Compress
 from edgeshrink.engine.studies.figures import stage_of
-from edgeshrink.engine.studies.jobs import StudyRequest
+from edgeshrink.engine.studies.study_request import StudyRequest
 from edgeshrink.engine.studies.study_run import plan_study
 from edgeshrink.errors import ModelError, StudyError, UsageError
 from edgeshrink.plugins import installed
@@ -123,33 +121,37 @@ def here(monkeypatch):
     """Do jobs in this process, with made-up results, and tell which were done."""
     done = []
 
+    plugins = installed()
+
     def process(self, job, *started):
         done.append(job.name)
-        return worker.do(job.folder, self.plugins)
+        do(job.folder, plugins)
+        return None, False
 
-    def build(job, folder, plugins):
-        made(folder / "model.keras", job["build"])
+    def build(self, folder, plugins):
+        made(folder / "model.keras", self.build)
         return {}
 
-    def compress(job, folder, plugins):
-        steps = Recipe.from_toml(job["recipe"], plugins.methods).steps
-        if "nowhere" in job["recipe"]:
+    def compress(self, folder, plugins):
+        asked = self.request
+        if "nowhere" in asked.recipe.to_toml():
             raise ModelError("no layer is called nowhere", hint="")
-        if job["out"].endswith(".keras"):
-            made(folder / job["out"], "trained")
+        if asked.out.suffix == ".keras":
+            made(asked.out, "trained")
         else:
-            shutil.copy(Path(selftest.__file__).parent / "float.tflite", folder / job["out"])
-        return made_up(job, folder, [str(step) for step in steps])
+            shutil.copy(Path(selftest.__file__).parent / "float.tflite", asked.out)
+        return made_up(self, [str(step) for step in asked.recipe.steps])
 
     monkeypatch.setattr(Crew, "_process", process)
-    monkeypatch.setattr(worker, "build", build)
-    monkeypatch.setattr(worker, "compress", compress)
+    monkeypatch.setattr(Build, "do", build)
+    monkeypatch.setattr(Compress, "do", compress)
     return done
 
 
-def made_up(job, folder, steps):
+def made_up(task, steps):
     """Return a ledger in which each step halves weights, and costs a point and the seed's tenth."""
-    seed = tomllib.loads(job["recipe"])["seed"]
+    asked = task.request
+    seed = asked.recipe.seed
     rows, names = [], ["base", "base as float", *steps, "float"]
     for place, name in enumerate(names):
         halved = max(0, min(place - 1, len(steps)))
@@ -158,7 +160,7 @@ def made_up(job, folder, steps):
             Row(
                 step=name,
                 kind="tflite" if place in (1, len(names) - 1) else "keras",
-                file=str(folder / job["out"]),
+                file=str(asked.out),
                 digest=f"{place}",
                 parameters=10_000 // 2**halved,
                 nonzeros=10_000 // 4**halved,
@@ -170,18 +172,19 @@ def made_up(job, folder, steps):
         )
     machine = DeviceInfo("desktop", cpu="made up", cores=2)
     report = Report(
-        job["model"],
-        job["out"],
+        str(asked.model),
+        str(asked.out),
         "",
-        job["recipe"],
+        asked.recipe.to_toml(),
         {"desktop": machine},
         {},
         Ledger(tuple(rows)),
         Verdict("top1", 0.97, right, 400),
     )
     layers = [{"first": (80, 2592), "hidden": (row.parameters, row.macs)} for row in rows]
-    used = "of another day" if seed else job.get("used", "")
-    return {"report": report.as_dict(), "layers": layers, "used": used, "made": "2026-01-02"}
+    used = "of another day" if seed else task.used
+    found = {"report": report.as_dict(), "layers": layers, "used": used, "made": "2026-01-02"}
+    return found | {"run": str(asked.run_folder)}
 
 
 def request(place, **more):
@@ -303,7 +306,7 @@ def test_tables_are_told_again_in_the_words_of_now(place, tmp_path, here):
 def test_a_run_that_is_cut_off_is_told_and_tried_again(place, tmp_path, here, monkeypatch):
     asked = request(place, only=("1/base",), run=tmp_path / "cut.run")
     with monkeypatch.context() as cut:
-        cut.setattr(Crew, "_process", lambda self, *job: -9)
+        cut.setattr(Crew, "_process", lambda self, *job: (-9, False))
         report = run_study(asked, installed())
     assert (
         "SIGKILL ended the process, before its first step: memory"
@@ -337,18 +340,18 @@ def test_an_interrupted_study_ends_its_processes_and_goes_on(place, tmp_path, he
 
     def interrupted(self, job, *started):
         begun.append(job.name)
-        self.stopped.wait(10)
-        return -15
+        self._closed.wait(10)
+        return -15, False
 
     def stop(*args, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:
         cut.setattr(Crew, "_process", interrupted)
-        cut.setattr("edgeshrink.engine.studies.crew.wait", stop)
+        cut.setattr("edgeshrink.engine.studies.doing.wait", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(asked, installed())
-    assert len(begun) == 1  # the lane's other run, and the other lane, are not begun any more
+    assert len(begun) == 1  # the other runs are not begun any more
     assert not any(one.done for one in plan_study(asked, installed()))
     run_study(asked, installed())
     assert len(here) == 3
@@ -424,9 +427,11 @@ def test_two_studies_do_not_share_a_run(place, tmp_path):
 
 
 def test_a_run_is_a_page_too(tmp_path):
-    job = {"model": "m.keras", "out": "m.tflite", "recipe": "seed = 0 # <a> & b"}
-    report = Report.from_dict(made_up(job, tmp_path, ["prune(sparsity=0.5)"])["report"])
-    page = installed().reporters["html"]
+    plugins = installed()
+    recipe = Recipe.from_text('--prune 0.5 --prune-layers "<a> & b"', plugins.methods)
+    task = Compress(Request(Path("m.keras"), recipe, tmp_path / "m.tflite"))
+    report = Report.from_dict(made_up(task, ["prune(sparsity=0.5)"])["report"])
+    page = plugins.reporters["html"]
     text = page().render(report)
     assert text.count("<tr>") == 1 + len(report.ledger.rows)
     assert "&lt;a&gt; &amp; b" in text
@@ -501,15 +506,19 @@ def test_a_study_without_published_values_speaks_of_none(place, here):
     ]
 
 
-def test_a_process_ends_with_the_study_that_began_it(tmp_path):
-    (tmp_path / "nets.py").write_text("import time\n\ntime.sleep(60)\n")
-    (tmp_path / "job.json").write_text(json.dumps({"do": "build", "build": "nets:none", "key": ""}))
-    command = [sys.executable, "-m", "edgeshrink.engine.studies.worker", str(tmp_path)]
-    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        process.stdin.close()  # as the system does, whichever way the study ends
-        assert process.wait(20) != 0
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_does_the_runs(tmp_path, digits, scheduler):
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "nets.py").write_text(NETS)
+    shutil.copy(digits, tmp_path / "digits.npz")
+    (tmp_path / "digits.keras").write_bytes(b"not read")
+    asked = request(tmp_path, only=("2/shallow",), scheduler=scheduler)
+    row = table(run_study(asked, installed()), "2")["shallow"]
+    assert row.missing == ""
+    assert row.cells[1].ours.mean < 5
+    assert all(one.done for one in plan_study(asked, installed()))
+    assert (tmp_path / "grid.run" / "stages" / "outputs").is_dir()
 
 
 @pytest.mark.slow

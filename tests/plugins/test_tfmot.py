@@ -178,6 +178,19 @@ def test_a_transposed_convolution_is_trained_quantized(tmp_path: Path) -> None:
     assert any(t.dtype == "int8" for t in read_model(made).weights)
 
 
+@pytest.mark.heavy
+def test_ranges_that_no_kernel_fits_are_told(tmp_path: Path) -> None:
+    """A ReLU that never opens puts out nothing, and the range of it is next to nothing."""
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(2, 3, activation="relu", name="nothing")(image)
+    x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu", name="after")(x))
+    model = keras.Model(image, layers.Dense(3, activation="softmax", name="classes")(x))
+    model.get_layer("nothing").bias.assign([-100.0, -100.0])
+    with pytest.raises(ModelError, match="no kernel fits the range") as told:
+        applied(methods.TfmotQat(), model, tmp_path)
+    assert "--int8-qat" in told.value.hint
+
+
 @pytest.mark.slow
 def test_pcqat_makes_a_file_of_int8_that_keeps_zeros_and_clusters(tmp_path: Path) -> None:
     model = tiny_model(zeros=True, clusters=True)

@@ -2,8 +2,8 @@
 
 planning finds mistakes before TensorFlow is loaded, running makes the stages of a run and keeps
 them in its folder, judging says what stages are worth, measuring times models on many devices at
-once, studies run grids, workers ties processes that import TensorFlow to those that do not. Uses
-everything but the command line.
+once, jobs are runs in processes of their own, studies run grids of them, workers ties processes
+that import TensorFlow to those that do not. Uses everything but the command line.
 """
 
 from lazy_loader import attach_stub

@@ -56,7 +56,7 @@ from .searching.request import (
 from .searching.search_run import (
     search as search,
 )
-from .studies.jobs import (
+from .studies.study_request import (
     StudyRequest as StudyRequest,
 )
 from .studies.study_run import (

@@ -23,7 +23,8 @@ from edgeshrink.engine.planning.unfinished import unfinished
 from edgeshrink.engine.running.forecast import forecast, limited, within
 from edgeshrink.engine.running.kernels import Kernels
 from edgeshrink.engine.running.run import Run
-from edgeshrink.engine.running.run_folder import RunFolder, Stage
+from edgeshrink.engine.running.run_folder import RunFolder
+from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
 from edgeshrink.models import RUNNABLE, Artifact, Kind, copy_file, inference_snippet, write_text
@@ -46,7 +47,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
     def told(text: str) -> None:
         plugins.hook.edgeshrink_told(text=text)
 
-    workspace = RunFolder(planned.request.run_folder, told)
+    workspace = RunFolder(planned.request.run_folder, told, planned.request.stages)
     with workspace.locked(), contextlib.ExitStack() as stack:
         devices = {device.name: _reached(device, plugins) for device in planned.devices}
         plugins.hook.edgeshrink_step_progress(step=None, fraction=0.0, note="loading TensorFlow")
@@ -71,6 +72,8 @@ def foreseen(run: Run) -> Run:
         UsageError: the time is too short.
     """
     seconds, planned = run.planned.request.seconds, run.planned
+    if seconds is None and not run.plugins.hook.edgeshrink_told.get_hookimpls():
+        return run  # nobody would hear it
     workers.at("the forecast of times")
     found = forecast(planned, Stages(run), run.scratch, always=seconds is not None)
     if seconds is not None:

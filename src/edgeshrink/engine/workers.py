@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from queue import SimpleQueue
 
 CRASHES = frozenset({"SIGSEGV", "SIGILL", "SIGFPE", "SIGBUS", "SIGABRT"})
 KERNELS = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
@@ -19,13 +20,16 @@ _AT, _PLAIN, _ENDS = "at ", "without oneDNN", "ends "
 _told: int | None = None  # the descriptor that this process tells by, if it is a worker
 
 
-def serve(told: int, alive: int) -> None:
+def serve(told: int, alive: int) -> SimpleQueue[str]:
     """Make this process a worker.
 
     Args:
         told: the descriptor of a pipe for what it tells.
         alive: one whose other end its supervisor holds: this process ends when that one does,
             killed or not.
+
+    Returns:
+        What the supervisor writes, line by line.
 
     Raises:
         RuntimeError: there is no room for one more thread.
@@ -34,11 +38,15 @@ def serve(told: int, alive: int) -> None:
     _told = told
     for descriptor in (told, alive):
         os.set_inheritable(descriptor, False)
-    threading.Thread(target=_end_with, args=[alive], daemon=True).start()
+    lines: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_end_with, args=[alive, lines], daemon=True).start()
+    return lines
 
 
-def _end_with(alive: int) -> None:
-    os.read(alive, 1)
+def _end_with(alive: int, lines: SimpleQueue[str]) -> None:
+    with os.fdopen(alive) as stream:
+        for line in stream:
+            lines.put(line)
     os._exit(1)
 
 

@@ -28,6 +28,9 @@ from .kind import (
     require_path as require_path,
     swollen as swollen,
 )
+from .locks import (
+    held as held,
+)
 from .npy import (
     write_npy as write_npy,
 )

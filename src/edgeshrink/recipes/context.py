@@ -88,6 +88,7 @@ class Context:
         state: arrays to travel with the model, by `kind/name` (`ranges/conv1`); the step fills
             it. A later step hands on the kinds that it `keeps`.
         companions: files in `folder` that belong to the result; the step fills it.
+        shared: the folder of stages, where several runs share one; None is that of the log.
     """
 
     data: Dataset | None
@@ -108,6 +109,7 @@ class Context:
     notes: list[str] = field(default_factory=list)
     state: dict[str, np.ndarray] = field(default_factory=dict)
     companions: list[str] = field(default_factory=list)
+    shared: Path | None = None
 
     @property
     def trains(self) -> bool:
@@ -117,5 +119,8 @@ class Context:
 
     @property
     def run_folder(self) -> Path:
-        """The folder of the run, which outlives the step: for what a later run can use again."""
-        return self.log.parent
+        """The folder that outlives the step, for what later runs can use again.
+
+        Other runs may use it at the same time: what is in it is named by all that decides it.
+        """
+        return self.shared or self.log.parent

@@ -59,6 +59,9 @@ class Searching:
             "after another; the others are Optuna's."
         ),
     ] = "guided"
+    jobs: Annotated[
+        int, Flag("Recipes made side by side; each gets its share of the cores.", min=1)
+    ] = 1
     seed: Annotated[int, Flag("Seed of everything random.", min=0)] = 0
     rules: Annotated[Literal["smoke", "demo", "quick", "mlperf"], Flag(RULES_HELP)] = "quick"
 
@@ -197,6 +200,7 @@ def search(
         settings.sampler,
         storage,
         name,
+        settings.jobs,
         worker,
     )
     planned = plan_search(request, plugins)

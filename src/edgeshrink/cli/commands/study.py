@@ -24,6 +24,14 @@ class Work:
         int,
         Flag("Runs side by side; each gets its share of the cores. Timing comes after.", min=1),
     ] = 1
+    scheduler: Annotated[
+        str,
+        Flag(
+            "A Dask cluster that does the runs, as in tcp://HOST:8786; all its machines see study, "
+            "data and run folder by the same paths. Timing is done here.",
+            metavar="ADDRESS",
+        ),
+    ] = ""
 
 
 def app() -> typer.Typer:
@@ -84,12 +92,14 @@ def study(
     plugins = registry()
     if root and not Path(root).is_dir():
         raise UsageError(f"--root must be a folder; received {root!r}")
+    asked = build(Work, work, "study")
     request = StudyRequest(
         Path(file),
         Path(root) if root else None,
         Path(output),
         Path(run) if run else None,
-        build(Work, work, "study").jobs,
+        asked.jobs,
+        asked.scheduler,
         tuple(only or ()),
     )
     if dry_run:

@@ -12,7 +12,7 @@ from edgeshrink.engine.measuring.device_farm import DeviceFarm
 from edgeshrink.engine.measuring.device_result import DeviceResult
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
-from edgeshrink.engine.running.run_folder import Stage
+from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.models import RUNNABLE, Artifact
 from edgeshrink.recipes import Phase, digest_of
 from edgeshrink.results import (
@@ -77,7 +77,7 @@ class Verdicts:
             return {}
         plan, devices = self.planned.request.bench, self.planned.devices
         rules = digest_of(asdict(plan))[:16]  # times by other rules are not these
-        kept = Kept(self.run.workspace.folder / "devices" / rules, self.run.judge.folder)
+        kept = Kept(self.run.workspace.devices / rules, self.run.judge.folder)
         farm = DeviceFarm(devices, plan, self.run.plugins, lambda: self.run.judge, kept)
         judged = self.run.sets.judged
         found = farm.observe(files, judged, self.run.scratch)
@@ -134,7 +134,7 @@ class Verdicts:
         return Row(
             step=name,
             kind=artifact.kind,
-            file=str(file if is_base else file.relative_to(self.run.workspace.folder)),
+            file=str(file) if is_base else self.run.workspace.relative(file),
             digest=artifact.digest,
             parameters=parameters,
             nonzeros=nonzeros,

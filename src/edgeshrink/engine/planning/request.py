@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.models import Artifact, ModelFacts
-from edgeshrink.recipes import Method, Recipe, Training
+from edgeshrink.recipes import Method, Methods, Recipe, Training
 from edgeshrink.results import Budgets
+from edgeshrink.texts import typed
 
 if TYPE_CHECKING:
     from edgeshrink.samples import Dataset
+
+PATHS = ("model", "out", "run", "stages")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Request:
         connection: options of targets, over those of the profiles.
         trust_profile: profiles that are named by their path may name programs of this machine.
         run: the run folder; None puts it beside `out`.
+        stages: a folder that holds the stages of several runs, which may work in it at once;
+            None keeps them in the run folder. Who makes it keeps it, and mends it.
         force: overwrite `out`, and go on where a check says stop.
         unsafe: code inside the model file may run.
         custom: `module:object` of classes that are not Keras's.
@@ -64,6 +69,7 @@ class Request:
     connection: Mapping[str, Any] = field(default_factory=dict)
     trust_profile: bool = False
     run: Path | None = None
+    stages: Path | None = None
     force: bool = False
     unsafe: bool = False
     custom: tuple[str, ...] = ()
@@ -79,8 +85,37 @@ class Request:
 
     @property
     def run_folder(self) -> Path:
-        """Where stages, log and report go."""
+        """Where log and report go, and stages where no folder is named for them."""
         return self.run or self.out.with_suffix(".run")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        paths = {k: None if said[k] is None else str(said[k]) for k in PATHS}
+        more = {
+            "recipe": self.recipe.to_toml(),
+            "budgets": asdict(self.budgets),
+            "bench": asdict(self.bench),
+        }
+        return said | paths | more
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any], methods: Methods) -> Self:
+        """Return the request that `as_dict` told.
+
+        Raises:
+            RecipeError: a method of its recipe is not there, or is not what it was.
+        """
+        paths = {k: None if said[k] is None else Path(said[k]) for k in PATHS}
+        more = {
+            "recipe": Recipe.from_toml(said["recipe"], methods),
+            "devices": tuple(said["devices"]),
+            "custom": tuple(said["custom"]),
+            "input_shapes": {name: tuple(shape) for name, shape in said["input_shapes"].items()},
+            "budgets": typed(Budgets, said["budgets"], "the budgets"),
+            "bench": typed(BenchPlan, said["bench"], "the rules of timing"),
+        }
+        return cls(**{**said, **paths, **more})
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Run:
         planned = replace(planned, data=data)
         judge = Judge(
             lambda: host,
-            workspace.outputs,
+            workspace.store.outputs,
             plugins.metrics,
             record=planned.request.metric,
             tasks=data.tasks if data else models.outputs.tasks({}),

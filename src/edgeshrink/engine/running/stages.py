@@ -12,7 +12,7 @@ from edgeshrink.devices import Failure, Measurement
 from edgeshrink.engine import workers
 from edgeshrink.engine.planning.request import PlannedStep
 from edgeshrink.engine.running.run import Run
-from edgeshrink.engine.running.run_folder import Stage
+from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.engine.running.trained import check_trained
 from edgeshrink.errors import EdgeshrinkError, VerificationError
 from edgeshrink.models import Artifact, Kind, content_digest, read_arrays, write_arrays, write_bytes
@@ -51,15 +51,27 @@ class Stages:
         Raises:
             EdgeshrinkError: naming the step, and where the last good model is.
         """
-        step, kernels = planned.step, self._run.kernels
+        step = planned.step
         parts = self._key(planned, parent)
-        for mark in kernels.marks:
-            key = digest_of({**parts, **mark})
-            found = self._run.workspace.find(step.name, key, parent)
-            if found is not None:
-                return found
+        keys = [digest_of({**parts, **mark}) for mark in self._run.kernels.marks]
+
+        def found() -> Stage | None:
+            looked = (self._run.workspace.store.find(step.name, key, parent) for key in keys)
+            return next((stage for stage in looked if stage is not None), None)
+
+        def waiting() -> None:
+            self._run.progress(step, 0.0, "another run makes this stage; waiting for it")
+
+        if stage := found():
+            return stage
+        with self._run.workspace.store.held(step.name, keys[-1], waiting) as folder:
+            return found() or self._made(planned, parent, folder)
+
+    def _made(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Stage:
+        """Return the stage that a step makes of `parent` in a folder that is held."""
+        step, kernels, store = planned.step, self._run.kernels, self._run.workspace.store
         workers.at(str(step))
-        folder = self._run.workspace.begin(step.name, key)
+        store.begin(folder)
         started = time.perf_counter()
         context = self.context(planned, parent, folder)
         try:
@@ -74,7 +86,7 @@ class Stages:
             raise said from error
         context.notes += kernels.notes(str(step), trained=planned.training is not None)
         stage = Stage(artifact, time.perf_counter() - started, tuple(context.notes))
-        self._run.workspace.finish(stage)
+        store.finish(stage)
         return stage
 
     def _key(self, planned: PlannedStep, parent: Artifact) -> dict[str, Any]:
@@ -83,6 +95,7 @@ class Stages:
         plugin = type(step).__module__.partition(".")[0]
         versions = {name: version_of(name) for name in ("tensorflow", "keras", "edgeshrink")}
         return {
+            "base": self._planned.base.digest,
             "parent": parent.digest,
             "facts": dict(parent.facts),
             "step": step.name,
@@ -90,6 +103,7 @@ class Stages:
             "training": asdict(planned.training) if planned.training else None,
             "task": self._planned.request.task,
             "data": data.digest if data and step.data is not Need.NONE else None,
+            "metric": self._planned.request.metric if step.data is not Need.NONE else None,
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
@@ -135,6 +149,7 @@ class Stages:
             agreement=agreement,
             measure=measure,
             log=self._run.workspace.log,
+            shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgeshrink.engine.measuring.sessions import chosen_devices
+from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
@@ -17,7 +17,8 @@ from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Recipe, Space, Training, digest_of
 from edgeshrink.texts import read_text
 
-FILES = "files"  # in the run folder: every trial's file, with its recipe and report
+# in the run folder: a folder for each trial, and the stages that they share
+TRIALS, STAGES = "trials", "stages"
 EFFORTS = ("quick", "normal", "thorough")
 WRITTEN = "written.json"  # in the run folder: the digest of what a search wrote
 GAINS = {"bytes": "disk", "ms": "ms", "arena": "ms"}  # what a technique must gain for a goal
@@ -65,6 +66,11 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         raise UsageError(
             "a search chooses by labelled validation samples, and the data has none",
             hint="give labels, and more training samples, of which some are set aside",
+        )
+    if request.jobs > 1 and "ms" in request.goals and is_host(planned.profile):
+        raise UsageError(
+            "times of this machine are not its own while it trains another recipe beside",
+            hint="--jobs 1, --goals bytes, or another --device",
         )
     check_possible(space, planned.facts, planned.profile, base.budgets.most_bytes)
     decides = {
@@ -127,11 +133,13 @@ def with_effort(recipe: Recipe, effort: str) -> Recipe:
 def asked(request: SearchRequest, recipe: Recipe) -> Request:
     """Return the request of one trial, judged on validation samples."""
     key = digest_of({"recipe": recipe.to_toml()})
+    folder = (request.run_folder / TRIALS / key[:12]).resolve()
     return replace(
         request.base,
         recipe=recipe,
-        out=request.run_folder / FILES / f"{key[:12]}{request.base.out.suffix}",
-        run=request.run_folder / "work",
+        out=folder / f"model{request.base.out.suffix}",
+        run=folder / "run",
+        stages=(request.run_folder / STAGES).resolve(),
         force=True,
         judged="validation",
     )

@@ -30,6 +30,7 @@ class SearchRequest:
         storage: where trials are kept that other processes can see, as SQLAlchemy writes a place;
             empty for a file in the run folder.
         name: of the search in that place; empty for the model's.
+        jobs: trials side by side.
         worker: help a search that another process began, and write no result.
     """
 
@@ -42,6 +43,7 @@ class SearchRequest:
     sampler: str = "guided"
     storage: str = ""
     name: str = ""
+    jobs: int = 1
     worker: bool = False
 
     @property

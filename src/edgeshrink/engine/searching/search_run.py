@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.engine import workers
 from edgeshrink.engine.compressing import compress
+from edgeshrink.engine.jobs.crew import Crew
+from edgeshrink.engine.jobs.job import Job
+from edgeshrink.engine.jobs.tasks import Compress
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.running.run_folder import RunFolder
+from edgeshrink.engine.running.stage_store import StageStore
 from edgeshrink.engine.searching.arithmetic import too_large
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.planning import (
+    STAGES,
     WRITTEN,
     PlannedSearch,
     asked,
@@ -25,7 +33,7 @@ from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.models import file_digest, write_sealed, write_text
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Point
+from edgeshrink.recipes import Point, digest_of
 from edgeshrink.results import Report, SearchReport
 from edgeshrink.texts import shown
 
@@ -50,18 +58,39 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
     def told(text: str) -> None:
         plugins.hook.edgeshrink_told(text=text)
 
-    folder = RunFolder(planned.request.run_folder, told)
-    with folder.locked():
-        return _Search(planned, plugins).report()
+    request, stages = planned.request, StageStore(planned.request.run_folder / STAGES, told)
+    folder = RunFolder(request.run_folder, told)
+    # a worker works beside the search that it helps, perhaps in the same folder
+    with contextlib.nullcontext() if request.worker else folder.locked():
+        if not request.worker:
+            stages.mend()
+
+        def note(job: Job, text: str) -> None:
+            plugins.hook.edgeshrink_step_progress(
+                step=None, fraction=0.0, note=f"{job.name}: {text}"
+            )
+
+        with Crew(request.jobs, Path(), note) as crew:
+            searches = [_Search(planned, plugins, crew) for _ in range(request.jobs)]
+            with ThreadPoolExecutor(request.jobs) as pool:
+                try:
+                    for one in [pool.submit(search.tried) for search in searches]:
+                        one.result()
+                except BaseException:
+                    crew.close()
+                    raise
+        found = searches[0].results.report()
+        return found if request.worker else searches[0].written(found)
 
 
 class _Search:
-    """One process's part in a search."""
+    """One thread's part in a search."""
 
-    def __init__(self, planned: PlannedSearch, plugins: Plugins) -> None:
+    def __init__(self, planned: PlannedSearch, plugins: Plugins, crew: Crew) -> None:
         from edgeshrink.engine.searching.storage import Board
 
         self.planned, self.plugins, self.request = planned, plugins, planned.request
+        self.crew = crew
         request = self.request
         self.began = time.monotonic()
         self.spent: list[float] = []
@@ -78,8 +107,8 @@ class _Search:
         )
         self.results = SearchResults(planned, self.board)
 
-    def report(self) -> SearchReport:
-        """Try recipes, write the one that is picked, and return what was found."""
+    def tried(self) -> None:
+        """Try recipes until there is nothing left to try, or no time."""
         while self.goes_on():
             self.board.free_the_dead()
             if self.choose(self.board) is not None:
@@ -88,8 +117,6 @@ class _Search:
                 time.sleep(1)
             else:
                 break
-        found = self.results.report()
-        return found if self.request.worker else self.written(found)
 
     def goes_on(self) -> bool:
         """Return whether time and trials are left."""
@@ -171,11 +198,15 @@ class _Search:
         )
 
     def compressed(self, point: Point, effort: str) -> Report:
-        """Return the report of a point; its file is kept beside those of the others."""
+        """Return the report of a point, made by a process of the crew."""
         recipe = with_effort(self.planned.space.recipe(point), effort)
         request = asked(self.request, recipe)
-        request.out.parent.mkdir(exist_ok=True)
-        return compress(plan(request, self.plugins), self.plugins)
+        key = digest_of({"search": self.planned.key, "recipe": recipe.to_toml()})
+        name = ", ".join(map(str, recipe.steps))
+        found = self.crew.run(Job(name, request.out.parent, key, Compress(request)))
+        if error := found.get("error"):
+            raise EdgeshrinkError(error, hint=found.get("hint", ""))
+        return Report.from_dict(found["report"])
 
     def tell(self, name: str, seconds: float, failure: str) -> None:
         """Tell that a trial has ended."""
@@ -198,7 +229,10 @@ class _Search:
         recipe = self.planned.space.recipe(self.planned.space.point(trial.steps))
         recipe = with_effort(recipe, trial.effort)
         base = self.request.base
-        request = replace(base, recipe=recipe, run=self.request.run_folder / "work", force=True)
+        folder = self.request.run_folder
+        request = replace(
+            base, recipe=recipe, run=folder / "picked", stages=folder / STAGES, force=True
+        )
         report = compress(plan(request, self.plugins), self.plugins)
         kept = {"digest": file_digest(base.out)}
         write_sealed(self.request.run_folder / WRITTEN, kept)

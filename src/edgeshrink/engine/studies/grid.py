@@ -9,8 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgeshrink.devices import RULES
+from edgeshrink.engine.jobs.job import Job
+from edgeshrink.engine.jobs.tasks import BUILD, COMPRESS, Build, Compress
 from edgeshrink.engine.measuring.sessions import chosen_devices
-from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest
+from edgeshrink.engine.planning.request import Request
+from edgeshrink.engine.studies.study_request import Run, StudyRequest
 from edgeshrink.errors import EdgeshrinkError, StudyError, UsageError, near
 from edgeshrink.models import Kind, content_digest
 from edgeshrink.part import version_of
@@ -24,6 +28,7 @@ from edgeshrink.recipes import (
     digest_of,
     used_digest,
 )
+from edgeshrink.results import Budgets
 
 # What makes figures of any run, beside its steps: conversion, counts, scores, timing.
 ALWAYS = frozenset(
@@ -135,10 +140,9 @@ class Grid:
         base = self.study.models[model]
         if not base.build:
             return None
-        spec = {"do": "build", "build": base.build}
-        return self._job(
-            f"build {base.build}", f"{model}-built", spec, spec | self._code(base.build)
-        )
+        decides = {"do": BUILD, "build": base.build, **self._code(base.build)}
+        folder, key = self._place(f"{model}-built", decides)
+        return Job(f"build {base.build}", folder, key, Build(base.build))
 
     def training(self, model: str) -> Job | None:
         """Return the job that makes a built model a base, or None: it has no recipe.
@@ -196,50 +200,49 @@ class Grid:
         return said if isinstance(said, str) else " ".join(f'--step "{step}"' for step in said)
 
     def _compression(self, run: Run, base: Base, model: Path, produces: Kind) -> Job:
-        source, recipe = self.study.data[base.data], self.recipe(run.recipe, run.seed).to_toml()
-        whole = self.root / source.spec
-        spec = {
-            "do": "compress",
-            "model": str(model),
-            "recipe": recipe,
-            "out": f"model{produces.suffix}",
-            "data": str(whole) if whole.exists() else source.spec,
+        source, recipe = self.study.data[base.data], self.recipe(run.recipe, run.seed)
+        whole, device = self.root / source.spec, self.study.heading.devices[0]
+        out, text = f"model{produces.suffix}", recipe.to_toml()
+        untrained = base.untrained or produces is Kind.KERAS
+        by_layer = any(row.layers for _, row in self.rows())
+        decides = {
+            "do": COMPRESS,
+            "recipe": text,
+            "out": out,
             "preprocess": source.preprocess,
             "resize": source.resize,
             "task": source.task,
-            "device": self.study.heading.devices[0],
-            "untrained": base.untrained or produces is Kind.KERAS,
-            "by_layer": any(row.layers for _, row in self.rows()),
-            "command": self.command(run, 1),
-            "used": self.used(run),
-        }
-        beside = ("model", "data", "command", "used")
-        placeless = {k: v for k, v in spec.items() if k not in beside}
-        decides = {
-            **placeless,
-            **self._code(recipe),
+            "device": device,
+            "untrained": untrained,
+            "by_layer": by_layer,
+            **self._code(text),
             "model": self._digest(model),
             "data": self._digest(whole) if whole.is_file() else source.spec,
         }
-        lane = digest_of(
-            {k: decides[k] for k in ("model", "data", "preprocess", "resize", "task")}
-            | {"s": run.seed}
-        )
-        share = self.request.run_folder / "stages" / f"{run.model}-{run.seed}-{lane[:12]}"
         label = "-".join(filter(None, (run.model, run.recipe, str(run.seed))))
-        return self._job(str(run), label, spec | {"run": str(share)}, decides, lane)
+        folder, key = self._place(label, decides)
+        request = Request(
+            model=model,
+            recipe=recipe,
+            out=folder / out,
+            data=str(whole) if whole.exists() else source.spec,
+            preprocess=source.preprocess,
+            resize=source.resize,
+            task=source.task,
+            devices=(device,),
+            run=folder / "run",
+            stages=self.request.stages,
+            force=untrained,
+            budgets=Budgets(max_drop="none"),  # a table shows what is lost
+            bench=RULES["smoke"],  # to see that files run: they are timed together, after all runs
+            command=self.command(run, 1),
+        )
+        return Job(str(run), folder, key, Compress(request, by_layer, self.used(run)))
 
-    def _job(
-        self,
-        name: str,
-        label: str,
-        spec: Mapping[str, Any],
-        decides: Mapping[str, Any],
-        lane: str = "",
-    ) -> Job:
+    def _place(self, label: str, decides: Mapping[str, Any]) -> tuple[Path, str]:
+        """Return the folder of a job, and the digest of all that decides its result."""
         key = digest_of({**decides, "versions": self.versions})
-        folder = self.request.run_folder / "results" / f"{label}-{key[:12]}"
-        return Job(name, folder, {**spec, "key": key}, lane or key)
+        return self.request.run_folder / "results" / f"{label}-{key[:12]}", key
 
     def _code(self, text: str) -> dict[str, str]:
         """Return digests of the modules and files beside the study that a text names."""

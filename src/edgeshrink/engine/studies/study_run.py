@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
+from edgeshrink.engine.jobs.cluster import Cluster
+from edgeshrink.engine.jobs.crew import Crew
+from edgeshrink.engine.jobs.job import RESULT, Job, is_whole
 from edgeshrink.engine.running.run_folder import RunFolder
-from edgeshrink.engine.studies.crew import Crew
+from edgeshrink.engine.running.stage_store import StageStore
+from edgeshrink.engine.studies.doing import Doing
 from edgeshrink.engine.studies.grid import Grid
-from edgeshrink.engine.studies.jobs import Job, Run, StudyRequest, mend_results
 from edgeshrink.engine.studies.retelling import retold
+from edgeshrink.engine.studies.study_request import Run, StudyRequest
 from edgeshrink.engine.studies.tables import tabled
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError, UsageError
-from edgeshrink.models import write_text
+from edgeshrink.models import is_sealed, remove, write_text
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Study
 from edgeshrink.results import StudyReport
@@ -60,7 +65,10 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
 
     with RunFolder(request.run_folder, told).locked():
         mend_results(request.run_folder, told)
-        Crew(request.jobs, grid.here, plugins).do(lambda: _possible(grid))
+        StageStore(request.stages, told).mend()
+        doing = Doing(plugins)
+        with _crew(grid, doing.told) as crew:
+            doing.do(crew, lambda: _possible(grid))
         times = Times(grid)
         times.measure()
     return _written(tabled(grid, times), request, plugins)
@@ -79,11 +87,45 @@ def retell_study(request: StudyRequest, plugins: Plugins) -> StudyReport:
     return _written(retold(grid, request.tables(".json")), request, plugins)
 
 
+def mend_results(run_folder: Path, told: Callable[[str], Any]) -> None:
+    """Remove what jobs found where it, or a file that they made, is not as it was written.
+
+    Args:
+        run_folder: of the study.
+        told: called with a sentence for each.
+    """
+    results = run_folder / "results"
+    if results.is_file():
+        remove(results)
+    for place in results.glob(f"*/{RESULT}"):
+        if not is_whole(place):
+            remove(place)
+            told(f"{place.parent.relative_to(run_folder.parent)} was damaged, and is made again")
+    for place in run_folder.glob("times-*.json"):
+        if not is_sealed(place):
+            remove(place)
+            told(f"{place.relative_to(run_folder.parent)} was damaged, and is measured again")
+
+
 def _written(report: StudyReport, request: StudyRequest, plugins: Plugins) -> StudyReport:
     for reporter in plugins.reporters.values():
         if text := shown(reporter().study(report)):
             write_text(request.tables(reporter.suffix), text)
     return report
+
+
+def _crew(grid: Grid, told: Callable[[Job, str], Any]) -> Crew | Cluster:
+    """Return what does the jobs: this machine, or a cluster that sees its files."""
+    request = grid.request
+    if not request.scheduler:
+        return Crew(request.jobs, grid.here, told)
+    cluster = Cluster(request.scheduler, grid.here, told)
+    try:
+        cluster.check(request.run_folder, request.root_folder)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
 
 
 def _grid(request: StudyRequest, plugins: Plugins) -> Grid:

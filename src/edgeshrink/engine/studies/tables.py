@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from edgeshrink.engine.studies.figures import figure_of, stage_of
 from edgeshrink.engine.studies.grid import Grid, Waiting
-from edgeshrink.engine.studies.jobs import Run
+from edgeshrink.engine.studies.study_request import Run
 from edgeshrink.engine.studies.times import Times
 from edgeshrink.errors import StudyError
 from edgeshrink.recipes import MEASURES, Column, Filled, StudyRow

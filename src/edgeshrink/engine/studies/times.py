@@ -10,10 +10,11 @@ from typing import Any
 
 from edgeshrink.devices import RULES
 from edgeshrink.engine.benching import bench
+from edgeshrink.engine.jobs.tasks import Compress
 from edgeshrink.engine.measuring.bench_request import BenchRequest, BenchResult
 from edgeshrink.engine.studies.figures import stage_of
 from edgeshrink.engine.studies.grid import Grid
-from edgeshrink.engine.studies.jobs import Run
+from edgeshrink.engine.studies.study_request import Run
 from edgeshrink.errors import EdgeshrinkError, StudyError
 from edgeshrink.models import RUNNABLE, content_digest, read_sealed, write_sealed
 from edgeshrink.recipes import StudyRow
@@ -66,14 +67,14 @@ class Times:
         except StudyError:
             return None
         found = job.result()
-        if found is None or "report" not in found:
+        if found is None or "report" not in found or not isinstance(job.task, Compress):
             return None
         rows = Report.from_dict(found["report"]).ledger.rows
         place = stage_of(rows, at)
         if place is None or rows[place].kind not in RUNNABLE:
             return None
-        last = job.folder / str(job.spec["out"])
-        path = last if at == "file" else Path(job.spec["run"], rows[place].file)
+        out = job.task.request.out
+        path = out if at == "file" else Path(found["run"], rows[place].file)
         return (content_digest(path), path) if path.is_file() else None
 
 

@@ -6,6 +6,7 @@ on standard input is a job in JSON, each line on standard output its answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -172,7 +173,10 @@ def main() -> None:
     while True:
         line = jobs.get()
         try:
-            work(json.loads(line))
+            job = json.loads(line)
+            if job["log"]:
+                log_to(job["log"])
+            work(job)
             answer: dict[str, Any] = {"ok": True}
         except Exception as error:
             # the process boundary: every failure of the converter travels as words
@@ -180,6 +184,15 @@ def main() -> None:
             answer["errno"] = getattr(error, "errno", None)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def log_to(file: str) -> None:
+    """Let what TensorFlow prints go to a file from now on, if there can be one."""
+    with contextlib.suppress(OSError):
+        log = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
 
 
 def _take(jobs: SimpleQueue[str]) -> None:

@@ -123,7 +123,7 @@ class Converter:
 
     def _done(self, job: dict[str, Any], log: Path | None) -> Path:
         """Return where the job's file was written."""
-        answer = self._ask(job, log)
+        answer = self._ask({**job, "log": str(log.absolute()) if log else ""}, log)
         if answer.get("errno"):
             raise OSError(answer["errno"], os.strerror(answer["errno"]), job["out"])
         if not answer["ok"]:

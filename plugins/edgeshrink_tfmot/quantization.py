@@ -26,7 +26,7 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
         context: data, settings and seed.
 
     Raises:
-        ModelError: TFMOT or the translation refuses a layer, or no kernel fits the ranges.
+        ModelError: TFMOT or the translation refuses a layer, or no kernel has the ranges.
         ConversionError: the converter failed.
     """
     tfmot, _ = load()
@@ -44,9 +44,9 @@ def quantize(model: keras.Model, scheme: str, context: Context) -> bytes:
     out.unlink()
     if too_steep(made):
         raise ModelError(
-            "a layer answers next to nothing on all training samples, and no kernel fits the range "
-            "that TensorFlow Model Optimization found for it",
-            hint="--int8-qat gives such layers wider ranges",
+            "a layer's weights are so large beside what it puts out that no kernel scales its sums "
+            "so far",
+            hint="--int8-qat gives such layers ranges that kernels have",
         )
     _tell(made, context)
     return made

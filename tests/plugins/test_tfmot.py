@@ -180,13 +180,17 @@ def test_a_transposed_convolution_is_trained_quantized(tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 def test_ranges_that_no_kernel_fits_are_told(tmp_path: Path) -> None:
-    """A ReLU that never opens puts out nothing, and the range of it is next to nothing."""
+    """A vast weight, that only meets zeros, makes the steps of its kernel vast."""
     image = keras.Input((8, 8, 1), name="image")
     x = layers.Conv2D(2, 3, activation="relu", name="nothing")(image)
     x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu", name="after")(x))
     model = keras.Model(image, layers.Dense(3, activation="softmax", name="classes")(x))
-    model.get_layer("nothing").bias.assign([-100.0, -100.0])
-    with pytest.raises(ModelError, match="no kernel fits the range") as told:
+    nothing, after = model.get_layer("nothing").kernel, model.get_layer("after").kernel
+    nothing.assign(np.asarray(nothing) * [1, 0])
+    vast = np.asarray(after)
+    vast[0, 0, 1] = 1e30
+    after.assign(vast)
+    with pytest.raises(ModelError, match="no kernel scales its sums so far") as told:
         applied(methods.TfmotQat(), model, tmp_path)
     assert "--int8-qat" in told.value.hint
 

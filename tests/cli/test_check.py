@@ -291,6 +291,7 @@ def test_what_is_no_report_of_bench_is_a_sentence(
     assert "unexpected" not in capsys.readouterr().err
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["compress", "bench"])
 def test_every_place_with_another_type_is_a_sentence(
     kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

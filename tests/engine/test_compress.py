@@ -40,6 +40,7 @@ def whole(
     return report, out
 
 
+@pytest.mark.heavy
 def test_the_ledger_has_a_row_a_stage_and_tells_the_truth(whole: tuple[Report, Path]) -> None:
     report, out = whole
     steps = [row.step for row in report.ledger.rows]

@@ -252,6 +252,7 @@ def test_scores_are_those_of_images_perturbed_by_hand(
     assert case.pairs[2].before == pytest.approx(right, abs=1e-6)
 
 
+@pytest.mark.heavy
 def test_reports_keep_robustness_and_show_it(
     whole: tuple[Report, Path],
     edgeshrink: Callable[..., subprocess.CompletedProcess[str]],

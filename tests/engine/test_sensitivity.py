@@ -437,6 +437,7 @@ def test_a_picture_without_matplotlib_is_refused_before_any_work(
     assert "pip install" in said
 
 
+@pytest.mark.heavy
 def test_figures_leave_out_what_is_not_finite() -> None:
     pytest.importorskip("matplotlib")
     broken = Effect("prune", 0.9, 0, 0, math.inf, None, None)
@@ -451,8 +452,9 @@ def test_figures_leave_out_what_is_not_finite() -> None:
 
 
 def test_several_methods_are_one_table_and_what_to_do_is_told(
-    capsys: pytest.CaptureFixture,
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     methods = {name: one.strengths for name, one in installed().methods.items() if one.strengths}
     effects = tuple(
         Effect(name, value, 10, 20, 0.1, 0.9, 0.88)

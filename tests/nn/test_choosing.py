@@ -114,6 +114,7 @@ def test_a_range_test_ends_where_the_loss_diverges() -> None:
     assert told([float("nan")] * 50).peak() is None
 
 
+@pytest.mark.heavy
 def test_what_is_chosen_is_whole_told_and_the_same_each_time(lent: Lent) -> None:
     model = small()
     before = model.get_weights()

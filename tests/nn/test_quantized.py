@@ -143,6 +143,7 @@ def test_calibrated_codes_are_read_too(mode: str) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_what_keras_does_not_load_again_is_refused_with_what_to_do(tmp_path: Path) -> None:
     given = keras.Input((6, 8))
     path = tmp_path / "attention.keras"

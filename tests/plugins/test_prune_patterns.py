@@ -180,6 +180,7 @@ def test_groups_run_along_the_inputs_of_each_kind_of_layer() -> None:
         assert not kernel.values().all()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("pattern", "sparsity", "schedule"),
     [

@@ -172,6 +172,7 @@ def normed() -> keras.Model:
     return keras.Model(image, outputs)
 
 
+@pytest.mark.heavy
 def test_a_transposed_convolution_is_trained_quantized(tmp_path: Path) -> None:
     made, _ = applied(methods.TfmotQat(), normed(), tmp_path)
     assert "TRANSPOSE_CONV" in {operator.name for operator in read_model(made).operators}

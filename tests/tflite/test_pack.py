@@ -49,6 +49,7 @@ def test_pack_and_unpack_give_back_the_same_bytes(files, tmp_path):
     assert (tmp_path / "again.tflite").read_bytes() == (folder / "small.tflite").read_bytes()
 
 
+@pytest.mark.heavy
 def test_a_file_that_no_builder_could_have_laid_out_is_packed_all_the_same(files):
     folder, _ = files
     data = (folder / "small.tflite").read_bytes()

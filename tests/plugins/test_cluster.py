@@ -253,6 +253,19 @@ def test_codes_that_parted_are_found(tmp_path: Path) -> None:
         check_clusters(model, made["channel"])
 
 
+def test_16_bit_floats_have_as_few_values_as_there_are_clusters(tmp_path: Path) -> None:
+    """So many that a processor's own instructions sort them."""
+    x = keras.Input((96,), name="x")
+    model = keras.Model(x, layers.Dense(128, name="wide")(x))
+    values = np.linspace(-0.9, -0.1, 8).astype("float32")
+    drawn = np.random.default_rng(0).choice(values, (96, 128))
+    model.get_layer("wide").kernel.assign(drawn)
+    data = convert(model, {"fp16": Conversion(weights="float16")}, tmp_path)["fp16"]
+    ((kernel, codes),) = (part for pair in pairs(model, data) for part in pair.by_tensor)
+    assert len(np.unique(kernel)) == len(np.unique(codes)) == 8
+    check_clusters(model, data)
+
+
 def test_each_gate_of_a_fused_lstm_has_codes_of_its_own(tmp_path: Path) -> None:
     """The file holds a kernel's four gates in a tensor each, and each has a scale of its own."""
     keras.utils.set_random_seed(0)

@@ -33,7 +33,7 @@ class Pair:
         path: of the kernel's variable.
         kernel: its values, axes in the order of the file.
         stored: what the file has in its place, of the same shape, as numbers.
-        codes: the same, as stored.
+        codes: the same, as stored; 16-bit floats as 32-bit ones.
         tensors: that hold it, one after another, each with scales of its own: a fused LSTM's gates.
     """
 
@@ -87,7 +87,7 @@ def _counterpart(
 ) -> Pair | None:
     found: list[Pair] = []
     for constant in by_size.get(kernel.size, ()):
-        parts = [constant_values(data, tensor) for tensor in constant]
+        parts = [_sortable(constant_values(data, tensor)) for tensor in constant]
         numbers = [_numbers(part, tensor) for part, tensor in zip(parts, constant, strict=True)]
         codes = np.concatenate(parts)
         stored, step = (np.concatenate(each) for each in zip(*numbers, strict=True))
@@ -101,6 +101,15 @@ def _counterpart(
             if _agree(turned, held, steps, order):
                 found.append(Pair(path, turned, held, codes.reshape(shape), len(constant)))
     return min(found, key=_strays, default=None)
+
+
+def _sortable(codes: np.ndarray) -> np.ndarray:
+    """Return codes as a type that NumPy sorts rightly, and so counts rightly.
+
+    On processors with AVX-512, NumPy 2.0 to 2.4 sorts 16-bit floats wrongly where some are negative
+    and many are the same.
+    """
+    return codes.astype(np.float32) if codes.dtype == np.float16 else codes
 
 
 def _constants(flat: FlatModel) -> Iterator[Constant]:

@@ -32,6 +32,9 @@ from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 
 
+USUAL = 40  # trials, where neither they nor a time are given
+
+
 @dataclass(frozen=True)
 class Searching:
     """How long to search, for what, and which recipe is written."""
@@ -40,7 +43,13 @@ class Searching:
         str,
         Flag("Begin no trial that would end later than so, as in 20m or 2h.", metavar="TIME"),
     ] = ""
-    trials: Annotated[int | None, Flag("Recipes that are measured, at most.", min=1)] = None
+    trials: Annotated[
+        int | None,
+        Flag(
+            f"Recipes that are measured, at most (default: {USUAL} without --time, all in a grid).",
+            min=1,
+        ),
+    ] = None
     goals: Annotated[
         tuple[Literal["bytes", "ms", "arena"], ...],
         Flag("What counts beside the score: bytes of the file, ms of an inference, arena bytes."),
@@ -194,7 +203,7 @@ def search(
         base,
         Path(space) if space else None,
         tuple(dict.fromkeys((*settings.goals, *(goal for goal in asked if asked[goal])))),
-        settings.trials,
+        settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL),
         seconds(settings.time) if settings.time else None,
         settings.pick,
         settings.sampler,

@@ -65,6 +65,10 @@ class Board:
             kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
             made = _Chosen(self) if sampler in OURS else SAMPLERS[sampler](seed)
             if join:
+                if name not in optuna.get_all_study_names(kept):
+                    raise UsageError(
+                        f"no search {name!r} in {url}", hint="begin it without --worker first"
+                    )
                 self.study = optuna.load_study(study_name=name, storage=kept, sampler=made)
             else:
                 self.study = optuna.create_study(
@@ -197,10 +201,6 @@ def _told(place: str) -> Iterator[None]:
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
             yield
-        except KeyError as error:  # Optuna's, of a search that is not there
-            raise UsageError(
-                f"no search {error} in {place}", hint="begin it without --worker first"
-            ) from error
         except Exception as error:
             if not type(error).__module__.startswith(("optuna", "sqlalchemy")):
                 raise

@@ -31,7 +31,6 @@ from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 
-
 USUAL = 40  # trials, where neither they nor a time are given
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
+import warnings
+from pathlib import Path
+
 import numpy as np
+import optuna
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
+from edgeshrink.engine.searching import storage
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, knee, on_front
+from edgeshrink.engine.searching.storage import Board
+from edgeshrink.errors import UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Point, Space
 
@@ -135,3 +143,61 @@ def test_any_values_give_a_choice(values: list[float]) -> None:
     chosen = Chooser(space, (0.0, 0.0), 0).next(seen, points, lambda point: 1.0)
     assert chosen is not None
     assert chosen not in seen
+
+
+def board(tmp_path: Path, name: str = "first") -> Board:
+    space = Space.from_toml(TEXT, installed().methods)
+    first = next(space.points())
+    return Board(
+        tmp_path / "trials.sqlite",
+        name,
+        space,
+        ("score", "bytes"),
+        "key",
+        "grid",
+        0,
+        lambda _: first,
+    )
+
+
+def test_a_trial_whose_process_ended_before_its_first_sign_of_life_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "GRACE", 0.2)
+    ours = board(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours.study.ask()  # by a process that does not come to more
+    assert ours.busy()
+    ours.free_the_dead()
+    assert ours.busy()  # it may have begun just now
+    time.sleep(0.3)
+    ours.free_the_dead()
+    assert not ours.busy()
+    assert ours.taken() == {}
+
+
+def test_what_is_measured_is_not_chosen_again(tmp_path: Path) -> None:
+    ours = board(tmp_path)
+    made: list[Point] = []
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        made.append(point)
+        return 0.5, 100.0
+
+    for _ in range(2):
+        ours.run(make)
+    assert made == [next(ours.space.points())]  # the second was a twin of the first
+    assert list(ours.taken()) == made
+    assert [t.state.name for t in ours.trials] == ["COMPLETE", "PRUNED"]
+    with pytest.raises(UsageError, match="is there with another model"):
+        Board(
+            tmp_path / "trials.sqlite",
+            "first",
+            ours.space,
+            ("score",),
+            "no",
+            "grid",
+            0,
+            lambda _: None,
+        )

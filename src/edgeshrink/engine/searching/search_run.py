@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,12 +72,14 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
             )
 
         with Crew(request.jobs, Path(), note) as crew:
-            searches = [_Search(planned, plugins, crew) for _ in range(request.jobs)]
+            stop = threading.Event()
+            searches = [_Search(planned, plugins, crew, stop) for _ in range(request.jobs)]
             with ThreadPoolExecutor(request.jobs) as pool:
                 try:
                     for one in [pool.submit(search.tried) for search in searches]:
                         one.result()
                 except BaseException:
+                    stop.set()
                     crew.close()
                     raise
         found = searches[0].results.report()
@@ -86,11 +89,13 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
 class _Search:
     """One thread's part in a search."""
 
-    def __init__(self, planned: PlannedSearch, plugins: Plugins, crew: Crew) -> None:
+    def __init__(
+        self, planned: PlannedSearch, plugins: Plugins, crew: Crew, stop: threading.Event
+    ) -> None:
         from edgeshrink.engine.searching.storage import Board
 
         self.planned, self.plugins, self.request = planned, plugins, planned.request
-        self.crew = crew
+        self.crew, self.stop = crew, stop
         request = self.request
         self.began = time.monotonic()
         self.spent: list[float] = []
@@ -114,13 +119,15 @@ class _Search:
             if self.choose(self.board) is not None:
                 self.board.run(self.make)
             elif self.board.busy():  # another process may die, and leave its recipe to us
-                time.sleep(1)
+                self.stop.wait(1)
             else:
                 break
 
     def goes_on(self) -> bool:
         """Return whether time and trials are left."""
         request = self.request
+        if self.stop.is_set():
+            return False
         if request.trials is not None and self.results.measured >= request.trials:
             return False
         if request.seconds is None:
@@ -191,7 +198,8 @@ class _Search:
             if wait is not None:
                 told = f"{device} was lost; trying again in {wait:.0f} s"
                 self.plugins.hook.edgeshrink_told(text=told)
-                time.sleep(wait)
+                if self.stop.wait(wait):
+                    break
         raise TargetError(
             f"{device} was lost, and did not come back",
             hint="the same command goes on from the last whole trial",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.recipes import Point, Space
 
 BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
+BEGUN = "begun"  # of a trial that gave a sign of life
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
@@ -63,6 +65,7 @@ class Board:
         url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
         with _told(url):
             kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+            self._kept, self._silent = kept, dict[int, float]()
             made = _Chosen(self) if sampler in OURS else SAMPLERS[sampler](seed)
             if join:
                 if name not in optuna.get_all_study_names(kept):
@@ -128,9 +131,20 @@ class Board:
         return any(trial.state is TrialState.RUNNING for trial in self.trials)
 
     def free_the_dead(self) -> None:
-        """Let go of trials whose process gave no sign of life for long."""
+        """Let go of trials whose process gave no sign of life for long.
+
+        Optuna does so for those that gave one. One whose process was ended before the first would
+        be at work for ever: this process lets go of it when it has seen it so for as long.
+        """
         with _told("the storage"):
             optuna.storages.fail_stale_trials(self.study)
+            now, seen = time.monotonic(), dict[int, float]()
+            for trial in self.trials:
+                if trial.state is TrialState.RUNNING and BEGUN not in trial.user_attrs:
+                    seen[trial.number] = self._silent.get(trial.number, now)
+                    if now - seen[trial.number] > GRACE:
+                        self.study.tell(trial.number, state=TrialState.FAIL)
+            self._silent = seen
 
     def run(self, make: Callable[[Point, optuna.Trial], Sequence[float]]) -> None:
         """Make one trial.
@@ -141,6 +155,8 @@ class Board:
         """
 
         def objective(trial: optuna.Trial) -> Sequence[float]:
+            self._kept.record_heartbeat(trial._trial_id)
+            trial.set_user_attr(BEGUN, True)
             named = {
                 place.name: trial.suggest_categorical(place.name, choices)
                 for place, choices in self._choices()

@@ -26,8 +26,8 @@ TIMED = {"seconds", "reused", "latency", "on", "load_average"}
 TIMED |= {"compressed_bytes", "download", "efficacy"}
 MOMENTS = ("before", "middle", "after")
 FULL = {"error": errno.ENOSPC}
-# what a clock decides, and how busy the machine was meanwhile
-TIME = re.compile(r"\d (ns|µs|ms|s)\b|, not valid: ")
+# what a clock decides, how busy the machine was meanwhile, and that a time is of a run that was cut
+TIME = re.compile(r"\d (ns|µs|ms|s)\b|, not valid: |: measured in an earlier, cut run$")
 
 
 class Commands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from edgeshrink.api import (
     SearchReport,
@@ -50,7 +51,7 @@ def drawn(found: SearchReport) -> str:
         return svg(figure)
 
 
-def _panel(axes, found: SearchReport, goal: str) -> None:  # type: ignore[no-untyped-def]
+def _panel(axes: Any, found: SearchReport, goal: str) -> None:
     share = 100 if found.base is not None and found.base.share else 1
 
     def points(trials: list[Trial]) -> tuple[list[float], list[float]]:

@@ -49,8 +49,6 @@ from .searching.planning import (
     plan_search as plan_search,
 )
 from .searching.request import (
-    GOALS as GOALS,
-    PICKS as PICKS,
     SearchRequest as SearchRequest,
 )
 from .searching.search_run import (

@@ -10,9 +10,6 @@ from edgeshrink import words
 from edgeshrink.engine.planning.request import Request
 from edgeshrink.results import Budgets, Figures, Report, Score, rules_of
 
-PICKS = ("knee", "smallest", "fastest", "best")
-GOALS = ("bytes", "ms", "arena")
-
 
 @dataclass(frozen=True)
 class SearchRequest:
@@ -22,10 +19,10 @@ class SearchRequest:
         base: the model, its data, devices and budgets, and the file to write; its recipe says
             training and seed alone.
         space: a file that says what may be tried; None for what the methods say.
-        goals: what counts beside the score, of `GOALS`.
+        goals: what counts beside the score, of `bytes`, `ms` and `arena`.
         trials: recipes that are measured, at most; None for no end but the time and the space.
         seconds: after which no further trial begins; None for no end.
-        pick: which of the front is written: of `PICKS`.
+        pick: which of the front is written: `knee`, `smallest`, `fastest` or `best`.
         sampler: what chooses the next recipe.
         storage: where trials are kept that other processes can see, as SQLAlchemy writes a place;
             empty for a file in the run folder.

@@ -116,7 +116,7 @@ class _Search:
         """Try recipes until there is nothing left to try, or no time."""
         while self.goes_on():
             self.board.free_the_dead()
-            if self.choose(self.board) is not None:
+            if len(self.board.taken()) < self.planned.space.size:
                 self.board.run(self.make)
             elif self.board.busy():  # another process may die, and leave its recipe to us
                 self.stop.wait(1)
@@ -136,13 +136,10 @@ class _Search:
         return time.monotonic() - self.began + usual <= request.seconds
 
     def choose(self, board: Board) -> Point | None:
-        """Return the point to try next, or None where every one was tried or is at work."""
+        """Return the point to try next by `grid` or `guided`, or None where none is left."""
         taken = board.taken()
         if self.request.sampler == "grid":
             return next((p for p in self.planned.space.points() if p not in taken), None)
-        if self.request.sampler != "guided":  # Optuna chooses; this tells whether there is any
-            left = self.planned.space.size - len(taken)
-            return next(self.planned.space.points()) if left > 0 else None
         chooser = Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
         return chooser.next(self.results.seen(), taken, self.results.cost)
 
@@ -211,10 +208,14 @@ class _Search:
         request = asked(self.request, recipe)
         key = digest_of({"search": self.planned.key, "recipe": recipe.to_toml()})
         name = ", ".join(map(str, recipe.steps))
-        found = self.crew.run(Job(name, request.out.parent, key, Compress(request)))
+        job = Job(name, request.out.parent, key, Compress(request))
+        found = self.crew.run(job)
         if error := found.get("error"):
             raise EdgeshrinkError(error, hint=found.get("hint", ""))
-        return Report.from_dict(found["report"])
+        report = Report.from_dict(found["report"])
+        if report.ledger.lost:  # it is to be done again where the device is there
+            job.fail("the device was lost")
+        return report
 
     def tell(self, name: str, seconds: float, failure: str) -> None:
         """Tell that a trial has ended."""

@@ -150,8 +150,8 @@ class Board:
         """Make one trial.
 
         Args:
-            make: measures a point and returns its values, greater being better; raises
-                `optuna.TrialPruned` where it has none.
+            make: measures a point and returns its values, the score first, then the goals in their
+                units; raises `optuna.TrialPruned` where it has none.
         """
 
         def objective(trial: optuna.Trial) -> Sequence[float]:

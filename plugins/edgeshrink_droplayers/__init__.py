@@ -18,6 +18,7 @@ class DropLayers(Method):
     name, title, phase = "drop_layers", "Dropping layers", Phase.SHRINK
     Options = Options
     training = Training()
+    searched, technique = True, "depth"
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say what is missing without data."""

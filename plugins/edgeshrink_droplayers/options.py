@@ -21,6 +21,7 @@ class Options:
             "`auto` drops as long as the tolerance allows.",
             min=1,
             metavar="N|auto",
+            search=(1, 2),
         ),
     ]
     tolerance: Annotated[

@@ -68,6 +68,7 @@ class Fp16(Precision):
     name, title = "fp16", "Precision: 16-bit floats"
     Options = FloatOptions
     kernels, bits = "float16", 16
+    searched = True
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
@@ -82,6 +83,7 @@ class Dynamic(Precision):
     name, title = "dynamic", "Precision: dynamic range"
     Options = GranularityOptions
     kernels, bits = "dynamic", 8
+    searched = True
 
     def check(self, plan: Plan) -> Iterable[str]:
         """Say what the device cannot run, and scale by tensor where its dense kernels ask so."""

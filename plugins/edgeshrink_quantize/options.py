@@ -9,7 +9,10 @@ from edgeshrink.api import Flag
 
 Estimator = Annotated[
     Literal["minmax", "percentile", "mse", "entropy"],
-    Flag("How the ranges of activations are estimated from calibration samples."),
+    Flag(
+        "How the ranges of activations are estimated from calibration samples.",
+        search=("minmax", "mse"),
+    ),
 ]
 
 
@@ -116,7 +119,9 @@ class Int8Options:
     float_ops: Annotated[
         Literal["allow", "refuse"], Flag("Operators that have no integer kernel.")
     ] = "allow"
-    qat: Annotated[bool, Flag("Train with 8-bit weights and activations first.")] = False
+    qat: Annotated[
+        bool, Flag("Train with 8-bit weights and activations first.", search=(False, True))
+    ] = False
     qat_steps: Steps = "range"
     qat_ends: Ends = "moving"
     ranges: Estimator = "minmax"

@@ -8,7 +8,7 @@ import pytest
 
 from edgeshrink.engine import chosen_devices
 from edgeshrink.errors import RecipeError, UsageError
-from edgeshrink.models import Kind
+from edgeshrink.models import Kind, ModelFacts
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Space
 
@@ -110,13 +110,24 @@ def test_the_default_space_has_what_pays_on_the_device() -> None:
     plugins = installed()
     (device,) = chosen_devices(("desktop",), "", {}, plugins)
 
-    def places(wanted: set[str], produces: Kind = Kind.TFLITE, **pays: tuple[str, ...]) -> set[str]:
+    def places(
+        wanted: set[str], produces: Kind = Kind.TFLITE, **pays: tuple[str, ...]
+    ) -> dict[str, list[str]]:
         there = replace(device, pays={**device.pays, **pays})
-        found = Space.of(plugins.methods, there, wanted, produces=produces)
-        return {place.name for place in found.places}
+        found = Space.of(
+            plugins.methods,
+            there,
+            wanted,
+            produces=produces,
+            model=ModelFacts(Kind.KERAS),
+            data=None,
+        )
+        return {place.name: list(map(str, place.steps)) for place in found.places}
 
-    assert places({"disk", "ms"}) == {"lowrank", "shrink", "precision"}
-    assert places({"disk"}, Kind.PACKED) >= {"prune", "cluster", "pack", "shrink"}
+    assert set(places({"disk", "ms"})) == {"lowrank", "drop_layers", "shrink", "precision"}
+    # what calibrates is refused without data
+    assert places({"ms"})["precision"] == ["dynamic", "fp16", "int4", "int8", "int8(qat=True)"]
+    assert set(places({"disk"}, Kind.PACKED)) >= {"prune", "cluster", "pack", "shrink"}
     # on a device whose kernels skip zeros, pruning makes a .tflite faster
     assert "prune" in places({"ms"}, zeros=("ms",))
     assert "shrink" not in places({"ms"}, channels=("disk",))

@@ -68,7 +68,7 @@ class Int4(LowBit):
     """Store weights as 4-bit integers, half the size of int8."""
 
     name, title, bits = "int4", "Precision: 4-bit weights", 4
-    integer = True
+    integer, searched = True, True
 
 
 class Int2(LowBit):

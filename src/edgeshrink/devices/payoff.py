@@ -16,6 +16,7 @@ PAYS: Mapping[str, tuple[str, ...]] = {
     "shared_values": ("download",),
     "channels": ("download", "disk", "ms"),
     "rank": ("download", "disk", "ms"),
+    "depth": ("download", "disk", "ms"),
 }
 NAMES = {
     "zeros": "zeros in integer kernels",
@@ -23,6 +24,7 @@ NAMES = {
     "shared_values": "shared values",
     "channels": "fewer channels",
     "rank": "layers of lower rank",
+    "depth": "fewer layers",
 }
 
 

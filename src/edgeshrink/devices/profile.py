@@ -77,7 +77,7 @@ class DeviceProfile:
         """Return what a technique gains here: of download, disk and ms.
 
         Args:
-            technique: `zeros`, `float_zeros`, `shared_values`, `channels` or `rank`.
+            technique: a name of `PAYS`, such as `zeros` or `channels`.
         """
         return self.pays.get(technique, PAYS[technique])
 

@@ -96,7 +96,7 @@ class Plan:
         """Return in words what a technique does not gain on the device; empty where it gains all.
 
         Args:
-            technique: `zeros`, `float_zeros`, `shared_values`, `channels` or `rank`.
+            technique: a name of `PAYS`, such as `zeros` or `channels`.
             also: what is gained beside what the profile says, of download, disk and ms.
         """
         packed = ("disk",) if any(step.produces is Kind.PACKED for step in self.after) else ()
@@ -145,8 +145,8 @@ class Method(ABC):
             option may stand for it.
         requires: distributions it needs beyond the core.
         searched: it is in the space that a search makes itself, where its technique pays.
-        technique: what it does that pays on some devices: `zeros`, `shared_values`, `channels` or
-            `rank`; empty where it only keeps the score up.
+        technique: what it does that pays on some devices: `zeros`, `shared_values`, `channels`,
+            `rank` or `depth`; empty where it only keeps the score up.
         timed: what it does depends on what the device measures.
         tiled: it depends on the tile of the device's kernels.
         bakes: the model that it makes takes samples as they are stored, and so do the next.

@@ -6,18 +6,21 @@ import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
 from edgeshrink.devices import DeviceProfile
-from edgeshrink.errors import RecipeError, UsageError, near
+from edgeshrink.errors import EdgeshrinkError, RecipeError, UsageError, near
 from edgeshrink.flag import Option, build, options_of
-from edgeshrink.models import Kind
+from edgeshrink.models import Kind, ModelFacts
 from edgeshrink.part import version_of
 from edgeshrink.recipes.keys import digest_of
-from edgeshrink.recipes.method import Method
+from edgeshrink.recipes.method import Method, Plan
 from edgeshrink.recipes.recipe import Methods, Recipe, checked_seed, training_table
 from edgeshrink.recipes.training import Training
 from edgeshrink.texts import from_toml, shortly, toml_value
+
+if TYPE_CHECKING:
+    from edgeshrink.samples import Dataset
 
 Point = tuple[int, ...]  # which step is taken at each place, by number
 MOST_STEPS = 10_000  # of one place
@@ -98,18 +101,23 @@ class Space:
         wanted: Collection[str],
         *,
         produces: Kind,
+        model: ModelFacts,
+        data: Dataset | None,
         **rest: Any,
     ) -> Space:
         """Return the space that methods declare themselves, for a device and what is wanted of it.
 
         A step is in it if its technique moves what is wanted there, or if it has none and keeps the
-        score up: methods say so by `searched`, their options by the `search` of their flags.
+        score up: methods say so by `searched`, their options by the `search` of their flags. What
+        its own check refuses on the model, the data or the device is not.
 
         Args:
             methods: the registry.
             profile: the device.
             wanted: of `disk` and `ms`.
             produces: the kind of file that comes out; what packs is in it only for a packed one.
+            model: facts of the model file.
+            data: the data set, or None.
             rest: `training` and `seed`.
         """
         chosen = sorted(
@@ -122,11 +130,14 @@ class Space:
                 continue
             if all(map(version_of, method.requires)):
                 optional = method.slot is None and method.produces is not Kind.PACKED
-                place = places.setdefault(method.slot or method.name, [None] if optional else [])
                 varied = {
                     o.name: list(o.flag.search) for o in options_of(method.Options) if o.flag.search
                 }
-                place += _settings(method, varied, {})
+                plan = Plan(model, (), (), data, profile)
+                steps = [step for step in _settings(method, varied, {}) if not _refused(step, plan)]
+                if steps:
+                    first: list[Method | None] = [None] if optional else []
+                    places.setdefault(method.slot or method.name, first).extend(steps)
         return cls(tuple(Place(name, tuple(steps)) for name, steps in places.items()), **rest)
 
     @classmethod
@@ -250,6 +261,15 @@ def _moves(
     if produces is Kind.PACKED:
         gained.add("disk")
     return not gained.isdisjoint(wanted)
+
+
+def _refused(step: Method, plan: Plan) -> bool:
+    """Return whether a step's own check refuses it."""
+    try:
+        list(step.check(plan))
+    except EdgeshrinkError:
+        return True
+    return False
 
 
 def _add(

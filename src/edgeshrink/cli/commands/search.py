@@ -107,6 +107,14 @@ def search(
             metavar="FILE", help="What may be tried, in TOML (default: what methods say)."
         ),
     ] = "",
+    sensitivity: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="What `edgeshrink sensitivity --json` printed: steps are tried also without the "
+            "layers that bear least.",
+        ),
+    ] = "",
     output: Annotated[
         str,
         typer.Option(
@@ -201,6 +209,7 @@ def search(
     request = SearchRequest(
         base,
         Path(space) if space else None,
+        Path(sensitivity) if sensitivity else None,
         tuple(dict.fromkeys((*settings.goals, *(goal for goal in asked if asked[goal])))),
         settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL),
         seconds(settings.time) if settings.time else None,

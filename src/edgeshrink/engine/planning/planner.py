@@ -97,7 +97,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"--data-free is for when there is no data; received --data {request.data} too",
             hint="drop one of them",
         )
-    data = _load_data(request, recipe, shapes, found, plugins) if request.data else None
+    data = load_data(request, recipe.seed, found, plugins) if request.data else None
     if request.data_free:
         data = _synthesised(request, recipe, shapes, found, base, plugins)
     if data is not None:
@@ -150,18 +150,19 @@ def _fixed(
     return {**shapes, **given}
 
 
-def _load_data(
-    request: Request,
-    recipe: Recipe,
-    shapes: Mapping[str, tuple[int | None, ...]],
-    found: ModelFacts,
-    plugins: Plugins,
-) -> Dataset:
+def load_data(request: Request, seed: int, found: ModelFacts, plugins: Plugins) -> Dataset:
+    """Return the data of a request, as its model takes it.
+
+    Raises:
+        UsageError, ModelError: shapes are fixed that the model does not have, or not all are.
+        DataError: the data cannot be used, or does not fit the model.
+    """
+    shapes = _fixed(found, request.input_shapes)
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
         resize=request.resize,
-        seed=recipe.seed,
+        seed=seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
         outputs=ModelOutputs(found.outputs, found.compiled, request.task),

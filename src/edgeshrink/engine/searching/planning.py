@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
-from edgeshrink.engine.planning.planner import plan
+from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
 from edgeshrink.engine.searching.request import SearchRequest
+from edgeshrink.engine.searching.seeding import read_sensitivity, seeded
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
-from edgeshrink.models import Kind, file_digest, read_sealed
+from edgeshrink.models import Kind, facts, file_digest, read_sealed
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Recipe, Space, Training, digest_of
@@ -57,6 +58,8 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
     if base.out.suffix not in (Kind.TFLITE.suffix, Kind.PACKED.suffix):
         raise UsageError(f"a search writes a .tflite or .esz file; received {str(base.out)!r}")
     space = _space(request, plugins)
+    if request.sensitivity is not None:
+        space = seeded(space, read_sensitivity(request.sensitivity))
     lightest = space.recipe(next(space.points()))
     force = base.force or wrote(request)
     planned = plan(replace(base, recipe=lightest, force=force), plugins)
@@ -93,11 +96,14 @@ def _space(request: SearchRequest, plugins: Plugins) -> Space:
     device = chosen_devices(
         base.devices, base.at, base.connection, plugins, trust=base.trust_profile
     )[0]
+    found = facts(base.model)
     space = Space.of(
         plugins.methods,
         device,
         {GAINS[goal] for goal in request.goals},
         produces=Kind.PACKED if base.out.suffix == Kind.PACKED.suffix else Kind.TFLITE,
+        model=found,
+        data=load_data(base, base.recipe.seed, found, plugins),
         training=base.recipe.training,
         seed=base.recipe.seed,
     )

@@ -19,6 +19,8 @@ class SearchRequest:
         base: the model, its data, devices and budgets, and the file to write; its recipe says
             training and seed alone.
         space: a file that says what may be tried; None for what the methods say.
+        sensitivity: a file with what the layers bear, by which the space gets steps that spare the
+            others; None for none.
         goals: what counts beside the score, of `bytes`, `ms` and `arena`.
         trials: recipes that are measured, at most; None for no end but the time and the space.
         seconds: after which no further trial begins; None for no end.
@@ -33,6 +35,7 @@ class SearchRequest:
 
     base: Request
     space: Path | None = None
+    sensitivity: Path | None = None
     goals: tuple[str, ...] = ("bytes", "ms")
     trials: int | None = None
     seconds: float | None = None

@@ -37,12 +37,17 @@ class SearchResults:
         return sum("found" in trial.user_attrs for trial in self.board.taken().values())
 
     def seen(self) -> dict[Point, tuple[float, ...]]:
-        """Return what was measured, `(goals,)` for each point, greater being better."""
-        return {
-            point: self.oriented(found)
-            for point, trial in self.board.taken().items()
-            if (found := self.found(trial)) is not None
-        }
+        """Return what was measured, `(goals,)` for each point, greater being better.
+
+        What failed gains nothing, and is likely to fail in recipes like it.
+        """
+        seen: dict[Point, tuple[float, ...]] = {}
+        for point, trial in self.board.taken().items():
+            if found := self.found(trial):
+                seen[point] = self.oriented(found)
+            elif "failed" in trial.user_attrs and self.base:
+                seen[point] = self.reference
+        return seen
 
     def found(self, trial: FrozenTrial) -> Measured | None:
         """Return what was measured in a trial, or None."""

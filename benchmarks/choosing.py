@@ -2,8 +2,9 @@
 
     python benchmarks/choosing.py [--trials 60] [--out FILE]
 
-The space is what methods declare for a packed file on a desktop. The score falls with every step
-and with two together, and bytes fall too: what is measured is the choosing, and nothing is trained.
+The space is one for a packed file: low rank, shrinking, pruning, clustering, rounding. The score
+falls with every step and with two together, and bytes fall too: what is measured is the choosing,
+and nothing is trained.
 """
 
 from __future__ import annotations
@@ -17,15 +18,42 @@ import machine
 import numpy as np
 import optuna
 
-from edgeshrink.engine import chosen_devices
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, on_front
-from edgeshrink.models import Kind
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Point, Space
 
 RESULTS = Path(__file__).parent / "results" / "choosing.json"
 SEEDS = (0, 1, 2)
+SPACE = """
+[[step]]
+method = "lowrank"
+optional = true
+ratio = [0.25, 0.5]
+
+[[step]]
+method = "shrink"
+optional = true
+ratio = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75]
+target = "macs"
+
+[[step]]
+method = "prune"
+optional = true
+sparsity = [0.5, 0.7, 0.8, 0.9, 0.95]
+
+[[step]]
+method = "cluster"
+optional = true
+clusters = [64, 32, 16, 8]
+
+[[step]]
+method = "int8"
+rounding = ["nearest", "adaptive"]
+
+[[step]]
+method = "pack"
+"""
 REFERENCE = (0.85, -np.log(1.2e5))
 PRUNED, SHARED = (1, 0.6, 0.45, 0.35, 0.22, 0.13), (1, 0.6, 0.5, 0.4, 0.3)
 OURS, RANDOM = "guided", "random"
@@ -40,9 +68,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    plugins = installed()
-    (device,) = chosen_devices(("desktop",), "", {}, plugins)
-    space = Space.of(plugins.methods, device, {"disk", "ms"}, produces=Kind.PACKED)
+    space = Space.from_toml(SPACE, installed().methods)
     every = np.array([worth(point) for point in space.points()])
     whole = hypervolume(every, REFERENCE)
     found = {

@@ -19,7 +19,7 @@ class Options:
             "Share of zeros among the kernels in scope.",
             min=0,
             below=1,
-            search=(0.5, 0.7, 0.8, 0.9, 0.95),
+            search=(0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.985),
         ),
     ]
     schedule: Annotated[

@@ -85,6 +85,9 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
     assert report.picked is not None
     picked = report.trials[report.picked]
     assert picked.on_front
+    for trial in report.trials:
+        assert (request_.run_folder / trial.file).stat().st_size == trial.values["bytes"]
+        assert (request_.run_folder / trial.file).with_suffix(".recipe.toml").is_file()
     assert report.result is not None
     assert report.result.output == str(request_.base.out)
     # chosen on validation samples, told on test samples

@@ -27,7 +27,8 @@ class Chooser:
     Each goal has a Gaussian process over the points (Rasmussen and Williams, 2006, section 2.2),
     whose kernel falls with the distance at each place, at a rate that makes what was measured most
     likely (section 5.4). The gain is the expected hypervolume improvement (Emmerich, 2005) with
-    goals taken as independent; its integral is a mean over random places of the volume.
+    goals taken as independent; its integral is a mean over random places of the volume. Before
+    that the lightest point is tried, then each place alone at its middle step.
 
     Args:
         space: what is searched.
@@ -41,7 +42,15 @@ class Chooser:
             np.array([[p.apart(i, j) for j in range(len(p.steps))] for i in range(len(p.steps))])
             for p in space.places
         ]
-        self.first = 2 + sum(len(place.steps) > 1 for place in space.places)
+        sizes = [len(place.steps) for place in space.places]
+        lightest: Point = (0,) * len(sizes)
+        # one place after another at its middle step: what each does alone, at the cost of one step
+        alone = [
+            (*lightest[:k], size // 2, *lightest[k + 1 :])
+            for k, size in enumerate(sizes)
+            if size > 1
+        ]
+        self.first: tuple[Point, ...] = (lightest, *alone)
 
     def next(
         self,
@@ -61,9 +70,10 @@ class Chooser:
         if not points:
             return None
         known = np.array(list(seen), int).reshape(len(seen), len(self.space.places))
-        if not taken:
-            return min(points)  # the lightest
-        if len(seen) < self.first:
+        untried = [point for point in self.first if point not in taken]
+        if untried:
+            return untried[0]
+        if len(seen) < 2:  # the others failed, or are at work
             others = np.array(list(taken), int)
             far = self._distance(np.array(points), others).min(1)
             return points[int((far + rng.uniform(0, 1e-6, len(far))).argmax())]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.engine.searching.front import knee, on_front
-from edgeshrink.engine.searching.planning import PlannedSearch
+from edgeshrink.engine.searching.planning import PlannedSearch, asked, with_effort
 from edgeshrink.engine.searching.request import Measured, most_of, value_of
 from edgeshrink.recipes import Point
 from edgeshrink.results import Figures, Outcome, SearchReport, Trial, allowed, versions
@@ -159,6 +159,7 @@ class SearchResults:
                     sum(seconds > 0 for _, seconds in found.steps) if found else 0,
                     effort=found.effort if found else "",
                     misses=found.misses(request.base.budgets) if found else {},
+                    file=self.file(point, found.effort) if found else "",
                 )
             )
             values.append(self.oriented(found) if found else None)
@@ -186,6 +187,12 @@ class SearchResults:
             failed=failed,
             versions=versions(),
         )
+
+    def file(self, point: Point, effort: str) -> str:
+        """Return the file of a point in the run folder."""
+        recipe = with_effort(self.planned.space.recipe(point), effort)
+        made = asked(self.request, recipe).out
+        return str(made.relative_to(self.request.run_folder.resolve()))
 
     def values(self, figures: Figures) -> dict[str, float]:
         """Return the goals of a file by name."""

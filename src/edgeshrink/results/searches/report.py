@@ -29,6 +29,7 @@ class Trial:
         effort: with which it was trained; empty where nothing was, or the epochs were given.
         on_front: no other one is as good in everything and better in something.
         misses: by how much it misses each budget, as a share of it; empty where it keeps all.
+        file: in the run folder; its report and its recipe lie beside it. Empty where there is none.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Trial:
     effort: str = ""
     on_front: bool = False
     misses: Mapping[str, float] = field(default_factory=dict)
+    file: str = ""
 
     @property
     def words(self) -> str:

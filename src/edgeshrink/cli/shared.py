@@ -35,6 +35,31 @@ SshConfig = Annotated[
     str, typer.Option(metavar="FILE", help="Another configuration file for ssh, as its own -F.")
 ]
 
+KerasModel = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
+]
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        metavar="SPEC",
+        help="What the model expects: none, scale=1/255, mean=…,std=…, or module:function.",
+    ),
+]
+Metric = Annotated[str, typer.Option(metavar="NAME", help="Score of record.")]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHAPE", help="Fix a dynamic shape: 1,224,224,3 or NAME=1,224,224,3; repeatable."
+    ),
+]
+Custom = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
+]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
+]
+
 _warned: set[str] = set()
 
 

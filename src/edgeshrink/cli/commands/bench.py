@@ -15,6 +15,8 @@ from edgeshrink.cli.shared import (
     Debug,
     Devices,
     Json,
+    Metric,
+    Preprocess,
     SshConfig,
     TrustProfile,
     print_json,
@@ -80,10 +82,8 @@ def bench(
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data to score with, as for compress.")
     ] = "",
-    preprocess: Annotated[
-        str, typer.Option(metavar="SPEC", help="What the models expect, as for compress.")
-    ] = "none",
-    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
+    preprocess: Preprocess = "none",
+    metric: Metric = "",
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="FILE", help="Also write the result as JSON here."),

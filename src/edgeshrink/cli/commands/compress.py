@@ -16,11 +16,17 @@ from edgeshrink.cli.display.robustness import Robustness, asked
 from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
+    Custom,
     Debug,
     Devices,
+    InputShapes,
     Json,
+    KerasModel,
+    Metric,
+    Preprocess,
     SshConfig,
     TrustProfile,
+    Unsafe,
     print_json,
     registry,
     single,
@@ -78,9 +84,7 @@ def app() -> typer.Typer:
 
 
 def compress(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
-    ],
+    model: KerasModel,
     data: Annotated[
         str,
         typer.Option(
@@ -95,13 +99,7 @@ def compress(
             "--data-free", help="Without data: synthesise inputs from the model's batch norms."
         ),
     ] = False,
-    preprocess: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="What the model expects: none, scale=1/255, mean=…,std=…, or module:function.",
-        ),
-    ] = "none",
+    preprocess: Preprocess = "none",
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
@@ -128,21 +126,10 @@ def compress(
     run: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where every stage is kept, to resume from.")
     ] = "",
-    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SHAPE",
-            help="Fix a dynamic shape: 1,224,224,3 or NAME=1,224,224,3; repeatable.",
-        ),
-    ] = None,
-    custom: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
-    ] = None,
-    unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
-    ] = False,
+    metric: Metric = "",
+    input_shape: InputShapes = None,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
     force: Annotated[
         bool,
         typer.Option("--force", help="Overwrite the output, and go on where data looks wrong."),

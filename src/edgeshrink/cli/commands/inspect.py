@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
+from edgeshrink.cli.shared import Custom, Debug, Json, Unsafe, print_json, registry, single
 from edgeshrink.models import RUNNABLE, Artifact, Kind
 
 
@@ -20,13 +20,8 @@ def inspect(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A .keras, .h5, SavedModel, .tflite or .esz.")
     ],
-    custom: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
-    ] = None,
-    unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
-    ] = False,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -12,11 +12,17 @@ from edgeshrink.cli.commands.clean import tell_size
 from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import (
     At,
+    Custom,
     Debug,
     Devices,
+    InputShapes,
     Json,
+    KerasModel,
+    Metric,
+    Preprocess,
     SshConfig,
     TrustProfile,
+    Unsafe,
     print_json,
     registry,
     single,
@@ -88,15 +94,11 @@ def app() -> typer.Typer:
 
 
 def search(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
-    ],
+    model: KerasModel,
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data with labels, as for compress.")
     ] = "",
-    preprocess: Annotated[
-        str, typer.Option(metavar="SPEC", help="What the model expects, as for compress.")
-    ] = "none",
+    preprocess: Preprocess = "none",
     device: Devices = None,
     at: At = "",
     ssh_config: SshConfig = "",
@@ -139,18 +141,10 @@ def search(
     worker: Annotated[
         bool, typer.Option("--worker", help="Help a search that was begun, and write no result.")
     ] = False,
-    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SHAPE", help="Fix a dynamic shape, as for compress; repeatable."),
-    ] = None,
-    custom: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
-    ] = None,
-    unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
-    ] = False,
+    metric: Metric = "",
+    input_shape: InputShapes = None,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the output, and go on where a check stops.")
     ] = False,

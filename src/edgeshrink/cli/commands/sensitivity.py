@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeshrink.cli.shared import Debug, Json, print_json, registry, single, warn
+from edgeshrink.cli.shared import (
+    Custom,
+    Debug,
+    InputShapes,
+    Json,
+    KerasModel,
+    Metric,
+    Preprocess,
+    Unsafe,
+    print_json,
+    registry,
+    single,
+    warn,
+)
 from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
@@ -30,9 +43,7 @@ def app() -> typer.Typer:
 
 
 def sensitivity(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A .keras, .h5 or SavedModel of Keras.")
-    ],
+    model: KerasModel,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,10 +55,8 @@ def sensitivity(
     data: Annotated[
         str, typer.Option(metavar="SPEC", help="Data to measure on, as for compress.")
     ] = "",
-    preprocess: Annotated[
-        str, typer.Option(metavar="SPEC", help="What the model expects, as for compress.")
-    ] = "none",
-    metric: Annotated[str, typer.Option(metavar="NAME", help="Score of record.")] = "",
+    preprocess: Preprocess = "none",
+    metric: Metric = "",
     output: Annotated[
         str,
         typer.Option(
@@ -57,17 +66,9 @@ def sensitivity(
             help="Also write a table (.csv, .json) or a figure (.svg, .png, .html) here.",
         ),
     ] = "",
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SHAPE", help="Fix a dynamic shape, as for compress; repeatable."),
-    ] = None,
-    custom: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
-    ] = None,
-    unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
-    ] = False,
+    input_shape: InputShapes = None,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
     json: Json = False,
     debug: Debug = False,
     *,

@@ -27,7 +27,8 @@ class SearchRequest:
         storage: where trials are kept that other processes can see, as SQLAlchemy writes a place;
             empty for a file in the run folder.
         name: of the search in that place; empty for the model's.
-        jobs: trials side by side.
+        jobs: trials side by side; None for one, and with a scheduler one a worker.
+        scheduler: the address of a Dask cluster that makes the trials; empty for this machine.
         worker: help a search that another process began, and write no result.
     """
 
@@ -40,13 +41,21 @@ class SearchRequest:
     sampler: str = "guided"
     storage: str = ""
     name: str = ""
-    jobs: int = 1
+    jobs: int | None = None
+    scheduler: str = ""
     worker: bool = False
 
     @property
     def run_folder(self) -> Path:
         """Where all trials are kept."""
         return self.base.run or self.base.out.with_suffix(".search")
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """What a trial reads of the file system, as whole paths."""
+        base = self.base
+        named = (str(base.model), base.data, *base.devices, *map(str, base.connection.values()))
+        return tuple(path.resolve() for name in named if (path := Path(name)).exists())
 
     @property
     def study(self) -> str:

@@ -21,7 +21,7 @@ from edgeshrink.engine import Request, SearchRequest, plan_search, search
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
-from edgeshrink.results import Budgets, SearchReport
+from edgeshrink.results import Budgets, SearchReport, search_summary, summary
 
 pytestmark = pytest.mark.heavy
 
@@ -95,6 +95,12 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
     assert picked.score.count == report.base.count != 397
     assert report.result.ledger.final.score.count == 397
     assert report.result.ledger.final.size_bytes == picked.values["bytes"]
+    told = search_summary(report)
+    assert told[: len(told) - 2] == list(summary(report.result))
+    assert told[0] == str(report.result.verdict).splitlines()[0]
+    assert told[-2].startswith(f"{report.output}: {picked.words} (knee of the front; 4 of 4 ")
+    text = request_.base.out.with_suffix(".search.md").read_text()
+    assert text.index("- " + told[0].split(":")[0]) < text.index(picked.words)
     for suffix in (".search.md", ".search.json", ".search.html", ".recipe.toml"):
         assert request_.base.out.with_suffix(suffix).is_file()
     again = done(request_)
@@ -235,14 +241,18 @@ def test_a_scheduler_that_is_lost_is_no_failure_of_a_recipe(
 ) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        1, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address=None,
+        local_directory=str(tmp_path / "dask"),
     ) as cluster:
         request = replace(request_, scheduler=cluster.scheduler_address)
+        monkeypatch.setattr("edgeshrink.engine.jobs.cluster.ANSWER_SECONDS", 3)
         planned = plan_search(request, installed())
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(search, planned, installed())
             while not list(request.run_folder.glob("trials/*/job.json")):
-                assert not running.done()
+                assert not running.done(), running.exception()
                 time.sleep(0.1)
             cluster.close()
             with pytest.raises(EdgeshrinkError, match=r"the scheduler at .* was lost") as lost:
@@ -259,5 +269,6 @@ def test_recipes_that_all_fail_are_told(request_: SearchRequest, tmp_path: Path)
     assert all("bytes" in trial.said for trial in report.trials)
     assert report.failed == "nothing was measured"
     assert report.picked is None
+    assert search_summary(report) == ["nothing was found: 0 of 2 recipes measured, 2 failed"]
     assert not request_.base.out.exists()
     assert done(request_).trials == report.trials

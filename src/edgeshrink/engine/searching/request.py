@@ -105,11 +105,6 @@ class Measured:
             said.append(words.milliseconds(ms))
         return ", ".join(said)
 
-    @property
-    def lost(self) -> bool:
-        """Whether the device was lost."""
-        return any(one.lost for one in self.found.on)
-
     def lacking(self, goals: tuple[str, ...]) -> str:
         """Return why a goal has no value, of the file or of the one beside it, or nothing."""
         for of in (self.found, self.beside):

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
+AGAIN = "the same command goes on from the last whole trial"
 
 
 def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
@@ -206,21 +207,27 @@ class _Search:
         """Return what a point is worth with an effort; a device that is lost is waited for."""
         device = self.planned.lightest.profile.name
         for pause in (*WAITS, None):
-            found = Measured.of(self.compressed(point, effort), effort)
-            if not found.lost:
-                return found
-            if pause is not None:
-                told = f"{device} was lost; trying again in {pause:.0f} s"
+            try:
+                return Measured.of(self.compressed(point, effort), effort)
+            except TargetError as error:
+                if self.results.base is None:  # perhaps it was never there
+                    raise
+                said = f"{device} was lost: {error}"
+                if pause is None:
+                    hint = "; ".join(filter(None, [error.hint, AGAIN]))
+                    raise TargetError(f"{said}; it did not come back", hint=hint) from error
+                told = f"{said}; trying again in {pause:.0f} s"
                 self.plugins.hook.edgeshrink_told(text=told)
                 if self.stop.wait(pause):
-                    break
-        raise TargetError(
-            f"{device} was lost, and did not come back",
-            hint="the same command goes on from the last whole trial",
-        )
+                    raise
+        raise AssertionError
 
     def compressed(self, point: Point, effort: str) -> Report:
-        """Return the report of a point, made by a process of the crew."""
+        """Return the report of a point, made by a process of the crew.
+
+        Raises:
+            TargetError: the device is unreachable or was lost; to be done again once it is there.
+        """
         recipe = with_effort(self.planned.space.recipe(point), effort)
         request = asked(self.request, recipe)
         key = digest_of({"search": self.planned.key, "recipe": recipe.to_toml()})
@@ -228,10 +235,13 @@ class _Search:
         job = Job(name, request.out.parent, key, Compress(request))
         found = self.crew.run(job)
         if error := found.get("error"):
-            raise _RecipeError(error, hint=found.get("hint", ""))
+            kind = TargetError if found["code"] == TargetError.exit_code else _RecipeError
+            raise kind(error, hint=found.get("hint", ""))
         report = Report.from_dict(found["report"])
-        if report.ledger.lost:  # it is to be done again where the device is there
-            job.fail("the device was lost")
+        lost = [one.failure for row in report.ledger.rows for one in row.on if one.lost]
+        if lost:
+            job.fail(lost[0])
+            raise TargetError(lost[0])
         return report
 
     def tell(self, name: str, seconds: float, failure: str) -> None:

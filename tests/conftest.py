@@ -120,7 +120,10 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cluster = distributed.LocalCluster(
-            2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask")
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            local_directory=str(tmp_path / "dask"),
         )
         with cluster:
             yield cluster.scheduler_address

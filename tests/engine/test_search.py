@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +18,10 @@ import pytest
 
 from edgeshrink.devices import RULES
 from edgeshrink.engine import Request, SearchRequest, plan_search, search
-from edgeshrink.errors import UsageError
+from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
-from edgeshrink.results import Budgets, SearchReport
+from edgeshrink.results import Budgets, SearchReport, search_summary, summary
 
 pytestmark = pytest.mark.heavy
 
@@ -96,6 +98,12 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
     assert picked.score.count == report.base.count != 397
     assert report.result.ledger.final.score.count == 397
     assert report.result.ledger.final.size_bytes == picked.values["bytes"]
+    told = search_summary(report)
+    assert told[: len(told) - 2] == list(summary(report.result))
+    assert told[0] == str(report.result.verdict).splitlines()[0]
+    assert told[-2].startswith(f"{report.output}: {picked.words} (knee of the front; 4 of 4 ")
+    text = request_.base.out.with_suffix(".search.md").read_text()
+    assert text.index("- " + told[0].split(":")[0]) < text.index(picked.words)
     for suffix in (".search.md", ".search.json", ".search.html", ".recipe.toml"):
         assert request_.base.out.with_suffix(suffix).is_file()
     again = done(request_)
@@ -200,6 +208,63 @@ def test_two_at_once_do_each_recipe_once(request_: SearchRequest, tmp_path: Path
     assert set(counted(request).values()) == {1}
 
 
+@pytest.mark.filterwarnings("ignore")  # Dask's own, where its processes end
+def test_a_cluster_makes_the_recipes_that_one_process_makes(
+    request_: SearchRequest, tmp_path: Path, scheduler: str
+) -> None:
+    with pytest.raises(UsageError, match=r"not those of another, nor its own.* received 2 places"):
+        done(replace(request_, jobs=1, scheduler=scheduler))
+    alone = done(replace(request_, goals=("bytes",)))
+    request = replace(
+        request_,
+        base=replace(request_.base, out=tmp_path / "there.tflite"),
+        goals=("bytes",),
+        scheduler=scheduler,
+    )
+    report = done(request)
+
+    def found(one: SearchReport) -> list[tuple[object, ...]]:
+        return sorted((t.words, t.score, t.values["bytes"]) for t in one.trials)
+
+    assert found(report) == found(alone)
+    assert len(report.trials) == 4
+    assert set(counted(request).values()) == {1}
+    assert stages(request, "prune") == 2
+    assert report.result is not None
+    assert report.result.ledger.final.score.count == 397  # picked and judged here
+    begun = [
+        json.loads(path.read_text())["name"] for path in request.run_folder.glob("*/*/job.json")
+    ]
+    assert len(begun) == 4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_is_lost_is_no_failure_of_a_recipe(
+    request_: SearchRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address=None,
+        local_directory=str(tmp_path / "dask"),
+    ) as cluster:
+        request = replace(request_, scheduler=cluster.scheduler_address)
+        monkeypatch.setattr("edgeshrink.engine.jobs.cluster.ANSWER_SECONDS", 3)
+        planned = plan_search(request, installed())
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(search, planned, installed())
+            while not list(request.run_folder.glob("trials/*/job.json")):
+                assert not running.done(), running.exception()
+                time.sleep(0.1)
+            cluster.close()
+            with pytest.raises(EdgeshrinkError, match=r"the scheduler at .* was lost") as lost:
+                running.result(120)
+    assert "the same command goes on" in lost.value.hint
+    report = done(replace(request_, trials=1))
+    assert [trial.outcome for trial in report.trials] == ["measured"]
+
+
 def test_recipes_that_all_fail_are_told(request_: SearchRequest, tmp_path: Path) -> None:
     (tmp_path / "space.toml").write_text('[[step]]\nmethod = "mixed"\nbytes = [2386, 2390]\n')
     report = done(request_)
@@ -207,5 +272,6 @@ def test_recipes_that_all_fail_are_told(request_: SearchRequest, tmp_path: Path)
     assert all("bytes" in trial.said for trial in report.trials)
     assert report.failed == "nothing was measured"
     assert report.picked is None
+    assert search_summary(report) == ["nothing was found: 0 of 2 recipes measured, 2 failed"]
     assert not request_.base.out.exists()
     assert done(request_).trials == report.trials

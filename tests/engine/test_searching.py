@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ from edgeshrink.engine.searching import storage
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, knee, on_front
 from edgeshrink.engine.searching.storage import Board
-from edgeshrink.errors import UsageError
+from edgeshrink.errors import TargetError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Point, Space
 
@@ -145,8 +149,14 @@ def test_any_values_give_a_choice(values: list[float]) -> None:
     assert chosen not in seen
 
 
-def board(tmp_path: Path, name: str = "first") -> Board:
-    space = Space.from_toml(TEXT, installed().methods)
+def board(
+    tmp_path: Path,
+    name: str = "first",
+    sampler: str = "grid",
+    text: str = TEXT,
+    choose: Callable[[Board], Point | None] | None = None,
+) -> Board:
+    space = Space.from_toml(text, installed().methods)
     first = next(space.points())
     return Board(
         tmp_path / "trials.sqlite",
@@ -154,9 +164,9 @@ def board(tmp_path: Path, name: str = "first") -> Board:
         space,
         ("score", "bytes"),
         "key",
-        "grid",
+        sampler,
         0,
-        lambda _: first,
+        choose or (lambda _: first),
     )
 
 
@@ -190,6 +200,7 @@ def test_what_is_measured_is_not_chosen_again(tmp_path: Path) -> None:
     assert made == [next(ours.space.points())]  # the second was a twin of the first
     assert list(ours.taken()) == made
     assert [t.state.name for t in ours.trials] == ["COMPLETE", "PRUNED"]
+    assert ours.trials[1].user_attrs["void"] == "the recipe of trial 0"
     with pytest.raises(UsageError, match="is there with another model"):
         Board(
             tmp_path / "trials.sqlite",
@@ -201,3 +212,85 @@ def test_what_is_measured_is_not_chosen_again(tmp_path: Path) -> None:
             0,
             lambda _: None,
         )
+
+
+SMALL = """
+[[step]]
+method = "prune"
+optional = true
+sparsity = [0.5, 0.6]
+
+[[step]]
+method = "int8"
+rounding = ["nearest", "adaptive"]
+
+[[step]]
+method = "fp16"
+"""
+
+
+def free(seed: int) -> Callable[[Board], Point | None]:
+    return lambda ours: Chooser(ours.space, (0.0, 0.0), seed).free(ours.taken())
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_a_sampler_that_proposes_what_was_tried_comes_to_the_end_soon(
+    tmp_path: Path, sampler: str
+) -> None:
+    ours = board(tmp_path, sampler=sampler, text=SMALL, choose=free(0))
+    made: list[Point] = []
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        made.append(point)
+        return 1.0 - sum(point), 1.0  # the first is the best: what learns proposes it again
+
+    while ours.has_room(None):
+        ours.run(make)
+    assert sorted(made) == sorted(ours.space.points())
+    assert len(ours.trials) <= (storage.TWINS + 1) * len(made)
+    assert free(0)(ours) is None
+
+
+def test_several_at_once_make_each_point_once_and_no_more_than_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    made: list[Point] = []
+    board(tmp_path, text=SMALL)
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        made.append(point)
+        time.sleep(0.05)
+        return 0.5, 1.0
+
+    def helped(number: int, most: int | None) -> None:
+        def late(ours: Board) -> Point | None:  # the first to begin is the last to choose
+            found = next((p for p in ours.space.points() if p not in ours.taken()), None)
+            time.sleep(0.3 / (1 + number))
+            return found
+
+        one = board(tmp_path, text=SMALL, choose=late)
+        barrier.wait()
+        while one.has_room(most) or one.busy():
+            if one.has_room(most):
+                one.run(make, most)
+
+    for most in (5, None):
+        barrier = threading.Barrier(3)
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(helped, number, most) for number in range(3)]:
+                done.result()
+        assert len(made) == (most or 9)
+    assert set(Counter(made).values()) == {1}
+
+
+@pytest.mark.parametrize("error", [CancelledError(), TargetError("gone")])
+def test_what_is_interrupted_is_no_death_of_a_recipe(tmp_path: Path, error: Exception) -> None:
+    ours = board(tmp_path)
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        raise error
+
+    for _ in range(storage.DEATHS + 1):
+        with pytest.raises(type(error)):
+            ours.run(make)
+    assert ours.taken() == {}

@@ -30,6 +30,7 @@ from edgeshrink.cli.shared import (
     warn,
 )
 from edgeshrink.cli.typer_flags import with_method_flags
+from edgeshrink.cli.work import Work
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
@@ -73,9 +74,6 @@ class Searching:
             "after another; the others are Optuna's."
         ),
     ] = "guided"
-    jobs: Annotated[
-        int, Flag("Recipes made side by side; each gets its share of the cores.", min=1)
-    ] = 1
     seed: Annotated[int, Flag("Seed of everything random.", min=0)] = 0
     rules: Annotated[Literal["smoke", "demo", "quick", "mlperf"], Flag(RULES_HELP)] = "quick"
 
@@ -86,6 +84,7 @@ def app() -> typer.Typer:
         {},
         training=Training,
         searching=Searching,
+        work=Work,
         keeping=Budgets,
         images=Reading,
         meaning=Meaning,
@@ -157,6 +156,7 @@ def search(
     chosen: dict[str, Any],
     training: dict[str, Any],
     searching: dict[str, Any],
+    work: dict[str, Any],
     keeping: dict[str, Any],
     images: dict[str, Any],
     meaning: dict[str, Any],
@@ -170,11 +170,11 @@ def search(
     Example: edgeshrink search model.keras --data mnist.npz --max-drop 1 --time 30m
     """
     settings, budgets = build(Searching, searching, "search"), build(Budgets, keeping, "search")
-    tuning = build(Training, training, "training")
+    tuning, apart = build(Training, training, "training"), build(Work, work, "search")
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import seconds, shapes, written
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as work
+    from edgeshrink.engine import Request, SearchRequest, plan_search, search as engine_search
 
     plugins = registry()
     base = Request(
@@ -211,7 +211,8 @@ def search(
         settings.sampler,
         storage,
         name,
-        settings.jobs,
+        apart.jobs,
+        apart.scheduler,
         worker,
     )
     planned = plan_search(request, plugins)
@@ -227,7 +228,7 @@ def search(
     from edgeshrink.cli.display.tables import console
 
     with TrialWatcher(plugins):
-        report = work(planned, plugins)
+        report = engine_search(planned, plugins)
     if json:
         print_json(report.as_dict())
     elif not worker:

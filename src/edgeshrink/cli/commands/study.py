@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,26 +11,9 @@ from edgeshrink.cli.commands.clean import tell_size
 from edgeshrink.cli.say import say
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.cli.typer_flags import with_method_flags
+from edgeshrink.cli.work import Work
 from edgeshrink.errors import UsageError
-from edgeshrink.flag import Flag, build
-
-
-@dataclass(frozen=True)
-class Work:
-    """Work."""
-
-    jobs: Annotated[
-        int,
-        Flag("Runs side by side; each gets its share of the cores. Timing comes after.", min=1),
-    ] = 1
-    scheduler: Annotated[
-        str,
-        Flag(
-            "A Dask cluster that does the runs, as in tcp://HOST:8786; all its machines see study, "
-            "data and run folder by the same paths. Timing is done here.",
-            metavar="ADDRESS",
-        ),
-    ] = ""
+from edgeshrink.flag import build
 
 
 def app() -> typer.Typer:

@@ -25,7 +25,6 @@ from edgeshrink.recipes import source_digest
 if TYPE_CHECKING:
     from distributed import Client
 
-SIZE = 100  # jobs that are given out at once; the scheduler holds what no worker has taken
 ANSWER_SECONDS = 10
 SEEN_SECONDS = 90.0  # NFS remembers for up to 60 that a file was not there
 
@@ -40,16 +39,23 @@ class Cluster:
         scheduler: its address, as `tcp://HOST:PORT`.
         folder: that jobs work in; every machine sees it, and the jobs' own folders, by that name.
         told: called with a job and what is to be said of it, in words, one call at a time.
+        size: jobs that are given out at once, the scheduler holding what no worker has taken; None
+            for one a worker.
 
     Attributes:
         size: how many calls of `run` are served at a time.
+        workers: that it has now.
 
     Raises:
         UsageError: `distributed` is missing, or no scheduler or no worker answers.
     """
 
     def __init__(
-        self, scheduler: str, folder: Path, told: Callable[[Job, str], Any] = lambda *_: None
+        self,
+        scheduler: str,
+        folder: Path,
+        told: Callable[[Job, str], Any] = lambda *_: None,
+        size: int | None = None,
     ) -> None:
         if not DISTRIBUTED.version():
             raise UsageError(
@@ -57,7 +63,7 @@ class Cluster:
             )
         from distributed import Client
 
-        self.scheduler, self.folder, self.size, self._told = scheduler, folder, SIZE, told
+        self.scheduler, self.folder, self._told = scheduler, folder, told
         self._whose, self._closed = uuid.uuid4().hex, threading.Event()
         try:
             self._client: Client = Client(
@@ -67,7 +73,9 @@ class Cluster:
             raise UsageError(
                 f"no Dask scheduler answers at {scheduler!r}", hint="start one: dask scheduler"
             ) from error
-        if not self._client.nthreads():
+        self.workers = len(self._client.nthreads())
+        self.size = size or self.workers
+        if not self.workers:
             self._client.close()
             raise UsageError(
                 f"the scheduler at {scheduler} has no worker", hint=f"dask worker {scheduler}"

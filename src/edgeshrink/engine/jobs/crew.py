@@ -86,10 +86,15 @@ class Crew:
         folder: that the processes work in.
         told: called with a job and how far it is, in words, one call at a time.
 
+    Attributes:
+        workers: 1, this machine.
+
     Example:
         >>> with Crew(2) as crew:  # doctest: +SKIP
         ...     found = crew.run(job)
     """
+
+    workers = 1
 
     def __init__(
         self, size: int, folder: Path = Path(), told: Callable[[Job, str], Any] = lambda *_: None

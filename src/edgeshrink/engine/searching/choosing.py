@@ -82,6 +82,12 @@ class Chooser:
         worth = gain / np.array([cost(point) for point in points])
         return points[int((worth + rng.uniform(0, 1e-12, len(worth))).argmax())]
 
+    def free(self, taken: Collection[Point]) -> Point | None:
+        """Return a point that was not taken, drawn at random, or None where every one was."""
+        rng = np.random.default_rng([self.seed, len(taken)])
+        points = self._candidates(taken, rng)
+        return points[int(rng.integers(len(points)))] if points else None
+
     def gain(self, known: Array, values: Array, points: Array, rng: np.random.Generator) -> Array:
         """Return the expected hypervolume improvement of each point, over the whole box.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
 from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
@@ -70,11 +71,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
             "a search chooses by labelled validation samples, and the data has none",
             hint="give labels, and more training samples, of which some are set aside",
         )
-    if request.jobs > 1 and "ms" in request.goals and is_host(planned.profile):
-        raise UsageError(
-            "times of this machine are not its own while it trains another recipe beside",
-            hint="--jobs 1, --goals bytes, or another --device",
-        )
+    check_times(request, planned.profile, request.jobs or 1)
     check_possible(space, planned.facts, planned.profile, base.budgets.most_bytes)
     decides = {
         "space": space.to_toml(),
@@ -86,6 +83,30 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         "goals": request.goals,
     }
     return PlannedSearch(request, space, planned, digest_of(decides))
+
+
+def check_times(request: SearchRequest, device: DeviceProfile, places: int) -> None:
+    """Refuse to time recipes where they are made, if they are made in several places at once.
+
+    Args:
+        request: says what counts.
+        device: that times are measured on.
+        places: where recipes are made side by side, on this machine or on a cluster.
+
+    Raises:
+        UsageError: times count, and the device is whichever machine makes a recipe.
+    """
+    if places > 1 and "ms" in request.goals and is_host(device):
+        if request.scheduler:
+            raise UsageError(
+                "times of one worker's machine are not those of another, nor its own while it "
+                f"trains another recipe beside; received {places} places at {request.scheduler}",
+                hint="--goals bytes, or a --device that all workers reach",
+            )
+        raise UsageError(
+            "times of this machine are not its own while it trains another recipe beside",
+            hint="--jobs 1, --goals bytes, or another --device",
+        )
 
 
 def _space(request: SearchRequest, plugins: Plugins) -> Space:

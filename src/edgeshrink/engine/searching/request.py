@@ -29,7 +29,8 @@ class SearchRequest:
         storage: where trials are kept that other processes can see, as SQLAlchemy writes a place;
             empty for a file in the run folder.
         name: of the search in that place; empty for the model's.
-        jobs: trials side by side.
+        jobs: trials side by side; None for one, and with a scheduler one a worker.
+        scheduler: the address of a Dask cluster that makes the trials; empty for this machine.
         worker: help a search that another process began, and write no result.
     """
 
@@ -43,13 +44,21 @@ class SearchRequest:
     sampler: str = "guided"
     storage: str = ""
     name: str = ""
-    jobs: int = 1
+    jobs: int | None = None
+    scheduler: str = ""
     worker: bool = False
 
     @property
     def run_folder(self) -> Path:
         """Where all trials are kept."""
         return self.base.run or self.base.out.with_suffix(".search")
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """What a trial reads of the file system, as whole paths."""
+        base = self.base
+        named = (str(base.model), base.data, *base.devices, *map(str, base.connection.values()))
+        return tuple(path.resolve() for name in named if (path := Path(name)).exists())
 
     @property
     def study(self) -> str:
@@ -98,11 +107,6 @@ class Measured:
         if math.isfinite(ms := value_of(self.found, "ms")):
             said.append(words.milliseconds(ms))
         return ", ".join(said)
-
-    @property
-    def lost(self) -> bool:
-        """Whether the device was lost."""
-        return any(one.lost for one in self.found.on)
 
     def lacking(self, goals: tuple[str, ...]) -> str:
         """Return why a goal has no value, of the file or of the one beside it, or nothing."""

@@ -6,16 +6,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink.engine import workers
 from edgeshrink.engine.compressing import compress
+from edgeshrink.engine.jobs.cluster import Cluster
 from edgeshrink.engine.jobs.crew import Crew
 from edgeshrink.engine.jobs.job import Job
 from edgeshrink.engine.jobs.tasks import Compress
+from edgeshrink.engine.jobs.workplace import workplace
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.stage_store import StageStore
@@ -26,6 +28,7 @@ from edgeshrink.engine.searching.planning import (
     WRITTEN,
     PlannedSearch,
     asked,
+    check_times,
     efforts,
     with_effort,
 )
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
+AGAIN = "the same command goes on from the last whole trial"
 
 
 def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
@@ -52,8 +56,9 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
     Interrupted anywhere, the same request goes on: what was measured is not measured again.
 
     Raises:
-        UsageError: another process works in the run folder, or another search has this name.
-        EdgeshrinkError: trials cannot be kept, or the device is gone for good.
+        UsageError: another process works in the run folder, another search has this name, or there
+            is no such cluster.
+        EdgeshrinkError: trials cannot be kept, or the device or the scheduler is gone for good.
     """
 
     def told(text: str) -> None:
@@ -71,12 +76,16 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
                 step=None, fraction=0.0, note=f"{job.name}: {text}"
             )
 
-        with Crew(request.jobs, Path(), note) as crew:
+        with workplace(
+            request.jobs, request.scheduler, Path.cwd(), note, request.run_folder, request.read
+        ) as crew:
+            check_times(request, planned.lightest.profile, max(crew.size, crew.workers))
             stop = threading.Event()
-            searches = [_Search(planned, plugins, crew, stop) for _ in range(request.jobs)]
-            with ThreadPoolExecutor(request.jobs) as pool:
+            searches = [_Search(planned, plugins, crew, stop) for _ in range(crew.size)]
+            with ThreadPoolExecutor(crew.size) as pool:
                 try:
-                    for one in [pool.submit(search.tried) for search in searches]:
+                    begun = [pool.submit(search.tried) for search in searches]
+                    for one in wait(begun, return_when=FIRST_EXCEPTION).done:
                         one.result()
                 except BaseException:
                     stop.set()
@@ -86,11 +95,19 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
         return found if request.worker else searches[0].written(found)
 
 
+class _RecipeError(EdgeshrinkError):
+    """A recipe failed, and would fail again."""
+
+
 class _Search:
     """One thread's part in a search."""
 
     def __init__(
-        self, planned: PlannedSearch, plugins: Plugins, crew: Crew, stop: threading.Event
+        self,
+        planned: PlannedSearch,
+        plugins: Plugins,
+        crew: Crew | Cluster,
+        stop: threading.Event,
     ) -> None:
         from edgeshrink.engine.searching.storage import Board
 
@@ -114,10 +131,11 @@ class _Search:
 
     def tried(self) -> None:
         """Try recipes until there is nothing left to try, or no time."""
+        most = self.request.trials
         while self.goes_on():
             self.board.free_the_dead()
-            if len(self.board.taken()) < self.planned.space.size:
-                self.board.run(self.make)
+            if self.board.has_room(most):
+                self.board.run(self.make, most)
             elif self.board.busy():  # another process may die, and leave its recipe to us
                 self.stop.wait(1)
             else:
@@ -136,11 +154,13 @@ class _Search:
         return time.monotonic() - self.began + usual <= request.seconds
 
     def choose(self, board: Board) -> Point | None:
-        """Return the point to try next by `grid` or `guided`, or None where none is left."""
+        """Return the point to try next, or None where none is left: at random for Optuna's."""
         taken = board.taken()
         if self.request.sampler == "grid":
             return next((p for p in self.planned.space.points() if p not in taken), None)
         chooser = Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
+        if self.request.sampler != "guided":
+            return chooser.free(taken)
         return chooser.next(self.results.seen(), taken, self.results.cost)
 
     def make(self, point: Point, trial: optuna.Trial) -> Sequence[float]:
@@ -158,9 +178,7 @@ class _Search:
         try:
             found = self.measured(point, trial)
             said = found.lacking(self.request.goals)
-        except TargetError:
-            raise
-        except EdgeshrinkError as error:
+        except _RecipeError as error:
             said = str(error)
         seconds = time.monotonic() - started
         self.spent.append(seconds)
@@ -188,22 +206,28 @@ class _Search:
     def once(self, point: Point, effort: str) -> Measured:
         """Return what a point is worth with an effort; a device that is lost is waited for."""
         device = self.planned.lightest.profile.name
-        for wait in (*WAITS, None):
-            found = Measured.of(self.compressed(point, effort), effort)
-            if not found.lost:
-                return found
-            if wait is not None:
-                told = f"{device} was lost; trying again in {wait:.0f} s"
+        for pause in (*WAITS, None):
+            try:
+                return Measured.of(self.compressed(point, effort), effort)
+            except TargetError as error:
+                if self.results.base is None:  # perhaps it was never there
+                    raise
+                said = f"{device} was lost: {error}"
+                if pause is None:
+                    hint = "; ".join(filter(None, [error.hint, AGAIN]))
+                    raise TargetError(f"{said}; it did not come back", hint=hint) from error
+                told = f"{said}; trying again in {pause:.0f} s"
                 self.plugins.hook.edgeshrink_told(text=told)
-                if self.stop.wait(wait):
-                    break
-        raise TargetError(
-            f"{device} was lost, and did not come back",
-            hint="the same command goes on from the last whole trial",
-        )
+                if self.stop.wait(pause):
+                    raise
+        raise AssertionError
 
     def compressed(self, point: Point, effort: str) -> Report:
-        """Return the report of a point, made by a process of the crew."""
+        """Return the report of a point, made by a process of the crew.
+
+        Raises:
+            TargetError: the device is unreachable or was lost; to be done again once it is there.
+        """
         recipe = with_effort(self.planned.space.recipe(point), effort)
         request = asked(self.request, recipe)
         key = digest_of({"search": self.planned.key, "recipe": recipe.to_toml()})
@@ -211,10 +235,13 @@ class _Search:
         job = Job(name, request.out.parent, key, Compress(request))
         found = self.crew.run(job)
         if error := found.get("error"):
-            raise EdgeshrinkError(error, hint=found.get("hint", ""))
+            kind = TargetError if found["code"] == TargetError.exit_code else _RecipeError
+            raise kind(error, hint=found.get("hint", ""))
         report = Report.from_dict(found["report"])
-        if report.ledger.lost:  # it is to be done again where the device is there
-            job.fail("the device was lost")
+        lost = [one.failure for row in report.ledger.rows for one in row.on if one.lost]
+        if lost:
+            job.fail(lost[0])
+            raise TargetError(lost[0])
         return report
 
     def tell(self, name: str, seconds: float, failure: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,17 @@ from edgeshrink.recipes import Point, Space
 
 BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
 BEGUN = "begun"  # of a trial that gave a sign of life
+VOID = "void"  # of a trial that stands for nothing: why
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
+TWINS = 5  # in a row, after which a point is taken that nobody tried
+LOOK_SECONDS = 0.1
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
     "nsga2": lambda seed: NSGAIISampler(seed=seed),
 }
 OURS = ("guided", "grid")  # they never choose what was tried
+COUNTED = (TrialState.COMPLETE, TrialState.RUNNING)  # measured, or about to be
 
 
 class Board:
@@ -41,7 +46,8 @@ class Board:
         key: what decides the results: searches of one name must have the same.
         sampler: a name of `SAMPLERS` or `OURS`.
         seed: of the sampler.
-        choose: for `OURS`: the next point, or None where there is none.
+        choose: the next point, or None where there is none: for `OURS`, and where another sampler
+            proposes nothing but what was tried.
 
     Raises:
         UsageError: another search has this name, or there is no such place.
@@ -66,7 +72,9 @@ class Board:
         with _told(url):
             kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
             self._kept, self._silent = kept, dict[int, float]()
-            made = _Chosen(self) if sampler in OURS else SAMPLERS[sampler](seed)
+            self._chosen, self._twins = _Chosen(self), 0
+            made = self._chosen if sampler in OURS else SAMPLERS[sampler](seed)
+            self._usual: BaseSampler = made
             if join:
                 if name not in optuna.get_all_study_names(kept):
                     raise UsageError(
@@ -122,9 +130,20 @@ class Board:
                 deaths[point] = deaths.get(point, 0) + ("interrupted" not in trial.user_attrs)
                 if deaths[point] < DEATHS:
                     continue
-            if "twin" not in trial.user_attrs:
+            if VOID not in trial.user_attrs:
                 found.setdefault(point, trial)
         return found
+
+    def has_room(self, most: int | None) -> bool:
+        """Return whether a trial can begin: a point is free, and no more are at work than may be.
+
+        Args:
+            most: trials that are measured, at most; None for no end.
+        """
+        taken = self.taken()
+        if len(taken) == self.space.size:
+            return False
+        return most is None or _counted(taken.values()) < most
 
     def busy(self) -> bool:
         """Return whether a trial is at work anywhere."""
@@ -146,38 +165,66 @@ class Board:
                         self.study.tell(trial.number, state=TrialState.FAIL)
             self._silent = seen
 
-    def run(self, make: Callable[[Point, optuna.Trial], Sequence[float]]) -> None:
+    def run(
+        self, make: Callable[[Point, optuna.Trial], Sequence[float]], most: int | None = None
+    ) -> None:
         """Make one trial.
+
+        Numbers are given out by the storage, each once: whoever has a number looks at those before
+        it once they have their points, so that no point is made twice (Lamport, "A new solution of
+        Dijkstra's concurrent programming problem", 1974).
 
         Args:
             make: measures a point and returns its values, the score first, then the goals in their
                 units; raises `optuna.TrialPruned` where it has none.
+            most: trials that are measured, at most; None for no end.
         """
 
         def objective(trial: optuna.Trial) -> Sequence[float]:
             self._kept.record_heartbeat(trial._trial_id)
             trial.set_user_attr(BEGUN, True)
+            self._await_earlier(trial.number)
             named = {
                 place.name: trial.suggest_categorical(place.name, choices)
                 for place, choices in self._choices()
             }
             point = self.space.point(named)
-            twin = self.taken().get(point)
-            if twin is not None and twin.number != trial.number:
-                trial.set_user_attr("twin", twin.number)
+            earlier = {p: one for p, one in self.taken().items() if one.number < trial.number}
+            self._twins = self._twins + 1 if point in earlier else 0
+            if point in earlier:
+                trial.set_user_attr(VOID, f"the recipe of trial {earlier[point].number}")
+                raise optuna.TrialPruned
+            if most is not None and _counted(earlier.values()) >= most:
+                trial.set_user_attr(VOID, "one more than was asked for")
                 raise optuna.TrialPruned
             try:
                 return make(point, trial)
-            except (KeyboardInterrupt, EdgeshrinkError):
+            except (KeyboardInterrupt, CancelledError, EdgeshrinkError):
                 trial.set_user_attr("interrupted", True)
                 raise
 
+        self.study.sampler = self._chosen if self._twins >= TWINS else self._usual
         with _told("the storage"):
             self.study.optimize(objective, n_trials=1)
+
+    def _await_earlier(self, number: int) -> None:
+        """Wait until every trial with a lower number has its point, or its process is dead."""
+        while any(
+            trial.number < number
+            and trial.state is TrialState.RUNNING
+            and self.point(trial) is None
+            for trial in self.trials
+        ):
+            self.free_the_dead()
+            time.sleep(LOOK_SECONDS)
 
     def _choices(self) -> Iterator[tuple[Any, list[str]]]:
         for place in self.space.places:
             yield place, ["none" if step is None else str(step) for step in place.steps]
+
+
+def _counted(trials: Iterable[FrozenTrial]) -> int:
+    return sum(trial.state in COUNTED for trial in trials)
 
 
 class _Chosen(BaseSampler):

@@ -16,7 +16,8 @@ class StudyRequest:
         root: where its paths begin; None for the file's folder.
         out: the folder for tables and figures; made where its parent is there.
         run: the folder of all runs; None puts it beside the tables.
-        jobs: runs side by side, at least 1; timing is done by one at a time, after them.
+        jobs: runs side by side; None for one, and with a scheduler for as many as it takes. Timing
+            is done by one at a time, after them.
         scheduler: the address of a Dask cluster that does the runs; empty for this machine.
         only: patterns `TABLE` or `TABLE/ROW` of what is run; empty for all.
     """
@@ -25,7 +26,7 @@ class StudyRequest:
     root: Path | None = None
     out: Path = Path()
     run: Path | None = None
-    jobs: int = 1
+    jobs: int | None = None
     scheduler: str = ""
     only: tuple[str, ...] = ()
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgeshrink.engine.jobs.cluster import Cluster
-from edgeshrink.engine.jobs.crew import Crew
 from edgeshrink.engine.jobs.job import RESULT, Job, is_whole
+from edgeshrink.engine.jobs.workplace import workplace
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.stage_store import StageStore
 from edgeshrink.engine.studies.doing import Doing
@@ -26,6 +25,7 @@ from edgeshrink.results import StudyReport
 from edgeshrink.texts import shown
 
 T = TypeVar("T")
+AT_ONCE = 100  # jobs that a scheduler is given, which holds what no worker has taken
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,15 @@ def study(request: StudyRequest, plugins: Plugins) -> StudyReport:
         mend_results(request.run_folder, told)
         StageStore(request.stages, told).mend()
         doing = Doing(plugins)
-        with _crew(grid, doing.told) as crew:
+        jobs = request.jobs or (AT_ONCE if request.scheduler else 1)
+        with workplace(
+            jobs,
+            request.scheduler,
+            grid.here,
+            doing.told,
+            request.run_folder,
+            [request.root_folder],
+        ) as crew:
             doing.do(crew, lambda: _possible(grid))
         times = Times(grid)
         times.measure()
@@ -112,20 +120,6 @@ def _written(report: StudyReport, request: StudyRequest, plugins: Plugins) -> St
         if text := shown(reporter().study(report)):
             write_text(request.tables(reporter.suffix), text)
     return report
-
-
-def _crew(grid: Grid, told: Callable[[Job, str], Any]) -> Crew | Cluster:
-    """Return what does the jobs: this machine, or a cluster that sees its files."""
-    request = grid.request
-    if not request.scheduler:
-        return Crew(request.jobs, grid.here, told)
-    cluster = Cluster(request.scheduler, grid.here, told)
-    try:
-        cluster.check(request.run_folder, request.root_folder)
-    except BaseException:
-        cluster.close()
-        raise
-    return cluster
 
 
 def _grid(request: StudyRequest, plugins: Plugins) -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgeshrink import words
+from edgeshrink.results.report_sentences import summary
 from edgeshrink.results.searches.report import SearchReport, Trial
 
 AS_IT_IS = "the model as it is, in float"
@@ -10,7 +11,7 @@ PICKED = "→ "
 
 
 def search_summary(report: SearchReport) -> list[str]:
-    """Return what was found, the verdict first."""
+    """Return what was found, a sentence each: of the picked recipe what `compress` says, first."""
     kinds = {"refused": "refused by arithmetic", "failed": "failed"}
     said = [f"{len(report.measured):,} of {report.size:,} recipes measured"]
     for outcome, told in kinds.items():
@@ -21,14 +22,13 @@ def search_summary(report: SearchReport) -> list[str]:
         return [f"nothing was found: {looked}"]
     picked = report.trials[report.picked]
     how = "the nearest" if picked.misses else f"{report.rule} of the front"
-    found = [f"{report.output}: {picked.words} ({how}; {looked})"]
-    if report.result is not None:
-        first, *more = str(report.result.verdict).splitlines()
-        found += [f"on test samples, by which nothing was chosen: {first}", *more]
+    found = [] if report.result is None else list(summary(report.result))
+    found.append(f"{report.output}: {picked.words} ({how}; {looked})")
     if report.base is not None:
         found.append(
-            "the table's scores are on the validation samples by which recipes are chosen: the "
-            f"best of {len(report.measured):,} looks better there than it is"
+            "the table's scores are on the validation samples by which recipes are chosen, where "
+            f"the best of {len(report.measured):,} looks better than it is; nothing was chosen by "
+            "the test samples"
         )
     return found
 

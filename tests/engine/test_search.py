@@ -111,6 +111,17 @@ def test_a_search_measures_shares_tells_and_goes_on(request_: SearchRequest) -> 
     assert len(list((request_.run_folder / "trials").glob("*/model.tflite"))) == 4
 
 
+def test_the_best_third_is_made_with_more_effort(request_: SearchRequest, tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(SPACE.replace("epochs = 1\nlr = 1e-3", "max_epochs = 2"))
+    report = done(request_)
+    efforts = Counter(trial.effort for trial in report.trials)
+    assert efforts == {"quick": 2, "normal": 2}  # of four, two thirds are let be
+    for trial in report.trials:
+        assert (request_.run_folder / trial.file).stat().st_size == trial.values["bytes"]
+    assert done(request_).trials == report.trials
+    assert set(counted(request_).values()) == {1, 2}
+
+
 def test_limits_that_nothing_keeps_leave_the_nearest(request_: SearchRequest) -> None:
     base = replace(request_.base, budgets=Budgets(max_drop="none", max_ms="0.000001"))
     report = done(replace(request_, trials=2, base=base))

@@ -283,6 +283,44 @@ def test_several_at_once_make_each_point_once_and_no_more_than_are_asked_for(
     assert set(Counter(made).values()) == {1}
 
 
+def test_a_point_is_made_once_more_with_more_effort_and_stands_as_one(tmp_path: Path) -> None:
+    ours = board(tmp_path, text=SMALL)
+    point = next(ours.space.points())
+    made: list[str] = []
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        made.append(trial.user_attrs.get(storage.RAISED, ""))
+        return 0.5, 1.0
+
+    ours.run(make)
+    first = ours.taken()
+    for _ in range(2):  # the second is by a process that saw what the first saw
+        ours.run(make, raised=(point, "normal"))
+    assert made == ["", "normal"]
+    assert ours.taken() == first
+    assert ours.trials[2].user_attrs["void"] == "trial 1 once more"
+    assert [one.number for one in ours.raised(point, "normal")] == [1]
+    assert ours.raised(point, "thorough") == []
+
+
+def test_more_effort_that_ends_its_process_too_often_is_let_be(tmp_path: Path) -> None:
+    ours = board(tmp_path, text=SMALL)
+    point = next(ours.space.points())
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        if storage.RAISED in trial.user_attrs:
+            raise RuntimeError
+        return 0.5, 1.0
+
+    ours.run(make)
+    for _ in range(storage.DEATHS):
+        assert ours.raised(point, "normal") == []
+        with pytest.raises(RuntimeError):
+            ours.run(make, raised=(point, "normal"))
+    assert len(ours.raised(point, "normal")) == storage.DEATHS
+    assert list(ours.taken()) == [point]
+
+
 @pytest.mark.parametrize("error", [CancelledError(), TargetError("gone")])
 def test_what_is_interrupted_is_no_death_of_a_recipe(tmp_path: Path, error: Exception) -> None:
     ours = board(tmp_path)

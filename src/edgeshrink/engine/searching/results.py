@@ -9,7 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.engine.searching.front import knee, on_front
-from edgeshrink.engine.searching.planning import PlannedSearch, asked, with_effort
+from edgeshrink.engine.searching.planning import (
+    EFFORTS,
+    PlannedSearch,
+    asked,
+    efforts,
+    with_effort,
+)
 from edgeshrink.engine.searching.request import Measured, most_of, value_of
 from edgeshrink.recipes import Point
 from edgeshrink.results import Figures, Outcome, SearchReport, Trial, allowed, versions
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 FORGIVEN = 0.1  # of the score, where anything may be lost
-HALVING = 3  # of so many, one goes on with more effort
+HALVING = 3  # of so many, one is made with more effort
 OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
 
 
@@ -31,23 +37,33 @@ class SearchResults:
     def __init__(self, planned: PlannedSearch, board: Board) -> None:
         self.planned, self.request, self.board = planned, planned.request, board
 
-    @property
-    def measured(self) -> int:
-        """How many were measured."""
-        return sum("found" in trial.user_attrs for trial in self.board.taken().values())
-
     def seen(self) -> dict[Point, tuple[float, ...]]:
         """Return what was measured, `(goals,)` for each point, greater being better.
 
         What failed gains nothing, and is likely to fail in recipes like it.
         """
         seen: dict[Point, tuple[float, ...]] = {}
-        for point, trial in self.board.taken().items():
+        for point, trial in self.best().items():
             if found := self.found(trial):
                 seen[point] = self.oriented(found)
             elif "failed" in trial.user_attrs and self.base:
                 seen[point] = self.reference
         return seen
+
+    def best(self) -> dict[Point, FrozenTrial]:
+        """Return the trial of each point: the one of most effort."""
+        best = self.board.taken()
+        for point, trial in self._measured():
+            best[point] = trial  # what is raised comes later, with more effort each time
+        return best
+
+    def _measured(self) -> list[tuple[Point, FrozenTrial]]:
+        """Return all that were measured, those of a point with more and more effort."""
+        return [
+            (point, trial)
+            for trial in self.board.trials
+            if "found" in trial.user_attrs and (point := self.board.point(trial)) is not None
+        ]
 
     def found(self, trial: FrozenTrial) -> Measured | None:
         """Return what was measured in a trial, or None."""
@@ -89,7 +105,7 @@ class SearchResults:
     def cost(self, point: Point) -> float:
         """Return the seconds that a point would take, by what its steps took in other recipes."""
         known, took, beside = set[tuple[str, ...]](), defaultdict[str, list[float]](list), []
-        for trial in self.board.taken().values():
+        for _, trial in self._measured():
             found = self.found(trial)
             if found is None:
                 continue
@@ -109,35 +125,52 @@ class SearchResults:
                 total += sum(some) / len(some) if some else max(usual, default=0.0)
         return max(total, 0.1)
 
-    def promising(self, point: Point, found: Measured, effort: str) -> bool:
-        """Return whether a point deserves more effort: it is among the best third with this one.
+    def worth_more(self, *, last: bool) -> tuple[Point, str] | None:
+        """Return the point that deserves more effort most, and which; None where none does.
 
-        Successive halving, each as it comes (Li and others, MLSys 2020, algorithm 2): what several
-        goals make of "best" is how many others are better in all of them.
+        It is among the best third of those that were made with as much, and was not made with more
+        yet: asynchronous successive halving (Li and others, MLSys 2020, algorithm 2). What several
+        goals make of "best" is by how many others a point is beaten in all of them; of those alike,
+        the one that is nearest to the budgets, then the one of the best score.
 
         Args:
-            point: that was measured.
-            found: what it is worth.
-            effort: with which it was trained.
+            last: nothing else is left to try, so that of fewer than three one is taken too.
         """
         import numpy as np
 
-        others = []
-        for other, trial in self.board.taken().items():
-            kept = trial.user_attrs.get("rungs", {}).get(effort)
-            if kept is not None and other != point:
-                others.append(self.oriented(typed(Measured, kept, "a trial")))
-        if not others:
-            return True
-        values = np.array([self.oriented(found), *others])
-        beaten = [int(np.all(values > one, axis=1).sum()) for one in values]
-        return sum(one < beaten[0] for one in beaten) < math.ceil(len(beaten) / HALVING)
+        rungs: dict[str, dict[Point, Measured]] = defaultdict(dict)
+        for point, trial in self._measured():
+            if found := self.found(trial):
+                rungs[found.effort][point] = found
+        for effort in reversed(EFFORTS[:-1]):
+            rung = rungs[effort]
+            values = np.array([self.oriented(found) for found in rung.values()])
+            order = []
+            for (point, found), one in zip(rung.items(), values, strict=True):
+                beaten = int(np.all(values > one, axis=1).sum())
+                far = max(found.misses(self.request.base.budgets).values(), default=0.0)
+                order.append(((beaten, far, -one[0]), point))
+            count = math.ceil(len(rung) / HALVING) if last else len(rung) // HALVING
+            for _, point in sorted(order)[:count]:
+                more = efforts(self.planned.space.recipe(point))
+                higher = more[more.index(effort) + 1 :]
+                if higher and not self.board.raised(point, higher[0]):
+                    return point, higher[0]
+        return None
+
+    def seconds(self, point: Point) -> float:
+        """Return what all trials of a point took."""
+        return sum(
+            float(trial.user_attrs.get("seconds", 0.0))
+            for trial in self.board.trials
+            if self.board.point(trial) == point
+        )
 
     def report(self) -> SearchReport:
         """Return all trials, those on the front, and the one that is picked."""
         import numpy as np
 
-        request, taken = self.request, self.board.taken()
+        request, taken = self.request, self.best()
         trials: list[Trial] = []
         values: list[tuple[float, ...] | None] = []
         for point, trial in sorted(taken.items(), key=lambda pair: pair[1].number):
@@ -155,7 +188,7 @@ class SearchResults:
                     found.score if found else None,
                     self.values(found.found) if found else {},
                     attrs.get("refused", attrs.get("failed", "")),
-                    attrs.get("seconds", 0.0),
+                    self.seconds(point),
                     sum(seconds > 0 for _, seconds in found.steps) if found else 0,
                     effort=found.effort if found else "",
                     misses=found.misses(request.base.budgets) if found else {},

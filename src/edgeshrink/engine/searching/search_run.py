@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeshrink import words
 from edgeshrink.engine import workers
 from edgeshrink.engine.compressing import compress
 from edgeshrink.engine.jobs.cluster import Cluster
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
+GROWTH = 3.0  # times as long with the next effort, about
 AGAIN = "the same command goes on from the last whole trial"
 
 
@@ -130,28 +132,30 @@ class _Search:
         self.results = SearchResults(planned, self.board)
 
     def tried(self) -> None:
-        """Try recipes until there is nothing left to try, or no time."""
+        """Try recipes, and the best third with more effort, until nothing is left, or no time."""
         most = self.request.trials
-        while self.goes_on():
+        while not self.stop.is_set() and self.fits(self.usual):
             self.board.free_the_dead()
-            if self.board.has_room(most):
+            room = self.board.has_room(most)
+            raised = self.results.worth_more(last=not room and not self.board.busy())
+            if raised and self.fits(GROWTH * self.results.seconds(raised[0])):
+                self.board.run(self.make, raised=raised)
+            elif room:
                 self.board.run(self.make, most)
             elif self.board.busy():  # another process may die, and leave its recipe to us
                 self.stop.wait(1)
             else:
                 break
 
-    def goes_on(self) -> bool:
-        """Return whether time and trials are left."""
-        request = self.request
-        if self.stop.is_set():
-            return False
-        if request.trials is not None and self.results.measured >= request.trials:
-            return False
-        if request.seconds is None:
-            return True
-        usual = sum(self.spent) / len(self.spent) if self.spent else 0.0
-        return time.monotonic() - self.began + usual <= request.seconds
+    @property
+    def usual(self) -> float:
+        """Seconds of a trial."""
+        return sum(self.spent) / len(self.spent) if self.spent else 0.0
+
+    def fits(self, seconds: float) -> bool:
+        """Return whether what takes so long would end in time."""
+        most = self.request.seconds
+        return most is None or time.monotonic() - self.began + seconds <= most
 
     def choose(self, board: Board) -> Point | None:
         """Return the point to try next, or None where none is left: at random for Optuna's."""
@@ -167,41 +171,33 @@ class _Search:
         """Measure a point; what keeps it from that is kept with the trial."""
         import optuna
 
+        from edgeshrink.engine.searching.storage import RAISED
+
         started = time.monotonic()
         planned, recipe = self.planned, self.planned.space.recipe(point)
-        name = ", ".join(map(str, recipe.steps))
+        effort = trial.user_attrs.get(RAISED) or efforts(recipe)[0]
+        name = ", ".join(map(str, recipe.steps)) + (f" ({effort})" if effort else "")
         most = self.request.base.budgets.most_bytes
         said = too_large(recipe, planned.lightest.facts, planned.lightest.profile, most)
         if said:
             trial.set_user_attr("refused", said)
             raise optuna.TrialPruned
         try:
-            found = self.measured(point, trial)
+            found = self.once(point, effort)
             said = found.lacking(self.request.goals)
         except _RecipeError as error:
             said = str(error)
         seconds = time.monotonic() - started
         self.spent.append(seconds)
         trial.set_user_attr("seconds", seconds)
-        self.tell(name if said else f"{name}: {found}", seconds, said)
         if said:
             trial.set_user_attr("failed", said)
+            self.tell(name, seconds, said)
             raise optuna.TrialPruned
         trial.set_user_attr("found", asdict(found))
+        self.tell(f"{name}: {found}{self.so_far(point)}", seconds)
         goals = (value_of(found.found, goal) for goal in self.request.goals)
         return (found.score.value, *goals)
-
-    def measured(self, point: Point, trial: optuna.Trial) -> Measured:
-        """Return what a point is worth, with more effort as long as it is among the best."""
-        rungs: dict[str, Measured] = {}
-        for effort in efforts(self.planned.space.recipe(point)):
-            found = rungs[effort] = self.once(point, effort)
-            if found.lacking(self.request.goals):
-                break
-            trial.set_user_attr("rungs", {name: asdict(one) for name, one in rungs.items()})
-            if not self.results.promising(point, found, effort):
-                break
-        return found
 
     def once(self, point: Point, effort: str) -> Measured:
         """Return what a point is worth with an effort; a device that is lost is waited for."""
@@ -244,7 +240,24 @@ class _Search:
             raise TargetError(lost[0])
         return report
 
-    def tell(self, name: str, seconds: float, failure: str) -> None:
+    def so_far(self, point: Point) -> str:
+        """Return in words what a point is to the search so far, and how long that goes on."""
+        said = []
+        found = self.results.report()
+        if found.picked is not None:
+            picked = found.trials[found.picked]
+            name = "nearest to the budgets" if picked.misses else found.rule
+            if self.planned.space.point(picked.steps) == point:
+                said.append(f"the {name} so far")
+        if self.request.seconds is not None:
+            left = max(0.0, self.request.seconds - (time.monotonic() - self.began))
+            said.append(f"{words.duration(left)} left")
+        elif self.request.trials is not None and self.request.trials > len(found.measured):
+            more = self.usual * (self.request.trials - len(found.measured)) / self.crew.size
+            said.append(f"about {words.duration(more)} left")
+        return f" ({', '.join(said)})" if said else ""
+
+    def tell(self, name: str, seconds: float, failure: str = "") -> None:
         """Tell that a trial has ended."""
         count, most = len(self.board.taken()), self.planned.space.size
         if self.request.trials is not None:

@@ -23,6 +23,7 @@ from edgeshrink.recipes import Point, Space
 BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
 BEGUN = "begun"  # of a trial that gave a sign of life
 VOID = "void"  # of a trial that stands for nothing: why
+RAISED = "raised"  # of a trial that makes a point once more: the effort
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
 TWINS = 5  # in a row, after which a point is taken that nobody tried
 LOOK_SECONDS = 0.1
@@ -118,13 +119,14 @@ class Board:
     def taken(self) -> dict[Point, FrozenTrial]:
         """Return the trials that need not be made again, by their points: the first of each.
 
-        What is at work is among them, and what ended its process too often.
+        What is at work is among them, and what ended its process too often; what makes a point
+        once more, with more effort, is not.
         """
         found: dict[Point, FrozenTrial] = {}
         deaths: dict[Point, int] = {}
         for trial in self.trials:
             point = self.point(trial)
-            if point is None or trial.state is TrialState.WAITING:
+            if point is None or trial.state is TrialState.WAITING or RAISED in trial.user_attrs:
                 continue
             if trial.state is TrialState.FAIL:
                 deaths[point] = deaths.get(point, 0) + ("interrupted" not in trial.user_attrs)
@@ -133,6 +135,23 @@ class Board:
             if VOID not in trial.user_attrs:
                 found.setdefault(point, trial)
         return found
+
+    def raised(self, point: Point, effort: str) -> list[FrozenTrial]:
+        """Return the trials that make a point once more with an effort, or wait to do so.
+
+        Those that failed are among them where they ended their process too often.
+        """
+        named = self.space.named(point)
+        found = [
+            trial
+            for trial in self.trials
+            if trial.user_attrs.get(RAISED) == effort
+            and trial.user_attrs.get("point") == named
+            and VOID not in trial.user_attrs
+            and "interrupted" not in trial.user_attrs
+        ]
+        dead = [trial for trial in found if trial.state is TrialState.FAIL]
+        return found if len(dead) >= DEATHS else [one for one in found if one not in dead]
 
     def has_room(self, most: int | None) -> bool:
         """Return whether a trial can begin: a point is free, and no more are at work than may be.
@@ -166,7 +185,10 @@ class Board:
             self._silent = seen
 
     def run(
-        self, make: Callable[[Point, optuna.Trial], Sequence[float]], most: int | None = None
+        self,
+        make: Callable[[Point, optuna.Trial], Sequence[float]],
+        most: int | None = None,
+        raised: tuple[Point, str] | None = None,
     ) -> None:
         """Make one trial.
 
@@ -178,6 +200,7 @@ class Board:
             make: measures a point and returns its values, the score first, then the goals in their
                 units; raises `optuna.TrialPruned` where it has none.
             most: trials that are measured, at most; None for no end.
+            raised: a point to be made once more, and with which effort, in place of another one.
         """
 
         def objective(trial: optuna.Trial) -> Sequence[float]:
@@ -189,13 +212,8 @@ class Board:
                 for place, choices in self._choices()
             }
             point = self.space.point(named)
-            earlier = {p: one for p, one in self.taken().items() if one.number < trial.number}
-            self._twins = self._twins + 1 if point in earlier else 0
-            if point in earlier:
-                trial.set_user_attr(VOID, f"the recipe of trial {earlier[point].number}")
-                raise optuna.TrialPruned
-            if most is not None and _counted(earlier.values()) >= most:
-                trial.set_user_attr(VOID, "one more than was asked for")
+            if said := self._needless(point, trial, most):
+                trial.set_user_attr(VOID, said)
                 raise optuna.TrialPruned
             try:
                 return make(point, trial)
@@ -205,7 +223,23 @@ class Board:
 
         self.study.sampler = self._chosen if self._twins >= TWINS else self._usual
         with _told("the storage"):
+            if raised is not None:
+                point, effort = raised
+                named = self.space.named(point)
+                self.study.enqueue_trial(named, user_attrs={RAISED: effort, "point": named})
             self.study.optimize(objective, n_trials=1)
+
+    def _needless(self, point: Point, trial: optuna.Trial, most: int | None) -> str:
+        """Return why a trial that has begun stands for nothing, or nothing."""
+        if effort := trial.user_attrs.get(RAISED):
+            twins = [one for one in self.raised(point, effort) if one.number < trial.number]
+            return f"trial {twins[0].number} once more" if twins else ""
+        earlier = {p: one for p, one in self.taken().items() if one.number < trial.number}
+        self._twins = self._twins + 1 if point in earlier else 0
+        if point in earlier:
+            return f"the recipe of trial {earlier[point].number}"
+        over = most is not None and _counted(earlier.values()) >= most
+        return "one more than was asked for" if over else ""
 
     def _await_earlier(self, number: int) -> None:
         """Wait until every trial with a lower number has its point, or its process is dead."""

@@ -1,4 +1,4 @@
-"""What to leave out of a model: measured, the least harm first, one after another."""
+"""What to leave out of a model: by the harm, measured, one section after another."""
 
 from __future__ import annotations
 
@@ -38,19 +38,17 @@ class Trial:
         section: what was left out.
         harm: what it costs that this, and all that was dropped before, are left out: points of
             the score, or of agreement.
+        order: the least first: the harm, or what this section adds to it by the
+            multiply-accumulates that go with it.
     """
 
     section: Section
     harm: float
-
-    @property
-    def order(self) -> tuple[float, int]:
-        """The least harm first, then what saves most."""
-        return self.harm, -self.section.macs
+    order: float
 
 
 def drop(model: keras.Model, options: Options, context: Context) -> keras.Model:
-    """Leave out what does the least harm, then train what is left.
+    """Leave out what does the least harm, or the least by what it saves, then train what is left.
 
     Whole layers and residual branches go (layer pruning: Choudhary et al., Artificial Intelligence
     Review 2020, section 2.1, with Chen and Zhao, "Shallowing deep networks", TPAMI 2018; Elkerdawy
@@ -65,7 +63,11 @@ def drop(model: keras.Model, options: Options, context: Context) -> keras.Model:
     """
     rest = rewritten(model, lambda op, name: None)
     search = Search(
-        rest, context, rounds=1 if options.count == "auto" else options.count, of=options.of
+        rest,
+        context,
+        rounds=1 if options.count == "auto" else options.count,
+        of=options.of,
+        by_macs=options.rank == "harm-per-mac",
     )
     before, reason = count(rest), ""
     dropped: list[Trial] = []
@@ -113,9 +115,16 @@ class Search:
     """
 
     def __init__(
-        self, model: keras.Model, context: Context, *, rounds: int, of: Sequence[str] = ()
+        self,
+        model: keras.Model,
+        context: Context,
+        *,
+        rounds: int,
+        of: Sequence[str] = (),
+        by_macs: bool = False,
     ) -> None:
-        self.context, self.rounds, self.round = context, rounds, 0
+        self.context, self.rounds, self.round, self.by_macs = context, rounds, 0, by_macs
+        self.before = 0.0  # the harm of what was dropped
         known = {name: section for section in sections(model) for name, _ in section.passed}
         for name in of:
             if name not in known:
@@ -126,25 +135,28 @@ class Search:
         self._last: dict[Passed, float] = {}
 
     def least(self, model: keras.Model) -> Trial | None:
-        """Return the section that does the least harm, the larger of two alike; None without."""
+        """Return the first section in order, the larger of two alike; None without."""
         found = [s for s in sections(model) if self.wanted.intersection(dict(s.passed))]
         switched = Switched(model, found)
         best: Trial | None = None
         for place, section in enumerate(sorted(found, key=self._known)):
-            if best is not None and best.harm < self._known(section):
+            if best is not None and best.order < self._known(section):
                 break
             share = min(1.0, (self.round + place / len(found)) / self.rounds)
             self.context.progress(share, f"without {section.name} ({place + 1} of {len(found)})")
             with switched.left_out(section) as short:
-                trial = Trial(section, self.harm(short))
-            self._last[section.passed] = trial.harm
-            self.alone.setdefault(section.name, trial.harm)
-            best = trial if best is None else min(best, trial, key=lambda t: t.order)
+                harm = self.harm(short)
+            added = (harm - self.before) / max(1, section.macs)
+            trial = Trial(section, harm, added if self.by_macs else harm)
+            self._last[section.passed] = trial.order
+            self.alone.setdefault(section.name, harm)
+            best = min(best or trial, trial, key=lambda t: (t.order, -t.section.macs))
         self.round += 1
+        self.before = best.harm if best else self.before
         return best
 
     def _known(self, section: Section) -> float:
-        """Return the harm of a section when it was last tried."""
+        """Return the place of a section in the order when it was last tried."""
         return self._last.get(section.passed, -math.inf)
 
     def harm(self, model: keras.Model) -> float:

@@ -33,6 +33,14 @@ class Options:
         ),
     ] = TOLERANCE
 
+    rank: Annotated[
+        Literal["harm", "harm-per-mac"],
+        Flag(
+            "What goes first: what does the least harm, or the least for each multiply-accumulate "
+            "that goes with it.",
+            search=("harm", "harm-per-mac"),
+        ),
+    ] = "harm"
     of: Annotated[
         tuple[str, ...],
         Flag("Drop only among these: sums of residual branches, or layers, by name."),

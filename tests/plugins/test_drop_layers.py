@@ -24,6 +24,7 @@ from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import check_method, tiny_data
 from edgeshrink.testing.running import context, opened_again, outputs
 from edgeshrink_droplayers import DropLayers
+from edgeshrink_droplayers.greedy import Search
 
 layers = keras.layers
 Part = Callable[[Any], Any]
@@ -189,6 +190,23 @@ def test_the_least_harm_goes_first(tmp_path: Path, place: str, count: int | str)
     assert lent.notes[0].startswith("harm of dropping each alone (agreement with the model before")
     assert lent.notes[1].startswith(f"dropped {lent.facts['dropped'][0]}")
     assert lent.notes[1].endswith("; harm so far 0.0000")
+
+
+@pytest.mark.parametrize(("rank", "gone"), [("harm", "plain"), ("harm-per-mac", "residual")])
+def test_harm_counts_by_what_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str, gone: str
+) -> None:
+    model = model_of("plain", "residual")
+    residual, plain = sections(rewritten(model, lambda op, name: None))
+    assert residual.macs == 3 * plain.macs
+    harms = [0.2, 0.1, 0.9]  # each alone, as they are found; then both
+    for number in (1, 2):
+        told = iter(harms)
+        monkeypatch.setattr(Search, "harm", lambda self, short, told=told: next(told))
+        _, lent = dropped(model, tmp_path, count=number, rank=rank)
+        assert lent.facts["dropped"][0] == {"plain": plain, "residual": residual}[gone].name
+        assert list(lent.facts["harms"].values()) == [0.1, 0.2]
+        assert lent.facts["harm"] == ({"plain": 0.1, "residual": 0.2}[gone], 0.9)[number - 1]
 
 
 def test_what_is_named_goes_though_it_harms_more(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ class SearchResults:
 
         It is among the best third of those that were made with as much, and was not made with more
         yet: asynchronous successive halving (Li and others, MLSys 2020, algorithm 2). What several
-        goals make of "best" is by how many others a point is beaten in all of them; of those alike,
-        the one that is nearest to the budgets, then the one of the best score.
+        goals make of "best" is by how many others, made with whatever effort, a point is beaten in
+        all of them; of those alike, the nearest to the budgets, then the one of the best score.
 
         Args:
             last: nothing else is left to try, so that of fewer than three one is taken too.
@@ -142,12 +142,13 @@ class SearchResults:
         for point, trial in self._measured():
             if found := self.found(trial):
                 rungs[found.effort][point] = found
+        every = np.array(list(self.seen().values()))
         for effort in reversed(EFFORTS[:-1]):
             rung = rungs[effort]
-            values = np.array([self.oriented(found) for found in rung.values()])
             order = []
-            for (point, found), one in zip(rung.items(), values, strict=True):
-                beaten = int(np.all(values > one, axis=1).sum())
+            for point, found in rung.items():
+                one = self.oriented(found)
+                beaten = int(np.all(every > one, axis=1).sum())
                 far = max(found.misses(self.request.base.budgets).values(), default=0.0)
                 order.append(((beaten, far, -one[0]), point))
             count = math.ceil(len(rung) / HALVING) if last else len(rung) // HALVING

@@ -14,6 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from edgeshrink.engine.searching.samplers import OURS, SAMPLERS, Chosen
 from edgeshrink.errors import EdgeshrinkError, UsageError
@@ -25,6 +26,7 @@ VOID = "void"  # of a trial that stands for nothing: why
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
 TWINS = 5  # in a row, after which a point is taken that nobody tried
 LOOK_SECONDS = 0.1
+PAUSES = (0.5, 1.0, 2.0)  # seconds, where a storage cannot be opened
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING)  # measured, or about to be
 
 
@@ -63,7 +65,7 @@ class Board:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
         with _told(url):
-            kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+            kept = _opened(url)
             self._kept, self._silent = kept, dict[int, float]()
             self._chosen, self._twins = Chosen(space, lambda: choose(self)), 0
             made = self._chosen if sampler in OURS else SAMPLERS[sampler](seed)
@@ -210,6 +212,18 @@ class Board:
         ):
             self.free_the_dead()
             time.sleep(LOOK_SECONDS)
+
+
+def _opened(url: str) -> optuna.storages.RDBStorage:
+    """Return Optuna's storage; again where another process makes its tables at this moment."""
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+        except SQLAlchemyError:
+            if (pause := next(pauses, None)) is None:
+                raise
+            time.sleep(pause)
 
 
 def _counted(trials: Iterable[FrozenTrial]) -> int:

@@ -25,7 +25,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
 from edgeshrink.results import Budgets, SearchReport, search_summary, summary
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
 SPACE = """
 [training]

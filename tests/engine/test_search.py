@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from edgeshrink.devices import RULES
 from edgeshrink.engine import Request, SearchRequest, plan_search, search
@@ -23,7 +25,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
 from edgeshrink.results import Budgets, SearchReport, search_summary, summary
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
 SPACE = """
 [training]
@@ -158,16 +160,24 @@ from edgeshrink.engine import Request, SearchRequest, plan_search, search
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
 from edgeshrink.results import Budgets
+from edgeshrink.api import hookimpl
+
+class Trials:
+    @hookimpl
+    def edgeshrink_run_finished(self, name):
+        print(name, flush=True)
 
 if __name__ == "__main__":
-    model, data, out, space, storage, worker = sys.argv[1:]
+    model, data, out, space, storage, sampler, trials, worker = sys.argv[1:]
     base = Request(
         model=Path(model), recipe=Recipe(), out=Path(out), data=data, preprocess="scale=1/16",
         bench=RULES["smoke"], budgets=Budgets(max_drop="none"),
     )
     asked = SearchRequest(
-        base, Path(space), sampler="grid", storage=storage, worker=worker == "yes"
+        base, Path(space), sampler=sampler, storage=storage, worker=worker == "yes",
+        trials=int(trials) or None,
     )
+    installed().register(Trials(), "trials")
     search(plan_search(asked, installed()), installed())
 """
 
@@ -175,9 +185,12 @@ if __name__ == "__main__":
 def started(request: SearchRequest, script: Path, out: Path, *, worker: bool) -> subprocess.Popen:
     script.write_text(WORKER)
     words = (request.base.model, request.base.data, out, request.space, request.storage)
+    words = (*words, request.sampler, request.trials or 0)
     return subprocess.Popen(
         [sys.executable, str(script), *map(str, words), "yes" if worker else "no"],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -194,11 +207,11 @@ def test_a_killed_search_goes_on_and_measures_nothing_twice(
                 try:
                     if sum(counted(request).values()) >= 1:
                         break
-                except (KeyError, optuna.exceptions.OptunaError):
+                except (KeyError, optuna.exceptions.OptunaError, SQLAlchemyError):
                     continue
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
     before = counted(request)
     assert 1 <= sum(before.values()) < 4
     report = done(request)
@@ -214,9 +227,54 @@ def test_two_at_once_do_each_recipe_once(request_: SearchRequest, tmp_path: Path
     done(replace(request, trials=1))
     helper = started(request, tmp_path / "do.py", tmp_path / "helper.tflite", worker=True)
     report = done(request)
-    assert helper.wait(240) == 0
+    helper.communicate(timeout=240)
+    assert helper.returncode == 0
     assert len(report.trials) == 4
     assert set(counted(request).values()) == {1}
+
+
+TWELVE = """
+[training]
+epochs = 1
+lr = 1e-3
+
+[[step]]
+method = "prune"
+optional = true
+sparsity = [0.5, 0.8]
+
+[[step]]
+method = "cluster"
+optional = true
+clusters = 16
+
+[[step]]
+method = "int8"
+
+[[step]]
+method = "fp16"
+"""
+
+
+def test_two_that_choose_by_what_both_measured_lose_no_trial_and_make_none_twice(
+    request_: SearchRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "space.toml").write_text(TWELVE)
+    storage = f"sqlite:///{tmp_path / 'all.sqlite'}"
+    request = replace(request_, storage=storage, sampler="guided", trials=7)
+    begun = done(replace(request, trials=1))
+    assert begun.size == 12
+    helper = started(request, tmp_path / "do.py", tmp_path / "helper.tflite", worker=True)
+    report = done(request)
+    theirs, _ = helper.communicate(timeout=240)
+    assert helper.returncode == 0
+    kept = optuna.load_study(study_name=request.study, storage=storage).trials
+    assert {trial.state.name for trial in kept} <= {"COMPLETE", "PRUNED"}
+    assert all("void" in trial.user_attrs for trial in kept if trial.state.name == "PRUNED")
+    assert len(report.trials) == len(report.measured) == 7
+    assert sum(counted(request).values()) == 7
+    assert set(counted(request).values()) == {1}
+    assert 1 <= len(theirs.splitlines()) <= 5
 
 
 @pytest.mark.filterwarnings("ignore")  # Dask's own, where its processes end
@@ -247,6 +305,18 @@ def test_a_cluster_makes_the_recipes_that_one_process_makes(
         json.loads(path.read_text())["name"] for path in request.run_folder.glob("*/*/job.json")
     ]
     assert len(begun) == 4
+
+
+def test_a_scheduler_that_does_not_answer_is_told(
+    request_: SearchRequest, edgeshrink: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    pytest.importorskip("distributed")
+    base = request_.base
+    words = ("--data", base.data, "--preprocess", "scale=1/16", "--scheduler", "tcp://localhost:1")
+    said = edgeshrink("search", base.model, *words, "-o", base.out)
+    assert said.returncode == 2
+    assert "error: no Dask scheduler answers at 'tcp://localhost:1'" in said.stderr
+    assert "hint:  start one: dask scheduler" in said.stderr
 
 
 @pytest.mark.filterwarnings("ignore")

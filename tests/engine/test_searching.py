@@ -251,6 +251,8 @@ def test_a_sampler_that_proposes_what_was_tried_comes_to_the_end_soon(
     assert free(0)(ours) is None
 
 
+# what Python keeps of warnings is not told apart by thread
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_several_at_once_make_each_point_once_and_no_more_than_are_asked_for(
     tmp_path: Path,
 ) -> None:
@@ -319,6 +321,21 @@ def test_more_effort_that_ends_its_process_too_often_is_let_be(tmp_path: Path) -
             ours.run(make, raised=(point, "normal"))
     assert len(ours.raised(point, "normal")) == storage.DEATHS
     assert list(ours.taken()) == [point]
+
+
+# what Python keeps of warnings is not told apart by thread
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_several_may_begin_a_search_at_the_same_moment(tmp_path: Path) -> None:
+    def begun(folder: Path) -> int:
+        barrier.wait()
+        return len(board(folder).trials)
+
+    for place in range(5):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        barrier = threading.Barrier(4)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(begun, [folder] * 4)) == [0] * 4
 
 
 @pytest.mark.parametrize("error", [CancelledError(), TargetError("gone")])

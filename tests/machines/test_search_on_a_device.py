@@ -16,7 +16,7 @@ import pytest
 from edgeshrink.api import TargetError, hookimpl
 from edgeshrink.devices import RULES
 from edgeshrink.engine import Request, SearchRequest, plan_search, search
-from edgeshrink.engine.searching import search_run
+from edgeshrink.engine.searching import searcher
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Recipe
 from edgeshrink.results import Budgets, SearchReport
@@ -96,7 +96,7 @@ def until_the_second(request: SearchRequest, running: Any) -> None:
 def test_a_device_that_is_back_after_a_while_has_lost_no_recipe(
     request_: SearchRequest, server: Any, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_run, "WAITS", (1.0,) * 60)
+    monkeypatch.setattr(searcher, "WAITS", (1.0,) * 60)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(done, request_)
         until_the_second(request_, running)
@@ -117,7 +117,7 @@ def test_a_device_that_is_back_after_a_while_has_lost_no_recipe(
 def test_a_device_that_stays_away_ends_the_search_and_the_same_command_goes_on(
     request_: SearchRequest, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_run, "WAITS", (0.1, 0.1))
+    monkeypatch.setattr(searcher, "WAITS", (0.1, 0.1))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(done, request_)
         until_the_second(request_, running)

@@ -198,8 +198,15 @@ class Space:
 
     def named(self, point: Point) -> dict[str, str]:
         """Return a point as the step at each place, in words."""
-        steps = {p.name: p.steps[k] for p, k in zip(self.places, point, strict=True)}
-        return {name: "none" if step is None else str(step) for name, step in steps.items()}
+        places = self.choices().items()
+        return {name: steps[k] for (name, steps), k in zip(places, point, strict=True)}
+
+    def choices(self) -> dict[str, list[str]]:
+        """Return the steps at each place, in words."""
+        return {
+            place.name: ["none" if step is None else str(step) for step in place.steps]
+            for place in self.places
+        }
 
     def point(self, named: Mapping[str, str]) -> Point:
         """Return the point of steps in words.
@@ -208,10 +215,7 @@ class Space:
             UsageError: it is none of this space.
         """
         try:
-            return tuple(
-                ["none" if s is None else str(s) for s in place.steps].index(named[place.name])
-                for place in self.places
-            )
+            return tuple(steps.index(named[name]) for name, steps in self.choices().items())
         except (KeyError, ValueError):
             raise UsageError(f"the space has no point {shortly(dict(named))}") from None
 

@@ -4,52 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edgeshrink import words
 from edgeshrink.engine import workers
 from edgeshrink.engine.compressing import compress
-from edgeshrink.engine.jobs.cluster import Cluster
-from edgeshrink.engine.jobs.crew import Crew
 from edgeshrink.engine.jobs.job import Job
-from edgeshrink.engine.jobs.tasks import Compress
 from edgeshrink.engine.jobs.workplace import workplace
 from edgeshrink.engine.planning.planner import plan
 from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.stage_store import StageStore
-from edgeshrink.engine.searching.arithmetic import too_large
-from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.planning import (
     STAGES,
     WRITTEN,
     PlannedSearch,
-    asked,
     check_times,
-    efforts,
     with_effort,
 )
-from edgeshrink.engine.searching.request import Measured, value_of
-from edgeshrink.engine.searching.results import SearchResults
-from edgeshrink.errors import EdgeshrinkError, TargetError
+from edgeshrink.engine.searching.searcher import Searcher
 from edgeshrink.models import file_digest, write_sealed, write_text
 from edgeshrink.plugins import Plugins
-from edgeshrink.recipes import Point, digest_of
-from edgeshrink.results import Report, SearchReport
+from edgeshrink.results import SearchReport
 from edgeshrink.texts import shown
-
-if TYPE_CHECKING:
-    import optuna
-
-    from edgeshrink.engine.searching.storage import Board
-
-WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
-GROWTH = 3.0  # times as long with the next effort, about
-AGAIN = "the same command goes on from the last whole trial"
 
 
 def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
@@ -70,6 +47,7 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
     folder = RunFolder(request.run_folder, told)
     # a worker works beside the search that it helps, perhaps in the same folder
     with contextlib.nullcontext() if request.worker else folder.locked():
+        request.run_folder.mkdir(parents=True, exist_ok=True)
         if not request.worker:
             stages.mend()
 
@@ -83,7 +61,7 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
         ) as crew:
             check_times(request, planned.lightest.profile, max(crew.size, crew.workers))
             stop = threading.Event()
-            searches = [_Search(planned, plugins, crew, stop) for _ in range(crew.size)]
+            searches = [Searcher(planned, plugins, crew, stop) for _ in range(crew.size)]
             with ThreadPoolExecutor(crew.size) as pool:
                 try:
                     begun = [pool.submit(search.tried) for search in searches]
@@ -94,200 +72,30 @@ def search(planned: PlannedSearch, plugins: Plugins) -> SearchReport:
                     crew.close()
                     raise
         found = searches[0].results.report()
-        return found if request.worker else searches[0].written(found)
+        return found if request.worker else _written(planned, plugins, found)
 
 
-class _RecipeError(EdgeshrinkError):
-    """A recipe failed, and would fail again."""
+def _written(planned: PlannedSearch, plugins: Plugins, found: SearchReport) -> SearchReport:
+    """Make the recipe that was picked once more, all its stages there, judged on test samples.
 
-
-class _Search:
-    """One thread's part in a search."""
-
-    def __init__(
-        self,
-        planned: PlannedSearch,
-        plugins: Plugins,
-        crew: Crew | Cluster,
-        stop: threading.Event,
-    ) -> None:
-        from edgeshrink.engine.searching.storage import Board
-
-        self.planned, self.plugins, self.request = planned, plugins, planned.request
-        self.crew, self.stop = crew, stop
-        request = self.request
-        self.began = time.monotonic()
-        self.spent: list[float] = []
-        self.board: Board = Board(
-            request.storage or request.run_folder / "trials.sqlite",
-            request.study,
-            planned.space,
-            ("score", *request.goals),
-            planned.key,
-            request.sampler,
-            request.base.recipe.seed,
-            self.choose,
-            join=request.worker,
-        )
-        self.results = SearchResults(planned, self.board)
-
-    def tried(self) -> None:
-        """Try recipes, and the best third with more effort, until nothing is left, or no time."""
-        most = self.request.trials
-        while not self.stop.is_set() and self.fits(self.usual):
-            self.board.free_the_dead()
-            room = self.board.has_room(most)
-            raised = self.results.worth_more(last=not room and not self.board.busy())
-            if raised and self.fits(GROWTH * self.results.seconds(raised[0])):
-                self.board.run(self.make, raised=raised)
-            elif room:
-                self.board.run(self.make, most)
-            elif self.board.busy():  # another process may die, and leave its recipe to us
-                self.stop.wait(1)
-            else:
-                break
-
-    @property
-    def usual(self) -> float:
-        """Seconds of a trial."""
-        return sum(self.spent) / len(self.spent) if self.spent else 0.0
-
-    def fits(self, seconds: float) -> bool:
-        """Return whether what takes so long would end in time."""
-        most = self.request.seconds
-        return most is None or time.monotonic() - self.began + seconds <= most
-
-    def choose(self, board: Board) -> Point | None:
-        """Return the point to try next, or None where none is left: at random for Optuna's."""
-        taken = board.taken()
-        if self.request.sampler == "grid":
-            return next((p for p in self.planned.space.points() if p not in taken), None)
-        chooser = Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
-        if self.request.sampler != "guided":
-            return chooser.free(taken)
-        return chooser.next(self.results.seen(), taken, self.results.cost)
-
-    def make(self, point: Point, trial: optuna.Trial) -> Sequence[float]:
-        """Measure a point; what keeps it from that is kept with the trial."""
-        import optuna
-
-        from edgeshrink.engine.searching.storage import RAISED
-
-        started = time.monotonic()
-        planned, recipe = self.planned, self.planned.space.recipe(point)
-        effort = trial.user_attrs.get(RAISED) or efforts(recipe)[0]
-        name = ", ".join(map(str, recipe.steps)) + (f" ({effort})" if effort else "")
-        most = self.request.base.budgets.most_bytes
-        said = too_large(recipe, planned.lightest.facts, planned.lightest.profile, most)
-        if said:
-            trial.set_user_attr("refused", said)
-            raise optuna.TrialPruned
-        try:
-            found = self.once(point, effort)
-            said = found.lacking(self.request.goals)
-        except _RecipeError as error:
-            said = str(error)
-        seconds = time.monotonic() - started
-        self.spent.append(seconds)
-        trial.set_user_attr("seconds", seconds)
-        if said:
-            trial.set_user_attr("failed", said)
-            self.tell(name, seconds, said)
-            raise optuna.TrialPruned
-        trial.set_user_attr("found", asdict(found))
-        self.tell(f"{name}: {found}{self.so_far(point)}", seconds)
-        goals = (value_of(found.found, goal) for goal in self.request.goals)
-        return (found.score.value, *goals)
-
-    def once(self, point: Point, effort: str) -> Measured:
-        """Return what a point is worth with an effort; a device that is lost is waited for."""
-        device = self.planned.lightest.profile.name
-        for pause in (*WAITS, None):
-            try:
-                return Measured.of(self.compressed(point, effort), effort)
-            except TargetError as error:
-                if self.results.base is None:  # perhaps it was never there
-                    raise
-                said = f"{device} was lost: {error}"
-                if pause is None:
-                    hint = "; ".join(filter(None, [error.hint, AGAIN]))
-                    raise TargetError(f"{said}; it did not come back", hint=hint) from error
-                told = f"{said}; trying again in {pause:.0f} s"
-                self.plugins.hook.edgeshrink_told(text=told)
-                if self.stop.wait(pause):
-                    raise
-        raise AssertionError
-
-    def compressed(self, point: Point, effort: str) -> Report:
-        """Return the report of a point, made by a process of the crew.
-
-        Raises:
-            TargetError: the device is unreachable or was lost; to be done again once it is there.
-        """
-        recipe = with_effort(self.planned.space.recipe(point), effort)
-        request = asked(self.request, recipe)
-        key = digest_of({"search": self.planned.key, "recipe": recipe.to_toml()})
-        name = ", ".join(map(str, recipe.steps))
-        job = Job(name, request.out.parent, key, Compress(request))
-        found = self.crew.run(job)
-        if error := found.get("error"):
-            kind = TargetError if found["code"] == TargetError.exit_code else _RecipeError
-            raise kind(error, hint=found.get("hint", ""))
-        report = Report.from_dict(found["report"])
-        lost = [one.failure for row in report.ledger.rows for one in row.on if one.lost]
-        if lost:
-            job.fail(lost[0])
-            raise TargetError(lost[0])
-        return report
-
-    def so_far(self, point: Point) -> str:
-        """Return in words what a point is to the search so far, and how long that goes on."""
-        said = []
-        found = self.results.report()
-        if found.picked is not None:
-            picked = found.trials[found.picked]
-            name = "nearest to the budgets" if picked.misses else found.rule
-            if self.planned.space.point(picked.steps) == point:
-                said.append(f"the {name} so far")
-        if self.request.seconds is not None:
-            left = max(0.0, self.request.seconds - (time.monotonic() - self.began))
-            said.append(f"{words.duration(left)} left")
-        elif self.request.trials is not None and self.request.trials > len(found.measured):
-            more = self.usual * (self.request.trials - len(found.measured)) / self.crew.size
-            said.append(f"about {words.duration(more)} left")
-        return f" ({', '.join(said)})" if said else ""
-
-    def tell(self, name: str, seconds: float, failure: str = "") -> None:
-        """Tell that a trial has ended."""
-        count, most = len(self.board.taken()), self.planned.space.size
-        if self.request.trials is not None:
-            most = min(most, max(count, self.request.trials))
-        self.plugins.hook.edgeshrink_run_finished(
-            name=name, done=count, count=most, seconds=seconds, failure=failure
-        )
-
-    def written(self, found: SearchReport) -> SearchReport:
-        """Make the recipe that was picked once more, all its stages there, judged on test samples.
-
-        The test samples see this one recipe alone, so that its interval needs no correction.
-        """
-        if found.picked is None:
-            return found
-        workers.at("the picked recipe")
-        trial = found.trials[found.picked]
-        recipe = self.planned.space.recipe(self.planned.space.point(trial.steps))
-        recipe = with_effort(recipe, trial.effort)
-        base = self.request.base
-        folder = self.request.run_folder
-        request = replace(
-            base, recipe=recipe, run=folder / "picked", stages=folder / STAGES, force=True
-        )
-        report = compress(plan(request, self.plugins), self.plugins)
-        kept = {"digest": file_digest(base.out)}
-        write_sealed(self.request.run_folder / WRITTEN, kept)
-        failed = "; ".join(filter(None, (found.failed, report.failed)))
-        found = replace(found, result=report, failed=failed)
-        for reporter in self.plugins.reporters.values():
-            if text := shown(reporter().search(found)):
-                write_text(base.out.with_suffix(f".search{reporter.suffix}"), text)
+    The test samples see this one recipe alone, so that its interval needs no correction.
+    """
+    if found.picked is None:
         return found
+    workers.at("the picked recipe")
+    trial = found.trials[found.picked]
+    recipe = planned.space.recipe(planned.space.point(trial.steps))
+    recipe = with_effort(recipe, trial.effort)
+    base, folder = planned.request.base, planned.request.run_folder
+    request = replace(
+        base, recipe=recipe, run=folder / "picked", stages=folder / STAGES, force=True
+    )
+    report = compress(plan(request, plugins), plugins)
+    kept = {"digest": file_digest(base.out)}
+    write_sealed(folder / WRITTEN, kept)
+    failed = "; ".join(filter(None, (found.failed, report.failed)))
+    found = replace(found, result=report, failed=failed)
+    for reporter in plugins.reporters.values():
+        if text := shown(reporter().search(found)):
+            write_text(base.out.with_suffix(f".search{reporter.suffix}"), text)
+    return found

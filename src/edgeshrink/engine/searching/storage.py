@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import Study, StudyDirection
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
+from edgeshrink.engine.searching.samplers import OURS, SAMPLERS, Chosen
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.recipes import Point, Space
 
@@ -27,12 +27,7 @@ RAISED = "raised"  # of a trial that makes a point once more: the effort
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
 TWINS = 5  # in a row, after which a point is taken that nobody tried
 LOOK_SECONDS = 0.1
-SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
-    "random": lambda seed: RandomSampler(seed=seed),
-    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed),
-}
-OURS = ("guided", "grid")  # they never choose what was tried
+PAUSES = (0.5, 1.0, 2.0)  # seconds, where a storage cannot be opened
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING)  # measured, or about to be
 
 
@@ -67,13 +62,13 @@ class Board:
         *,
         join: bool = False,
     ) -> None:
-        self.space, self.choose = space, choose
+        self.space = space
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
         with _told(url):
-            kept = optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+            kept = _opened(url)
             self._kept, self._silent = kept, dict[int, float]()
-            self._chosen, self._twins = _Chosen(self), 0
+            self._chosen, self._twins = Chosen(space, lambda: choose(self)), 0
             made = self._chosen if sampler in OURS else SAMPLERS[sampler](seed)
             self._usual: BaseSampler = made
             if join:
@@ -208,8 +203,8 @@ class Board:
             trial.set_user_attr(BEGUN, True)
             self._await_earlier(trial.number)
             named = {
-                place.name: trial.suggest_categorical(place.name, choices)
-                for place, choices in self._choices()
+                name: trial.suggest_categorical(name, choices)
+                for name, choices in self.space.choices().items()
             }
             point = self.space.point(named)
             if said := self._needless(point, trial, most):
@@ -252,43 +247,21 @@ class Board:
             self.free_the_dead()
             time.sleep(LOOK_SECONDS)
 
-    def _choices(self) -> Iterator[tuple[Any, list[str]]]:
-        for place in self.space.places:
-            yield place, ["none" if step is None else str(step) for step in place.steps]
+
+def _opened(url: str) -> optuna.storages.RDBStorage:
+    """Return Optuna's storage; again where another process makes its tables at this moment."""
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            return optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
+        except SQLAlchemyError:
+            if (pause := next(pauses, None)) is None:
+                raise
+            time.sleep(pause)
 
 
 def _counted(trials: Iterable[FrozenTrial]) -> int:
     return sum(trial.state in COUNTED for trial in trials)
-
-
-class _Chosen(BaseSampler):
-    """Gives a trial the whole point that is chosen for it."""
-
-    def __init__(self, board: Board) -> None:
-        self.board = board
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {
-            place.name: CategoricalDistribution(choices) for place, choices in self.board._choices()
-        }
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        point = self.board.choose(self.board)
-        return {} if point is None else dict(self.board.space.named(point))
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        assert isinstance(param_distribution, CategoricalDistribution)
-        return param_distribution.choices[0]  # another process took the last point just now
 
 
 @contextlib.contextmanager

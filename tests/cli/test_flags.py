@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from edgeshrink.api import Flag, Method, NoOptions, Phase, Training
 from edgeshrink.cli.commands import compress
-from edgeshrink.cli.shared import single
+from edgeshrink.cli.shared import single, typed
 from edgeshrink.cli.typer_flags import flags_of, with_method_flags
 from edgeshrink.plugins import CORE_KEYS, Plugins
 from edgeshrink.recipes.recipe import Recipe
@@ -139,3 +139,12 @@ def test_core_keys_are_the_flags_of_compress(monkeypatch: pytest.MonkeyPatch) ->
     options = [p for p in command.params if p.param_type_name == "option"]
     spelled = {name.lstrip("-") for p in options for name in (*p.opts, *p.secondary_opts)}
     assert {name.replace("-", "_") for name in spelled | {"help"}} == CORE_KEYS
+
+
+def test_a_password_in_an_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["search", "--storage", "postgresql://me:se:cret@host/d", "--at", "ssh://pi@host:22"]
+    monkeypatch.setattr("sys.argv", ["edgeshrink", *words, "http://a:b/c@d"])
+    assert typed() == (
+        "edgeshrink search --storage postgresql://me:PASSWORD@host/d --at ssh://pi@host:22 "
+        "http://a:b/c@d"
+    )

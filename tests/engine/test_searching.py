@@ -16,13 +16,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgeshrink.engine.searching import storage
+from edgeshrink.engine.searching import database, storage
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, knee, on_front
+from edgeshrink.engine.searching.request import Measured
 from edgeshrink.engine.searching.storage import Board
-from edgeshrink.errors import TargetError, UsageError
+from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Point, Space
+from edgeshrink.results import Figures, Score
 
 UNIT = st.integers(0, 8).map(lambda n: n / 8)
 POINTS = st.integers(1, 4).flatmap(
@@ -173,7 +175,7 @@ def board(
 def test_a_trial_whose_process_ended_before_its_first_sign_of_life_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "GRACE", 0.2)
+    monkeypatch.setattr(database, "GRACE", 0.2)
     ours = board(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -349,3 +351,41 @@ def test_what_is_interrupted_is_no_death_of_a_recipe(tmp_path: Path, error: Exce
         with pytest.raises(type(error)):
             ours.run(make)
     assert ours.taken() == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "hint"),
+    [
+        ("nonsense", "takes a database as SQLAlchemy writes it; received 'nonsense'", "sqlite:///"),
+        ("redis://me:secret@host/d", r"received redis://me:\*\*\*@host/d", "sqlite:///"),
+        (
+            "oracle://me:secret@host/d",
+            r"oracle://me:\*\*\*@host/d is installed: .* no ",
+            "install it",
+        ),
+    ],
+)
+def test_a_place_that_is_none_is_told_without_its_password(url: str, said: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=said) as error, database.telling(url):
+        database.opened(url)
+    assert hint in error.value.hint
+
+
+def test_a_storage_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PAUSES", ())
+    with pytest.raises(EdgeshrinkError, match=r"kept in sqlite:///.*unable to open"):
+        board(tmp_path / "nowhere")
+    ours = board(tmp_path)
+    (tmp_path / "trials.sqlite").unlink()
+    with pytest.raises(EdgeshrinkError, match=r"trials cannot be kept in sqlite:///") as error:
+        ours.run(lambda point, trial: (0.5, 1.0))
+    assert "goes on" in error.value.hint
+
+
+def test_a_score_that_is_no_number_measures_nothing() -> None:
+    good, bad = (Score("top1", value, 0, 1, 100, True) for value in (0.9, float("nan")))
+    figures = Figures("a.tflite", 100)
+    assert Measured(good, good, figures, figures).lacking(("bytes",)) == ""
+    for pair in ((bad, good), (good, bad)):
+        said = Measured(*pair, figures, figures).lacking(("bytes",))
+        assert said == "its top1 is nan, and no number to compare by"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -60,6 +61,8 @@ Unsafe = Annotated[
     bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
 ]
 
+PASSWORD = re.compile(r"(\w://[^/@:\s]*:)[^/@\s]+@")
+
 _warned: set[str] = set()
 
 
@@ -104,8 +107,8 @@ def registry() -> Plugins:
 
 
 def typed() -> str:
-    """Return the command line as it was typed."""
-    return shlex.join(["edgeshrink", *sys.argv[1:]])
+    """Return the command line as it was typed, but no password in a URL: reports are passed on."""
+    return shlex.join(["edgeshrink", *(PASSWORD.sub(r"\1PASSWORD@", one) for one in sys.argv[1:])])
 
 
 def print_json(document: Any) -> None:

@@ -109,7 +109,10 @@ class Measured:
         return ", ".join(said)
 
     def lacking(self, goals: tuple[str, ...]) -> str:
-        """Return why a goal has no value, of the file or of the one beside it, or nothing."""
+        """Return why the score or a goal has no value, of the file or of the base, or nothing."""
+        for one in (self.score, self.base):
+            if not math.isfinite(one.value):
+                return f"its {one.metric} is {one.value}, and no number to compare by"
         for of in (self.found, self.beside):
             for goal in goals:
                 if not math.isfinite(value_of(of, goal)):

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
+from edgeshrink.engine.searching import database
+from edgeshrink.engine.searching.database import opened, shown, telling
 from edgeshrink.engine.searching.samplers import OURS, SAMPLERS, Chosen
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.recipes import Point, Space
 
-BEAT, GRACE = 5, 30  # seconds between signs of life, and after which a trial without one is dead
 BEGUN = "begun"  # of a trial that gave a sign of life
 VOID = "void"  # of a trial that stands for nothing: why
 RAISED = "raised"  # of a trial that makes a point once more: the effort
 DEATHS = 3  # of a trial's process, after which its recipe is left alone
 TWINS = 5  # in a row, after which a point is taken that nobody tried
 LOOK_SECONDS = 0.1
-PAUSES = (0.5, 1.0, 2.0)  # seconds, where a storage cannot be opened
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING)  # measured, or about to be
 
 
@@ -64,9 +60,9 @@ class Board:
     ) -> None:
         self.space = space
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
-        with _told(url):
-            kept = _opened(url)
+        self.url = f"sqlite:///{place.resolve()}" if isinstance(place, Path) else place
+        with telling(self.url):
+            kept = opened(self.url)
             self._kept, self._silent = kept, dict[int, float]()
             self._chosen, self._twins = Chosen(space, lambda: choose(self)), 0
             made = self._chosen if sampler in OURS else SAMPLERS[sampler](seed)
@@ -74,7 +70,8 @@ class Board:
             if join:
                 if name not in optuna.get_all_study_names(kept):
                     raise UsageError(
-                        f"no search {name!r} in {url}", hint="begin it without --worker first"
+                        f"no search {name!r} in {shown(self.url)}",
+                        hint="begin it without --worker first",
                     )
                 self.study = optuna.load_study(study_name=name, storage=kept, sampler=made)
             else:
@@ -102,7 +99,7 @@ class Board:
     @property
     def trials(self) -> list[FrozenTrial]:
         """All trials."""
-        with _told("the storage"):
+        with telling(self.url):
             return self.study.get_trials(deepcopy=False)
 
     def point(self, trial: FrozenTrial) -> Point | None:
@@ -169,13 +166,13 @@ class Board:
         Optuna does so for those that gave one. One whose process was ended before the first would
         be at work for ever: this process lets go of it when it has seen it so for as long.
         """
-        with _told("the storage"):
+        with telling(self.url):
             optuna.storages.fail_stale_trials(self.study)
             now, seen = time.monotonic(), dict[int, float]()
             for trial in self.trials:
                 if trial.state is TrialState.RUNNING and BEGUN not in trial.user_attrs:
                     seen[trial.number] = self._silent.get(trial.number, now)
-                    if now - seen[trial.number] > GRACE:
+                    if now - seen[trial.number] > database.GRACE:
                         self.study.tell(trial.number, state=TrialState.FAIL)
             self._silent = seen
 
@@ -217,7 +214,7 @@ class Board:
                 raise
 
         self.study.sampler = self._chosen if self._twins >= TWINS else self._usual
-        with _told("the storage"):
+        with telling(self.url):
             if raised is not None:
                 point, effort = raised
                 named = self.space.named(point)
@@ -248,34 +245,5 @@ class Board:
             time.sleep(LOOK_SECONDS)
 
 
-def _opened(url: str) -> optuna.storages.RDBStorage:
-    """Return Optuna's storage; again where another process makes its tables at this moment."""
-    pauses = iter(PAUSES)
-    while True:
-        try:
-            return optuna.storages.RDBStorage(url, heartbeat_interval=BEAT, grace_period=GRACE)
-        except SQLAlchemyError:
-            if (pause := next(pauses, None)) is None:
-                raise
-            time.sleep(pause)
-
-
 def _counted(trials: Iterable[FrozenTrial]) -> int:
     return sum(trial.state in COUNTED for trial in trials)
-
-
-@contextlib.contextmanager
-def _told(place: str) -> Iterator[None]:
-    """Tell what goes wrong where trials are kept, and keep Optuna's own warnings to itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        try:
-            yield
-        except Exception as error:
-            if not type(error).__module__.startswith(("optuna", "sqlalchemy")):
-                raise
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            raise EdgeshrinkError(
-                f"trials cannot be kept in {place}: {first[0]}",
-                hint="the same command goes on where it can be reached again",
-            ) from error

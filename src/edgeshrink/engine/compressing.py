@@ -13,7 +13,7 @@ from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
 from edgeshrink.engine.measuring import compatibility
 from edgeshrink.engine.measuring.sessions import (
-    host_profile,
+    host_session,
     import_tensorflow,
     is_host,
     open_session,
@@ -56,7 +56,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
             shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = stack.enter_context(workspace.scratch())
-        host = stack.enter_context(open_session(host_profile(), plugins))
+        host = stack.enter_context(host_session(plugins))()
         run = Run.of(planned, plugins, workspace, scratch, host, kernels)
         run = foreseen(run)
         return _Compression(run, devices).report()

@@ -1,3 +1,7 @@
+from .decoding import (
+    decoded as decoded,
+    encoded_tensors as encoded_tensors,
+)
 from .feed import (
     count_samples as count_samples,
     matched_files as matched_files,

@@ -70,6 +70,7 @@ from edgeshrink.recipes import (
     Plan,
     Precision,
     Recipe,
+    Room,
     Strengths,
     Training,
 )
@@ -167,6 +168,7 @@ __all__ = [
     "Report",
     "Reporter",
     "Robustness",
+    "Room",
     "Row",
     "RowFound",
     "Rule",

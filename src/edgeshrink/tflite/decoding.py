@@ -109,5 +109,7 @@ def _looked_up(data: bytes, stored: FlatTensor, told: FlatTensor, made: FlatTens
     if axis == ONE_TABLE:
         return values[indices]
     tables = values[: stride * made.shape[axis]].reshape(made.shape[axis], stride)
-    rows = np.arange(made.shape[axis]).reshape([-1 if a == axis else 1 for a in range(indices.ndim)])
+    rows = np.arange(made.shape[axis]).reshape(
+        [-1 if a == axis else 1 for a in range(indices.ndim)]
+    )
     return tables[rows, indices]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.models import Artifact, ModelFacts
-from edgeshrink.recipes import Method, Methods, Recipe, Training
+from edgeshrink.recipes import Method, Methods, Recipe, Room, Training
 from edgeshrink.results import Budgets
 from edgeshrink.texts import typed
 
@@ -144,3 +144,15 @@ class Planned:
     def profile(self) -> DeviceProfile:
         """The device that the result is for."""
         return self.devices[0]
+
+    @property
+    def room(self) -> Room:
+        """What the result may take: the least of what its devices have and of what was asked."""
+        budgets, devices = self.request.budgets, self.devices
+        storage = (*(device.storage_bytes for device in devices), budgets.most_bytes)
+        memory = (*(device.memory_bytes for device in devices), budgets.most_arena)
+        return Room(_least(storage), _least(memory))
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

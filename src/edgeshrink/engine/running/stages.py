@@ -107,6 +107,7 @@ class Stages:
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
+            "room": asdict(self._planned.room) if step.fits else None,
             "files": [content_digest(path) for path in step.files],
             "versions": versions,
             "source": [source_digest("edgeshrink"), source_digest(plugin)],
@@ -149,6 +150,7 @@ class Stages:
             agreement=agreement,
             measure=measure,
             log=self._run.workspace.log,
+            room=self._planned.room,
             shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
         )

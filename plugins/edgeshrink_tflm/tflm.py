@@ -31,6 +31,7 @@ from edgeshrink.api import (
     from_json,
     typed,
 )
+from edgeshrink_tflm.arena import arena_uses, told
 from edgeshrink_tflm.failures import ended
 from edgeshrink_tflm.process import RUNNER, check
 
@@ -69,6 +70,8 @@ class Needs:
 
     sha256: str
     arena_bytes: int
+    planned_bytes: int
+    kept_bytes: int
     load_ns: int
     first_ns: int
     samples_ns: tuple[int, ...]
@@ -217,7 +220,8 @@ class TFLMSession(Session):
             excess.append(f"it needs {arena:,} bytes of arena, and there are {ram:,} of RAM")
         if excess:
             raise CommandFailed(f"it does not fit {self.profile.name}: {'; '.join(excess)}")
-        told = (
+        uses = arena_uses(flat)
+        said = (
             f"needs {_of(arena, ram, 'RAM')} for its arena and {_of(len(data), flash, 'flash')} "
             "for its file; the program and TensorFlow Lite Micro itself come on top"
         )
@@ -232,7 +236,8 @@ class TFLMSession(Session):
             threads=1,
             delegate="none",
             arena_bytes=arena,
-            notes=(told, HOW),
+            arena=uses,
+            notes=(said, told(uses, needs.planned_bytes, needs.kept_bytes), HOW),
         )
 
     def _run(

@@ -7,6 +7,7 @@ is named here stays.
 from __future__ import annotations
 
 from edgeshrink.devices import (
+    ArenaUse,
     BenchPlan,
     Completed,
     DeviceInfo,
@@ -114,6 +115,7 @@ __all__ = [
     "MEASURES",
     "TOLERANCE",
     "Agreement",
+    "ArenaUse",
     "Artifact",
     "Asked",
     "BenchPlan",

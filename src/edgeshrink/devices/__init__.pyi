@@ -1,6 +1,7 @@
 from .measurement import (
     RULES as RULES,
     RULES_HELP as RULES_HELP,
+    ArenaUse as ArenaUse,
     BenchPlan as BenchPlan,
     DeviceInfo as DeviceInfo,
     Energy as Energy,

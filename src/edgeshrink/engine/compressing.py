@@ -165,7 +165,7 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, text = request.out, ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.tflite import read_model
+            from edgeshrink.tflite import encoded_tensors, read_model
 
             line = data.preprocess.python_snippet() if data else ""
             if final.takes_stored:
@@ -174,10 +174,11 @@ class _Compression:
             names = data.class_names if data else ()
             answer = tasks[0].python_snippet(names) if len(tasks) == 1 else ""
             read, functions = data.python_snippet() if data else ("", ())
-            stateful = read_model(final.path.read_bytes()).stateful
+            flat = read_model(final.path.read_bytes())
             text = inference_snippet(
-                out, line, answer, read=read, functions=functions, stateful=stateful
+                out, line, answer, read=read, functions=functions, stateful=flat.stateful
             )
+            text = "" if encoded_tensors(flat) else text  # it runs LiteRT, which refuses them
         report = Report(
             model=str(request.model),
             output=str(out),

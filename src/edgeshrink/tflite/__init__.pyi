@@ -30,6 +30,7 @@ from .ranges import (
     with_ranges as with_ranges,
 )
 from .reader import (
+    DECODE as DECODE,
     IDENTIFIER as IDENTIFIER,
     constant_values as constant_values,
     float_operators as float_operators,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Method, Part, Runtime, hookimpl
+from edgeshrink.api import Exporter, Method, Part, Runtime, hookimpl
 from edgeshrink_tflm.lut import Lut
 from edgeshrink_tflm.package import MICRO
 
@@ -19,6 +19,14 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
     from edgeshrink_tflm.tflm import TFLM
 
     return [TFLM]
+
+
+@hookimpl
+def edgeshrink_exporters() -> list[type[Exporter]]:
+    """Return the ways to write a model as source."""
+    from edgeshrink_tflm.c_export import CExport
+
+    return [CExport]
 
 
 @hookimpl

@@ -77,7 +77,7 @@ class Lut(Method):
             context.progress(0.1, "measuring which tensors to look up")
             found = choices.explored(tables(model, flat), context.room)
             if not found:
-                micro.run("measure", {**MEASURE, "model": str(micro.file(model))})  # says why
+                micro.needed(model)  # says why
                 raise CommandFailed("TensorFlow Lite Micro runs no form of the file")
             chosen = best(found, context.room)
             context.progress(0.9, "comparing outputs")
@@ -112,9 +112,6 @@ class Lut(Method):
             told = "; ".join(f"{c.flash_bytes:,} and {c.arena_bytes:,}" for c in edge)
             context.notes.append(f"flash and arena can be, in bytes: {told}")
         return chosen.model
-
-
-MEASURE = {"inputs": 0, "runs": 1, "seconds": 1.0}
 
 
 def unmet(room: Room, flash: int, arena: int) -> str:

@@ -14,6 +14,8 @@ from edgeshrink_tflm.failures import ended, explain
 from edgeshrink_tflm.package import MICRO
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from edgeshrink.tflite import FlatModel
 
 RUNNER = Path(__file__).with_name("runner.py")
@@ -69,6 +71,31 @@ class Micro:
             "seed": seed,
         }
         return len(set(self.run("answers", job)["digests"])) == 1
+
+    def needed(self, model: bytes) -> int:
+        """Return the bytes of arena that the model takes.
+
+        Raises:
+            CommandFailed: it does not load or run; the message says why.
+        """
+        job = {"model": str(self.file(model)), "inputs": 0, "runs": 1, "seconds": 1.0}
+        return int(self.run("measure", job)["arena_bytes"])
+
+    def vector(self, model: bytes, seed: int) -> dict[str, list[np.ndarray]]:
+        """Return random values for each input, and what the model makes of them, as stored."""
+        import numpy as np
+
+        count = {"input": len(self._flat.inputs), "output": len(self._flat.outputs)}
+        paths = {
+            kind: [self._folder / f"{kind}-{place}.npy" for place in range(count[kind])]
+            for kind in count
+        }
+        told = {f"{kind}s": list(map(str, found)) for kind, found in paths.items()}
+        self.run("vector", {"model": str(self.file(model)), "seed": seed, **told})
+        return {
+            kind: [np.load(path, allow_pickle=False) for path in found]
+            for kind, found in paths.items()
+        }
 
     def file(self, data: bytes) -> Path:
         """Return a file with these bytes, which goes with the folder."""

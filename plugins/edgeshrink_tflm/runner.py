@@ -255,6 +255,22 @@ def answers(job: Job) -> Job:
     return {"digests": digests}
 
 
+def vector(job: Job) -> Job:
+    """Run one random input, and write what went in and what came out, as stored."""
+    import numpy as np
+
+    interpreter = create(Path(job["model"]).read_bytes())
+    random = np.random.default_rng(job["seed"])
+    for position, path in enumerate(job["inputs"]):
+        values = drawn(interpreter.get_input_details(position), random)
+        interpreter.set_input(values, position)
+        np.save(path, values)
+    interpreter.invoke()
+    for position, path in enumerate(job["outputs"]):
+        np.save(path, interpreter.get_output(position))
+    return {}
+
+
 def drawn(detail: dict[str, Any], random: np.random.Generator) -> np.ndarray:
     """Return random values for an input: all of an integer's range, else -1 to 1."""
     import numpy as np
@@ -273,6 +289,7 @@ KINDS = {
     "encode": encode,
     "arenas": arenas,
     "answers": answers,
+    "vector": vector,
 }
 
 

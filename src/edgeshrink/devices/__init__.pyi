@@ -1,3 +1,6 @@
+from .exporter import (
+    Exporter as Exporter,
+)
 from .measurement import (
     RULES as RULES,
     RULES_HELP as RULES_HELP,

@@ -8,6 +8,11 @@ from .checking import (
 from .compressing import (
     compress as compress,
 )
+from .exporting import (
+    export as export,
+    exporter_named as exporter_named,
+    export_places as export_places,
+)
 from .kept_places import (
     large as large,
     places_kept as places_kept,

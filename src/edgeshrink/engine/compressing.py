@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine import workers
+from edgeshrink.engine.exporting import export, exporter_named
 from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
@@ -211,6 +212,8 @@ class _Compression:
                 write_text(place, recipe)
             for place in (out.with_suffix(".report.json"), folder / "report.json"):
                 write_text(place, document)
+            for name in request.exports:
+                export(final.path, exporter_named(name, self.plugins), out)
         return report
 
 

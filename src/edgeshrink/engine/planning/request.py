@@ -51,6 +51,7 @@ class Request:
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: how many test samples are perturbed, at most.
         seconds: that training may take, all steps together; None for what their efforts say.
+        exports: names of exporters, which write the result as source beside it.
         bench: how long files are timed.
         command: what was typed, for the report.
     """
@@ -80,6 +81,7 @@ class Request:
     robustness: bool = False
     robustness_samples: int = 1000
     seconds: float | None = None
+    exports: tuple[str, ...] = ()
     bench: BenchPlan = RULES["quick"]
     command: str = ""
 
@@ -111,6 +113,7 @@ class Request:
             "recipe": Recipe.from_toml(said["recipe"], methods),
             "devices": tuple(said["devices"]),
             "custom": tuple(said["custom"]),
+            "exports": tuple(said["exports"]),
             "input_shapes": {name: tuple(shape) for name, shape in said["input_shapes"].items()},
             "budgets": typed(Budgets, said["budgets"], "the budgets"),
             "bench": typed(BenchPlan, said["bench"], "the rules of timing"),

@@ -88,14 +88,13 @@ class Choices:
 
     def measured(self, choices: Sequence[tuple[Group, ...]]) -> list[Choice]:
         """Return choices with what they take, without those that do not run."""
-        asked = [[table.asked() for group in groups for table in group] for groups in choices]
-        if not any(asked):
-            models: list[bytes | None] = [self._model] * len(choices)
-        else:
-            models = self._micro.encoded(self._model, asked)
-        made = [
-            (groups, self._strip(model) if groups else model)
-            for groups, model in zip(choices, models, strict=True)
+        some = [groups for groups in choices if groups]
+        asked = [[table.asked() for group in groups for table in group] for groups in some]
+        models = self._micro.encoded(self._model, asked) if asked else []
+        made = [(groups, self._model) for groups in choices if not groups]
+        made += [
+            (groups, self._strip(model))
+            for groups, model in zip(some, models, strict=True)
             if model is not None
         ]
         arenas = self._micro.arenas([model for _, model in made]) if made else []

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from edgeshrink.cli.app import app
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.plugins import installed
+from edgeshrink.testing import tiny_model
 from edgeshrink.tflite import read_model
 from edgeshrink_tflm.c_export import CExport
 from edgeshrink_tflm.literals import array, identifier, real, remark
@@ -178,18 +179,25 @@ def test_export_writes_beside_the_model_and_replaces_nothing(micro, tmp_path):
     done = run("export", model)
     assert done.exit_code == 0, done.output
     assert {p.name for p in tmp_path.iterdir()} == {"a b.tflite", "a_b_model.h", "a_b_model.c"}
-    with pytest.raises(UsageError, match=r"a_b_model.h exists"):
-        CliRunner().invoke(app, ["export", str(model)], catch_exceptions=False)
+    assert str(refused("export", model)).endswith("a_b_model.h exists")
     assert run("export", model, "--force", "--json").exit_code == 0
 
 
+def refused(*words):
+    """Return the error that a command line ends in."""
+    return CliRunner().invoke(app, list(map(str, words))).exception
+
+
 def test_an_export_that_is_none_is_told_with_the_nearest(tmp_path):
-    with pytest.raises(UsageError, match="no export 'cc'") as caught:
-        args = ["export", str(converted() / "int8.tflite"), "--to", "cc"]
-        CliRunner().invoke(app, args, catch_exceptions=False)
-    assert "'c'" in caught.value.hint
+    found = refused("export", converted() / "int8.tflite", "--to", "cc")
+    assert isinstance(found, UsageError)
+    assert str(found) == "no export 'cc'"
+    assert "'c'" in found.hint
     assert list(installed().exporters) == ["c"]
-    (tmp_path / "m.keras").write_text("no model")
-    with pytest.raises(ModelError):
-        args = ["export", str(tmp_path / "m.keras")]
-        CliRunner().invoke(app, args, catch_exceptions=False)
+    tiny_model().save(tmp_path / "m.keras")
+    found = refused("export", tmp_path / "m.keras")
+    assert isinstance(found, ModelError)
+    assert "export takes a .tflite or .esz file" in str(found)
+    assert "--export c" in found.hint
+    plain = ("compress", tmp_path / "m.keras", "--export", "c", "-o", tmp_path / "o.keras")
+    assert "--export c is for .tflite files" in str(refused(*plain, "--prune", 0.5, "--dry-run"))

@@ -160,7 +160,9 @@ def test_the_front_is_that_of_all_subsets(choices):
 
 
 def test_the_smallest_file_that_fits_is_taken():
-    made = [Choice((), bytes(flash), arena) for flash, arena in ((90, 10), (60, 30), (70, 30), (50, 80))]
+    made = [
+        Choice((), bytes(flash), arena) for flash, arena in ((90, 10), (60, 30), (70, 30), (50, 80))
+    ]
     assert [(c.flash_bytes, c.arena_bytes) for c in front(made)] == [(90, 10), (60, 30), (50, 80)]
     assert best(made, Room()).flash_bytes == 50
     assert best(made, Room(100, 40)).flash_bytes == 60

@@ -10,8 +10,8 @@ from .compressing import (
 )
 from .exporting import (
     export as export,
-    exporter_named as exporter_named,
     export_places as export_places,
+    exporter_named as exporter_named,
 )
 from .kept_places import (
     large as large,

@@ -103,9 +103,9 @@ def main() -> None:
         print(
             f"{model}: flash {plain['flash_bytes']:,} → {made['flash_bytes']:,} of "
             f"{found['flash_budget']:,}, arena {plain['arena_bytes']:,} → {made['arena_bytes']:,} "
-            f"of {found['ram_budget']:,}, accuracy {plain['accuracy']:.2%} → {made['accuracy']:.2%} "
-            f"on {made['samples']:,} samples; fits: {found['lut_fits']}, plain: "
-            f"{found['plain_fits']}, within 0.5 points: {found['within']}"
+            f"of {found['ram_budget']:,}, accuracy {plain['accuracy']:.2%} → "
+            f"{made['accuracy']:.2%} on {made['samples']:,} samples; fits: {found['lut_fits']}, "
+            f"plain: {found['plain_fits']}, within 0.5 points: {found['within']}"
         )
 
 

@@ -2,12 +2,12 @@
 
 A tensor that is looked up saves flash, and takes its decoded size of arena while the operator that
 reads it runs. So flash adds up over tensors, and the arena is that of the operator that needs most:
-whoever accepts the arena of one tensor may as well look up all that need no more. The choices worth
-a look are the beginnings of the list of tensors in the order of the arena that each needs alone, one
-more than there are tensors instead of two to that power. Three things are left out by that: the
-some hundred bytes of arena that each operator keeps for itself, tensors that one operator reads
-together, and the gaps of the memory planner. So every choice is measured, not reckoned; and where
-none of them fits, each is measured again without any one of its tensors.
+whoever accepts the arena of one tensor may as well look up all that need no more. The choices that
+are worth a look are the beginnings of the list of tensors, in the order of the arena that each
+needs alone: one more than there are tensors, instead of two to that power. Three things are left
+out by that: the some hundred bytes of arena that each operator keeps for itself, tensors that one
+operator reads together, and the gaps of the memory planner. So every choice is measured, not
+reckoned; and where none of them fits, each is measured again without any one of its tensors.
 """
 
 from __future__ import annotations

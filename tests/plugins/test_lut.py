@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,12 @@ from typer.testing import CliRunner
 
 from edgeshrink.api import Context, DeviceProfile, Plan, Room, Training, UsageError
 from edgeshrink.cli.app import app
+from edgeshrink.engine import Request, plan
 from edgeshrink.errors import VerificationError
-from edgeshrink.recipes import Phase
+from edgeshrink.models import facts
+from edgeshrink.plugins import installed
+from edgeshrink.recipes import Phase, Recipe
+from edgeshrink.results import Budgets
 from edgeshrink.testing import check_method, tiny_model
 from edgeshrink.tflite import constant_values, decoded, read_model, strip
 from edgeshrink_tflm.choosing import Choice, Choices, best, front
@@ -255,6 +260,48 @@ def test_it_declares_well_and_other_runtimes_are_refused():
         list(step.check(Plan(None, (), (), None, DeviceProfile("desktop"))))
     (said,) = step.check(Plan(None, (), (), None, DeviceProfile("board", runtime="tflm")))
     assert "only tensors of at most 128 values are looked up" in said
+
+
+def test_names_are_kept_where_the_file_was_not_stripped(tmp_path):
+    named = few_values((converted() / "int8.tflite").read_bytes())
+    made = read_model(Lut().apply(named, context(tmp_path)))
+    assert {t.name for t in read_model(named).tensors} <= {t.name for t in made.tensors}
+
+
+# ---- what the plan knows
+
+
+def test_room_is_the_least_of_devices_and_budgets(tmp_path):
+    tiny_model().save(tmp_path / "tiny.keras")
+    for name, flash, ram in (("one", 5000, 9000), ("two", 7000, 8000)):
+        (tmp_path / f"{name}.toml").write_text(BOARD.format(flash, ram))
+    asked = Request(
+        tmp_path / "tiny.keras",
+        Recipe.from_steps(["int8", "lut"], installed().methods),
+        tmp_path / "tiny.tflite",
+        devices=tuple(str(tmp_path / f"{name}.toml") for name in ("one", "two")),
+    )
+    assert plan(asked, installed()).room == Room(5000, 8000)
+    budgets = Budgets(max_bytes="4kB", max_arena="64KiB")
+    assert plan(replace(asked, budgets=budgets), installed()).room == Room(4000, 8000)
+
+
+def test_weights_may_take_fewer_bits_than_their_precision_and_sharing_pays(tmp_path):
+    tiny_model().save(tmp_path / "tiny.keras")
+    base = facts(tmp_path / "tiny.keras")
+    least = base.weights_bytes // 4
+    board = DeviceProfile("board", runtime="tflm", storage_bytes=least - 1)
+    methods = installed().methods
+    int8, cluster = methods["int8"](), methods["cluster"].of({"clusters": 4})
+    with pytest.raises(UsageError, match="the weights alone take at least"):
+        list(int8.on_device(Plan(base, (), (), None, board), "int8"))
+    assert list(int8.on_device(Plan(base, (), (Lut(),), None, board), "int8")) == []
+    alone, looked_up = (
+        " ".join(cluster.check(Plan(base, (), after, None, board)))
+        for after in ((int8,), (int8, Lut()))
+    )
+    assert "not smaller on disk" in alone
+    assert "smaller to download and smaller on disk, not faster" in looked_up
 
 
 # ---- the whole way

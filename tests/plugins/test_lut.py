@@ -361,6 +361,7 @@ def test_a_board_that_is_too_small_ends_in_4_with_the_nearest(compressed, tmp_pa
         *("compress", folder / "tiny.keras", "--cluster", 4, "--int8", "--lut", "--data"),
         *(folder / "data.npz", "--device", folder / "board.toml", "--rules", "smoke"),
         *("--max-drop", "none", "-o", tmp_path / "tiny.tflite", "--max-bytes", 900),
+        *("--run", folder / "tiny.run"),
     )
     assert done.exit_code == 4, done.output
     said = " ".join(done.output.split())

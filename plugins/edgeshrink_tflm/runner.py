@@ -39,14 +39,19 @@ def create(data: bytes, arena: int = ROOMY) -> Any:
     return runtime.Interpreter.from_bytes(data, arena_size=arena)
 
 
-def loads(data: bytes, arena: int) -> bool:
-    """Tell whether the model loads, by a process of its own: too small an arena may crash."""
+def loads(data: bytes, arena: int, *, runs: bool = False) -> bool:
+    """Tell whether the model loads, and runs if asked for, by a process of its own: it may crash.
+
+    Too small an arena does that, and kernels that read what is not there yet.
+    """
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what it says of this is no failure
         try:
-            create(data, arena)
+            interpreter = create(data, arena)
+            if runs:
+                interpreter.invoke()
             os._exit(0)
         finally:
             os._exit(1)
@@ -220,15 +225,8 @@ def encode(job: Job) -> Job:
 
 def arenas(job: Job) -> Job:
     """Return the arena of each model, 0 for one that does not load or run."""
-    found = []
-    for path in job["models"]:
-        try:
-            data = Path(path).read_bytes()
-            create(data).invoke()
-            found.append(smallest(data))
-        except RuntimeError:
-            found.append(0)
-    return {"arenas": found}
+    models = (Path(path).read_bytes() for path in job["models"])
+    return {"arenas": [smallest(one) if loads(one, ROOMY, runs=True) else 0 for one in models]}
 
 
 def answers(job: Job) -> Job:

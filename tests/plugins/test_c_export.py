@@ -188,6 +188,14 @@ def refused(*words):
     return CliRunner().invoke(app, list(map(str, words))).exception
 
 
+def test_a_file_that_does_not_run_there_is_named(micro, tmp_path):
+    model = tmp_path / "dynamic.tflite"
+    model.write_bytes((converted() / "dynamic.tflite").read_bytes())
+    found = refused("export", model)
+    assert str(found).startswith("dynamic.tflite cannot be written as c: TensorFlow Lite Micro has")
+    assert list(tmp_path.iterdir()) == [model]
+
+
 def test_an_export_that_is_none_is_told_with_the_nearest(tmp_path):
     found = refused("export", converted() / "int8.tflite", "--to", "cc")
     assert isinstance(found, UsageError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeshrink.devices import Exporter
-from edgeshrink.errors import UsageError, near
+from edgeshrink.errors import EdgeshrinkError, UsageError, near
 from edgeshrink.models import write_text
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
@@ -46,7 +46,12 @@ def export(model: Path, exporter: Exporter, out: Path) -> list[Path]:
     Raises:
         EdgeshrinkError: it cannot be written so; a subclass says why.
     """
-    texts = exporter.render(tflite_bytes(model), out.stem)
+    try:
+        texts = exporter.render(tflite_bytes(model), out.stem)
+    except EdgeshrinkError as error:
+        said = type(error)(f"{out.name} cannot be written as {exporter.name}: {error}")
+        said.hint = error.hint
+        raise said from error
     paths = [out.with_name(name) for name in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(path, text)

@@ -76,9 +76,9 @@ class Lut(Method):
             choices = Choices(model, micro, lambda one: strip(one)[0] if stripped else one)
             context.progress(0.1, "measuring which tensors to look up")
             found = choices.explored(tables(model, flat), context.room)
-            if not found:
+            if not found or found[0].groups:
                 micro.needed(model)  # says why
-                raise CommandFailed("TensorFlow Lite Micro runs no form of the file")
+                raise CommandFailed("TensorFlow Lite Micro does not run the file")
             chosen = best(found, context.room)
             context.progress(0.9, "comparing outputs")
             if chosen.groups and not micro.same((model, chosen.model), INPUTS, context.seed):

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from edgeshrink.api import Context, DeviceProfile, Plan, Room, Training, UsageError
 from edgeshrink.cli.app import app
 from edgeshrink.engine import Request, plan
-from edgeshrink.errors import VerificationError
+from edgeshrink.errors import CommandFailed, VerificationError
 from edgeshrink.models import facts
 from edgeshrink.plugins import installed
 from edgeshrink.recipes import Phase, Recipe
@@ -217,6 +217,11 @@ def test_budgets_that_no_choice_meets_are_unmet_with_the_nearest(model, tmp_path
     )
     assert lent.notes[1].startswith("flash and arena can be, in bytes: ")
     assert f"{len(model):,} and " in lent.notes[1]
+
+
+def test_a_file_that_does_not_run_at_all_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(CommandFailed, match="inputs of FLOAT32 and weights of INT8"):
+        Lut().apply((converted() / "dynamic.tflite").read_bytes(), context(tmp_path))
 
 
 def test_where_nothing_has_few_values_nothing_changes(tmp_path):

@@ -93,7 +93,8 @@ class Stages:
         """Return what a step's result depends on, whatever the kernels."""
         step, data = planned.step, self._planned.data
         plugin = type(step).__module__.partition(".")[0]
-        versions = {name: version_of(name) for name in ("tensorflow", "keras", "edgeshrink")}
+        makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
+        versions = {name: version_of(name) for name in makers}
         return {
             "base": self._planned.base.digest,
             "parent": parent.digest,

@@ -100,8 +100,8 @@ def written(build) -> bytes:
             buffer = len(model.buffers)
             model.buffers.append(schema.BufferT(data=stored))
         kind = schema.TensorType.FLOAT32
-        if values is not None and np.asarray(values).dtype == np.int32:
-            kind = schema.TensorType.INT32
+        if values is not None:
+            kind = getattr(schema.TensorType, np.asarray(values).dtype.name.upper())
         graph.tensors.append(
             schema.TensorT(
                 shape=np.array(shape, np.int32),
@@ -135,6 +135,23 @@ def written(build) -> bytes:
     inputs, outputs = build(schema, tensor, operator)
     graph.inputs, graph.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
     builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def few_values(data: bytes, step: int = 32) -> bytes:
+    """Return an int8 .tflite with kernels rounded to multiples of `step`: few values, as shared."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data)
+    for tensor in model.subgraphs[0].tensors:
+        stored = model.buffers[tensor.buffer].data
+        if tensor.type == schema.TensorType.INT8 and stored is not None and len(stored):
+            values = np.asarray(stored, np.uint8).view(np.int8).astype(int)
+            rounded = np.clip(np.rint(values / step) * step, -127, 127).astype(np.int8)
+            model.buffers[tensor.buffer].data = rounded.view(np.uint8)
+    builder = flatbuffers.Builder(len(data))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

@@ -21,6 +21,11 @@ _PATTERNS = (
         "the model needs operators of TensorFlow itself, which LiteRT does not have",
     ),
     (
+        r"unresolved custom op: TFLM_DECODE",
+        "constants of the model lie behind TFLM_DECODE, as look-up tables, which TensorFlow Lite "
+        "Micro alone runs",
+    ),
+    (
         r"unresolved custom op: (\w+)",
         "the model needs the custom operator {0}, whose kernel is not there",
     ),

@@ -1,8 +1,16 @@
-"""TensorFlow Lite Micro as a runtime: what a model needs on a microcontroller."""
+"""TensorFlow Lite Micro: as a runtime, and tables that it alone looks up."""
 
 from __future__ import annotations
 
-from edgeshrink.api import Part, Runtime, hookimpl
+from edgeshrink.api import Exporter, Method, Part, Runtime, hookimpl
+from edgeshrink_tflm.lut import Lut
+from edgeshrink_tflm.package import MICRO
+
+
+@hookimpl
+def edgeshrink_methods() -> list[type[Method]]:
+    """Return the methods of this plugin."""
+    return [Lut]
 
 
 @hookimpl
@@ -14,8 +22,14 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
 
 
 @hookimpl
+def edgeshrink_exporters() -> list[type[Exporter]]:
+    """Return the ways to write a model as source."""
+    from edgeshrink_tflm.c_export import CExport
+
+    return [CExport]
+
+
+@hookimpl
 def edgeshrink_parts() -> list[Part]:
     """Return what the runtime runs on."""
-    from edgeshrink_tflm.tflm import MICRO
-
     return [MICRO]

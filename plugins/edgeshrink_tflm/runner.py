@@ -12,9 +12,12 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import sys
+import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +39,19 @@ def create(data: bytes, arena: int = ROOMY) -> Any:
     return runtime.Interpreter.from_bytes(data, arena_size=arena)
 
 
-def loads(data: bytes, arena: int) -> bool:
-    """Tell whether the model loads, by a process of its own: too small an arena may crash."""
+def loads(data: bytes, arena: int, *, runs: bool = False) -> bool:
+    """Tell whether the model loads, and runs if asked for, by a process of its own: it may crash.
+
+    Too small an arena does that, and kernels that read what is not there yet.
+    """
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what it says of this is no failure
         try:
-            create(data, arena)
+            interpreter = create(data, arena)
+            if runs:
+                interpreter.invoke()
             os._exit(0)
         finally:
             os._exit(1)
@@ -51,15 +59,44 @@ def loads(data: bytes, arena: int) -> bool:
 
 
 def smallest(data: bytes) -> int:
-    """Return the fewest bytes of arena that the model loads with, in steps of 16."""
-    low, high = 0, ROOMY // STEP  # `high` loads, `low` does not
-    while high - low > 1:
+    """Return the fewest bytes of arena that the model loads with, in steps of 16.
+
+    That is what a roomy interpreter has recorded, or somewhat more, which loading takes at times.
+    """
+    high = -(-allocated(create(data))["arena_bytes"] // STEP)
+    low = high - 1
+    if loads(data, low * STEP):
+        low, high = 0, low
+    while not loads(data, high * STEP):
+        low, high = high, high + 2 * (high - low)
+    while high - low > 1:  # `high` loads, `low` does not
         middle = (low + high) // 2
         if loads(data, middle * STEP):
             high = middle
         else:
             low = middle
     return high * STEP
+
+
+def allocated(interpreter: Any) -> dict[str, int]:
+    """Return the bytes of arena that an interpreter took, as its own record has them.
+
+    `planned` holds tensors, which share places, and `kept` what stays as long as the interpreter.
+    """
+    with tempfile.TemporaryFile() as told:
+        sys.stderr.flush()
+        before = os.dup(2)
+        try:
+            os.dup2(told.fileno(), 2)
+            interpreter.print_allocations()
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+        told.seek(0)
+        words = told.read().decode("utf-8", "replace")
+    found = dict(re.findall(r"Arena allocation (total|head|tail) (\d+) bytes", words))
+    names = {"arena_bytes": "total", "planned_bytes": "head", "kept_bytes": "tail"}
+    return {name: int(found[word]) for name, word in names.items()}
 
 
 def to_stored(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
@@ -119,6 +156,7 @@ def measure(job: Job) -> Job:
         detail = interpreter.get_input_details(position)
         values = random.random(detail["shape"], dtype=np.float32)
         interpreter.set_input(to_stored(values, detail), position)
+    record = allocated(interpreter)
     times: list[int] = []
     longest = job["seconds"] * 1e9
     while len(times) < 2 or (len(times) <= job["runs"] and sum(times) < longest):
@@ -128,6 +166,8 @@ def measure(job: Job) -> Job:
     return {
         "sha256": hashlib.sha256(data).hexdigest(),
         "arena_bytes": arena,
+        "planned_bytes": record["planned_bytes"],
+        "kept_bytes": record["kept_bytes"],
         "load_ns": load_ns,
         "first_ns": times[0],
         "samples_ns": times[1:],
@@ -167,7 +207,88 @@ def predict(job: Job) -> Job:
     return {"count": len(arrays[0]), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-KINDS = {"facts": tell_facts, "measure": measure, "predict": predict}
+def encode(job: Job) -> Job:
+    """Write a model once for each choice of tensors that are to be looked up; see `tables.py`."""
+    from tflite_micro import compression
+
+    data, refused = Path(job["model"]).read_bytes(), []
+    warnings.simplefilter("ignore")  # that a file grows is seen in the file
+    for choice, path in zip(job["choices"], job["outputs"], strict=True):
+        tensors = compression.parse_yaml(json.dumps({"tensors": choice}))  # YAML holds JSON
+        try:
+            Path(path).write_bytes(compression.compress(bytearray(data), tensors))
+            refused.append("")
+        except Exception as error:  # of the compressor, whose class is not public
+            refused.append(str(error) or type(error).__name__)
+    return {"refused": refused}
+
+
+def arenas(job: Job) -> Job:
+    """Return the arena of each model, 0 for one that does not load or run."""
+    models = (Path(path).read_bytes() for path in job["models"])
+    return {"arenas": [smallest(one) if loads(one, ROOMY, runs=True) else 0 for one in models]}
+
+
+def answers(job: Job) -> Job:
+    """Return what each model makes of the same random inputs, over their whole range.
+
+    For each model a digest of the stored bytes of all its outputs, for each input.
+    """
+    import numpy as np
+
+    digests = []
+    for path in job["models"]:
+        interpreter = create(Path(path).read_bytes())
+        random, found = np.random.default_rng(job["seed"]), hashlib.sha256()
+        details = [interpreter.get_input_details(n) for n in range(job["inputs"])]
+        for _ in range(job["count"]):
+            if job["stateful"]:
+                interpreter.reset()
+            for position, detail in enumerate(details):
+                interpreter.set_input(drawn(detail, random), position)
+            interpreter.invoke()
+            for position in range(job["outputs"]):
+                found.update(np.ascontiguousarray(interpreter.get_output(position)).tobytes())
+        digests.append(found.hexdigest())
+    return {"digests": digests}
+
+
+def vector(job: Job) -> Job:
+    """Run one random input, and write what went in and what came out, as stored."""
+    import numpy as np
+
+    interpreter = create(Path(job["model"]).read_bytes())
+    random = np.random.default_rng(job["seed"])
+    for position, path in enumerate(job["inputs"]):
+        values = drawn(interpreter.get_input_details(position), random)
+        interpreter.set_input(values, position)
+        np.save(path, values)
+    interpreter.invoke()
+    for position, path in enumerate(job["outputs"]):
+        np.save(path, interpreter.get_output(position))
+    return {}
+
+
+def drawn(detail: dict[str, Any], random: np.random.Generator) -> np.ndarray:
+    """Return random values for an input: all of an integer's range, else -1 to 1."""
+    import numpy as np
+
+    dtype = np.dtype(detail["dtype"])
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return random.integers(limits.min, limits.max, detail["shape"], dtype, endpoint=True)
+    return np.asarray(random.uniform(-1, 1, detail["shape"]), dtype)
+
+
+KINDS = {
+    "facts": tell_facts,
+    "measure": measure,
+    "predict": predict,
+    "encode": encode,
+    "arenas": arenas,
+    "answers": answers,
+    "vector": vector,
+}
 
 
 def main() -> None:

@@ -23,30 +23,28 @@ from edgeshrink.api import (
     Failure,
     Measurement,
     ModelError,
-    Package,
     Progress,
     Runtime,
     Session,
     Target,
     TargetError,
-    UsageError,
     from_json,
     typed,
 )
-from edgeshrink_tflm.failures import ended, explain
+from edgeshrink_tflm.arena import arena_uses, told
+from edgeshrink_tflm.failures import ended
+from edgeshrink_tflm.process import RUNNER, check
 
 if TYPE_CHECKING:
     import numpy as np
 
     from edgeshrink.tflite import FlatModel
 
-MICRO = Package("tflite-micro", "the runtime tflm: what a model needs on a microcontroller")
-RUNNER = Path(__file__).with_name("runner.py")
 EMULATED = "an interpreter on this machine stands for the microcontroller"
 # The times say nothing of a microcontroller: a handful shows that the model runs again and again.
 RUNS, SECONDS = 5, 2.0
 LONGEST_SECONDS = 300.0
-ANSWER_LIMIT, OUTPUT_SPARE, LONGEST_TEXT = 1 << 20, 1 << 12, 1000
+ANSWER_LIMIT, OUTPUT_SPARE = 1 << 20, 1 << 12
 SHARE = re.compile(r"[01]\.\d{3}")
 HOW = (
     "the arena is the smallest that the model loads with here, found in steps of 16 bytes: "
@@ -72,6 +70,8 @@ class Needs:
 
     sha256: str
     arena_bytes: int
+    planned_bytes: int
+    kept_bytes: int
     load_ns: int
     first_ns: int
     samples_ns: tuple[int, ...]
@@ -220,7 +220,8 @@ class TFLMSession(Session):
             excess.append(f"it needs {arena:,} bytes of arena, and there are {ram:,} of RAM")
         if excess:
             raise CommandFailed(f"it does not fit {self.profile.name}: {'; '.join(excess)}")
-        told = (
+        uses = arena_uses(flat)
+        said = (
             f"needs {_of(arena, ram, 'RAM')} for its arena and {_of(len(data), flash, 'flash')} "
             "for its file; the program and TensorFlow Lite Micro itself come on top"
         )
@@ -235,7 +236,8 @@ class TFLMSession(Session):
             threads=1,
             delegate="none",
             arena_bytes=arena,
-            notes=(told, HOW),
+            arena=uses,
+            notes=(said, told(uses, needs.planned_bytes, needs.kept_bytes), HOW),
         )
 
     def _run(
@@ -273,18 +275,7 @@ class TFLMSession(Session):
                     answer = from_json(local.read_bytes(), "it")
         finally:
             self._remove(remote, answered)
-        if "missing" in answer:
-            raise UsageError(
-                f"the runtime tflm needs a package that is not installed: "
-                f"{str(answer.get('error'))[:LONGEST_TEXT]}",
-                hint=MICRO.install,
-            )
-        if "error" in answer:
-            why = explain(done.stderr.strip() or str(answer["error"])[:LONGEST_TEXT])
-            custom = {o.name: None for o in flat.operators if o.custom} if flat else {}
-            if why.endswith("the custom operator") and custom:
-                why += f" {' or '.join(custom)}"
-            raise CommandFailed(what + why)
+        check(answer, done.stderr, flat, what)
         return answer
 
     def _remove(self, *paths: str) -> None:

@@ -7,11 +7,13 @@ is named here stays.
 from __future__ import annotations
 
 from edgeshrink.devices import (
+    ArenaUse,
     BenchPlan,
     Completed,
     DeviceInfo,
     DeviceProfile,
     Energy,
+    Exporter,
     Failure,
     Measurement,
     OperatorTime,
@@ -70,6 +72,7 @@ from edgeshrink.recipes import (
     Plan,
     Precision,
     Recipe,
+    Room,
     Strengths,
     Training,
 )
@@ -113,6 +116,7 @@ __all__ = [
     "MEASURES",
     "TOLERANCE",
     "Agreement",
+    "ArenaUse",
     "Artifact",
     "Asked",
     "BenchPlan",
@@ -133,6 +137,7 @@ __all__ = [
     "EdgeshrinkError",
     "Effect",
     "Energy",
+    "Exporter",
     "Failure",
     "Flag",
     "Kind",
@@ -167,6 +172,7 @@ __all__ = [
     "Report",
     "Reporter",
     "Robustness",
+    "Room",
     "Row",
     "RowFound",
     "Rule",

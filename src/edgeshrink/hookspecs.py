@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.devices import Failure, Measurement, Runtime, Target
+    from edgeshrink.devices import Exporter, Failure, Measurement, Runtime, Target
     from edgeshrink.models import Artifact
     from edgeshrink.part import Part
     from edgeshrink.recipes import Method
@@ -41,6 +41,11 @@ def edgeshrink_targets() -> Sequence[type[Target]]:  # type: ignore[empty-body]
 @hookspec
 def edgeshrink_runtimes() -> Sequence[type[Runtime]]:  # type: ignore[empty-body]
     """Return runtimes: ways to run .tflite files on a target."""
+
+
+@hookspec
+def edgeshrink_exporters() -> Sequence[type[Exporter]]:  # type: ignore[empty-body]
+    """Return exporters: ways to write a model as source for a device."""
 
 
 @hookspec

@@ -17,7 +17,7 @@ from typing import Any
 import pluggy
 
 from edgeshrink import hookspecs
-from edgeshrink.devices import HERE, Runtime, Target, available_profiles, user_folder
+from edgeshrink.devices import HERE, Exporter, Runtime, Target, available_profiles, user_folder
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
 from edgeshrink.part import CORE_PARTS, Package, Part
@@ -41,6 +41,7 @@ CORE_KEYS = frozenset(
             "debug",
             "device",
             "dry_run",
+            "export",
             "force",
             "help",
             "input_shape",
@@ -223,6 +224,11 @@ class Plugins:
     def runtimes(self) -> Mapping[str, type[Runtime]]:
         """Runtimes by name."""
         return {c.name: c for _, c in self._classes("edgeshrink_runtimes", Runtime)}
+
+    @functools.cached_property
+    def exporters(self) -> Mapping[str, type[Exporter]]:
+        """Exporters by name."""
+        return {c.name: c for _, c in self._classes("edgeshrink_exporters", Exporter)}
 
     @functools.cached_property
     def reporters(self) -> Mapping[str, type[Reporter]]:

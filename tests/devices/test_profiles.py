@@ -46,6 +46,7 @@ def test_a_shipped_profile_is_right_and_its_options_exist(name: str) -> None:
 def test_all_devices_of_the_list_ship() -> None:
     wanted = {"android", "coral-dev-board", "desktop", "desktop-gpu", "jetson-orin-nano"}
     wanted |= {"pixel-8", "rpi-32bit", "rpi-zero2w", "rpi3", "rpi4", "rpi5", "tflm"}
+    wanted |= {"esp32-s3", "nrf54l15", "nucleo-f446re", "nucleo-h743zi", "pico", "pico2"}
     assert wanted <= set(NAMES)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from tiny_models import converted, flex, recurrent, written
 from edgeshrink.devices.measurement import BenchPlan, Failure, Measurement
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import CommandFailed, DataError, ModelError, UsageError
+from edgeshrink.tflite import read_model
 from edgeshrink_targets.local import Local
+from edgeshrink_tflm.arena import arena_uses, told
 from edgeshrink_tflm.failures import ended, explain
 from edgeshrink_tflm.tflm import TFLM
 
@@ -123,7 +127,7 @@ def test_a_model_that_fits_says_of_how_much(session):
     size = model("int8").stat().st_size
     assert f"{found.arena_bytes:,} of 262,144 bytes of RAM" in found.notes[0]
     assert f"{size:,} of 1,048,576 bytes of flash" in found.notes[0]
-    assert "pointers take 8 bytes here" in found.notes[1]
+    assert "pointers take 8 bytes here" in found.notes[2]
     assert 1 <= len(found.samples_ns) <= 5
     told = found.as_dict()
     assert told["median_ms"] is None  # an emulated time is no time
@@ -138,6 +142,32 @@ def test_a_model_that_does_not_fit_is_a_failure_with_both_numbers(target):
     assert f"the file takes {size:,} bytes, and there are 4,096 of flash" in found.reason
     assert "bytes of arena, and there are 2,048 of RAM" in found.reason
     assert not found.lost
+
+
+def test_the_arena_is_told_operator_by_operator(session):
+    (found,) = session.time([model("float")], BenchPlan())
+    assert [use.operator for use in found.arena][:2] == ["CONV_2D", "DEPTHWISE_CONV_2D"]
+    assert all(use.bytes == sum(use.tensors.values()) for use in found.arena)
+    before, peak = found.arena[:2]
+    assert sorted(before.tensors.values()) == [8 * 8 * 4, 6 * 6 * 4 * 4]
+    assert sorted(peak.tensors.values()) == [6 * 6 * 4 * 4, 6 * 6 * 4 * 4]
+    told = found.notes[1]
+    assert "of the arena 1,152 bytes are shared by tensors and" in told
+    assert "most is needed while operator 1 (DEPTHWISE_CONV_2D) runs:" in told
+    kept = int(re.search(r"([\d,]+) kept by the interpreter", told)[1].replace(",", ""))
+    assert 0 <= found.arena_bytes - 1152 - kept < 64
+    assert Measurement.from_dict(asdict(found)) == found
+
+
+def test_what_lies_in_the_arena_follows_inputs_and_outputs_to_their_ends():
+    flat = read_model(model("pair").read_bytes())
+    uses = arena_uses(flat)
+    assert len(uses) == len(flat.operators)
+    given = {t.name for t in flat.inputs}
+    assert given <= set(uses[0].tensors)  # both are there before the first operator
+    (result,) = flat.outputs
+    assert result.name in uses[-1].tensors
+    assert told(uses, 1000, 10).endswith("of scratch memory and gaps")
 
 
 def test_without_limits_only_the_needs_are_told(target):
@@ -195,7 +225,8 @@ def test_a_crash_takes_no_other_model_with_it(target, tmp_path):
         ("[" * 100_000, "nested too deep"),
         ('{"sha256": "0", "arena_bytes": Infinity, "samples_ns": [1], "load_ns": 1, "first_ns": 1}',
          "arena_bytes must be a whole number"),
-        ('{"sha256": "0", "arena_bytes": 1, "samples_ns": [1], "load_ns": 1, "first_ns": 1}',
+        ('{"sha256": "0", "arena_bytes": 1, "samples_ns": [1], "load_ns": 1, "first_ns": 1, '
+         '"planned_bytes": 1, "kept_bytes": 1}',
          "another file was measured"),
         ('{"error": "", "missing": "numpy"}', "not installed"),
     ],

@@ -11,7 +11,7 @@ from tiny_models import converted
 from typer.testing import CliRunner
 
 from edgeshrink.cli.app import app
-from edgeshrink.engine.measuring.unpacking import Unpacking
+from edgeshrink.engine.measuring.rewriting import Rewriting, plain
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models.artifact import Kind
 from edgeshrink.models.kind import identify
@@ -139,7 +139,7 @@ class Recorder:
 def test_runtimes_that_cannot_unpack_get_the_file_unpacked(files):
     folder, _ = files
     recorder = Recorder()
-    with Unpacking(recorder) as session:
+    with Rewriting(recorder, plain) as session:
         session.predict(folder / "small.esz", {})
         session.predict(folder / "small.tflite", {})
     whole = (folder / "small.tflite").read_bytes()

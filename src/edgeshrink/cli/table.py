@@ -40,6 +40,7 @@ COMMANDS = {
     ),
     "pack": Entry("Code a .tflite near its entropy, as an .esz file."),
     "unpack": Entry("Give back the .tflite of an .esz file, to the last bit."),
+    "export": Entry("Write a .tflite as source: C for a microcontroller."),
     "report": Entry("Print the report of a run again."),
     "check": Entry("Hold a report against budgets, for continuous integration."),
     "compare": Entry("Put the results of several runs side by side."),

@@ -1,4 +1,4 @@
-"""Devices: profiles (TOML), what a target and a runtime must do, and what is measured.
+"""Devices: profiles (TOML), what targets, runtimes and exporters must do, what is measured.
 
 The targets and runtimes themselves are plugins: plugins/edgeshrink_targets reaches machines by ssh
 and adb, plugins/edgeshrink_litert runs models on them; the engine asks several at once. Uses flag

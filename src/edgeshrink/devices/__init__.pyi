@@ -1,6 +1,10 @@
+from .exporter import (
+    Exporter as Exporter,
+)
 from .measurement import (
     RULES as RULES,
     RULES_HELP as RULES_HELP,
+    ArenaUse as ArenaUse,
     BenchPlan as BenchPlan,
     DeviceInfo as DeviceInfo,
     Energy as Energy,

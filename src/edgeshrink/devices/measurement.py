@@ -122,6 +122,23 @@ class OperatorTime:
 
 
 @dataclass(frozen=True)
+class ArenaUse:
+    """What lies in a runtime's arena while one operator runs.
+
+    Attributes:
+        index: the operator's place in the file.
+        operator: its name.
+        bytes: of all tensors that are alive then.
+        tensors: bytes of each by its name, or by what makes it, the largest first.
+    """
+
+    index: int
+    operator: str
+    bytes: int
+    tensors: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Energy:
     """Energy of one inference.
 
@@ -191,6 +208,7 @@ class Measurement:
         model_memory_bytes: what it grew by from then to its peak, or None: weights, tensors, and
             what the runtime sets up to run them.
         arena_bytes: memory for tensors, where the runtime has one arena (microcontrollers).
+        arena: what lies in it while each operator runs, where the runtime tells that.
         energy: of one inference, where it was asked for and the device tells it.
         operators: time by operator, where it was asked for and the runtime tells it.
         conditions: `before` and `after`: load average, governor, frequency, temperature,
@@ -213,6 +231,7 @@ class Measurement:
     runtime_memory_bytes: int | None = None
     model_memory_bytes: int | None = None
     arena_bytes: int | None = None
+    arena: tuple[ArenaUse, ...] = ()
     energy: Energy | None = None
     operators: tuple[OperatorTime, ...] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)

@@ -8,6 +8,11 @@ from .checking import (
 from .compressing import (
     compress as compress,
 )
+from .exporting import (
+    export as export,
+    export_places as export_places,
+    exporter_named as exporter_named,
+)
 from .kept_places import (
     large as large,
     places_kept as places_kept,

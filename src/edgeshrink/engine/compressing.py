@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine import workers
+from edgeshrink.engine.exporting import export, exporter_named
 from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
 from edgeshrink.engine.measuring import compatibility
 from edgeshrink.engine.measuring.sessions import (
-    host_profile,
+    host_session,
     import_tensorflow,
     is_host,
     open_session,
@@ -56,7 +57,7 @@ def compress(planned: Planned, plugins: Plugins) -> Report:
             shared_converter.warm_up(workspace.log)
         import_tensorflow(workspace.log)
         scratch = stack.enter_context(workspace.scratch())
-        host = stack.enter_context(open_session(host_profile(), plugins))
+        host = stack.enter_context(host_session(plugins))()
         run = Run.of(planned, plugins, workspace, scratch, host, kernels)
         run = foreseen(run)
         return _Compression(run, devices).report()
@@ -165,7 +166,7 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, text = request.out, ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.tflite import read_model
+            from edgeshrink.tflite import encoded_tensors, read_model
 
             line = data.preprocess.python_snippet() if data else ""
             if final.takes_stored:
@@ -174,10 +175,11 @@ class _Compression:
             names = data.class_names if data else ()
             answer = tasks[0].python_snippet(names) if len(tasks) == 1 else ""
             read, functions = data.python_snippet() if data else ("", ())
-            stateful = read_model(final.path.read_bytes()).stateful
+            flat = read_model(final.path.read_bytes())
             text = inference_snippet(
-                out, line, answer, read=read, functions=functions, stateful=stateful
+                out, line, answer, read=read, functions=functions, stateful=flat.stateful
             )
+            text = "" if encoded_tensors(flat) else text  # it runs LiteRT, which refuses them
         report = Report(
             model=str(request.model),
             output=str(out),
@@ -210,6 +212,8 @@ class _Compression:
                 write_text(place, recipe)
             for place in (out.with_suffix(".report.json"), folder / "report.json"):
                 write_text(place, document)
+            for name in request.exports:
+                export(final.path, exporter_named(name, self.plugins), out)
         return report
 
 

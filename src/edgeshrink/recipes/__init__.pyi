@@ -9,6 +9,7 @@ from .column import (
 from .context import (
     Agreement as Agreement,
     Context as Context,
+    Room as Room,
 )
 from .keys import (
     digest_of as digest_of,

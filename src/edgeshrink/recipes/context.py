@@ -51,6 +51,19 @@ class Agreement:
         return self.cosine if self.top1 is None else self.top1
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a result may take: the least of what its devices have and of what was asked for.
+
+    Attributes:
+        storage_bytes: for the file; None where nothing limits it.
+        memory_bytes: for tensors at work; None where nothing limits it.
+    """
+
+    storage_bytes: int | None = None
+    memory_bytes: int | None = None
+
+
 @dataclass
 class Context:
     """What the engine lends a step while it runs.
@@ -74,6 +87,7 @@ class Context:
         measure: times .tflite bytes on the device; with `profile=True` by operator too, where
             its runtime tells that.
         log: the run's log file.
+        room: what the result may take; a step that looks at it says so (`Method.fits`).
         tasks: what each output of the uncompressed model answers, by its name, in order, with the
             loss, weight and metrics that it was compiled with; empty leaves it to the labels.
         inherited: the arrays that came with the step's input model.
@@ -102,6 +116,7 @@ class Context:
     agreement: Callable[[Any], Agreement]
     measure: Callable[..., Measurement]
     log: Path
+    room: Room = Room()
     evaluate_each: Callable[[Any], np.ndarray | None] = lambda model: None
     tasks: Mapping[str, Task] = field(default_factory=dict)
     inherited: Mapping[str, np.ndarray] = field(default_factory=dict)

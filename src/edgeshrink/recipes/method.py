@@ -99,8 +99,8 @@ class Plan:
             technique: a name of `PAYS`, such as `zeros` or `channels`.
             also: what is gained beside what the profile says, of download, disk and ms.
         """
-        packed = ("disk",) if any(step.produces is Kind.PACKED for step in self.after) else ()
-        gained = (*self.profile.gains(technique), *packed, *also)
+        recoded = any(s.produces is Kind.PACKED or technique in s.stores for s in self.after)
+        gained = (*self.profile.gains(technique), *(("disk",) if recoded else ()), *also)
         return lacking(technique, gained, self.profile.name)
 
     def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
@@ -149,6 +149,9 @@ class Method(ABC):
             `rank` or `depth`; empty where it only keeps the score up.
         timed: what it does depends on what the device measures.
         tiled: it depends on the tile of the device's kernels.
+        fits: it depends on the room that there is: flash and memory of devices, and budgets.
+        stores: techniques that make its file smaller on disk too, since it stores weights in a
+            code of its own, so that they may take fewer bits than their precision says.
         bakes: the model that it makes takes samples as they are stored, and so do the next.
         trainings: how many times it trains by its settings, as far as that is known beforehand.
         files: that its options name; a step is made anew where what is in one has changed.
@@ -178,6 +181,8 @@ class Method(ABC):
     technique: ClassVar[str] = ""
     timed = False
     tiled = False
+    fits = False
+    stores: ClassVar[tuple[str, ...]] = ()
     bakes = False
     trainings = 1
     files: tuple[Path, ...] = ()

@@ -68,12 +68,14 @@ class Precision(Method):
             )
 
     def least_bytes(self, plan: Plan) -> int:
-        """Return the fewest bytes that the weights take, 0 where steps before may drop some.
+        """Return the fewest bytes that the weights take, 0 where other steps may make them fewer.
 
         Args:
-            plan: the model, and the steps before this one.
+            plan: the model, and the steps around this one.
         """
         if any(step.phase in FEWER_WEIGHTS for step in plan.before):
+            return 0
+        if any(step.stores for step in plan.after):
             return 0
         # An optimizer keeps up to three values beside each weight, in the same file.
         stored = plan.base.weights_bytes // (4 if plan.base.optimizer else 1)

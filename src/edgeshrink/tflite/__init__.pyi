@@ -1,3 +1,7 @@
+from .decoding import (
+    decoded as decoded,
+    encoded_tensors as encoded_tensors,
+)
 from .feed import (
     count_samples as count_samples,
     matched_files as matched_files,
@@ -26,6 +30,7 @@ from .ranges import (
     with_ranges as with_ranges,
 )
 from .reader import (
+    DECODE as DECODE,
     IDENTIFIER as IDENTIFIER,
     constant_values as constant_values,
     float_operators as float_operators,

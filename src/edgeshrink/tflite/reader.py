@@ -36,6 +36,13 @@ BROKEN = (
     struct.error,
 )
 
+# The operator of TensorFlow Lite Micro that makes a constant of indices and a table of values.
+DECODE = "TFLM_DECODE"
+ONLY_TFLM = (
+    "constants lie behind the operator TFLM_DECODE, as look-up tables: TensorFlow Lite Micro runs "
+    "that, and LiteRT refuses the file"
+)
+
 _Item = TypeVar("_Item")
 
 
@@ -157,6 +164,8 @@ def runtime_requirements(model: FlatModel) -> list[str]:
                 f"the operator {operator.name} runs only where TensorFlow itself is linked in; "
                 "LiteRT's Python runtime cannot run it"
             )
+        elif operator.custom and operator.name == DECODE:
+            sentences[operator.name] = ONLY_TFLM
         elif operator.custom:
             sentences[operator.name] = (
                 f"the custom operator {operator.name} runs only where its kernel is registered"

@@ -68,7 +68,7 @@ def _strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
             operator.debugMetadataIndex = -1
             operator.builtinOptions = once.share(operator.builtinOptions)
             operator.builtinOptions2 = once.share(operator.builtinOptions2)
-    _compact_buffers(model, schema)
+    compact_buffers(model)
     builder = _SharingBuilder(len(data))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return _with_archive(bytes(builder.Output()), data), names
@@ -100,8 +100,14 @@ def _lean_quantization(quantization: Any) -> Any:
     return quantization
 
 
-def _compact_buffers(model: Any, schema: Any) -> None:
-    """Store each constant once, and nothing for tensors that are computed."""
+def compact_buffers(model: Any) -> None:
+    """Store each constant once, and nothing for tensors that are computed.
+
+    Args:
+        model: a `ModelT` of `ai_edge_litert.schema_py_generated`; it is changed.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
     kept: list[Any] = [schema.BufferT()]  # the first is empty by the schema's own rule
     place: dict[bytes, int] = {}
 

@@ -134,6 +134,12 @@ def compress(
         bool,
         typer.Option("--force", help="Overwrite the output, and go on where data looks wrong."),
     ] = False,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Also write the result as source: c, for a microcontroller."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop before any work.")
     ] = False,
@@ -197,6 +203,7 @@ def compress(
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,
         seconds=seconds(settings.time) if settings.time else None,
+        exports=tuple(export or ()),
         bench=RULES[settings.rules],
         command=typed(),
     )
@@ -217,7 +224,12 @@ def compress(
     if json:
         print_json(report.as_dict())
     else:
-        show_report(report, to=console(), files=written(request.out))
+        sources = [
+            request.out.with_name(one)
+            for name in request.exports
+            for one in plugins.exporters[name]().names(request.out.stem)
+        ]
+        show_report(report, to=console(), files=[*written(request.out), *sources])
     tell_size(request.run_folder)
     if report.ledger.lost:
         raise typer.Exit(3)

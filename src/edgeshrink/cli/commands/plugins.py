@@ -9,7 +9,7 @@ import typer
 from edgeshrink.cli.shared import Debug, Json, print_json, registry, single
 from edgeshrink.plugins import Plugins
 
-ADDS = ("methods", "targets", "runtimes", "reporters", "metrics", "merits")
+ADDS = ("methods", "targets", "runtimes", "exporters", "reporters", "metrics", "merits")
 
 
 def app() -> typer.Typer:

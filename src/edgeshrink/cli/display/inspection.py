@@ -68,14 +68,28 @@ def _ends(model: Any) -> tuple[list[TensorFacts], list[TensorFacts]]:
 
 def tflite(path: Path) -> dict[str, Any]:
     """Return a .tflite file's operators, packed or not, totals, and where it would not run."""
-    from edgeshrink.tflite import float_operators, read_model, runtime_requirements, tflite_bytes
+    from edgeshrink.tflite import (
+        DECODE,
+        decoded,
+        float_operators,
+        read_model,
+        runtime_requirements,
+        tflite_bytes,
+    )
 
-    model = read_model(tflite_bytes(path))
-    weights = {(tensor.subgraph, tensor.index) for tensor in model.weights}
-    operators = []
+    data = tflite_bytes(path)
+    model, whole = read_model(data), read_model(decoded(data))  # alike, but for look-up tables
+    weights = {(tensor.subgraph, tensor.index) for tensor in whole.weights}
+    operators, spelled_out = [], iter(whole.operators)
+    tables: dict[int, int] = {}  # bytes by buffer, of indices and values that are looked up
     for operator in model.operators:
         taken, given = model.tensors_of(operator)
-        own = [tensor for tensor in taken if (tensor.subgraph, tensor.index) in weights]
+        own = []
+        if operator.name == DECODE:
+            tables |= {tensor.buffer: tensor.bytes for tensor in taken}
+        else:
+            read, _ = whole.tensors_of(next(spelled_out))
+            own = [tensor for tensor in read if (tensor.subgraph, tensor.index) in weights]
         operators.append(
             {
                 "index": operator.index,
@@ -88,13 +102,17 @@ def tflite(path: Path) -> dict[str, Any]:
                 "parameters": sum(tensor.elements for tensor in own),
                 "nonzeros": sum(tensor.nonzeros or 0 for tensor in own),
                 "macs": operator.macs,
-                "bytes": sum(tensor.bytes for tensor in own),
+                "bytes": sum(
+                    tensor.bytes
+                    for tensor in taken
+                    if operator.name == DECODE or (tensor.subgraph, tensor.index) in weights
+                ),
             }
         )
     floats = [reason for _, reason in float_operators(model)]
-    integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in model.weights)
+    integer = any(tensor.dtype.startswith(("int8", "uint8", "int16")) for tensor in whole.weights)
     notes = runtime_requirements(model)
-    if model.runtime_version:
+    if model.runtime_version and not tables:
         notes.append(
             f"the file's own note says that TensorFlow Lite {model.runtime_version} runs it, and "
             "can be too low: it goes by versions of operators alone; edgeshrink bench FILE "
@@ -110,10 +128,10 @@ def tflite(path: Path) -> dict[str, Any]:
         "metadata": list(model.metadata),
         "stateful": model.stateful,
         "types": dict(Counter(tensor.dtype for tensor in model.tensors)),
-        "parameters": model.parameters,
-        "nonzeros": model.nonzeros,
+        "parameters": whole.parameters,
+        "nonzeros": whole.nonzeros,
         "macs": model.macs,
-        "weight_bytes": model.weight_bytes,
+        "weight_bytes": model.weight_bytes + sum(tables.values()),
         "operators": operators,
         "notes": notes,
     }

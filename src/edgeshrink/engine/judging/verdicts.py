@@ -157,9 +157,9 @@ class Verdicts:
         Conversion changes no MACs; those of a loop cannot be counted in a .tflite.
         """
         if artifact.kind in RUNNABLE:
-            from edgeshrink.tflite import read_model, tflite_bytes
+            from edgeshrink.tflite import decoded, read_model, tflite_bytes
 
-            flat = read_model(tflite_bytes(artifact.path))
+            flat = read_model(decoded(tflite_bytes(artifact.path)))
             source = next(a for a in artifact.lineage if a.kind not in RUNNABLE)
             return flat.parameters, flat.nonzeros, self.count(source)[2]
         if artifact.digest not in self._counts:

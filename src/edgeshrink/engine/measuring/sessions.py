@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.devices import DeviceProfile, Session, find_profile, profile_at
-from edgeshrink.engine.measuring.unpacking import Unpacking
+from edgeshrink.engine.measuring.rewriting import Rewriting, plain, spelled_out
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
@@ -48,18 +48,22 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
         if runtime.unpacks:
             yield session
         else:
-            with Unpacking(session) as unpacking:
+            with Rewriting(session, plain) as unpacking:
                 yield unpacking
 
 
 @contextlib.contextmanager
 def host_session(plugins: Plugins) -> Iterator[Callable[[], Session]]:
-    """Yield what gives a session on this machine, opened when it is first asked for."""
+    """Yield what gives the session that judges on this machine, opened when it is first asked for.
+
+    It runs files of microcontrollers too, whose constants are looked up: spelled out.
+    """
     with contextlib.ExitStack() as stack:
 
         @functools.cache
         def session() -> Session:
-            return stack.enter_context(open_session(host_profile(), plugins))
+            opened = stack.enter_context(open_session(host_profile(), plugins))
+            return stack.enter_context(Rewriting(opened, spelled_out))
 
         yield session
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices import DeviceProfile
+from edgeshrink.engine.exporting import export_places, exporter_named
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
@@ -82,7 +83,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"{asked[0]} is for files that devices run; -o asks for {request.out}",
             hint="name a .tflite file",
         )
-    _check_output(request)
+    _check_output(request, plugins)
     shapes = _fixed(found, request.input_shapes)
     base = Artifact(
         request.model,
@@ -120,7 +121,7 @@ def _produced(out: Path) -> Kind:
     return suffixes[out.suffix]
 
 
-def _check_output(request: Request) -> None:
+def _check_output(request: Request, plugins: Plugins) -> None:
     out = request.out
     if out.resolve() == request.model.resolve():
         raise UsageError(f"{out} is the input, and is never overwritten", hint="name another -o")
@@ -128,8 +129,13 @@ def _check_output(request: Request) -> None:
         raise UsageError(f"no folder {str(out.parent)!r} to write {out.name} to")
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"the folder {str(out.parent)!r} is read-only", hint="name another -o")
-    if out.exists() and not request.force and not is_unfinished(request.run_folder, out):
+    ours = request.force or is_unfinished(request.run_folder, out)
+    if out.exists() and not ours:
         raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
+    for name in request.exports:
+        if out.suffix == Kind.KERAS.suffix:
+            raise UsageError(f"--export {name} is for .tflite files; -o asks for {out}")
+        export_places(exporter_named(name, plugins), out, force=ours)
 
 
 def _fixed(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.models import Artifact, ModelFacts
-from edgeshrink.recipes import Method, Methods, Recipe, Training
+from edgeshrink.recipes import Method, Methods, Recipe, Room, Training
 from edgeshrink.results import Budgets
 from edgeshrink.texts import typed
 
@@ -51,6 +51,7 @@ class Request:
         robustness: also score the base and the result on perturbed test images.
         robustness_samples: how many test samples are perturbed, at most.
         seconds: that training may take, all steps together; None for what their efforts say.
+        exports: names of exporters, which write the result as source beside it.
         bench: how long files are timed.
         command: what was typed, for the report.
     """
@@ -80,6 +81,7 @@ class Request:
     robustness: bool = False
     robustness_samples: int = 1000
     seconds: float | None = None
+    exports: tuple[str, ...] = ()
     bench: BenchPlan = RULES["quick"]
     command: str = ""
 
@@ -111,6 +113,7 @@ class Request:
             "recipe": Recipe.from_toml(said["recipe"], methods),
             "devices": tuple(said["devices"]),
             "custom": tuple(said["custom"]),
+            "exports": tuple(said["exports"]),
             "input_shapes": {name: tuple(shape) for name, shape in said["input_shapes"].items()},
             "budgets": typed(Budgets, said["budgets"], "the budgets"),
             "bench": typed(BenchPlan, said["bench"], "the rules of timing"),
@@ -144,3 +147,15 @@ class Planned:
     def profile(self) -> DeviceProfile:
         """The device that the result is for."""
         return self.devices[0]
+
+    @property
+    def room(self) -> Room:
+        """What the result may take: the least of what its devices have and of what was asked."""
+        budgets, devices = self.request.budgets, self.devices
+        storage = (*(device.storage_bytes for device in devices), budgets.most_bytes)
+        memory = (*(device.memory_bytes for device in devices), budgets.most_arena)
+        return Room(_least(storage), _least(memory))
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -93,7 +93,8 @@ class Stages:
         """Return what a step's result depends on, whatever the kernels."""
         step, data = planned.step, self._planned.data
         plugin = type(step).__module__.partition(".")[0]
-        versions = {name: version_of(name) for name in ("tensorflow", "keras", "edgeshrink")}
+        makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
+        versions = {name: version_of(name) for name in makers}
         return {
             "base": self._planned.base.digest,
             "parent": parent.digest,
@@ -107,6 +108,7 @@ class Stages:
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
+            "room": asdict(self._planned.room) if step.fits else None,
             "files": [content_digest(path) for path in step.files],
             "versions": versions,
             "source": [source_digest("edgeshrink"), source_digest(plugin)],
@@ -149,6 +151,7 @@ class Stages:
             agreement=agreement,
             measure=measure,
             log=self._run.workspace.log,
+            room=self._planned.room,
             shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
         )

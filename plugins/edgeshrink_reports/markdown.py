@@ -185,6 +185,12 @@ def _footnote(report: Report) -> str:
         f"{in_markdown(device)}: {in_markdown(why)}; its times are not shown"
         for device, why in emulated.items()
     ]
+    said += [
+        f"{in_markdown(row.step)} on {in_markdown(one.device)}: {in_markdown(str(one.estimate))}"
+        for row in report.ledger.rows
+        for one in row.on
+        if one.estimate
+    ]
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 
 

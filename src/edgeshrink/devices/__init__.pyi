@@ -1,3 +1,6 @@
+from .estimate import (
+    Estimate as Estimate,
+)
 from .measurement import (
     RULES as RULES,
     RULES_HELP as RULES_HELP,

@@ -8,18 +8,25 @@ from typing import Any
 from edgeshrink.errors import ProfileError, near
 
 # What can be gained, in words.
-GAINS = {"download": "smaller to download", "disk": "smaller on disk", "ms": "faster"}
+GAINS = {
+    "download": "smaller to download",
+    "disk": "smaller on disk",
+    "flash": "smaller in flash",
+    "ms": "faster",
+}
 # What each technique gains where a profile says nothing else.
 PAYS: Mapping[str, tuple[str, ...]] = {
     "zeros": ("download",),
+    "patterns": ("download",),
     "float_zeros": ("download",),
     "shared_values": ("download",),
-    "channels": ("download", "disk", "ms"),
-    "rank": ("download", "disk", "ms"),
-    "depth": ("download", "disk", "ms"),
+    "channels": ("download", "disk", "flash", "ms"),
+    "rank": ("download", "disk", "flash", "ms"),
+    "depth": ("download", "disk", "flash", "ms"),
 }
 NAMES = {
     "zeros": "zeros in integer kernels",
+    "patterns": "zeros in two of each four weights",
     "float_zeros": "zeros in float kernels",
     "shared_values": "shared values",
     "channels": "fewer channels",
@@ -28,22 +35,25 @@ NAMES = {
 }
 
 
-def lacking(technique: str, gained: Collection[str], device: str) -> str:
+def lacking(technique: str, gained: Collection[str], device: str, *, compiled: bool = False) -> str:
     """Return in words what a technique does not gain; empty where it gains all.
 
     Args:
         technique: a key of `PAYS`.
         gained: keys of `GAINS`.
         device: name of the profile.
+        compiled: the device stores what is compiled of the file, and not the file: what counts is
+            its flash.
 
     Example:
         >>> lacking("channels", ["download", "ms"], "pi")
         'on pi, fewer channels make the file smaller to download and faster, not smaller on disk'
     """
-    without = [f"not {said}" for gain, said in GAINS.items() if gain not in gained]
+    counted = {g: said for g, said in GAINS.items() if g != ("disk" if compiled else "flash")}
+    without = [f"not {said}" for gain, said in counted.items() if gain not in gained]
     if not without:
         return ""
-    within = [said for gain, said in GAINS.items() if gain in gained]
+    within = [said for gain, said in counted.items() if gain in gained]
     if not within:
         return f"on {device}, {NAMES[technique]} gain nothing"
     made, unmade = " and ".join(within), " and ".join(without)

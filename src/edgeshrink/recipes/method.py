@@ -97,11 +97,11 @@ class Plan:
 
         Args:
             technique: a name of `PAYS`, such as `zeros` or `channels`.
-            also: what is gained beside what the profile says, of download, disk and ms.
+            also: what is gained beside what the profile says, a key of `GAINS`.
         """
         packed = ("disk",) if any(step.produces is Kind.PACKED for step in self.after) else ()
         gained = (*self.profile.gains(technique), *packed, *also)
-        return lacking(technique, gained, self.profile.name)
+        return lacking(technique, gained, self.profile.name, compiled=self.profile.compiled)
 
     def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
         """Return whether a step of this name is among the others.
@@ -145,9 +145,9 @@ class Method(ABC):
             option may stand for it.
         requires: distributions it needs beyond the core.
         searched: it is in the space that a search makes itself, where its technique pays.
-        technique: what it does that pays on some devices: `zeros`, `shared_values`, `channels`,
-            `rank` or `depth`; empty where it only keeps the score up.
-        timed: what it does depends on what the device measures.
+        technique: what it does that pays on some devices: `zeros`, `patterns`, `shared_values`,
+            `channels`, `rank` or `depth`; empty where it only keeps the score up.
+        timed: what it does depends on the device.
         tiled: it depends on the tile of the device's kernels.
         bakes: the model that it makes takes samples as they are stored, and so do the next.
         trainings: how many times it trains by its settings, as far as that is known beforehand.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.devices import Energy, Measurement
+from edgeshrink.devices import Energy, Estimate, Measurement
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
@@ -76,6 +76,7 @@ class OnDevice:
         host_error: greatest difference from this machine's outputs, over their range; None
             where the device is this machine.
         energy: of one inference, where the device tells it.
+        estimate: what a compiler reckons of the device, where one stands for it.
         emulated: why its times are not shown; empty if they are its own.
         failure: why it was not measured; empty if it was.
         lost: it was unreachable or lost.
@@ -92,6 +93,7 @@ class OnDevice:
     emulated: str = ""
     failure: str = ""
     lost: bool = False
+    estimate: Estimate | None = None
 
     @classmethod
     def of(
@@ -108,6 +110,7 @@ class OnDevice:
             host_error,
             timed.energy,
             timed.device.emulated,
+            estimate=timed.estimate,
         )
 
 

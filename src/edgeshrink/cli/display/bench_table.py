@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink import words
+from edgeshrink.cli.display.estimates import estimated
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, left, show, write
 
@@ -112,6 +113,7 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
             [words.percent(r.agreement.share) if r.agreement else words.NONE for r in results],
             1,
         ),
+        *estimated([r.measurement.estimate if r.measurement else None for r in results]),
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink import words
+from edgeshrink.cli.display.estimates import estimated
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, show, write
 from edgeshrink.results import summary
@@ -194,6 +195,7 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             [words.score(one.score) if one and one.score else NONE for one in away],
             1,
         ),
+        *estimated([one.estimate if one else None for one in said], beside),
     ]
 
 

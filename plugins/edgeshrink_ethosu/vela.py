@@ -1,0 +1,89 @@
+"""Vela, Arm's compiler for Ethos-U: where it is, and a run of it in a folder of its own."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from edgeshrink.api import CommandFailed, Package, UsageError
+from edgeshrink_ethosu.failures import ended
+
+VELA = Package("ethos-u-vela", "the runtime ethosu: what a model needs on an Arm Ethos-U NPU")
+LONGEST_SECONDS = 600.0
+LONGEST_TEXT = 1 << 20
+
+
+def command() -> tuple[str, ...]:
+    """Return what starts Vela: the package beside edgeshrink, or else the program of PATH.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if VELA.version():
+        # -P: without the current folder, where a file may have the name of a module
+        return (sys.executable, "-P", "-m", "ethosu.vela")
+    if found := shutil.which("vela"):
+        return (found,)
+    raise UsageError(
+        "the runtime ethosu needs Vela, the compiler of Arm's NPUs, which is not installed",
+        hint=VELA.install,
+    )
+
+
+@functools.cache
+def version() -> str:
+    """Return Vela's version.
+
+    Raises:
+        UsageError: it is not installed.
+        CommandFailed: it does not start, or tells none.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgeshrink-vela-") as folder:
+        said = run(Path(folder), "--version").strip()
+    if not said[:1].isdigit() or not said.isprintable() or len(said) > 40:
+        raise CommandFailed("Vela does not tell its version")
+    return said
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Run Vela to its end, without a shell, and return what it printed.
+
+    Args:
+        folder: where it runs and writes: private, and with nothing else in it.
+        *arguments: its own.
+
+    Raises:
+        UsageError: it is not installed.
+        CommandFailed: it ended with an error or by a signal, or took too long.
+    """
+    argv = [*command(), *arguments]
+    printed, errors = folder / "printed.txt", folder / "errors.txt"
+    with printed.open("wb") as stdout, errors.open("wb") as stderr:
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                timeout=LONGEST_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(
+                f"Vela gave no answer in {LONGEST_SECONDS:g} s and was stopped"
+            ) from error
+        except OSError as error:
+            raise CommandFailed(f"Vela does not start: {error.strerror}") from error
+    if done.returncode:
+        raise CommandFailed(ended(done.returncode, _text(errors)))
+    return _text(printed)
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as stream:
+        return stream.read(LONGEST_TEXT).decode("utf-8", "replace")

@@ -69,11 +69,11 @@ class Prune(Method):
                     f"zeros make float kernels faster on {plan.profile.name} only with --prune-for "
                     "xnnpack and --float-sparse or --fp16-sparse"
                 )
-        elif said := plan.lacking(
-            "patterns" if pattern == SKIPPED and plan.zeros == "zeros" else plan.zeros,
-            *(["disk"] if stored else []),
-        ):
-            yield said
+        else:
+            also = [*plan.profile.gains(plan.zeros), *(["disk"] if stored else [])]
+            patterned = pattern == SKIPPED and "ms" in plan.profile.gains("patterns")
+            if said := plan.lacking("patterns" if patterned else plan.zeros, *also):
+                yield said
 
     def _check_xnnpack(self, precision: Method | None, stored: bool) -> None:
         """Refuse what XNNPACK would run densely.

@@ -129,7 +129,7 @@ def _shown(cells: Sequence[str]) -> list[str]:
 def _on_device(one: OnDevice) -> str:
     if one.latency:
         return _latency(one.latency)
-    return "emulated" if one.emulated else "failed" if one.failure else NONE
+    return one.untimed
 
 
 def _data(data: Mapping[str, Any]) -> str:

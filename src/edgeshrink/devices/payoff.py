@@ -7,12 +7,16 @@ from typing import Any
 
 from edgeshrink.errors import ProfileError, near
 
-# What can be gained, in words.
-GAINS = {
+# What can be gained.
+GAINS = ("download", "disk", "flash", "ms")
+# In words, where the device stores and runs the file as it is.
+PLAIN = {"download": "smaller to download", "disk": "smaller on disk", "ms": "faster"}
+# Where it stores and runs what is compiled of the file. How much sooner that is done depends on its
+# memories too: fewer bytes are also less waiting for them.
+COMPILED = {
     "download": "smaller to download",
-    "disk": "smaller on disk",
     "flash": "smaller in flash",
-    "ms": "faster",
+    "ms": "less to compute",
 }
 # What each technique gains where a profile says nothing else.
 PAYS: Mapping[str, tuple[str, ...]] = {
@@ -36,28 +40,30 @@ NAMES = {
 
 
 def lacking(technique: str, gained: Collection[str], device: str, *, compiled: bool = False) -> str:
-    """Return in words what a technique does not gain; empty where it gains all.
+    """Return in words what a technique does not gain.
+
+    Empty where it gains all; but what is gained in a compiled file is always said, since the sizes
+    of the file do not show it.
 
     Args:
         technique: a key of `PAYS`.
         gained: keys of `GAINS`.
         device: name of the profile.
-        compiled: the device stores what is compiled of the file, and not the file: what counts is
-            its flash.
+        compiled: the device stores and runs what is compiled of the file.
 
     Example:
         >>> lacking("channels", ["download", "ms"], "pi")
         'on pi, fewer channels make the file smaller to download and faster, not smaller on disk'
     """
-    counted = {g: said for g, said in GAINS.items() if g != ("disk" if compiled else "flash")}
+    counted = COMPILED if compiled else PLAIN
     without = [f"not {said}" for gain, said in counted.items() if gain not in gained]
-    if not without:
+    if not without and not compiled:
         return ""
     within = [said for gain, said in counted.items() if gain in gained]
     if not within:
         return f"on {device}, {NAMES[technique]} gain nothing"
-    made, unmade = " and ".join(within), " and ".join(without)
-    return f"on {device}, {NAMES[technique]} make the file {made}, {unmade}"
+    unmade = f", {' and '.join(without)}" if without else ""
+    return f"on {device}, {NAMES[technique]} make the file {' and '.join(within)}{unmade}"
 
 
 def checked_pays(profile: str, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -95,6 +95,8 @@ class Plan:
     def lacking(self, technique: str, *also: str) -> str:
         """Return in words what a technique does not gain on the device; empty where it gains all.
 
+        Of a device that compiles files it is always said what is gained: no size shows it.
+
         Args:
             technique: a name of `PAYS`, such as `zeros` or `channels`.
             also: what is gained beside what the profile says, a key of `GAINS`.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeshrink import words
 from edgeshrink.devices import Energy, Estimate, Measurement
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
@@ -94,6 +95,13 @@ class OnDevice:
     failure: str = ""
     lost: bool = False
     estimate: Estimate | None = None
+
+    @property
+    def untimed(self) -> str:
+        """Why there is no latency, in a word or two."""
+        if self.estimate:
+            return "not run"
+        return "emulated" if self.emulated else "failed" if self.failure else words.NONE
 
     @classmethod
     def of(

@@ -164,9 +164,7 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
 
     def latency(one: OnDevice | None) -> str:
         if one is None or one.latency is None:
-            return (
-                ("emulated" if one.emulated else "failed" if one.failure else NONE) if one else NONE
-            )
+            return one.untimed if one else NONE
         return words.milliseconds(one.latency.median_ms)
 
     # accuracy is told again only where a device other than this machine computed it

@@ -138,7 +138,6 @@ def _estimate(found: Totals, stored: int, accelerator: int, processor: int) -> E
         arithmetic_cycles=found.arithmetic_cycles,
         cycles=found.cycles,
         milliseconds=found.seconds * 1e3,
-        plain_weight_bytes=found.plain_weights,
         weight_bytes=found.encoded_weights,
         stored_bytes=stored,
         sram_bytes=found.sram,

@@ -29,7 +29,6 @@ class Totals:
     arithmetic_cycles: int
     cycles: int
     seconds: float
-    plain_weights: int
     encoded_weights: int
     sram: int
     dram: int
@@ -40,7 +39,6 @@ _COLUMNS = {
     "arithmetic_cycles": ("cycles_npu", 1),
     "cycles": ("cycles_total", 1),
     "seconds": ("inference_time", 1),
-    "plain_weights": ("total_original_weights", 1),
     "encoded_weights": ("total_npu_encoded_weights", 1),
     "sram": ("sram_memory_used", KIBI),
     "dram": ("dram_memory_used", KIBI),

@@ -86,7 +86,6 @@ def test_a_summary_is_read() -> None:
         arithmetic_cycles=185_542,
         cycles=201_795,
         seconds=0.00040359,
-        plain_weights=77_360,
         encoded_weights=74_640,
         sram=51_840,
         dram=0,

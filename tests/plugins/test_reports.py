@@ -178,7 +178,6 @@ def test_an_estimate_is_told_as_one_and_never_as_a_time() -> None:
         arithmetic_cycles=185_542,
         cycles=201_795,
         milliseconds=0.40359,
-        plain_weight_bytes=77_360,
         weight_bytes=74_640,
         stored_bytes=84_864,
         sram_bytes=51_840,
@@ -189,7 +188,7 @@ def test_an_estimate_is_told_as_one_and_never_as_a_time() -> None:
     told = report(ledger=Ledger(rows))
     figures = (
         "Vela 5.2.0 estimates 0.404 ms and 201,795 cycles (185,542 if memory kept nothing "
-        "waiting); weights take 74,640 bytes encoded and 77,360 plain, the compiled file 84,864, "
+        "waiting); weights take 74,640 bytes encoded, the compiled file 84,864, "
         "its work 51,840 of SRAM; 15 of 17 operators run on the NPU"
     )
     said = f"npu: {figures}; nothing was run on an NPU; its score there: 0.1000"

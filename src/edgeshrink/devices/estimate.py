@@ -21,8 +21,7 @@ class Estimate:
         arithmetic_cycles: of the accelerator's arithmetic in one inference.
         cycles: of one inference on the accelerator, waiting for memory included.
         milliseconds: of one inference on the accelerator, at the clock of the profile.
-        plain_weight_bytes: of the weights on the accelerator before it encoded them.
-        weight_bytes: of the same weights as it encoded them.
+        weight_bytes: of the weights on the accelerator as it encoded them, part of the next.
         stored_bytes: of the compiled file, which is what the device stores.
         sram_bytes: of on-chip memory that it laid out.
         dram_bytes: of off-chip memory that can be written, 0 where it uses none.
@@ -34,7 +33,6 @@ class Estimate:
     arithmetic_cycles: int
     cycles: int
     milliseconds: float
-    plain_weight_bytes: int
     weight_bytes: int
     stored_bytes: int
     sram_bytes: int
@@ -47,7 +45,7 @@ class Estimate:
         return (
             f"{self.by} estimates {words.milliseconds(self.milliseconds)} and {self.cycles:,} "
             f"cycles ({self.arithmetic_cycles:,} if memory kept nothing waiting); weights take "
-            f"{self.weight_bytes:,} bytes encoded and {self.plain_weight_bytes:,} plain, the "
-            f"compiled file {self.stored_bytes:,}, its work {self.sram_bytes:,} of SRAM{dram}; "
+            f"{self.weight_bytes:,} bytes encoded, the compiled file {self.stored_bytes:,}, its "
+            f"work {self.sram_bytes:,} of SRAM{dram}; "
             f"{self.accelerator_operators:,} of {operators:,} operators run on the NPU"
         )

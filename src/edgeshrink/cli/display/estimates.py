@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 GROUP = 2  # below the measured columns, where the table is too wide for the screen
 
 
-def estimated(found: Sequence[Estimate | None], beside: str = "") -> list[Column]:
-    """Return the columns of estimates.
+def estimated(found: Sequence[Estimate | None], beside: str = "", place: int = 0) -> list[Column]:
+    """Return the columns of one device's estimates.
 
     Args:
         found: of each row; None where there is none.
-        beside: what follows each head, such as the device.
+        beside: what follows the first head: the device, where it is not the only one.
+        place: of the device among several: each has a table of its own.
     """
 
     def told(read: Callable[[Estimate], str]) -> list[str]:
         return [read(one) if one else words.NONE for one in found]
 
     columns = {
-        "est. cycles": told(lambda e: f"{e.cycles:,}"),
+        f"est. cycles{beside}": told(lambda e: f"{e.cycles:,}"),
         "est. time": told(lambda e: words.milliseconds(e.milliseconds)),
         "on the NPU": told(_operators),
         "encoded weights": told(lambda e: f"{e.weight_bytes:,}"),
@@ -34,7 +35,7 @@ def estimated(found: Sequence[Estimate | None], beside: str = "") -> list[Column
         "SRAM": told(lambda e: f"{e.sram_bytes:,}"),
         "DRAM": told(lambda e: f"{e.dram_bytes:,}" if e.dram_bytes else words.NONE),
     }
-    return [Column(f"{head}{beside}", cells, GROUP) for head, cells in columns.items()]
+    return [Column(head, cells, GROUP + place) for head, cells in columns.items()]
 
 
 def _operators(one: Estimate) -> str:

@@ -193,7 +193,11 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             [words.score(one.score) if one and one.score else NONE for one in away],
             1,
         ),
-        *estimated([one.estimate if one else None for one in said], beside),
+        *estimated(
+            [one.estimate if one else None for one in said],
+            beside,
+            list(ledger.devices).index(device),
+        ),
     ]
 
 

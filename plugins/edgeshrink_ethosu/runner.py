@@ -1,7 +1,7 @@
 """Run one .tflite model on LiteRT's reference kernels; always in a process of its own.
 
-They compute with integers what an Ethos-U computes, step by step, unlike those that are made to
-be fast. Needs numpy and ai-edge-litert, nothing of edgeshrink. The argument is a JSON file that
+They compute in integers as the format's specification says, unlike those that are made to be
+fast. Needs numpy and ai-edge-litert, nothing of edgeshrink. The argument is a JSON file that
 says what to do (`kind`, see `KINDS`) and where the answer goes: a file that appears whole or not
 at all, so that a crash is seen as a missing answer.
 """

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from edgeshrink.api import CommandFailed, Package, UsageError
+from edgeshrink.api import CommandFailed, Package, Part, Program, UsageError
 from edgeshrink_ethosu.failures import ended
 
-VELA = Package("ethos-u-vela", "the runtime ethosu: what a model needs on an Arm Ethos-U NPU")
+PURPOSE = "the runtime ethosu: what a model needs on an Arm Ethos-U NPU"
+PACKAGE = Package("ethos-u-vela", PURPOSE)  # beside edgeshrink
+PROGRAM = Program("vela", PURPOSE, "pip install ethos-u-vela")  # or in an environment of its own
 LONGEST_SECONDS = 600.0
 LONGEST_TEXT = 1 << 20
+
+
+class Vela(Part):
+    """The compiler, wherever it is."""
+
+    name, purpose = PACKAGE.name, PURPOSE
+
+    @property
+    def install(self) -> str:
+        """How to get it."""
+        return PACKAGE.install
+
+    def version(self) -> str:
+        """Return the installed version, or an empty text."""
+        return PACKAGE.version() or PROGRAM.version()
+
+
+VELA = Vela()
 
 
 def command() -> tuple[str, ...]:
@@ -23,10 +42,10 @@ def command() -> tuple[str, ...]:
     Raises:
         UsageError: there is neither.
     """
-    if VELA.version():
+    if PACKAGE.version():
         # -P: without the current folder, where a file may have the name of a module
         return (sys.executable, "-P", "-m", "ethosu.vela")
-    if found := shutil.which("vela"):
+    if found := PROGRAM.path():
         return (found,)
     raise UsageError(
         "the runtime ethosu needs Vela, the compiler of Arm's NPUs, which is not installed",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import sys
 from dataclasses import replace
@@ -229,21 +228,27 @@ def test_a_file_is_not_held_against_memories_that_hold_what_is_compiled_of_it() 
 def test_without_vela_the_command_that_installs_it_is_told(
     target: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(vela.VELA), "version", lambda self: "")
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(type(vela.PACKAGE), "version", lambda self: "")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert vela.VELA.version() == ""
     with pytest.raises(UsageError, match="which is not installed") as caught:
         EthosU().open(target, target.folder(), profile())
     assert caught.value.hint.startswith("pip install ")
 
 
 def test_the_package_beside_edgeshrink_goes_before_a_program(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(vela.VELA), "version", lambda self: "5.2.0")
+    program = tmp_path / "vela"
+    program.write_text("#!/bin/sh\necho 9.9\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(type(vela.PACKAGE), "version", lambda self: "5.2.0")
     assert vela.command() == (sys.executable, "-P", "-m", "ethosu.vela")
-    monkeypatch.setattr(type(vela.VELA), "version", lambda self: "")
-    monkeypatch.setattr(shutil, "which", lambda name: f"/somewhere/{name}")
-    assert vela.command() == ("/somewhere/vela",)
+    assert vela.VELA.version() == "5.2.0"
+    monkeypatch.setattr(type(vela.PACKAGE), "version", lambda self: "")
+    assert vela.command() == (str(program),)
+    assert vela.VELA.version() == "9.9"
 
 
 @pytest.mark.parametrize(

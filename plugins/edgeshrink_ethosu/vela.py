@@ -79,7 +79,7 @@ def run(folder: Path, *arguments: str) -> str:
         UsageError: it is not installed.
         CommandFailed: it ended with an error or by a signal, or took too long.
     """
-    argv = [*command(), *arguments]
+    argv = command() + arguments
     printed, errors = folder / "printed.txt", folder / "errors.txt"
     with printed.open("wb") as stdout, errors.open("wb") as stderr:
         try:

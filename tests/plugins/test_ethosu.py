@@ -13,11 +13,14 @@ import pytest
 from paths import DATA, ROOT
 from tiny_models import converted
 
+import edgeshrink as package
 from edgeshrink.api import build
 from edgeshrink.devices import BenchPlan, DeviceProfile, Failure, Measurement, find_profile
 from edgeshrink.engine.measuring.compatibility import problems
 from edgeshrink.errors import CommandFailed, DataError, ModelError, ProfileError, UsageError
+from edgeshrink.plugins import installed
 from edgeshrink.results.ledger import OnDevice
+from edgeshrink.selftest.checks import run
 from edgeshrink.tflite import read_model
 from edgeshrink_ethosu import vela
 from edgeshrink_ethosu.compiling import compiled
@@ -460,3 +463,39 @@ def test_a_file_that_is_compiled_already_is_told(tmp_path: Path) -> None:
 def test_every_profile_compiles(name: str) -> None:
     options = build(Options, profile(name).options, name)
     assert compiled(model("int8").read_bytes(), options).estimate.cycles > 0
+
+
+@compiling
+def test_the_selftest_tries_what_the_npu_has_kernels_for() -> None:
+    found = {one.name: one for one in run(profile(), installed(), lambda name: None)}
+    assert [one.said for one in found.values() if not one.good] == []
+    assert "float model" not in found
+    assert found["int8 timing"].said.startswith(f"Vela {vela.version()} estimates ")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real")
+def test_two_zeros_in_four_weights_are_a_third_of_the_cycles_on_a_u85(
+    shared: Path, tmp_path: Path
+) -> None:
+    """ResNet-8, pruned without training: what is computed does not depend on its score."""
+    found = {}
+    for name, options in (("dense", {}), ("npu", {"prune": 0.5, "prune_for": "npu"})):
+        report = package.compress(
+            shared / "models" / "mlperf_resnet8_cifar10.keras",
+            out=tmp_path / f"{name}.tflite",
+            run=tmp_path / name,
+            data=str(shared / "data" / "cifar10_40k.npz"),
+            devices=("ethos-u85-256",),
+            rules="smoke",
+            int8=True,
+            int8_io="int8",
+            training={"epochs": 0},
+            max_drop="none",
+            **options,
+        )
+        found[name] = report.ledger.final.on[0].estimate
+    assert found["dense"].processor_operators == found["npu"].processor_operators == 0
+    assert found["npu"].cycles < 0.7 * found["dense"].cycles
+    assert found["npu"].arithmetic_cycles < 0.7 * found["dense"].arithmetic_cycles
+    assert found["npu"].weight_bytes < 0.7 * found["dense"].weight_bytes

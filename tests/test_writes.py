@@ -29,6 +29,7 @@ ALONE = {
     "plugins/edgeshrink_litert/wheels.py": "a folder that is renamed",
     "plugins/edgeshrink_litert/pack.py": "in memory",
     "plugins/edgeshrink_litert/runner": "on devices",
+    "plugins/edgeshrink_ethosu": "temporary",
     "plugins/edgeshrink_tflm/runner.py": "a process of its own, temporary",
     "plugins/edgeshrink_tflm/tflm.py": "temporary",
     "plugins/edgeshrink_targets": "targets copy for others; built images come by a rename",

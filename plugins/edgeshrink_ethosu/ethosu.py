@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,12 +79,14 @@ class EthosUSession(Session):
     ) -> None:
         self.profile, self.options = profile, options
         self.reference = Reference(target, folder)
+        with _room():
+            version = vela.version()
         self._facts = DeviceInfo(
             profile.name,
             machine=platform.machine(),
             system=platform.platform(terse=True),
             runtime="Vela",
-            runtime_version=vela.version(),
+            runtime_version=version,
             adapter=", ".join((options.accelerator, options.system, options.memory)),
             emulated=UNRUN,
         )
@@ -121,7 +124,8 @@ class EthosUSession(Session):
             ModelError: the file is no .tflite model.
             CommandFailed: the kernels refused the model or crashed on it.
         """
-        return self.reference.outputs(model, inputs, progress)
+        with _room():
+            return self.reference.outputs(model, inputs, progress)
 
     def _measured(self, model: Path, plan: BenchPlan) -> Measurement:
         """Return what one model needs.
@@ -133,9 +137,10 @@ class EthosUSession(Session):
             data = model.read_bytes()
         except OSError as error:
             raise ModelError(f"{model} cannot be read: {error.strerror}") from error
-        made = compiled(data, self.options)
-        self._check_room(made.estimate)
-        times = self.reference.times(model)
+        with _room():
+            made = compiled(data, self.options)
+            self._check_room(made.estimate)
+            times = self.reference.times(model)
         return Measurement(
             model=str(model),
             digest=times.sha256,
@@ -166,3 +171,14 @@ class EthosUSession(Session):
         ]
         if excess:
             raise CommandFailed(f"it does not fit {self.profile.name}: {'; '.join(excess)}")
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Raise `CommandFailed` where there is no room for temporary files, or no right to them."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandFailed(
+            f"temporary files cannot be written: {error.strerror or error}"
+        ) from error

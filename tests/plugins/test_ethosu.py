@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -369,6 +370,14 @@ def test_nothing_is_left_in_the_folder(session: Any, tmp_path: Path) -> None:
     session.predict(model("int8"), {"image": images(tmp_path)})
     session.time([model("int8")], BenchPlan())
     assert list(session.reference._folder.iterdir()) == []
+
+
+def test_without_room_for_temporary_files_a_model_is_a_failure(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/full")
+    (found,) = session.time([model("int8")], BenchPlan())
+    assert found.reason == "temporary files cannot be written: Not a directory"
 
 
 def test_facts_say_that_nothing_was_run_on_an_npu(session: Any) -> None:

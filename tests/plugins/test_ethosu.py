@@ -172,6 +172,8 @@ def test_profiles_of_npus_are_whole(name: str) -> None:
     assert device.gains("zeros") == device.gains("shared_values") == ("download", "flash")
     skips = options.accelerator.startswith("ethos-u85")
     assert ("ms" in device.gains("patterns")) is skips
+    wide = ("ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048")
+    assert device.tile == (16 if options.accelerator in wide else 4 if "-32" in name else 8)
     if name.startswith("ethos-"):
         assert options.accelerator == name
 

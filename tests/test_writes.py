@@ -30,6 +30,7 @@ ALONE = {
     "plugins/edgeshrink_litert/pack.py": "in memory",
     "plugins/edgeshrink_litert/runner": "on devices",
     "plugins/edgeshrink_tflm/process.py": "temporary",
+    "plugins/edgeshrink_ethosu": "temporary",
     "plugins/edgeshrink_tflm/runner.py": "a process of its own, temporary",
     "plugins/edgeshrink_tflm/tflm.py": "temporary",
     "plugins/edgeshrink_targets": "targets copy for others; built images come by a rename",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
     Context,
+    DeviceProfile,
     LayerChange,
     Method,
     Phase,
@@ -17,6 +19,7 @@ from edgeshrink.api import (
     hookimpl,
 )
 from edgeshrink_prune.options import Options
+from edgeshrink_prune.pattern import SKIPPED, check_sparsity, parse
 
 if TYPE_CHECKING:
     import keras
@@ -53,18 +56,24 @@ class Prune(Method):
                     hint="pass --data, or drop --prune-schedule regrow",
                 )
             yield "no training data: pruned in one shot, nothing makes good for what is lost"
+        pattern = self.pattern(plan.profile)
         precision = next((step for step in plan.after if step.slot == "precision"), None)
         stored = precision is not None and getattr(precision.options, "sparse", False)
         if self.options.for_ == "xnnpack":
             self._check_xnnpack(precision, stored)
+        if self.options.for_ == "npu":
+            yield self._chosen(plan, pattern)
         if plan.zeros == "float_zeros" and "ms" in plan.profile.gains("float_zeros"):
             if not (stored and self.options.for_ == "xnnpack"):
                 yield (
                     f"zeros make float kernels faster on {plan.profile.name} only with --prune-for "
                     "xnnpack and --float-sparse or --fp16-sparse"
                 )
-        elif said := plan.lacking(plan.zeros, *(["disk"] if stored else [])):
-            yield said
+        else:
+            also = [*plan.profile.gains(plan.zeros), *(["disk"] if stored else [])]
+            patterned = pattern == SKIPPED and "ms" in plan.profile.gains("patterns")
+            if said := plan.lacking("patterns" if patterned else plan.zeros, *also):
+                yield said
 
     def _check_xnnpack(self, precision: Method | None, stored: bool) -> None:
         """Refuse what XNNPACK would run densely.
@@ -85,11 +94,47 @@ class Prune(Method):
                 hint="--float-sparse or --fp16-sparse, or drop --prune-for xnnpack",
             )
 
+    @property
+    def timed(self) -> bool:
+        """Whether the device decides: the pattern, where it is chosen for its NPU."""
+        return bool(self.options.for_ == "npu")
+
+    def pattern(self, profile: DeviceProfile) -> str:
+        """Return which weights go together, for a device."""
+        skips = "ms" in profile.gains("patterns")
+        return SKIPPED if self.options.for_ == "npu" and skips else str(self.options.pattern)
+
+    def _chosen(self, plan: Plan, pattern: str) -> str:
+        """Return what `--prune-for npu` chose, in words.
+
+        Raises:
+            UsageError: the device is no NPU, or skips another share of zeros.
+        """
+        device = plan.profile
+        if device.accelerator != "npu":
+            raise UsageError(
+                f"--prune-for npu needs the profile of an NPU; {device.name} is a "
+                f"{device.accelerator}",
+                hint="--device ethos-u55-128, or another that `edgeshrink devices` lists as npu",
+            )
+        try:
+            check_sparsity(parse(pattern), self.options.sparsity)
+        except ValueError:
+            raise UsageError(
+                f"{device.name} skips zeros in the pattern {pattern} alone, a sparsity of "
+                f"{parse(pattern).sparsity:g}; received {self.options.sparsity:g}",
+                hint=f"--prune {parse(pattern).sparsity:g}, or drop --prune-for npu to save flash",
+            ) from None
+        return f"--prune-for npu: the pattern {pattern} pays on {device.name}"
+
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the model with the wanted share of zeros in the kernels in scope."""
         from edgeshrink_prune.magnitude import prune
 
-        return prune(model, self.options, context)
+        options = self.options
+        if options.for_ == "npu":
+            options = replace(options, for_="any", pattern=self.pattern(context.profile))
+        return prune(model, options, context)
 
 
 @hookimpl

@@ -51,16 +51,19 @@ class Options:
         ),
     ] = "free"
     for_: Annotated[
-        Literal["any", "xnnpack"],
+        Literal["any", "xnnpack", "npu"],
         Flag(
             "`xnnpack`: prune what that runtime can skip, 1x1 convolutions of float graphs, and "
-            "refuse models that it would run densely."
+            "refuse models that it would run densely; `npu`: in the pattern that pays on the "
+            "device, `2:4` where that saves time, else `free`."
         ),
     ] = "any"
 
     def __post_init__(self) -> None:
         """Refuse a pattern that does not exist or has another share of zeros, and a late start."""
         check_sparsity(parse(self.pattern), self.sparsity)
+        if self.for_ == "npu" and self.pattern != "free":
+            raise ValueError(f"for npu chooses the pattern itself; received {self.pattern} too")
         if self.initial and self.schedule == "constant":
             raise ValueError("a constant schedule has no beginning; received initial too")
         if self.initial > self.sparsity:

@@ -38,6 +38,8 @@ class Groups:
 
 Pattern = Block | Groups
 FREE = Block()
+# What some accelerators skip (Ethos-U85; Nvidia since Ampere).
+SKIPPED = "2:4"
 
 
 def parse(text: str) -> Pattern:

@@ -129,7 +129,7 @@ def _shown(cells: Sequence[str]) -> list[str]:
 def _on_device(one: OnDevice) -> str:
     if one.latency:
         return _latency(one.latency)
-    return "emulated" if one.emulated else "failed" if one.failure else NONE
+    return one.untimed
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -184,6 +184,12 @@ def _footnote(report: Report) -> str:
     said += [
         f"{in_markdown(device)}: {in_markdown(why)}; its times are not shown"
         for device, why in emulated.items()
+    ]
+    said += [
+        f"{in_markdown(row.step)} on {in_markdown(one.device)}: {in_markdown(str(one.estimate))}"
+        for row in report.ledger.rows
+        for one in row.on
+        if one.estimate
     ]
     return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 

@@ -96,7 +96,10 @@ def test_unknown_keys_are_refused_with_near_matches() -> None:
         ("threads = true", "threads must be a positive int; received True"),
         ('emulated = "yes"', "emulated must be a bool; received 'yes'"),
         ('[pays]\nzero = ["ms"]', "no technique 'zero'"),
-        ('[pays]\nzeros = ["speed"]', "zeros must be of download, disk, ms; received 'speed'"),
+        (
+            '[pays]\nzeros = ["speed"]',
+            "zeros must be of download, disk, flash, ms; received 'speed'",
+        ),
         ('[pays]\nzeros = "ms"', "zeros lists text; received 'ms'"),
         ('[slow_layers]\nint9 = ["LSTM"]', "must be of float32, .* received 'int9'"),
         ("[slow_layers]\nint8 = [1]", "int8 lists text"),
@@ -130,7 +133,7 @@ def test_a_profile_says_what_pays_and_what_it_does_not_say_is_as_usual() -> None
     assert profile.gains("zeros") == ("download", "ms")
     assert profile.gains("shared_values") == ("download",)
     assert profile.gains("channels") == ()
-    assert profile.gains("rank") == ("download", "disk", "ms")
+    assert profile.gains("rank") == ("download", "disk", "flash", "ms")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,22 @@ def test_what_a_technique_does_not_gain_is_said(
     technique: str, gained: list[str], said: str
 ) -> None:
     assert payoff.lacking(technique, gained, "pi") == said
+
+
+def test_where_the_file_is_compiled_its_flash_counts_and_not_its_disk() -> None:
+    assert payoff.lacking("zeros", ["download", "flash"], "npu", compiled=True) == (
+        "on npu, zeros in integer kernels make the file smaller to download and smaller in flash, "
+        "not less to compute"
+    )
+
+
+def test_what_is_gained_in_a_compiled_file_is_always_said() -> None:
+    usual = payoff.PAYS["channels"]
+    assert payoff.lacking("channels", usual, "pi") == ""
+    assert payoff.lacking("channels", usual, "npu", compiled=True) == (
+        "on npu, fewer channels make the file smaller to download and smaller in flash and less to "
+        "compute"
+    )
 
 
 def test_the_example_of_what_pays_holds() -> None:

@@ -281,3 +281,13 @@ def test_each_gate_of_a_fused_lstm_has_codes_of_its_own(tmp_path: Path) -> None:
     assert any(len(np.unique(pair.codes)) > 16 for pair in parted)
     assert all(len(np.unique(codes)) <= 16 for pair in parted for _, codes in pair.by_tensor)
     check_clusters(model, data)
+
+
+def test_what_shared_values_buy_on_an_npu_is_said() -> None:
+    gains = {"shared_values": ("download", "flash")}
+    npu = DeviceProfile("npu", accelerator="npu", compiled=True, pays=gains)
+    plan = Plan(ModelFacts(Kind.KERAS), (), (), tiny_data(), npu)
+    assert list(Cluster.of({"clusters": 16}).check(plan)) == [
+        "on npu, shared values make the file smaller to download and smaller in flash, not less to "
+        "compute"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from edgeshrink_prune.kernels import Kernel, in_scope
 from edgeshrink_prune.masks import holds, scores
 from edgeshrink_prune.pattern import Block, Groups, parse
 from edgeshrink_prune.schedules import MARGIN, Gradual, Regrowth, Spliced
+from edgeshrink_quantize import Int8
 
 layers = keras.layers
 GROUPS = [(1, 2), (2, 4), (1, 4), (3, 4), (2, 8)]
@@ -312,3 +314,58 @@ def test_regrowth_refuses_what_it_cannot_train(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_method_is_one_in_patterns() -> None:
     check_method(Prune, {"sparsity": 0.5, "pattern": "2:4"})
+
+
+# ---- the pattern that pays on an NPU
+
+
+def npu(**gains: tuple[str, ...]) -> DeviceProfile:
+    flash = {"zeros": ("download", "flash"), "shared_values": ("download", "flash")}
+    return DeviceProfile("npu", accelerator="npu", compiled=True, pays={**flash, **gains})
+
+
+SKIPPING = npu(patterns=("download", "flash", "ms"))
+
+
+def checked(device: DeviceProfile, **options: Any) -> list[str]:
+    plan = Plan(ModelFacts(Kind.KERAS), (), (Int8.of({}),), tiny_data(), device)
+    return list(Prune.of(options).check(plan))
+
+
+def test_for_an_npu_the_pattern_is_chosen_that_it_skips() -> None:
+    assert checked(SKIPPING, **{"sparsity": 0.5, "for": "npu"}) == [
+        "--prune-for npu: the pattern 2:4 pays on npu",
+        "on npu, zeros in two of each four weights make the file smaller to download and smaller "
+        "in flash and less to compute",
+    ]
+    assert checked(npu(), **{"sparsity": 0.8, "for": "npu"}) == [
+        "--prune-for npu: the pattern free pays on npu",
+        "on npu, zeros in integer kernels make the file smaller to download and smaller in flash, "
+        "not less to compute",
+    ]
+
+
+def test_for_an_npu_that_skips_a_pattern_another_share_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"in the pattern 2:4 alone, a sparsity of 0\.5") as caught:
+        checked(SKIPPING, **{"sparsity": 0.8, "for": "npu"})
+    assert caught.value.hint == "--prune 0.5, or drop --prune-for npu to save flash"
+
+
+def test_for_an_npu_needs_one() -> None:
+    with pytest.raises(UsageError, match="needs the profile of an NPU; pi is a cpu"):
+        checked(DeviceProfile("pi"), **{"sparsity": 0.5, "for": "npu"})
+    with pytest.raises(UsageError, match="for npu chooses the pattern itself; received 4x1 too"):
+        Prune.of({"sparsity": 0.5, "for": "npu", "pattern": "4x1"})
+
+
+def test_what_an_npu_skips_is_pruned_and_kept_apart_by_device(tmp_path: Path) -> None:
+    step = Prune.of({"sparsity": 0.5, "for": "npu"})
+    assert step.timed
+    assert not Prune.of({"sparsity": 0.5}).timed
+    model = tiny_model()
+    lent = replace(context(step, model, model, None, tmp_path), profile=SKIPPING)
+    step.apply(model, lent)
+    assert lent.facts["pattern"] == "2:4"
+    lent = replace(context(step, tiny_model(), tiny_model(), None, tmp_path), profile=npu())
+    step.apply(tiny_model(), lent)
+    assert "pattern" not in lent.facts  # single weights

@@ -13,6 +13,7 @@ import pytest
 from edgeshrink import cli, words
 from edgeshrink.cli.display.bench_table import show_bench
 from edgeshrink.cli.display.runs import show_report
+from edgeshrink.devices.estimate import Estimate
 from edgeshrink.devices.measurement import RULES, DeviceInfo, Failure, Measurement, OperatorTime
 from edgeshrink.engine import BenchReport, BenchResult
 from edgeshrink.recipes.context import Agreement
@@ -167,6 +168,40 @@ def test_times_of_what_is_emulated_are_not_shown_and_values_have_a_cosine() -> N
         "pi: the profile says that it is emulated, so that times measured on it are not shown; "
         "its score there: 0.1000",
     )
+
+
+def test_an_estimate_is_told_as_one_and_never_as_a_time() -> None:
+    found = Estimate(
+        "Vela 5.2.0",
+        accelerator_operators=15,
+        processor_operators=2,
+        arithmetic_cycles=185_542,
+        cycles=201_795,
+        milliseconds=0.40359,
+        weight_bytes=74_640,
+        stored_bytes=84_864,
+        sram_bytes=51_840,
+    )
+    score = Score("mae", 0.1, 0.0, 0.2, 100, False)
+    there = (OnDevice("npu", score=score, emulated="nothing was run on an NPU", estimate=found),)
+    rows = (row("base", "keras", 100), row("int8", "tflite", 50, on=there))
+    told = report(ledger=Ledger(rows))
+    figures = (
+        "Vela 5.2.0 estimates 0.404 ms and 201,795 cycles (185,542 if memory kept nothing "
+        "waiting); weights take 74,640 bytes encoded, the compiled file 84,864, "
+        "its work 51,840 of SRAM; 15 of 17 operators run on the NPU"
+    )
+    said = f"npu: {figures}; nothing was run on an NPU; its score there: 0.1000"
+    assert said in summary(told)
+    text = " ".join(" ".join(shown(200, told)).split())
+    assert "est. cycles est. time on the NPU encoded weights compiled bytes SRAM" in text
+    assert "201,795 0.404 ms 15 of 17 74,640 84,864 51,840" in text
+    assert "not run" in text
+    markdown = Markdown().render(told)
+    assert f"Int8 on npu: {figures}" in markdown.replace("\\", "")
+    assert [
+        line for line in markdown.splitlines() if line.startswith("|") and "0.404" in line
+    ] == []
 
 
 def test_without_labels_accuracy_is_said_to_be_not_measured() -> None:

@@ -1,3 +1,6 @@
+from .estimate import (
+    Estimate as Estimate,
+)
 from .exporter import (
     Exporter as Exporter,
 )

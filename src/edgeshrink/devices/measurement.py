@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgeshrink.devices.estimate import Estimate
 from edgeshrink.devices.statistics import median_error, percentile
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.texts import typed
@@ -216,6 +217,7 @@ class Measurement:
         disturbed: why the times are not valid although they are many enough, as sentences.
         notes: sentences on how it was measured.
         summary: what is known of the runs where `samples_ns` is empty.
+        estimate: what a compiler reckons of the device, where one stands for it.
     """
 
     model: str
@@ -238,6 +240,7 @@ class Measurement:
     disturbed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     summary: Summary | None = None
+    estimate: Estimate | None = None
 
     @property
     def runs(self) -> int:

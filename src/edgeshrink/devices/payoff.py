@@ -7,19 +7,30 @@ from typing import Any
 
 from edgeshrink.errors import ProfileError, near
 
-# What can be gained, in words.
-GAINS = {"download": "smaller to download", "disk": "smaller on disk", "ms": "faster"}
+# What can be gained.
+GAINS = ("download", "disk", "flash", "ms")
+# In words, where the device stores and runs the file as it is.
+PLAIN = {"download": "smaller to download", "disk": "smaller on disk", "ms": "faster"}
+# Where it stores and runs what is compiled of the file. How much sooner that is done depends on its
+# memories too: fewer bytes are also less waiting for them.
+COMPILED = {
+    "download": "smaller to download",
+    "flash": "smaller in flash",
+    "ms": "less to compute",
+}
 # What each technique gains where a profile says nothing else.
 PAYS: Mapping[str, tuple[str, ...]] = {
     "zeros": ("download",),
+    "patterns": ("download",),
     "float_zeros": ("download",),
     "shared_values": ("download",),
-    "channels": ("download", "disk", "ms"),
-    "rank": ("download", "disk", "ms"),
-    "depth": ("download", "disk", "ms"),
+    "channels": ("download", "disk", "flash", "ms"),
+    "rank": ("download", "disk", "flash", "ms"),
+    "depth": ("download", "disk", "flash", "ms"),
 }
 NAMES = {
     "zeros": "zeros in integer kernels",
+    "patterns": "zeros in two of each four weights",
     "float_zeros": "zeros in float kernels",
     "shared_values": "shared values",
     "channels": "fewer channels",
@@ -28,26 +39,31 @@ NAMES = {
 }
 
 
-def lacking(technique: str, gained: Collection[str], device: str) -> str:
-    """Return in words what a technique does not gain; empty where it gains all.
+def lacking(technique: str, gained: Collection[str], device: str, *, compiled: bool = False) -> str:
+    """Return in words what a technique does not gain.
+
+    Empty where it gains all; but what is gained in a compiled file is always said, since the sizes
+    of the file do not show it.
 
     Args:
         technique: a key of `PAYS`.
         gained: keys of `GAINS`.
         device: name of the profile.
+        compiled: the device stores and runs what is compiled of the file.
 
     Example:
         >>> lacking("channels", ["download", "ms"], "pi")
         'on pi, fewer channels make the file smaller to download and faster, not smaller on disk'
     """
-    without = [f"not {said}" for gain, said in GAINS.items() if gain not in gained]
-    if not without:
+    counted = COMPILED if compiled else PLAIN
+    without = [f"not {said}" for gain, said in counted.items() if gain not in gained]
+    if not without and not compiled:
         return ""
-    within = [said for gain, said in GAINS.items() if gain in gained]
+    within = [said for gain, said in counted.items() if gain in gained]
     if not within:
         return f"on {device}, {NAMES[technique]} gain nothing"
-    made, unmade = " and ".join(within), " and ".join(without)
-    return f"on {device}, {NAMES[technique]} make the file {made}, {unmade}"
+    unmade = f", {' and '.join(without)}" if without else ""
+    return f"on {device}, {NAMES[technique]} make the file {' and '.join(within)}{unmade}"
 
 
 def checked_pays(profile: str, table: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -36,9 +36,11 @@ class DeviceProfile:
         threads: default threads of the runtime.
         accelerator: what runs the model: `cpu`, `gpu` or `npu`.
         emulated: its instructions are emulated, so that its times say nothing of the hardware.
+        compiled: what it stores and runs is compiled of the file: only the runtime knows its size.
         operators: the newest version of an operator that its runtime has, where that is known.
         board: what the device calls itself, as patterns with `*`; `devices add` knows it by that.
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
+        least_bits: fewest bits of a stored weight that it reads: 2, 4 or 8.
         slow_precisions: those of `precisions` that run on unoptimised reference kernels.
         slow_layers: by precision, the layers whose kernels of it are slower than those of float.
         pays: by technique, what it gains here (`payoff.py`), where that is not as usual.
@@ -61,9 +63,11 @@ class DeviceProfile:
     threads: int = 1
     accelerator: str = "cpu"
     emulated: bool = False
+    compiled: bool = False
     operators: Mapping[str, int] = field(default_factory=dict)
     board: tuple[str, ...] = ()
     precisions: tuple[str, ...] = PRECISIONS
+    least_bits: int = 2
     slow_precisions: tuple[str, ...] = ()
     slow_layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -74,7 +78,7 @@ class DeviceProfile:
     sources: tuple[str, ...] = ()
 
     def gains(self, technique: str) -> tuple[str, ...]:
-        """Return what a technique gains here: of download, disk and ms.
+        """Return what a technique gains here: of download, disk, flash and ms.
 
         Args:
             technique: a name of `PAYS`, such as `zeros` or `channels`.
@@ -131,7 +135,7 @@ def _derived(base: DeviceProfile, name: str, values: dict[str, Any]) -> DevicePr
     if values.get("target", base.target) != base.target:
         base = replace(base, address="", connection={}, python="")
     if values.get("runtime", base.runtime) != base.runtime:
-        base = replace(base, options={}, operators={})
+        base = replace(base, options={}, operators={}, compiled=False)
     for table in ("connection", "options", "operators", "slow_layers", "pays", "hardware"):
         told[table] = {**getattr(base, table), **values.get(table, {})}
     return replace(base, name=name, **told)
@@ -145,6 +149,8 @@ _TYPES: dict[str, type] = {
     "memory_bytes": int,
     "storage_bytes": int,
     "emulated": bool,
+    "compiled": bool,
+    "least_bits": int,
     "precisions": list,
     "slow_precisions": list,
     "sources": list,

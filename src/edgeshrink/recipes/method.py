@@ -95,13 +95,15 @@ class Plan:
     def lacking(self, technique: str, *also: str) -> str:
         """Return in words what a technique does not gain on the device; empty where it gains all.
 
+        Of a device that compiles files it is always said what is gained: no size shows it.
+
         Args:
             technique: a name of `PAYS`, such as `zeros` or `channels`.
-            also: what is gained beside what the profile says, of download, disk and ms.
+            also: what is gained beside what the profile says, a key of `GAINS`.
         """
         recoded = any(s.produces is Kind.PACKED or technique in s.stores for s in self.after)
         gained = (*self.profile.gains(technique), *(("disk",) if recoded else ()), *also)
-        return lacking(technique, gained, self.profile.name)
+        return lacking(technique, gained, self.profile.name, compiled=self.profile.compiled)
 
     def has(self, name: str, *, among: tuple[Method, ...] | None = None) -> bool:
         """Return whether a step of this name is among the others.
@@ -145,9 +147,9 @@ class Method(ABC):
             option may stand for it.
         requires: distributions it needs beyond the core.
         searched: it is in the space that a search makes itself, where its technique pays.
-        technique: what it does that pays on some devices: `zeros`, `shared_values`, `channels`,
-            `rank` or `depth`; empty where it only keeps the score up.
-        timed: what it does depends on what the device measures.
+        technique: what it does that pays on some devices: `zeros`, `patterns`, `shared_values`,
+            `channels`, `rank` or `depth`; empty where it only keeps the score up.
+        timed: what it does depends on the device.
         tiled: it depends on the tile of the device's kernels.
         fits: it depends on the room that there is: flash and memory of devices, and budgets.
         stores: techniques that make its file smaller on disk too, since it stores weights in a

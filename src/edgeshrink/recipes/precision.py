@@ -55,6 +55,12 @@ class Precision(Method):
                 f"it runs {', '.join(plan.profile.precisions)}",
                 hint="choose another precision, or another --device",
             )
+        if self.bits < plan.profile.least_bits:
+            raise UsageError(
+                f"{plan.profile.name} reads weights of {plan.profile.least_bits} bits and more; "
+                f"{self.name} stores them in {self.bits}",
+                hint="choose another precision, or another --device",
+            )
         slow = plan.profile.slow_layers.get(kernels, ())
         if found := sorted({one.class_name for one in plan.base.layers} & set(slow)):
             yield (
@@ -84,6 +90,8 @@ class Precision(Method):
     def _check_room(self, plan: Plan) -> None:
         """Refuse a device that cannot hold the weights, whatever else is done to them."""
         least, device = self.least_bytes(plan), plan.profile
+        if device.compiled:
+            return
         room = device.memory_bytes if device.storage_bytes is None else device.storage_bytes
         if room is not None and least > room:
             raise UsageError(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeshrink.devices import Energy, Measurement
+from edgeshrink import words
+from edgeshrink.devices import Energy, Estimate, Measurement
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
@@ -76,6 +77,7 @@ class OnDevice:
         host_error: greatest difference from this machine's outputs, over their range; None
             where the device is this machine.
         energy: of one inference, where the device tells it.
+        estimate: what a compiler reckons of the device, where one stands for it.
         emulated: why its times are not shown; empty if they are its own.
         failure: why it was not measured; empty if it was.
         lost: it was unreachable or lost.
@@ -92,6 +94,14 @@ class OnDevice:
     emulated: str = ""
     failure: str = ""
     lost: bool = False
+    estimate: Estimate | None = None
+
+    @property
+    def untimed(self) -> str:
+        """Why there is no latency, in a word or two."""
+        if self.estimate:
+            return "not run"
+        return "emulated" if self.emulated else "failed" if self.failure else words.NONE
 
     @classmethod
     def of(
@@ -108,6 +118,7 @@ class OnDevice:
             host_error,
             timed.energy,
             timed.device.emulated,
+            estimate=timed.estimate,
         )
 
 

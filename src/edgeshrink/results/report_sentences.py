@@ -64,8 +64,10 @@ def _smaller(ratio: float) -> str:
 
 def _speed(ledger: Ledger, one: OnDevice) -> str:
     """Return how fast the result is on a device, beside the float file."""
+    same = f"; its score there: {words.score(one.score)}" if one.score else ""
+    if one.estimate:
+        return f"{one.device}: {one.estimate}; {one.emulated}{same}"
     if one.emulated:
-        same = f"; its score there: {words.score(one.score)}" if one.score else ""
         return f"{one.device}: {one.emulated}, so that times measured on it are not shown{same}"
     before, after = ledger.base_latency(one.device), one.latency
     if before is None or after is None:

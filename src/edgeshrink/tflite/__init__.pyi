@@ -32,6 +32,7 @@ from .ranges import (
 from .reader import (
     DECODE as DECODE,
     IDENTIFIER as IDENTIFIER,
+    PACKED_BITS as PACKED_BITS,
     constant_values as constant_values,
     float_operators as float_operators,
     read_model as read_model,

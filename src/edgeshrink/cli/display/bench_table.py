@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink import words
+from edgeshrink.cli.display.estimates import estimated
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, left, show, write
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine import BenchReport, BenchResult
 
 
-EMULATED = "emulated"
+EMULATED, NOT_RUN = "emulated", "not run"
 
 
 def show_bench(report: BenchReport, *, to: Console) -> None:
@@ -75,6 +76,8 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
         return [
             words.NONE
             if not r.measurement
+            else NOT_RUN
+            if r.measurement.estimate
             else EMULATED
             if r.measurement.device.emulated
             else read(r.measurement)
@@ -112,6 +115,7 @@ def _columns(results: Sequence[BenchResult]) -> list[Column]:
             [words.percent(r.agreement.share) if r.agreement else words.NONE for r in results],
             1,
         ),
+        *estimated([r.measurement.estimate if r.measurement else None for r in results]),
     ]
 
 
@@ -128,7 +132,9 @@ def setting(found: Measurement) -> str:
         f"{device.name}: {', '.join(filter(None, (machine, device.system, runtime)))}; "
         f"threads: {found.threads}, delegate: {found.delegate}, "
         + (
-            f"EMULATED ({device.emulated}): its times are not shown"
+            device.emulated
+            if found.estimate
+            else f"EMULATED ({device.emulated}): its times are not shown"
             if device.emulated
             else f"rules: {plan.rules} "
             f"(compared at {'the median' if plan.percentile == 50 else f'p{plan.percentile}'})"

@@ -102,6 +102,8 @@ class Watcher:
         reason = getattr(result, "reason", None)
         if reason is not None:
             self._line(f"{model} on {result.device}: not measured: {reason}")
+        elif result.estimate:
+            self._line(f"{model} on {result.device.name}: {result.estimate}")
         elif result.device.emulated:
             self._line(f"{model} on {result.device.name}: runs ({result.device.emulated})")
         else:

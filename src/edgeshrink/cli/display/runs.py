@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeshrink import words
+from edgeshrink.cli.display.estimates import estimated
 from edgeshrink.cli.display.robustness import show_robustness
 from edgeshrink.cli.display.tables import Column, show, write
 from edgeshrink.results import summary
@@ -163,9 +164,7 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
 
     def latency(one: OnDevice | None) -> str:
         if one is None or one.latency is None:
-            return (
-                ("emulated" if one.emulated else "failed" if one.failure else NONE) if one else NONE
-            )
+            return one.untimed if one else NONE
         return words.milliseconds(one.latency.median_ms)
 
     # accuracy is told again only where a device other than this machine computed it
@@ -193,6 +192,11 @@ def _on_device(ledger: Ledger, rows: Sequence[Row], device: str) -> list[Column]
             f"score there{beside}",
             [words.score(one.score) if one and one.score else NONE for one in away],
             1,
+        ),
+        *estimated(
+            [one.estimate if one else None for one in said],
+            beside,
+            list(ledger.devices).index(device),
         ),
     ]
 

@@ -179,6 +179,8 @@ def said_by_devices(observed: Sequence[DeviceResult]) -> list[str]:
             notes.append(f"not measured on {where}: {one.failure.reason}")
         notes += [f"on {where}: {note}" for note in one.notes]
         if one.measurement is not None:
+            if one.measurement.estimate:  # what it leaves out is no detail of how it was measured
+                notes += [f"on {where}: {note}" for note in one.measurement.notes]
             notes += [f"on {where}, not valid: {doubt}" for doubt in one.measurement.disturbed]
     return notes
 

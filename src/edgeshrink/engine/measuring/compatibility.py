@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgeshrink.tflite import FLOATS
+from edgeshrink.tflite import FLOATS, PACKED_BITS
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -16,17 +16,9 @@ BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "int1
 
 def problems(model: FlatModel, device: DeviceProfile) -> Iterator[str]:
     """Yield a sentence for each reason why the device cannot run the file."""
-    size, name = model.size_bytes, device.name
-    if device.storage_bytes is not None and size > device.storage_bytes:
-        yield f"the file has {size:,} bytes, and {name} has {device.storage_bytes:,} to store it"
-    needed = largest_activations(model)
-    if device.storage_bytes is None:  # weights lie in memory, not in a flash of their own
-        needed += size
-    if device.memory_bytes is not None and needed > device.memory_bytes:
-        yield (
-            f"the model needs {needed:,} bytes of memory at least, and {name} has "
-            f"{device.memory_bytes:,}"
-        )
+    name = device.name
+    if not device.compiled:
+        yield from _too_large(model, device)
     for operator, version in sorted({(o.name, o.version) for o in model.operators}):
         newest = device.operators.get(operator)
         if newest is not None and version > newest:
@@ -39,6 +31,27 @@ def problems(model: FlatModel, device: DeviceProfile) -> Iterator[str]:
         yield "the file stores quantized weights sparsely, which LiteRT cannot load"
     for precision in sorted(precisions(model) - set(device.precisions)):
         yield f"the file computes in {precision}, and {name} has no kernels for it"
+    fewest = min((PACKED_BITS.get(t.dtype, 8) for t in model.weights), default=8)
+    if fewest < device.least_bits:
+        yield (
+            f"the file stores weights in {fewest} bits, and {name} reads {device.least_bits} and "
+            "more"
+        )
+
+
+def _too_large(model: FlatModel, device: DeviceProfile) -> Iterator[str]:
+    """Yield why a file that is stored and run as it is takes more than there is."""
+    size, name = model.size_bytes, device.name
+    if device.storage_bytes is not None and size > device.storage_bytes:
+        yield f"the file has {size:,} bytes, and {name} has {device.storage_bytes:,} to store it"
+    needed = largest_activations(model)
+    if device.storage_bytes is None:  # weights lie in memory, not in a flash of their own
+        needed += size
+    if device.memory_bytes is not None and needed > device.memory_bytes:
+        yield (
+            f"the model needs {needed:,} bytes of memory at least, and {name} has "
+            f"{device.memory_bytes:,}"
+        )
 
 
 def largest_activations(model: FlatModel) -> int:

@@ -8,7 +8,9 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -20,6 +22,7 @@ from edgeshrink.engine.searching import database, storage
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, knee, on_front
 from edgeshrink.engine.searching.request import Measured
+from edgeshrink.engine.searching.results import OVERHEAD, SearchResults
 from edgeshrink.engine.searching.storage import Board
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.plugins import installed
@@ -389,3 +392,35 @@ def test_a_score_that_is_no_number_measures_nothing() -> None:
     for pair in ((bad, good), (good, bad)):
         said = Measured(*pair, figures, figures).lacking(("bytes",))
         assert said == "its top1 is nan, and no number to compare by"
+
+
+def test_a_recipe_costs_the_steps_that_none_had_and_those_before_them_count(tmp_path: Path) -> None:
+    text = """
+[[step]]
+method = "prune"
+sparsity = [0.5, 0.8]
+
+[[step]]
+method = "int8"
+qat = [false, true]
+"""
+    ours = board(tmp_path, text=text)
+    top1 = Score("top1", 0.9, 0, 1, 100, True)
+    figures = Figures("a.tflite", 100)
+    results = SearchResults(SimpleNamespace(request=None, space=ours.space), ours)
+    assert results.cost((0, 0)) == OVERHEAD  # nothing was timed yet
+    recipe = ours.space.recipe((0, 1))
+    steps = [str(one) for step in recipe.steps for one in (*step.before(), step)]
+    assert [step.partition("(")[0] for step in steps] == ["prune", "qat", "int8"]
+    took = tuple(zip(steps, (100.0, 300.0, 2.0), strict=True))
+
+    def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
+        found = Measured(top1, top1, figures, figures, took)
+        trial.set_user_attr("found", asdict(found))
+        trial.set_user_attr("seconds", 412.0)
+        return 0.9, 100.0
+
+    board(tmp_path, text=text, choose=lambda _: (0, 1)).run(make)
+    assert results.cost((0, 0)) == 12.0  # int8, and what a trial takes beside its steps
+    assert results.cost((1, 1)) == 412.0
+    assert results.cost((1, 0)) == 112.0

@@ -117,7 +117,8 @@ class SearchResults:
             made = sum(seconds for _, seconds in found.steps)
             beside.append(max(0.0, trial.user_attrs.get("seconds", 0.0) - made))
         usual = [sum(some) / len(some) for some in took.values()]
-        steps = [str(step) for step in self.planned.space.recipe(point).steps]
+        recipe = self.planned.space.recipe(point)
+        steps = [str(one) for step in recipe.steps for one in (*step.before(), step)]
         total = sum(beside) / len(beside) if beside else OVERHEAD
         for k, step in enumerate(steps):
             if tuple(steps[: k + 1]) not in known:

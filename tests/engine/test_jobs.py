@@ -189,6 +189,7 @@ def test_a_request_is_the_same_after_it_was_written_down() -> None:
         "judged": "validation",
         "robustness": True,
         "robustness_samples": 3,
+        "exports": ("c",),
         "seconds": 9.5,
         "bench": RULES["mlperf"],
         "command": "edgeshrink",

@@ -9,6 +9,7 @@ from .feed import (
 )
 from .flat_model import (
     FLOATS as FLOATS,
+    PACKED_BITS as PACKED_BITS,
     FlatModel as FlatModel,
     FlatOperator as FlatOperator,
     FlatSignature as FlatSignature,
@@ -32,7 +33,6 @@ from .ranges import (
 from .reader import (
     DECODE as DECODE,
     IDENTIFIER as IDENTIFIER,
-    PACKED_BITS as PACKED_BITS,
     constant_values as constant_values,
     float_operators as float_operators,
     read_model as read_model,

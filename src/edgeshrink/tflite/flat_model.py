@@ -9,6 +9,8 @@ from functools import cached_property
 
 # The types of floating-point tensors, as `FlatTensor.dtype` spells them.
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+# Types that hold several values in a byte, with the bits of one.
+PACKED_BITS = {"int4": 4, "uint4": 4, "int2": 2}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite.flat_model import (
     FLOATS,
+    PACKED_BITS,
     FlatModel,
     FlatOperator,
     FlatSignature,
@@ -22,8 +23,6 @@ from edgeshrink.tflite.flat_model import (
 # The mark of a .tflite file, which has it at its fifth byte.
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
-# Types that hold several values in a byte, with the bits of one.
-PACKED_BITS = {"int4": 4, "uint4": 4, "int2": 2}
 # What the generated readers raise on bytes that are no flatbuffer; they check nothing themselves.
 BROKEN = (
     AttributeError,

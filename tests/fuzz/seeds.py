@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tomllib
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -130,13 +131,16 @@ def _data(folder: Path) -> None:
 
 
 def _texts(folder: Path) -> None:
+    from edgeshrink.devices.trust import programs
+
     _at(folder, "recipe", "own.toml").write_text(RECIPE)
     for path in (ROOT / "examples" / "recipes").glob("*.toml"):
         shutil.copy(path, _at(folder, "recipe", path.name))
     _at(folder, "study", "own.toml").write_text(STUDY)
     shutil.copy(ROOT / "examples" / "study" / "digits.toml", _at(folder, "study", "digits.toml"))
     for path in (ROOT / "device_profiles").glob("*.toml"):
-        shutil.copy(path, _at(folder, "profile", path.name))
+        if not programs(tomllib.loads(path.read_text())):  # else it is refused from outside
+            shutil.copy(path, _at(folder, "profile", path.name))
     for number, words in enumerate(WORDS):
         _at(folder, "words", f"{number}.json").write_text(json.dumps(words))
 

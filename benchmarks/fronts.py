@@ -127,7 +127,7 @@ def main() -> int:
     )
     parser.add_argument("shared", type=Path)
     parser.add_argument("cases", nargs="*", default=list(CASES))
-    parser.add_argument("--work", type=Path, default=Path("fronts-work"))
+    parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".cache" / "fronts")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--program", default="edgeshrink")
     given = parser.parse_args()

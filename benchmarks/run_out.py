@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=Path("run-out-work"))
+    parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".cache" / "run_out")
     parser.add_argument("--demo", type=Path, default=Path("demo-out"), help="of `make demo`")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()

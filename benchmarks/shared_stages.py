@@ -43,7 +43,9 @@ IMPORTS = "import edgeshrink.engine.compressing, tensorflow, keras"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("shared-stages-work"))
+    parser.add_argument(
+        "--work", type=Path, default=Path(__file__).parent / ".cache" / "shared_stages"
+    )
     parser.add_argument("--demo", type=Path, default=Path("demo-out"), help="of `make demo`")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()

@@ -107,7 +107,7 @@ def tried(name: str, space: Space, count: int, seed: int) -> list[Point]:
     if name == OURS:
         chooser, seen = Chooser(space, REFERENCE, seed), dict[Point, tuple[float, float]]()
         for _ in range(count):
-            point = chooser.next(seen, list(seen), lambda point: 1.0)
+            point = chooser.next(seen, list(seen), lambda point: (1.0,))
             assert point is not None
             seen[point] = worth(point)
         return list(seen)

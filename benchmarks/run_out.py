@@ -154,8 +154,8 @@ def guided(
     """Yield recipes as `--sampler guided` chooses them, by what was measured of those before."""
     chooser, seen = Chooser(space, reference, seed), Values()
 
-    def cost(point: Point) -> float:
-        return trained([*seen, point])[-1] + OTHER
+    def cost(point: Point) -> tuple[float]:
+        return (trained([*seen, point])[-1] + OTHER,)
 
     while (point := chooser.next(seen, list(seen), cost)) is not None:
         seen[point] = values[point]

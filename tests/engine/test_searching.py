@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +22,9 @@ from hypothesis.extra import numpy as arrays
 from edgeshrink.engine.searching import database, storage
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.front import hypervolume, knee, on_front
+from edgeshrink.engine.searching.raising import Raise, Regained
 from edgeshrink.engine.searching.request import Measured
-from edgeshrink.engine.searching.results import OVERHEAD, SearchResults
+from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.engine.searching.storage import Board
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.plugins import installed
@@ -103,7 +105,7 @@ def tried(seed: int, count: int) -> float:
     reference = (0.8, 0.0)
     chooser, seen = Chooser(space, reference, seed), dict[Point, tuple[float, float]]()
     for _ in range(count):
-        point = chooser.next(seen, list(seen), lambda point: 1.0)
+        point = chooser.next(seen, list(seen), lambda point: (1.0,))
         assert point is not None
         assert point not in seen
         seen[point] = worth(point)
@@ -124,7 +126,7 @@ def test_what_is_chosen_is_the_same_each_time_and_ends_with_the_space() -> None:
     orders = []
     for _ in range(2):
         chooser, seen = Chooser(small, (0.8, 0.0), 1), dict[Point, tuple[float, float]]()
-        while (point := chooser.next(seen, list(seen), lambda p: 1.0)) is not None:
+        while (point := chooser.next(seen, list(seen), lambda p: (1.0,))) is not None:
             seen[point] = worth((point[0], 0, 0, point[1]))
         orders.append(list(seen))
     assert orders[0] == orders[1]
@@ -137,9 +139,9 @@ def test_of_two_that_gain_alike_the_cheaper_is_chosen() -> None:
     chooser = Chooser(space, (0.8, 0.0), 0)
     points = [*chooser.first, *(p for p in space.points() if p[0] < 2 and p[2] < 2)][:12]
     seen = {point: worth(point) for point in points}
-    plain = chooser.next(seen, points, lambda point: 1.0)
+    plain = chooser.next(seen, points, lambda point: (1.0,))
     assert plain is not None
-    dear = chooser.next(seen, points, lambda point: 1e9 if point == plain else 1.0)
+    dear = chooser.next(seen, points, lambda point: (1e9 if point == plain else 1.0,))
     assert dear != plain
 
 
@@ -149,7 +151,7 @@ def test_any_values_give_a_choice(values: list[float]) -> None:
     space = Space.from_toml(TEXT, installed().methods)
     points = list(space.points())[:12]
     seen = {point: (value, value) for point, value in zip(points, values, strict=True)}
-    chosen = Chooser(space, (0.0, 0.0), 0).next(seen, points, lambda point: 1.0)
+    chosen = Chooser(space, (0.0, 0.0), 0).next(seen, points, lambda point: (1.0,))
     assert chosen is not None
     assert chosen not in seen
 
@@ -408,19 +410,57 @@ qat = [false, true]
     top1 = Score("top1", 0.9, 0, 1, 100, True)
     figures = Figures("a.tflite", 100)
     results = SearchResults(SimpleNamespace(request=None, space=ours.space), ours)
-    assert results.cost((0, 0)) == OVERHEAD  # nothing was timed yet
+    assert results.costs()((0, 0)) == (5.0, 10.0)  # nothing was timed yet
     recipe = ours.space.recipe((0, 1))
     steps = [str(one) for step in recipe.steps for one in (*step.before(), step)]
     assert [step.partition("(")[0] for step in steps] == ["prune", "qat", "int8"]
     took = tuple(zip(steps, (100.0, 300.0, 2.0), strict=True))
 
     def make(point: Point, trial: optuna.Trial) -> tuple[float, float]:
-        found = Measured(top1, top1, figures, figures, took)
+        found = Measured(top1, top1, figures, figures, took, "quick")
         trial.set_user_attr("found", asdict(found))
         trial.set_user_attr("seconds", 412.0)
         return 0.9, 100.0
 
     board(tmp_path, text=text, choose=lambda _: (0, 1)).run(make)
-    assert results.cost((0, 0)) == 12.0  # int8, and what a trial takes beside its steps
-    assert results.cost((1, 1)) == 412.0
-    assert results.cost((1, 0)) == 112.0
+    costs = results.costs()
+    # int8, and what a trial takes beside its steps; with more effort, all of prune
+    assert costs((0, 0)) == (12.0, 12.0 + 312.0)
+    assert costs((1, 1))[0] == 412.0
+    assert costs((1, 0))[0] == 112.0
+    assert costs((0, 1), "quick") == (10 + 300 + 900 + 2,)
+
+
+def test_more_effort_gives_back_the_share_that_it_gave_so_far() -> None:
+    score, deviation = np.array([0.6, 0.9, 1.2]), np.array([0.1, 0.0, 0.1])
+    mean, spread = Regained(0.9, 0.5, 0.2).after(score, deviation)
+    assert mean == pytest.approx([0.75, 0.9, 1.2])  # nothing is given back where nothing was lost
+    assert spread == pytest.approx([np.hypot(0.05, 0.06), 0.0, 0.1])
+
+
+def test_a_point_is_raised_where_that_promises_more_for_its_time_than_what_is_new() -> None:
+    space = Space.from_toml(TEXT, installed().methods)
+    points = list(space.points())
+    tried = [*Chooser(space, (0.8, 0.0), 0).first, *points[::9]]
+    seen = {point: worth(point) for point in tried}
+    lost = max(seen, key=lambda point: seen[point][1])
+    raised = Raise(lost, "normal", (0.84, seen[lost][1]), (10.0, 40.0))
+    chooser, more = Chooser(space, (0.8, 0.0), 0), Regained(0.9, 0.5, 0.1)
+
+    def chosen(raised: Raise, regained: Regained = more, left: float = math.inf) -> object:
+        return chooser.next(
+            seen,
+            seen,
+            lambda _: (10.0,),
+            best=[raised.values],
+            raises=[raised],
+            regained=regained,
+            left=left,
+        )
+
+    assert chosen(raised) == raised
+    assert chosen(replace(raised, seconds=(1e6, 4e6))) in points
+    assert chosen(replace(raised, seconds=(100.0, 400.0)), left=50.0) in points
+    assert chosen(raised, Regained(0.9, 0.0, 1e-6)) in points  # it gave nothing so far
+    brief = replace(raised, seconds=(1.0, 40.0))
+    assert chosen(brief, left=5.0) == brief

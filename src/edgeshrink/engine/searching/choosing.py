@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr
 
 from edgeshrink.engine.searching.front import on_front
+from edgeshrink.engine.searching.raising import Raise, Regained
 from edgeshrink.recipes import Point, Space
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +22,7 @@ PLACES = 1500  # of the volume that may be gained, drawn at random
 BEYOND = 1.2  # times what was reached: as far as a gain is looked for
 RATES = (0.3, 1.0, 3.0)  # how fast likeness falls along a place
 NOISE = 1e-3  # of a measured value, as a share of the variance of all
+LEAST = 1e-6  # standard deviation of what was measured, as a share of what was reached
 
 
 class Chooser:
@@ -29,6 +33,9 @@ class Chooser:
     likely (section 5.4). The gain is the expected hypervolume improvement (Emmerich, 2005) with
     goals taken as independent; its integral is a mean over random places of the volume. Before
     that the lightest point is tried, then each place alone at its middle step.
+
+    A point is worth the best that it promises for its time with any effort. What was measured and
+    may be made with more effort is weighed beside what is new, in the same unit.
 
     Args:
         space: what is searched.
@@ -56,31 +63,94 @@ class Chooser:
         self,
         seen: Mapping[Point, Sequence[float]],
         taken: Collection[Point],
-        cost: Callable[[Point], float],
-    ) -> Point | None:
-        """Return the point to try next, or None where every one was taken.
+        seconds: Callable[[Point], Sequence[float]],
+        *,
+        best: Collection[Sequence[float]] = (),
+        raises: Sequence[Raise] = (),
+        regained: Regained | None = None,
+        left: float = math.inf,
+    ) -> Point | Raise | None:
+        """Return the point to try next, or to raise, or None where there is neither.
 
         Args:
-            seen: what was measured, `(goals,)` for each point, greater being better.
+            seen: what was measured with the least effort, `(goals,)` for each point, greater being
+                better.
             taken: points that are not to be chosen: seen, refused, failed, or at work.
-            cost: seconds that a point would take, above 0.
+            seconds: from now until a point is made with each effort, rising, above 0.
+            best: `(goals,)` of what was measured with more effort too.
+            raises: points that may be made with more effort.
+            regained: what more effort gives; None where it is not weighed.
+            left: seconds of the search; what would take longer is not chosen if anything else is.
         """
         rng = np.random.default_rng([self.seed, len(taken)])
         points = self._candidates(taken, rng)
-        if not points:
-            return None
-        known = np.array(list(seen), int).reshape(len(seen), len(self.space.places))
         untried = [point for point in self.first if point not in taken]
         if untried:
             return untried[0]
+        if not points and not raises:
+            return None
         if len(seen) < 2:  # the others failed, or are at work
+            if not points:
+                return raises[0]
             others = np.array(list(taken), int)
             far = self._distance(np.array(points), others).min(1)
             return points[int((far + rng.uniform(0, 1e-6, len(far))).argmax())]
-        values = np.array([seen[tuple(p)] for p in known.tolist()], float)
-        gain = self.gain(known, values, np.array(points), rng)
-        worth = gain / np.array([cost(point) for point in points])
-        return points[int((worth + rng.uniform(0, 1e-12, len(worth))).argmax())]
+        worth = self._worth(
+            seen,
+            points,
+            seconds,
+            best,
+            raises,
+            Regained() if regained is None else regained,
+            left,
+            rng,
+        )
+        options: list[Point | Raise] = [*points, *raises]
+        return options[int((worth + rng.uniform(0, 1e-12, len(worth))).argmax())]
+
+    def _worth(
+        self,
+        seen: Mapping[Point, Sequence[float]],
+        points: Sequence[Point],
+        seconds: Callable[[Point], Sequence[float]],
+        best: Collection[Sequence[float]],
+        raises: Sequence[Raise],
+        regained: Regained,
+        left: float,
+        rng: np.random.Generator,
+    ) -> Array:
+        """Return the gain a second, of points and then of raises; less than 0 if too long."""
+        known = np.array(list(seen), int)
+        values = np.array(list(seen.values()), float)
+        reached = np.array([*values, *best], float)
+        most = reached.max(0)
+        size = np.where(most > self.reference, most - self.reference, np.ptp(values, 0) + 1e-9)
+        front = (reached - self.reference) / size
+        front = front[on_front(front)]
+        places = rng.uniform(0, BEYOND, (PLACES, len(size)))
+        places = places[~(front[None] >= places[:, None]).all(-1).any(1)]
+
+        scaled = np.maximum((values - self.reference) / size, -1)  # far below tells no more
+        mean, deviation = np.empty((2, len(points) + len(raises), len(size)))
+        for goal in range(len(size) if points else 0):
+            found = self._foretold(known, scaled[:, goal], np.array(points))
+            mean[: len(points), goal], deviation[: len(points), goal] = found
+        for k, one in enumerate(raises, len(points)):
+            mean[k] = (np.array(one.values) - self.reference) / size
+            deviation[k] = LEAST
+        times = [tuple(seconds(point)) for point in points]
+        times += [(math.inf, *one.seconds) for one in raises]  # as it is, it is no gain
+        efforts = max(map(len, times)) if math.isfinite(regained.base) else 1
+        more = replace(regained, base=(regained.base - self.reference[0]) / size[0])
+        worth = np.full(len(times), -math.inf)
+        for effort in range(efforts):
+            if effort:
+                mean[:, 0], deviation[:, 0] = more.after(mean[:, 0], deviation[:, 0])
+            took = np.array([some[effort] if effort < len(some) else math.inf for some in times])
+            may = np.isfinite(took)
+            gain = self.gain(mean[may], deviation[may], places) / took[may]
+            worth[may] = np.maximum(worth[may], np.where(took[may] > left, -took[may], gain))
+        return worth
 
     def free(self, taken: Collection[Point]) -> Point | None:
         """Return a point that was not taken, drawn at random, or None where every one was."""
@@ -88,26 +158,14 @@ class Chooser:
         points = self._candidates(taken, rng)
         return points[int(rng.integers(len(points)))] if points else None
 
-    def gain(self, known: Array, values: Array, points: Array, rng: np.random.Generator) -> Array:
-        """Return the expected hypervolume improvement of each point, over the whole box.
+    def gain(self, mean: Array, deviation: Array, places: Array) -> Array:
+        """Return the expected hypervolume improvement of each point.
 
         Args:
-            known: `(seen, places)`, points by the numbers of their steps.
-            values: `(seen, goals)`, what was measured there.
-            points: `(points, places)`, those that are weighed.
-            rng: for the places of the volume.
+            mean: `(points, goals)`, what is foretold of each, as shares of what was reached.
+            deviation: of the same shape, its standard deviation.
+            places: `(places, goals)`, drawn where nothing measured dominates.
         """
-        best = values.max(0)
-        size = np.where(best > self.reference, best - self.reference, np.ptp(values, 0) + 1e-9)
-        scaled = np.maximum((values - self.reference) / size, -1)  # far below tells no more
-        means, deviations = zip(
-            *(self._foretold(known, scaled[:, k], points) for k in range(scaled.shape[1])),
-            strict=True,
-        )
-        mean, deviation = np.stack(means, 1), np.stack(deviations, 1)
-        places = rng.uniform(0, BEYOND, (PLACES, scaled.shape[1]))
-        front = scaled[on_front(scaled)]
-        places = places[~(front[None] >= places[:, None]).all(-1).any(1)]
         reached = ndtr((mean[:, None] - places[None]) / deviation[:, None])
         return np.asarray(reached.prod(-1).sum(1) / PLACES)
 

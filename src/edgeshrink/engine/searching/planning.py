@@ -145,8 +145,9 @@ def efforts(recipe: Recipe) -> tuple[str, ...]:
     The last is what the space asks for. Where nothing is trained, or the epochs are given, there is
     one, an empty text: the recipe as it is.
     """
-    trains = [recipe.resolved(step) for step in recipe.steps if step.training is not None]
-    if all(one.epochs is not None for one in trains):
+    every = [one for step in recipe.steps for one in (*step.before(), step)]
+    trained = [recipe.resolved(one) for one in every if one.training is not None]
+    if all(one.epochs is not None for one in trained):
         return ("",)
     most = recipe.training.effort or "normal"
     return EFFORTS[: EFFORTS.index(most) + 1]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgeshrink.engine.searching.costs import Costs
 from edgeshrink.engine.searching.front import knee, on_front
 from edgeshrink.engine.searching.planning import (
-    EFFORTS,
     PlannedSearch,
     asked,
-    efforts,
     with_effort,
 )
 from edgeshrink.engine.searching.request import Measured, most_of, value_of
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 FORGIVEN = 0.1  # of the score, where anything may be lost
-HALVING = 3  # of so many, one is made with more effort
-OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
 
 
 class SearchResults:
@@ -37,13 +33,16 @@ class SearchResults:
     def __init__(self, planned: PlannedSearch, board: Board) -> None:
         self.planned, self.request, self.board = planned, planned.request, board
 
-    def seen(self) -> dict[Point, tuple[float, ...]]:
+    def seen(self, *, least: bool = False) -> dict[Point, tuple[float, ...]]:
         """Return what was measured, `(goals,)` for each point, greater being better.
 
         What failed gains nothing, and is likely to fail in recipes like it.
+
+        Args:
+            least: with the least effort, in place of the most.
         """
         seen: dict[Point, tuple[float, ...]] = {}
-        for point, trial in self.best().items():
+        for point, trial in (self.board.taken() if least else self.best()).items():
             if found := self.found(trial):
                 seen[point] = self.oriented(found)
             elif "failed" in trial.user_attrs and self.base:
@@ -53,16 +52,17 @@ class SearchResults:
     def best(self) -> dict[Point, FrozenTrial]:
         """Return the trial of each point: the one of most effort."""
         best = self.board.taken()
-        for point, trial in self._measured():
+        for point, trial, _ in self.measured():
             best[point] = trial  # what is raised comes later, with more effort each time
         return best
 
-    def _measured(self) -> list[tuple[Point, FrozenTrial]]:
+    def measured(self) -> list[tuple[Point, FrozenTrial, Measured]]:
         """Return all that were measured, those of a point with more and more effort."""
         return [
-            (point, trial)
+            (point, trial, found)
             for trial in self.board.trials
-            if "found" in trial.user_attrs and (point := self.board.point(trial)) is not None
+            if (found := self.found(trial)) is not None
+            and (point := self.board.point(trial)) is not None
         ]
 
     def found(self, trial: FrozenTrial) -> Measured | None:
@@ -99,66 +99,24 @@ class SearchResults:
         every = map(self.found, self.board.taken().values())
         return next((found for found in every if found is not None), None)
 
+    @property
+    def base_score(self) -> float:
+        """The score of the uncompressed model, greater being better; infinite while unknown."""
+        base = self.base
+        if base is None:
+            return math.inf
+        return self._oriented(base.base.value, base.base.higher_is_better, ())[0]
+
     def _oriented(self, score: float, higher: bool, goals: Iterable[float]) -> tuple[float, ...]:
         return (score if higher else -score, *(-math.log(max(goal, 1e-9)) for goal in goals))
 
-    def cost(self, point: Point) -> float:
-        """Return the seconds that a point would take, by what its steps took in other recipes."""
-        known, took, beside = set[tuple[str, ...]](), defaultdict[str, list[float]](list), []
-        for _, trial in self._measured():
-            found = self.found(trial)
-            if found is None:
-                continue
-            steps = [step for step, _ in found.steps]
-            known |= {tuple(steps[: k + 1]) for k in range(len(steps))}
-            for step, seconds in found.steps:
-                if seconds:
-                    took[step.partition("(")[0]].append(seconds)
-            made = sum(seconds for _, seconds in found.steps)
-            beside.append(max(0.0, trial.user_attrs.get("seconds", 0.0) - made))
-        usual = [sum(some) / len(some) for some in took.values()]
-        recipe = self.planned.space.recipe(point)
-        steps = [str(one) for step in recipe.steps for one in (*step.before(), step)]
-        total = sum(beside) / len(beside) if beside else OVERHEAD
-        for k, step in enumerate(steps):
-            if tuple(steps[: k + 1]) not in known:
-                some = took.get(step.partition("(")[0])
-                total += sum(some) / len(some) if some else max(usual, default=0.0)
-        return max(total, 0.1)
-
-    def worth_more(self, *, last: bool) -> tuple[Point, str] | None:
-        """Return the point that deserves more effort most, and which; None where none does.
-
-        It is among the best third of those that were made with as much, and was not made with more
-        yet: asynchronous successive halving (Li and others, MLSys 2020, algorithm 2). What several
-        goals make of "best" is by how many others, made with whatever effort, a point is beaten in
-        all of them; of those alike, the nearest to the budgets, then the one of the best score.
-
-        Args:
-            last: nothing else is left to try, so that of fewer than three one is taken too.
-        """
-        import numpy as np
-
-        rungs: dict[str, dict[Point, Measured]] = defaultdict(dict)
-        for point, trial in self._measured():
-            if found := self.found(trial):
-                rungs[found.effort][point] = found
-        every = np.array(list(self.seen().values()))
-        for effort in reversed(EFFORTS[:-1]):
-            rung = rungs[effort]
-            order = []
-            for point, found in rung.items():
-                one = self.oriented(found)
-                beaten = int(np.all(every > one, axis=1).sum())
-                far = max(found.misses(self.request.base.budgets).values(), default=0.0)
-                order.append(((beaten, far, -one[0]), point))
-            count = math.ceil(len(rung) / HALVING) if last else len(rung) // HALVING
-            for _, point in sorted(order)[:count]:
-                more = efforts(self.planned.space.recipe(point))
-                higher = more[more.index(effort) + 1 :]
-                if higher and not self.board.raised(point, higher[0]):
-                    return point, higher[0]
-        return None
+    def costs(self) -> Costs:
+        """Return what tells the seconds of a recipe, by those that were measured so far."""
+        every = [
+            (found, float(trial.user_attrs.get("seconds", 0.0)))
+            for _, trial, found in self.measured()
+        ]
+        return Costs(self.planned.space, every)
 
     def seconds(self, point: Point) -> float:
         """Return what all trials of a point took."""

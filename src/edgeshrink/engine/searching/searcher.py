@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from edgeshrink.engine.jobs.tasks import Compress
 from edgeshrink.engine.searching.arithmetic import too_large
 from edgeshrink.engine.searching.choosing import Chooser
 from edgeshrink.engine.searching.planning import PlannedSearch, asked, efforts, with_effort
+from edgeshrink.engine.searching.raising import Raise, raises, regained
 from edgeshrink.engine.searching.request import Measured, value_of
 from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.errors import EdgeshrinkError, TargetError
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from edgeshrink.engine.searching.storage import Board
 
 WAITS = (10.0, 30.0, 60.0, 120.0, 300.0)  # seconds, for a device that was lost
-GROWTH = 3.0  # times as long with the next effort, about
 AGAIN = "the same command goes on from the last whole trial"
 
 
@@ -81,8 +82,7 @@ class Searcher:
         while not self.stop.is_set() and self.fits(self.usual):
             self.board.free_the_dead()
             room = self.board.has_room(most)
-            raised = self.results.worth_more(last=not room and not self.board.busy())
-            if raised and self.fits(GROWTH * self.results.seconds(raised[0])):
+            if raised := self.raised(room=room):
                 self.board.run(self.make, raised=raised)
             elif room:
                 self.board.run(self.make, most)
@@ -91,25 +91,65 @@ class Searcher:
             else:
                 break
 
+    def raised(self, *, room: bool) -> tuple[Point, str] | None:
+        """Return a point to make once more, and the effort, or None where a new one is worth more.
+
+        Args:
+            room: a new one may be tried.
+        """
+        every = raises(self.results, last=not room and not self.board.busy())
+        every = [one for one in every if self.fits(one.seconds[0])]
+        if not every:
+            return None
+        if room and self.request.sampler == "guided":
+            chosen = self.weighed(self.board, every)
+        else:
+            chosen = every[0]
+        return (chosen.point, chosen.effort) if isinstance(chosen, Raise) else None
+
     @property
     def usual(self) -> float:
         """Seconds of a trial."""
         return sum(self.spent) / len(self.spent) if self.spent else 0.0
 
+    @property
+    def left(self) -> float:
+        """Seconds that are left, infinite where there is no end."""
+        most = self.request.seconds
+        return math.inf if most is None else most - (time.monotonic() - self.began)
+
     def fits(self, seconds: float) -> bool:
         """Return whether what takes so long would end in time."""
-        most = self.request.seconds
-        return most is None or time.monotonic() - self.began + seconds <= most
+        return seconds <= self.left
 
     def choose(self, board: Board) -> Point | None:
         """Return the point to try next, or None where none is left: at random for Optuna's."""
         taken = board.taken()
         if self.request.sampler == "grid":
             return next((p for p in self.planned.space.points() if p not in taken), None)
-        chooser = Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
         if self.request.sampler != "guided":
-            return chooser.free(taken)
-        return chooser.next(self.results.seen(), taken, self.results.cost)
+            return self.chooser.free(taken)
+        chosen = self.weighed(board, ())
+        assert not isinstance(chosen, Raise)  # none was given
+        return chosen
+
+    @property
+    def chooser(self) -> Chooser:
+        """Weighs points, by what counts now."""
+        return Chooser(self.planned.space, self.results.reference, self.request.base.recipe.seed)
+
+    def weighed(self, board: Board, every: Sequence[Raise]) -> Point | Raise | None:
+        """Return what promises most for its time: a point that is new, or one with more effort."""
+        results = self.results
+        return self.chooser.next(
+            results.seen(least=True),
+            board.taken(),
+            results.costs(),
+            best=results.seen().values(),
+            raises=every,
+            regained=regained(results),
+            left=self.left,
+        )
 
     def make(self, point: Point, trial: optuna.Trial) -> Sequence[float]:
         """Measure a point; what keeps it from that is kept with the trial."""
@@ -194,9 +234,8 @@ class Searcher:
             name = "nearest to the budgets" if picked.misses else found.rule
             if self.planned.space.point(picked.steps) == point:
                 said.append(f"the {name} so far")
-        if self.request.seconds is not None:
-            left = max(0.0, self.request.seconds - (time.monotonic() - self.began))
-            said.append(f"{words.duration(left)} left")
+        if math.isfinite(self.left):
+            said.append(f"{words.duration(max(0.0, self.left))} left")
         elif self.request.trials is not None and self.request.trials > len(found.measured):
             more = self.usual * (self.request.trials - len(found.measured)) / self.crew.size
             said.append(f"about {words.duration(more)} left")

@@ -1,0 +1,98 @@
+"""What recipes of a search would take, by what the steps of others took."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from edgeshrink.engine.searching.planning import EFFORTS, efforts
+from edgeshrink.engine.searching.request import Measured
+from edgeshrink.recipes import Method, Point, Recipe, Space
+
+OVERHEAD = 5.0  # seconds of a trial beside its steps, before any was timed
+GROWTH = 3.0  # times as long with the next effort, before any was timed with it
+LEAST = 0.1  # seconds, of what is all there
+
+
+class Costs:
+    """Seconds of the steps that were made, by name, and by effort for those that train.
+
+    Args:
+        space: of the recipes.
+        trials: of recipes that were measured, each with its seconds.
+    """
+
+    def __init__(self, space: Space, trials: Iterable[tuple[Measured, float]]) -> None:
+        self.space = space
+        self._there = set[tuple[str, ...]]()  # effort, then the steps so far
+        self._took = defaultdict[str, dict[str, list[float]]](dict)  # by name, by effort
+        trained = {
+            one.name
+            for place in space.places
+            for step in place.steps
+            if step is not None
+            for one in _made(step)
+            if one.training is not None
+        }
+        beside = []
+        for found, seconds in trials:
+            names = [step for step, _ in found.steps]
+            self._there |= {(found.effort, *names[: k + 1]) for k in range(len(names))}
+            for step, took in found.steps:
+                name = _name(step)
+                if took:
+                    effort = found.effort if name in trained else ""
+                    self._took[name].setdefault(effort, []).append(took)
+            beside.append(max(0.0, seconds - sum(took for _, took in found.steps)))
+        self._beside = sum(beside) / len(beside) if beside else OVERHEAD
+
+    def __call__(self, point: Point, after: str | None = None) -> tuple[float, ...]:
+        """Return the seconds until a point is made with each effort that is still to come.
+
+        Args:
+            point: of the space.
+            after: the effort that it was made with; None for none.
+        """
+        recipe = self.space.recipe(point)
+        names = efforts(recipe)
+        total, costs = 0.0, list[float]()
+        for effort in names if after is None else names[names.index(after) + 1 :]:
+            total += max(LEAST, self._beside + self._steps(recipe, effort))
+            costs.append(total)
+        return tuple(costs)
+
+    def _steps(self, recipe: Recipe, effort: str) -> float:
+        steps = [one for step in recipe.steps for one in _made(step)]
+        names = list(map(str, steps))
+        return sum(
+            self._usual(one.name, "" if one.training is None else effort)
+            for k, one in enumerate(steps)
+            if (effort, *names[: k + 1]) not in self._there
+        )
+
+    def _usual(self, name: str, effort: str) -> float:
+        """Return the seconds of a step: of others like it, or else of the dearest of all."""
+        if some := self._took.get(name):
+            return _by_effort(some, effort)
+        return max((_by_effort(some, effort) for some in self._took.values()), default=0.0)
+
+
+def _by_effort(some: dict[str, list[float]], effort: str) -> float:
+    """Return seconds with an effort; where it was not timed, from the nearest that was."""
+    if effort in some:
+        return sum(some[effort]) / len(some[effort])
+
+    def rung(name: str) -> int:
+        return EFFORTS.index(name) if name in EFFORTS else 0
+
+    nearest = min(some, key=lambda name: abs(rung(name) - rung(effort)))
+    growth = GROWTH ** (rung(effort) - rung(nearest))
+    return growth * sum(some[nearest]) / len(some[nearest])
+
+
+def _made(step: Method) -> Sequence[Method]:
+    return (*step.before(), step)
+
+
+def _name(step: str) -> str:
+    return step.partition("(")[0]

@@ -162,14 +162,22 @@ def cell(given: argparse.Namespace, model: str, case: str, seed: int) -> None:
     print({k: v for k, v in found.items() if k != "right"}, flush=True)
 
 
-def answers(data: bytes, samples: Path, scale: str) -> np.ndarray:
-    """Return which test samples a .tflite answers rightly, `(samples,)` bool."""
-    from ai_edge_litert.interpreter import Interpreter
+def answers(data: bytes, samples: Path, scale: str, *, reference: bool = False) -> np.ndarray:
+    """Return which test samples a .tflite answers rightly, `(samples,)` bool.
+
+    Args:
+        data: of the file.
+        samples: an .npz with `x_test` and `y_test`.
+        scale: `none`, or `scale=1/255`.
+        reference: by the reference kernels, and not by XNNPACK.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     with np.load(samples) as arrays:
         x, y = arrays["x_test"].astype("float32"), arrays["y_test"]
     x = x / 255 if scale != "none" else x
-    runner = Interpreter(model_content=data, num_threads=2)
+    kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    runner = Interpreter(model_content=data, num_threads=2, experimental_op_resolver_type=kernels)
     runner.allocate_tensors()
     (taken,), (told,) = runner.get_input_details(), runner.get_output_details()
     x = x.reshape(len(x), *taken["shape"][1:])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from edgeshrink.engine.searching.planning import EFFORTS, efforts
 from edgeshrink.engine.searching.request import Measured
@@ -23,16 +24,11 @@ class Costs:
     """
 
     def __init__(self, space: Space, trials: Iterable[tuple[Measured, float]]) -> None:
-        self.space = space
         self._there = set[tuple[str, ...]]()  # effort, then the steps so far
         self._took = defaultdict[str, dict[str, list[float]]](dict)  # by name, by effort
+        self._places = [[_Part.of(step, space) for step in place.steps] for place in space.places]
         trained = {
-            one.name
-            for place in space.places
-            for step in place.steps
-            if step is not None
-            for one in _made(step)
-            if one.training is not None
+            one.name for place in self._places for part in place for one in part.made if one.trains
         }
         beside = []
         for found, seconds in trials:
@@ -53,22 +49,20 @@ class Costs:
             point: of the space.
             after: the effort that it was made with; None for none.
         """
-        recipe = self.space.recipe(point)
-        names = efforts(recipe)
+        parts = [place[k] for place, k in zip(self._places, point, strict=True)]
+        efforts = max((part.efforts for part in parts), key=len)
+        made = [one for part in parts for one in part.made]
+        said = [one.said for one in made]
         total, costs = 0.0, list[float]()
-        for effort in names if after is None else names[names.index(after) + 1 :]:
-            total += max(LEAST, self._beside + self._steps(recipe, effort))
+        for effort in efforts if after is None else efforts[efforts.index(after) + 1 :]:
+            steps = sum(
+                self._usual(one.name, effort if one.trains else "")
+                for k, one in enumerate(made)
+                if (effort, *said[: k + 1]) not in self._there
+            )
+            total += max(LEAST, self._beside + steps)
             costs.append(total)
         return tuple(costs)
-
-    def _steps(self, recipe: Recipe, effort: str) -> float:
-        steps = [one for step in recipe.steps for one in _made(step)]
-        names = list(map(str, steps))
-        return sum(
-            self._usual(one.name, "" if one.training is None else effort)
-            for k, one in enumerate(steps)
-            if (effort, *names[: k + 1]) not in self._there
-        )
 
     def _usual(self, name: str, effort: str) -> float:
         """Return the seconds of a step: of others like it, or else of the dearest of all."""
@@ -90,8 +84,36 @@ def _by_effort(some: dict[str, list[float]], effort: str) -> float:
     return growth * sum(some[nearest]) / len(some[nearest])
 
 
-def _made(step: Method) -> Sequence[Method]:
-    return (*step.before(), step)
+@dataclass(frozen=True)
+class _Made:
+    """One step of a recipe.
+
+    Attributes:
+        said: as ledgers write it.
+        name: of its method.
+        trains: its time depends on the effort.
+    """
+
+    said: str
+    name: str
+    trains: bool
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one step of a space adds to a recipe: itself, and what must run just before it."""
+
+    made: tuple[_Made, ...]
+    efforts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, step: Method | None, space: Space) -> _Part:
+        """Return what a step adds; nothing where there is none."""
+        if step is None:
+            return cls((), ("",))
+        every = (*step.before(), step)
+        made = (_Made(str(one), one.name, one.training is not None) for one in every)
+        return cls(tuple(made), efforts(Recipe((step,), space.training, space.seed)))
 
 
 def _name(step: str) -> str:

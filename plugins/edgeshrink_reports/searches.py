@@ -69,7 +69,7 @@ def _panel(axes: Any, found: SearchReport, goal: str) -> None:
         base = share * found.base.value
         axes.plot([found.before[goal]], [base], "D", color="k", label="as it is, in float")
     title = found.base.title if found.base else "score"
-    axes.set(xlabel=goal, ylabel=f"{title}{' in %' * (share == 100)}, validation")
+    axes.set(xlabel=found.head(goal), ylabel=f"{title}{' in %' * (share == 100)}, validation")
     axes.set_xscale("log")
     for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         axis(lambda value, _: f"{value:,g}")

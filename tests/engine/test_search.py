@@ -356,3 +356,17 @@ def test_recipes_that_all_fail_are_told(request_: SearchRequest, tmp_path: Path)
     assert search_summary(report) == ["nothing was found: 0 of 2 recipes measured, 2 failed"]
     assert not request_.base.out.exists()
     assert done(request_).trials == report.trials
+
+
+def test_on_an_npu_the_figures_of_its_compiler_count(request_: SearchRequest) -> None:
+    pytest.importorskip("ethosu.vela")
+    base = replace(request_.base, devices=("ethos-u55-128",))
+    space = request_.base.out.parent / "npu.toml"
+    space.write_text(SPACE.replace('\n[[step]]\nmethod = "fp16"\n', ""))
+    report = done(replace(request_, base=base, space=space, goals=(), pick="smallest"))
+    assert report.goals == ("flash", "cycles")
+    assert report.before == {}  # the float file does not compile
+    assert [trial.outcome for trial in report.trials] == ["measured"] * 2
+    sizes = [trial.values["flash"] for trial in report.trials]
+    assert sizes[1] < sizes[0]  # of more zeros
+    assert report.picked == 1

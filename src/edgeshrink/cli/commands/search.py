@@ -57,9 +57,13 @@ class Searching:
         ),
     ] = None
     goals: Annotated[
-        tuple[Literal["bytes", "ms", "arena"], ...],
-        Flag("What counts beside the score: bytes of the file, ms of an inference, arena bytes."),
-    ] = ("bytes", "ms")
+        tuple[Literal["bytes", "ms", "arena", "flash", "cycles"], ...],
+        Flag(
+            "What counts beside the score: bytes of the file, ms of an inference, arena bytes; "
+            "where a compiler tells them, bytes in flash and its estimate of cycles (default: "
+            "bytes,ms; for an NPU flash,cycles)."
+        ),
+    ] = ()
     pick: Annotated[
         Literal["knee", "smallest", "fastest", "best"],
         Flag(
@@ -199,12 +203,11 @@ def search(
         bench=RULES[settings.rules],
         command=typed(),
     )
-    asked = {"ms": budgets.max_ms, "arena": budgets.max_arena}
     request = SearchRequest(
         base,
         Path(space) if space else None,
         Path(sensitivity) if sensitivity else None,
-        tuple(dict.fromkeys((*settings.goals, *(goal for goal in asked if asked[goal])))),
+        settings.goals,
         settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL),
         seconds(settings.time) if settings.time else None,
         settings.pick,

@@ -9,6 +9,7 @@ from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
 from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
+from edgeshrink.engine.searching.goals import GOALS, picked_by, wanted
 from edgeshrink.engine.searching.request import SearchRequest
 from edgeshrink.engine.searching.seeding import read_sensitivity, seeded
 from edgeshrink.errors import UsageError
@@ -23,7 +24,6 @@ from edgeshrink.texts import read_text
 TRIALS, STAGES = "trials", "stages"
 EFFORTS = ("quick", "normal", "thorough")
 WRITTEN = "written.json"  # in the run folder: the digest of what a search wrote
-GAINS = {"bytes": "disk", "ms": "ms", "arena": "ms"}  # what a technique must gain for a goal
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,13 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         raise UsageError("a search chooses by labelled samples", hint="pass --data")
     if base.out.suffix not in (Kind.TFLITE.suffix, Kind.PACKED.suffix):
         raise UsageError(f"a search writes a .tflite or .esz file; received {str(base.out)!r}")
-    space = _space(request, plugins)
+    device = chosen_devices(
+        base.devices, base.at, base.connection, plugins, trust=base.trust_profile
+    )[0]
+    request = replace(request, goals=wanted(request.goals, base.budgets, device))
+    if request.pick != "knee":
+        picked_by(request.pick, request.goals)
+    space = _space(request, device, plugins)
     if request.sensitivity is not None:
         space = seeded(space, read_sensitivity(request.sensitivity))
     lightest = space.recipe(next(space.points()))
@@ -109,19 +115,16 @@ def check_times(request: SearchRequest, device: DeviceProfile, places: int) -> N
         )
 
 
-def _space(request: SearchRequest, plugins: Plugins) -> Space:
+def _space(request: SearchRequest, device: DeviceProfile, plugins: Plugins) -> Space:
     base = request.base
     if request.space is not None:
         text = read_text(request.space, "space")
         return Space.from_toml(text, plugins.methods, origin=request.space.name)
-    device = chosen_devices(
-        base.devices, base.at, base.connection, plugins, trust=base.trust_profile
-    )[0]
     found = facts(base.model)
     space = Space.of(
         plugins.methods,
         device,
-        {GAINS[goal] for goal in request.goals},
+        {GOALS[goal].gained for goal in request.goals},
         produces=Kind.PACKED if base.out.suffix == Kind.PACKED.suffix else Kind.TFLITE,
         model=found,
         data=load_data(base, base.recipe.seed, found, plugins),

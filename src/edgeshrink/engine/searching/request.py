@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgeshrink import words
 from edgeshrink.engine.planning.request import Request
+from edgeshrink.engine.searching.goals import value_of
 from edgeshrink.results import Budgets, Figures, Report, Score, rules_of
 
 
@@ -21,7 +22,7 @@ class SearchRequest:
         space: a file that says what may be tried; None for what the methods say.
         sensitivity: a file with what the layers bear, by which the space gets steps that spare the
             others; None for none.
-        goals: what counts beside the score, of `bytes`, `ms` and `arena`.
+        goals: what counts beside the score, of `GOALS`; empty for what is usual on the device.
         trials: recipes that are measured, at most; None for no end but the time and the space.
         seconds: after which no further trial begins; None for no end.
         pick: which of the front is written: `knee`, `smallest`, `fastest` or `best`.
@@ -37,7 +38,7 @@ class SearchRequest:
     base: Request
     space: Path | None = None
     sensitivity: Path | None = None
-    goals: tuple[str, ...] = ("bytes", "ms")
+    goals: tuple[str, ...] = ()
     trials: int | None = None
     seconds: float | None = None
     pick: str = "knee"
@@ -106,19 +107,20 @@ class Measured:
         said = [words.score(self.score), f"{self.found.size_bytes:,} bytes"]
         if math.isfinite(ms := value_of(self.found, "ms")):
             said.append(words.milliseconds(ms))
+        if math.isfinite(cycles := value_of(self.found, "cycles")):
+            said.append(f"{cycles:,.0f} cycles estimated")
         return ", ".join(said)
 
     def lacking(self, goals: tuple[str, ...]) -> str:
-        """Return why the score or a goal has no value, of the file or of the base, or nothing."""
+        """Return why the score, the base's score or a goal has no value, or nothing."""
         for one in (self.score, self.base):
             if not math.isfinite(one.value):
                 return f"its {one.metric} is {one.value}, and no number to compare by"
-        for of in (self.found, self.beside):
-            for goal in goals:
-                if not math.isfinite(value_of(of, goal)):
-                    on = of.on[0] if of.on else None
-                    why = on.failure or on.emulated if on else "no device measured it"
-                    return f"{of.name} has no {goal}" + (f": {why}" if why else "")
+        for goal in goals:
+            if not math.isfinite(value_of(self.found, goal)):
+                on = self.found.on[0] if self.found.on else None
+                why = on.failure or on.emulated if on else "no device measured it"
+                return f"{self.found.name} has no {goal}" + (f": {why}" if why else "")
         return ""
 
     def misses(self, budgets: Budgets) -> dict[str, float]:
@@ -138,24 +140,3 @@ class Measured:
             excess = abs(verdict.before - verdict.after) - verdict.allowed
             missed["score"] = excess / (verdict.allowed or 1.0)
         return missed
-
-
-def value_of(figures: Figures, goal: str) -> float:
-    """Return the value of a goal, nan where there is none."""
-    if goal == "bytes":
-        return float(figures.size_bytes)
-    on = figures.on[0] if figures.on else None
-    if goal == "ms":
-        return on.latency.median_ms if on and on.latency else math.nan
-    return float(on.arena_bytes) if on and on.arena_bytes is not None else math.nan
-
-
-def most_of(budgets: Budgets, goal: str) -> float:
-    """Return the most that a goal may be, infinite where nothing was said."""
-    time = budgets.most_time
-    most = {
-        "bytes": budgets.most_bytes,
-        "ms": time.ms if time and time.statistic == "median" else None,
-        "arena": budgets.most_arena,
-    }[goal]
-    return math.inf if most is None else float(most)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from edgeshrink.engine.searching.costs import Costs
 from edgeshrink.engine.searching.front import knee, on_front
+from edgeshrink.engine.searching.goals import most_of, picked_by, value_of
 from edgeshrink.engine.searching.planning import (
     PlannedSearch,
     asked,
     with_effort,
 )
-from edgeshrink.engine.searching.request import Measured, most_of, value_of
+from edgeshrink.engine.searching.request import Measured
 from edgeshrink.recipes import Point
 from edgeshrink.results import Figures, Outcome, SearchReport, Trial, allowed, versions
 from edgeshrink.texts import typed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.engine.searching.storage import Board
 
+WORSE = 2.0  # times the first recipe: what counts where the float file does not compile
 FORGIVEN = 0.1  # of the score, where anything may be lost
 
 
@@ -88,7 +90,7 @@ class SearchResults:
             most = FORGIVEN * abs(base.base.value)
         sign = -1 if base.base.higher_is_better else 1
         goals = (
-            min(value_of(base.beside, goal), most_of(budgets, goal)) for goal in self.request.goals
+            min(self._before(base, goal), most_of(budgets, goal)) for goal in self.request.goals
         )
         worst = base.base.value + sign * most
         return self._oriented(worst, base.base.higher_is_better, goals)
@@ -98,6 +100,11 @@ class SearchResults:
         """What was measured first, which tells of the uncompressed model too."""
         every = map(self.found, self.board.taken().values())
         return next((found for found in every if found is not None), None)
+
+    def _before(self, base: Measured, goal: str) -> float:
+        """Return a goal of the float file, or where it has none, twice that of the first recipe."""
+        before = value_of(base.beside, goal)
+        return before if math.isfinite(before) else WORSE * value_of(base.found, goal)
 
     @property
     def base_score(self) -> float:
@@ -189,7 +196,8 @@ class SearchResults:
 
     def values(self, figures: Figures) -> dict[str, float]:
         """Return the goals of a file by name."""
-        return {goal: value_of(figures, goal) for goal in self.request.goals}
+        every = {goal: value_of(figures, goal) for goal in self.request.goals}
+        return {goal: value for goal, value in every.items() if math.isfinite(value)}
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -214,8 +222,9 @@ class SearchResults:
             by = ", ".join(f"{name} by {share:.1%}" for name, share in nearest.misses.items())
             return nearest.number, f"no recipe keeps every budget; the nearest misses {by}"
         of = np.array([values[trial.number] for trial in kept])
-        goals = ("best", *self.request.goals)
-        column = {"smallest": "bytes", "fastest": "ms"}.get(self.request.pick, "best")
         if self.request.pick == "knee":
             return kept[knee(of)].number, ""
-        return kept[int(of[:, goals.index(column)].argmax())].number, ""
+        column = ("score", *self.request.goals).index(
+            picked_by(self.request.pick, self.request.goals)
+        )
+        return kept[int(of[:, column].argmax())].number, ""

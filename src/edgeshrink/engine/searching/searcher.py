@@ -16,9 +16,10 @@ from edgeshrink.engine.jobs.job import Job
 from edgeshrink.engine.jobs.tasks import Compress
 from edgeshrink.engine.searching.arithmetic import too_large
 from edgeshrink.engine.searching.choosing import Chooser
+from edgeshrink.engine.searching.goals import value_of
 from edgeshrink.engine.searching.planning import PlannedSearch, asked, efforts, with_effort
 from edgeshrink.engine.searching.raising import Raise, raises, regained
-from edgeshrink.engine.searching.request import Measured, value_of
+from edgeshrink.engine.searching.request import Measured
 from edgeshrink.engine.searching.results import SearchResults
 from edgeshrink.errors import EdgeshrinkError, TargetError
 from edgeshrink.plugins import Plugins

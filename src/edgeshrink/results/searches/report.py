@@ -22,7 +22,8 @@ class Trial:
         steps: at each place the step in words, or `none`.
         outcome: `measured`; `refused` by arithmetic, before any work; or `failed`.
         score: on the validation samples; None where it was not measured.
-        values: of what is searched for, by name: `bytes`, `ms`, `arena`.
+        values: of what is searched for, by name: `bytes`, `ms`, `arena`, `flash`, and `cycles`,
+            which are a compiler's estimate.
         said: why it was refused, or how it failed; else empty.
         seconds: that it took.
         made: steps that were run for it; the others were there from earlier trials.
@@ -61,7 +62,7 @@ class SearchReport:
         output: the file that was written.
         command: what was typed.
         device: that files were timed on.
-        goals: what counts, beside the score: of `bytes`, `ms` and `arena`.
+        goals: what counts, beside the score: of those of a trial.
         budgets: that were given, as flags.
         base: the score of the uncompressed model on the validation samples; None where nothing was
             measured.
@@ -97,12 +98,16 @@ class SearchReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     schema: int = SEARCH_SCHEMA
 
+    @staticmethod
+    def head(goal: str) -> str:
+        """Return what stands over the values of a goal: an estimate is called one."""
+        return "est. cycles" if goal == "cycles" else goal
+
     @property
     def front(self) -> tuple[Trial, ...]:
-        """Those on the front, the smallest file first."""
-        return tuple(
-            sorted((t for t in self.trials if t.on_front), key=lambda t: t.values["bytes"])
-        )
+        """Those on the front, the best in the first goal first."""
+        first = self.goals[0]
+        return tuple(sorted((t for t in self.trials if t.on_front), key=lambda t: t.values[first]))
 
     @property
     def measured(self) -> tuple[Trial, ...]:

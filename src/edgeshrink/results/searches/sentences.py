@@ -37,11 +37,17 @@ def search_heads(report: SearchReport) -> list[str]:
     """Return what stands over the columns of `search_cells`."""
     score = report.base.title if report.base else "score"
     missed = ["misses"] if any(trial.misses for trial in report.front) else []
-    return ["recipe", f"{score}, validation", "95 % interval", *report.goals, *missed]
+    return [
+        "recipe",
+        f"{score}, validation",
+        "95 % interval",
+        *map(report.head, report.goals),
+        *missed,
+    ]
 
 
 def search_cells(report: SearchReport) -> list[list[str]]:
-    """Return the model as it is, and the recipes on the front, the smallest file first."""
+    """Return the model as it is, and the recipes on the front, the best in the first goal first."""
     rows = []
     if report.base is not None:
         goals = [_goal(goal, report.before.get(goal)) for goal in report.goals]

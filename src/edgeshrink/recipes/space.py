@@ -43,32 +43,33 @@ class Place:
         return f"{self.name}: {', '.join('none' if s is None else str(s) for s in self.steps)}"
 
     def apart(self, one: int, other: int) -> float:
-        """Return how unlike two of its steps are, 0..1: options by their order, methods by name."""
+        """Return how unlike two of its steps are, 0..1.
+
+        Methods are alike or not; steps of one method are as unlike as their options, by their
+        order. Of several options that differ in the place, each counts for its share.
+        """
         first, second = self.steps[one], self.steps[other]
         if one == other:
             return 0.0
-        methods = {step.name for step in self.steps if step is not None}
-        if len(methods) == 1 and all(len(s) <= 1 for s in self._varied):
+        varied = self._varied
+        if len(varied) == 1 and all(len(options) <= 1 for options in varied.values()):
             return abs(one - other) / (len(self.steps) - 1)  # none is the least of them
         if first is None or second is None or first.name != second.name:
             return 1.0
-        names = [o.name for o in options_of(first.Options)]
-        ranks = [self._rank(first, name) - self._rank(second, name) for name in names]
-        moved = [abs(rank) for rank in ranks if rank]
-        return sum(moved) / len(moved) if moved else 0.0
+        ranks = [self._rank(first, o) - self._rank(second, o) for o in varied[first.name]]
+        return sum(map(abs, ranks)) / len(ranks) if ranks else 0.0
 
     @property
-    def _varied(self) -> list[set[str]]:
+    def _varied(self) -> dict[str, list[str]]:
         """The options that are not the same in all steps of a method, for each method."""
-        found = []
-        for name in {step.name for step in self.steps if step is not None}:
+        found = {}
+        for name in dict.fromkeys(step.name for step in self.steps if step is not None):
             mine = [step for step in self.steps if step is not None and step.name == name]
-            varied = {
+            found[name] = [
                 option.name
                 for option in options_of(mine[0].Options)
                 if len({str(option.of(step.options)) for step in mine}) > 1
-            }
-            found.append(varied)
+            ]
         return found
 
     def _rank(self, step: Method, name: str) -> float:

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from edgeshrink.engine.searching.front import on_front
 from edgeshrink.engine.searching.raising import Raise, Regained
-from edgeshrink.recipes import Point, Space
+from edgeshrink.recipes import Place, Point, Space
 
 Array = np.ndarray[Any, Any]
 CANDIDATES = 2000  # points that are weighed, at most
@@ -32,7 +32,7 @@ class Chooser:
     whose kernel falls with the distance at each place, at a rate that makes what was measured most
     likely (section 5.4). The gain is the expected hypervolume improvement (Emmerich, 2005) with
     goals taken as independent; its integral is a mean over random places of the volume. Before
-    that the lightest point is tried, then each place alone at its middle step.
+    that the lightest point is tried, then each method alone at its middle step.
 
     A point is worth the best that it promises for its time with any effort. What was measured and
     may be made with more effort is weighed beside what is new, in the same unit.
@@ -49,15 +49,14 @@ class Chooser:
             np.array([[p.apart(i, j) for j in range(len(p.steps))] for i in range(len(p.steps))])
             for p in space.places
         ]
-        sizes = [len(place.steps) for place in space.places]
-        lightest: Point = (0,) * len(sizes)
-        # one place after another at its middle step: what each does alone, at the cost of one step
+        lightest: Point = (0,) * len(space.places)
+        # one method after another at its middle step: what each does alone, at the cost of one step
         alone = [
-            (*lightest[:k], size // 2, *lightest[k + 1 :])
-            for k, size in enumerate(sizes)
-            if size > 1
+            (*lightest[:k], step, *lightest[k + 1 :])
+            for k, place in enumerate(space.places)
+            for step in _middles(place)
         ]
-        self.first: tuple[Point, ...] = (lightest, *alone)
+        self.first = tuple(dict.fromkeys((lightest, *alone)))
 
     def next(
         self,
@@ -123,14 +122,15 @@ class Chooser:
         known = np.array(list(seen), int)
         values = np.array(list(seen.values()), float)
         reached = np.array([*values, *best], float)
-        most = reached.max(0)
+        good = reached[(reached > self.reference).all(1)]
+        most = (good if len(good) else reached).max(0)
         size = np.where(most > self.reference, most - self.reference, np.ptp(values, 0) + 1e-9)
         front = (reached - self.reference) / size
         front = front[on_front(front)]
         places = rng.uniform(0, BEYOND, (PLACES, len(size)))
         places = places[~(front[None] >= places[:, None]).all(-1).any(1)]
 
-        scaled = np.maximum((values - self.reference) / size, -1)  # far below tells no more
+        scaled = squashed((values - self.reference) / size)
         mean, deviation = np.empty((2, len(points) + len(raises), len(size)))
         for goal in range(len(size) if points else 0):
             found = self._foretold(known, scaled[:, goal], np.array(points))
@@ -144,6 +144,10 @@ class Chooser:
         more = replace(regained, base=(regained.base - self.reference[0]) / size[0])
         worth = np.full(len(times), -math.inf)
         for effort in range(efforts):
+            if effort == 1:
+                mean[: len(points)], deviation[: len(points)] = spread(
+                    mean[: len(points)], deviation[: len(points)]
+                )
             if effort:
                 mean[:, 0], deviation[:, 0] = more.after(mean[:, 0], deviation[:, 0])
             took = np.array([some[effort] if effort < len(some) else math.inf for some in times])
@@ -220,3 +224,32 @@ class Chooser:
         factor = self._factor(known, rates)
         halves = np.log(np.diag(factor[0])).sum()
         return float(-wanted @ cho_solve(factor, wanted) / 2 - halves)
+
+
+def _middles(place: Place) -> list[int]:
+    """Return the middle step of each method of a place, its first step left out."""
+    steps: dict[str, list[int]] = {}
+    for k, step in enumerate(place.steps):
+        if k and step is not None:
+            steps.setdefault(step.name, []).append(k)
+    return [every[(len(every) - 1) // 2] for every in steps.values()]
+
+
+def squashed(values: Array) -> Array:
+    """Return values that tell less and less the further they are below 0.
+
+    Args:
+        values: any shape.
+    """
+    return np.where(values < 0, -np.log1p(-np.minimum(values, 0)), values)
+
+
+def spread(mean: Array, deviation: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of what was squashed, to the first order.
+
+    Args:
+        mean: any shape, of squashed values.
+        deviation: of the same shape.
+    """
+    slope = np.exp(-np.minimum(mean, 0))
+    return np.where(mean < 0, 1 - slope, mean), slope * deviation

@@ -65,10 +65,11 @@ class Costs:
         return tuple(costs)
 
     def _usual(self, name: str, effort: str) -> float:
-        """Return the seconds of a step: of others like it, or else of the dearest of all."""
+        """Return the seconds of a step: of others like it, or else of the dearest of its kind."""
         if some := self._took.get(name):
             return _by_effort(some, effort)
-        return max((_by_effort(some, effort) for some in self._took.values()), default=0.0)
+        alike = [some for some in self._took.values() if ("" in some) == (not effort)]
+        return max((_by_effort(some, effort) for some in alike), default=0.0)
 
 
 def _by_effort(some: dict[str, list[float]], effort: str) -> float:

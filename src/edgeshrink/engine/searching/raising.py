@@ -50,7 +50,7 @@ class Regained:
 
     base: float = math.inf
     mean: float = 1 / 3
-    deviation: float = 1 / 3
+    deviation: float = 1 / 6
 
     def after(self, score: Array, deviation: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of scores after the next effort.

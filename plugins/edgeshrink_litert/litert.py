@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from edgeshrink.api import DeviceProfile, Flag, ProfileError, Progress, Runtime, Target, build
+from edgeshrink.api import DeviceProfile, Flag, Kernels, ProfileError, Progress, Runtime, Target, build
 
 if TYPE_CHECKING:
     from edgeshrink_litert.session import LiteRTSession
@@ -20,6 +20,10 @@ class Options:
     library: Annotated[
         str, Flag("Where libLiteRt.so is on the device, for a Python without numpy.")
     ] = ""
+    kernels: Annotated[
+        Kernels,
+        Flag("What runs operators: XNNPACK's kernels, LiteRT's own, or its reference kernels."),
+    ] = "xnnpack"
 
 
 class LiteRT(Runtime):
@@ -48,4 +52,8 @@ class LiteRT(Runtime):
                 f"gpu; received {profile.accelerator!r}"
             )
         options = build(Options, profile.options, f"[options] of {profile.name}")
-        return LiteRTSession(target, workdir, profile, options.library)
+        if profile.accelerator == "gpu" and "kernels" in profile.options:
+            raise ProfileError(
+                f"device profile {profile.name!r}: kernels are those of a cpu; this one has a gpu"
+            )
+        return LiteRTSession(target, workdir, profile, options)

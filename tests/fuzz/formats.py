@@ -210,7 +210,7 @@ def _answer(path: Path, seeds: Path) -> int:
         model = seeds / "tflite" / "float.tflite"
         plan = BenchPlan("short", runs=3, seconds=0.01)
         timed = measurement(
-            model, found.member("time"), device, plan, threads=1, delegate="xnnpack"
+            model, found.member("time"), device, plan, threads=1, kernels="xnnpack"
         )
         print(timed.as_dict())
 

@@ -335,7 +335,7 @@ def test_measurements_are_never_rounded_to_nothing(width: int) -> None:
         assert said in text, said
     whole = " ".join(text.split())
     assert "b.tflite @ desktop: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
-    assert "litert 2.3; threads: 1, delegate: xnnpack, rules: quick" in whole
+    assert "litert 2.3; threads: 1, kernels: xnnpack, rules: quick" in whole
     assert "b.tflite @ pi: the runtime crashed" in whole
     assert "a.tflite @ desktop: by operator: in the profiler's own runs they add up to" in whole
     assert "12.1 MB" in text  # of the model

@@ -58,7 +58,7 @@ def profile(job):
     backend = backends.find(job)
     if backend.name == "tflite-runtime" or job.get("accelerator", "cpu") != "cpu":
         raise JobError("this runtime gives no time by operator")
-    if job["delegate"] == "none":
+    if job["kernels"] != "xnnpack":
         raise JobError("the profiler runs only with XNNPACK")
     if isinstance(backend, bare.Bare):
         library = backend.library

@@ -12,6 +12,7 @@ from .measurement import (
     DeviceInfo as DeviceInfo,
     Energy as Energy,
     Failure as Failure,
+    Kernels as Kernels,
     Measurement as Measurement,
     OperatorTime as OperatorTime,
     Summary as Summary,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
 from edgeshrink.devices.target import Closing, Progress
+from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.flag import NoOptions
 
 if TYPE_CHECKING:
@@ -19,17 +21,19 @@ if TYPE_CHECKING:
 
 
 class Session(ABC, Closing):
-    """A runtime at work on one device."""
+    """A runtime at work on one device: it defines `measure`, or `time` where models take turns."""
 
     @abstractmethod
     def facts(self) -> DeviceInfo:
         """Return what the device and its runtime say of themselves."""
 
-    @abstractmethod
     def time(
         self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
     ) -> list[Measurement | Failure]:
-        """Time all models in turns (interleaved), one result for each, in their order.
+        """Time all models, one result for each, in their order.
+
+        Where times are the device's own, models take turns (interleaved); as it stands here, each
+        is measured by itself.
 
         Args:
             models: .tflite files; packed ones too, where the runtime `unpacks`.
@@ -40,6 +44,37 @@ class Session(ABC, Closing):
             A `Failure` for each model that could not be timed; its `lost` is set where the device
             was lost, which raises nothing here.
         """
+        results: list[Measurement | Failure] = []
+        for number, model in enumerate(models):
+            if progress is not None:
+                progress(number / len(models), model.name)
+            try:
+                results.append(self.measure(model, plan))
+            except EdgeshrinkError as error:
+                results.append(self.failure(model, error))
+        return results
+
+    def measure(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Return what was measured of one model by itself.
+
+        Args:
+            model: as for `time`.
+            plan: how long; `threads` is settled.
+
+        Raises:
+            EdgeshrinkError: it was not measured; the message says why.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither measure nor time")
+
+    def failure(self, model: Path, error: EdgeshrinkError) -> Failure:
+        """Return the result of a model that could not be measured.
+
+        Args:
+            model: its file.
+            error: why.
+        """
+        lost = isinstance(error, TargetError)
+        return Failure(str(model), self.facts().name, str(error), lost)
 
     @abstractmethod
     def predict(
@@ -73,11 +108,31 @@ class Runtime(ABC):
         Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[options]` of
             a device profile may say.
         unpacks: its sessions take packed files as they are; others get them unpacked.
+        others: all runtimes by name, as plugins add them; who makes an instance sets them.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
     unpacks: ClassVar[bool] = False
+    others: Mapping[str, type[Runtime]] = MappingProxyType({})
+
+    def other(self, name: str) -> Runtime:
+        """Return another plugin's runtime, for what this one leaves to it.
+
+        Args:
+            name: of the runtime.
+
+        Raises:
+            UsageError: no plugin has it.
+        """
+        if name not in self.others:
+            raise UsageError(
+                f"the runtime {self.name} needs the runtime {name}, which no plugin has",
+                hint="`edgeshrink plugins` lists what is installed",
+            )
+        found = self.others[name]()
+        found.others = self.others
+        return found
 
     def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
         """Install what the runtime needs on the target; return what was installed, pinned.

@@ -64,7 +64,10 @@ def _smaller(ratio: float) -> str:
 
 def _speed(ledger: Ledger, one: OnDevice) -> str:
     """Return how fast the result is on a device, beside the float file."""
-    same = f"; its score there: {words.score(one.score)}" if one.score else ""
+    same = ""
+    if one.score:
+        by = f" (kernels: {one.kernels})" if one.kernels else ""
+        same = f"; its score there{by}: {words.score(one.score)}"
     if one.estimate:
         return f"{one.device}: {one.estimate}; {one.emulated}{same}"
     if one.emulated:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from edgeshrink.api import DeviceProfile, Flag, Kernels, ProfileError, Progress, Runtime, Target, build
+from edgeshrink.api import DeviceProfile, ProfileError, Progress, Runtime, Target, build
+from edgeshrink_litert.options import Options
 
 if TYPE_CHECKING:
     from edgeshrink_litert.session import LiteRTSession
 
 ACCELERATORS = ("cpu", "gpu")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a device profile may say of LiteRT."""
-
-    library: Annotated[
-        str, Flag("Where libLiteRt.so is on the device, for a Python without numpy.")
-    ] = ""
-    kernels: Annotated[
-        Kernels,
-        Flag("What runs operators: XNNPACK's kernels, LiteRT's own, or its reference kernels."),
-    ] = "xnnpack"
 
 
 class LiteRT(Runtime):

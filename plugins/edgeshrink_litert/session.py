@@ -29,7 +29,7 @@ from edgeshrink_litert.conversation import Conversation
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgeshrink_litert.litert import Options
+    from edgeshrink_litert.options import Options
 
 # Beside the time that is counted: loading, warming up, and the same again after a crash.
 SPARE_SECONDS = 120.0

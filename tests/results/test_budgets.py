@@ -19,7 +19,13 @@ MACHINE = DeviceInfo("board", "Cortex-A72", "aarch64", 4, runtime="LiteRT")
 TIME = Latency("board", 10.0, 12.0, 0.01, 500, 1, True)
 SCORE = Verdict("top1", 0.9, 0.88, 1000, p_value=0.01, guess=0.1)
 FOUND = Figures(
-    "the result", 100_000, {"": SCORE}, (OnDevice("board", TIME, kernels="xnnpack"),), {"board": MACHINE}, "d", "b"
+    "the result",
+    100_000,
+    {"": SCORE},
+    (OnDevice("board", TIME, kernels="xnnpack"),),
+    {"board": MACHINE},
+    "d",
+    "b",
 )
 BEFORE = replace(FOUND, name="the baseline", verdicts={"": replace(SCORE, after=0.9)})
 
@@ -278,7 +284,10 @@ def test_noise_that_could_hide_a_slower_file_is_not_kept() -> None:
         ),
         (replace(BEFORE, machines={}), "it is not told which machine board was"),
         (replace(BEFORE, on=timed(threads=4).on), "threads on board: 4 before, 1 now"),
-        (replace(BEFORE, on=timed(kernels="builtin").on), "kernels on board: builtin before, xnnpack"),
+        (
+            replace(BEFORE, on=timed(kernels="builtin").on),
+            "kernels on board: builtin before, xnnpack",
+        ),
     ],
 )
 def test_times_that_are_no_comparison_are_not_kept(then: Figures | None, why: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeshrink.api import DeviceProfile, ProfileError, Progress, Runtime, Target, build
+from edgeshrink.api import Backend, DeviceProfile, ProfileError, Progress, Runtime, Target, build
 from edgeshrink_litert.options import Options
 
 if TYPE_CHECKING:
@@ -44,3 +44,15 @@ class LiteRT(Runtime):
                 f"device profile {profile.name!r}: kernels are those of a cpu; this one has a gpu"
             )
         return LiteRTSession(target, workdir, profile, options)
+
+    def open_backend(
+        self, backend: Backend, target: Target, workdir: str, profile: DeviceProfile
+    ) -> LiteRTSession:
+        """Push the runner with another back end; see `Runtime.open_backend`.
+
+        Raises:
+            CommandFailed: the device has no Python, or the back end does not work there.
+        """
+        from edgeshrink_litert.session import LiteRTSession
+
+        return LiteRTSession(target, workdir, profile, Options(), backend)

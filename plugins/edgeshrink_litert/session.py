@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
+    Backend,
     BenchPlan,
     CommandFailed,
     DeviceInfo,
@@ -45,19 +46,27 @@ class LiteRTSession(Session):
         workdir: a folder there that nothing else uses.
         profile: tells its interpreter, threads and accelerator.
         options: what the profile says of LiteRT.
+        backend: what runs models in place of LiteRT, in the same runner.
 
     Raises:
         CommandFailed: the device has no Python, or no runtime for it.
     """
 
     def __init__(
-        self, target: Target, workdir: str, profile: DeviceProfile, options: Options
+        self,
+        target: Target,
+        workdir: str,
+        profile: DeviceProfile,
+        options: Options,
+        backend: Backend | None = None,
     ) -> None:
         self.target, self.profile = target, profile
         self.workdir = workdir
         self.kernels = options.kernels if profile.accelerator == "cpu" else profile.accelerator
         always = {"accelerator": profile.accelerator, **asdict(options)}
-        self.runner = Conversation(target, workdir, profile, always)
+        if backend is not None:
+            always |= {"backend": backend.package.name, "settings": dict(backend.settings)}
+        self.runner = Conversation(target, workdir, profile, always, backend)
         try:
             self._facts = self._ask_facts()
             self.runner.unpacks = bool(self._facts.numpy)
@@ -68,7 +77,7 @@ class LiteRTSession(Session):
     def _ask_facts(self) -> DeviceInfo:
         what = "the device's runtime cannot be used"
         job: dict[str, Any] = {"kind": "facts"}
-        if self.profile.accelerator == "gpu":
+        if self.profile.accelerator == "gpu" and self.runner.backend is None:
             path = Path(self.runner.folder.name, "probe.tflite")
             path.write_bytes(probe.model())
             job.update(probe=self._described(path), threads=1)
@@ -181,8 +190,9 @@ class LiteRTSession(Session):
         self, path: Path, answer: Answer, plan: BenchPlan, job: dict[str, Any]
     ) -> Measurement | Failure:
         try:
+            kernels = answer.text("kernels") if "kernels" in answer else self.kernels
             return measured.measurement(
-                path, answer, self._facts, plan, threads=job["threads"], kernels=self.kernels
+                path, answer, self._facts, plan, threads=job["threads"], kernels=kernels
             )
         except CommandFailed as error:
             return self.failure(path, error)

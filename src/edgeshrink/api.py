@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edgeshrink.devices import (
     ArenaUse,
+    Backend,
     BenchPlan,
     Completed,
     DeviceInfo,
@@ -121,6 +122,7 @@ __all__ = [
     "ArenaUse",
     "Artifact",
     "Asked",
+    "Backend",
     "BenchPlan",
     "Cell",
     "Changed",

@@ -33,6 +33,7 @@ from .profile import (
     user_folder as user_folder,
 )
 from .runtime import (
+    Backend as Backend,
     Runtime as Runtime,
     Session as Session,
 )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
 from edgeshrink.devices.target import Closing, Progress
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.flag import NoOptions
+from edgeshrink.part import Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +102,32 @@ class Session(ABC, Closing):
         """
 
 
+@dataclass(frozen=True)
+class Backend:
+    """What a runtime's runner runs models by on a device, in place of what it knows itself.
+
+    Its module is shipped with the runner, needs nothing of edgeshrink, and defines
+
+    - `Runtime(accelerator, settings)`, with `name`, `version`, `numpy` (its version) and
+      `adapter` (a GPU or NPU by its name); it raises `ImportError` where the package is missing,
+      `ValueError` with a sentence where it does not suit;
+    - its `load(path, threads, inputs, outputs)`, which returns a loaded model: `load_ns`,
+      `kernels` (in words), `run()`, `reset()` of what is kept between runs, `write(number, data)`
+      and `read(number)` of one sample's bytes. `inputs` and `outputs` are lists of mappings with
+      `label` (the tensor's name in the file), `dtype` and `shape`; `number` is a place in them. It
+      raises `ValueError` with a sentence for a model that it refuses.
+
+    Attributes:
+        module: the file.
+        package: what it imports, which must be installed on the device.
+        settings: what it is told, as JSON values.
+    """
+
+    module: Path
+    package: Package
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Runtime(ABC):
     """A way to run .tflite files on a target.
 
@@ -148,6 +176,26 @@ class Runtime(ABC):
             EdgeshrinkError: it cannot be installed; a subclass says why.
         """
         return []
+
+    def open_backend(
+        self, backend: Backend, target: Target, workdir: str, profile: DeviceProfile
+    ) -> Session:
+        """Return a session of this runtime's runner that runs models by another back end.
+
+        So another runtime has its processes, its way of timing and its checks.
+
+        Args:
+            backend: what runs models.
+            target: as for `open`.
+            workdir: as for `open`.
+            profile: as for `open`; its options are not this runtime's.
+
+        Raises:
+            NotImplementedError: this runtime has no runner that takes another back end.
+            CommandFailed: the back end does not work there.
+            TargetError: the machine was lost.
+        """
+        raise NotImplementedError(f"the runtime {self.name} runs models by itself alone")
 
     @abstractmethod
     def open(self, target: Target, workdir: str, profile: DeviceProfile) -> Session:

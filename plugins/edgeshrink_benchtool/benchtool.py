@@ -25,7 +25,6 @@ from edgeshrink.api import (
     Runtime,
     Session,
     Target,
-    TargetError,
     build,
 )
 from edgeshrink_benchtool import binary, log
@@ -59,7 +58,9 @@ class BenchmarkModel(Runtime):
             CommandFailed: it does not start on the target.
         """
         options = build(binary.Options, profile.options, f"[options] of {profile.name}")
-        return BenchmarkModelSession(target, workdir, profile, binary.find(options))
+        return BenchmarkModelSession(
+            target, workdir, profile, binary.find(options), options.kernels
+        )
 
 
 class BenchmarkModelSession(Session):
@@ -70,10 +71,13 @@ class BenchmarkModelSession(Session):
         workdir: a folder there that nothing else uses.
         profile: tells the accelerator and the threads.
         tool: the tool's file on this machine.
+        kernels: what runs operators where the profile asks for no accelerator.
     """
 
-    def __init__(self, target: Target, workdir: str, profile: DeviceProfile, tool: Path) -> None:
-        self.target, self.profile = target, profile
+    def __init__(
+        self, target: Target, workdir: str, profile: DeviceProfile, tool: Path, kernels: str
+    ) -> None:
+        self.target, self.profile, self.kernels = target, profile, kernels
         self.tool = f"{workdir}/benchmark_model"
         # What is placed is shared and not ours to change; the copy becomes a program.
         target.run("cp", target.place(tool), self.tool, timeout=SPARE_SECONDS).check()
@@ -115,20 +119,14 @@ class BenchmarkModelSession(Session):
         A model of which nothing ran on the GPU or NPU that the profile asks for is a failure.
         """
         time.sleep(plan.cool_down)
-        results: list[Measurement | Failure] = []
-        for number, model in enumerate(models):
-            if progress is not None:
-                progress(number / len(models), model.name)
-            try:
-                found = self._measured(model, plan)
-                if len(models) > 1:
-                    note = "models were timed one after another: the tool takes one alone"
-                    found = replace(found, notes=(*found.notes, note))
-                results.append(found)
-            except EdgeshrinkError as error:
-                lost = isinstance(error, TargetError)
-                results.append(Failure(str(model), self.profile.name, str(error), lost))
-        return results
+        found = super().time(models, plan, progress)
+        if len(models) < 2:
+            return found
+        note = "models were timed one after another: the tool takes one alone"
+        return [
+            replace(one, notes=(*one.notes, note)) if isinstance(one, Measurement) else one
+            for one in found
+        ]
 
     def predict(
         self, model: Path, inputs: Mapping[str, Path], progress: Progress | None = None
@@ -143,7 +141,14 @@ class BenchmarkModelSession(Session):
             "times and memory only"
         )
 
-    def _measured(self, model: Path, plan: BenchPlan) -> Measurement:
+    def measure(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Return the times of one model, by a run of the tool.
+
+        Raises:
+            ModelError: its file cannot be read.
+            CommandFailed: the tool ended badly or told no times, or nothing ran on the accelerator.
+            TargetError: the device was lost.
+        """
         try:
             digest = hashlib.sha256(model.read_bytes()).hexdigest()
         except OSError as error:
@@ -160,7 +165,7 @@ class BenchmarkModelSession(Session):
         asked = ACCELERATOR.get(self.profile.accelerator, "")
         if asked:
             flags.append(f"--use_{self.profile.accelerator}=true")
-        elif plan.delegate == "none":
+        elif self.kernels == "builtin":
             flags.append("--use_xnnpack=false")
         longest = plan.max_seconds + plan.warmup_seconds + SPARE_SECONDS
         timing = (f"--min_secs={plan.seconds:g}", "--report_peak_memory_footprint=true")
@@ -194,7 +199,7 @@ class BenchmarkModelSession(Session):
             load_ms=told.init_ns / 1e6,
             first_ms=told.first_ns / 1e6,
             threads=threads,
-            delegate=self.profile.accelerator if asked else plan.delegate,
+            kernels=self.profile.accelerator if asked else self.kernels,
             peak_memory_bytes=told.peak_bytes,
             model_memory_bytes=told.growth_bytes,
             disturbed=tuple(disturbed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from edgeshrink.api import Flag, UsageError
 
@@ -17,6 +17,10 @@ class Options:
     binary: Annotated[str, Flag("The tool, as a file of this machine.", metavar="FILE")] = ""
     url: Annotated[str, Flag("Where the tool is downloaded from, once.", metavar="URL")] = ""
     sha256: Annotated[str, Flag("What the download's SHA-256 must be.", metavar="HEX")] = ""
+    kernels: Annotated[
+        Literal["xnnpack", "builtin"],
+        Flag("What runs operators on a processor: XNNPACK's kernels, or the tool's own."),
+    ] = "xnnpack"
 
 
 def find(options: Options) -> Path:

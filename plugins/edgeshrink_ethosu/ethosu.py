@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from edgeshrink.api import (
     CommandFailed,
     DeviceInfo,
     DeviceProfile,
-    EdgeshrinkError,
     Estimate,
     Failure,
     Measurement,
@@ -23,13 +22,11 @@ from edgeshrink.api import (
     Runtime,
     Session,
     Target,
-    TargetError,
     build,
 )
 from edgeshrink_ethosu import vela
 from edgeshrink_ethosu.compiling import compiled
 from edgeshrink_ethosu.options import Options
-from edgeshrink_ethosu.reference import Reference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +35,9 @@ UNRUN = (
     "nothing was run on an NPU: figures are the compiler's, outputs are those of LiteRT's "
     "reference kernels on this machine"
 )
-KERNELS = "reference kernels"
+KERNELS = "reference"
+# The times say nothing of an NPU: a handful shows that the model runs again and again.
+FEW = {"runs": 5, "seconds": 0.01, "warmup_runs": 1, "warmup_seconds": 0.0, "max_seconds": 2.0}
 
 
 class EthosU(Runtime):
@@ -51,8 +50,9 @@ class EthosU(Runtime):
 
         Raises:
             ProfileError: the profile names another machine than this one.
-            UsageError: Vela is not installed, or the profile asks for what it does not have.
-            CommandFailed: Vela does not start.
+            UsageError: Vela is not installed, or the profile asks for what it does not have, or
+                LiteRT's plugin is not there.
+            CommandFailed: Vela or LiteRT does not start.
         """
         if not target.here:
             raise ProfileError(
@@ -61,30 +61,29 @@ class EthosU(Runtime):
                 hint='target = "local"',
             )
         options = build(Options, profile.options, f"[options] of {profile.name}")
-        return EthosUSession(target, Path(workdir), profile, options)
+        with _room():
+            version = vela.version()
+        cpu = replace(profile, accelerator="cpu", options={"kernels": KERNELS})
+        reference = self.other("litert").open(target, workdir, cpu)
+        return EthosUSession(reference, profile, options, version)
 
 
 class EthosUSession(Session):
     """Vela and the reference kernels at work for one NPU.
 
     Args:
-        target: this machine.
-        folder: nothing else uses it.
+        reference: LiteRT on this machine, with its reference kernels.
         profile: tells how much flash (`storage_bytes`) and SRAM (`memory_bytes`) there is.
         options: what Vela compiles for.
+        version: Vela's.
     """
 
     def __init__(
-        self, target: Target, folder: Path, profile: DeviceProfile, options: Options
+        self, reference: Session, profile: DeviceProfile, options: Options, version: str
     ) -> None:
-        self.profile, self.options = profile, options
-        self.reference = Reference(target, folder)
-        with _room():
-            version = vela.version()
-        self._facts = DeviceInfo(
-            profile.name,
-            machine=platform.machine(),
-            system=platform.platform(terse=True),
+        self.reference, self.profile, self.options = reference, profile, options
+        self._facts = replace(
+            reference.facts(),
             runtime="Vela",
             runtime_version=version,
             adapter=", ".join((options.accelerator, options.system, options.memory)),
@@ -95,29 +94,14 @@ class EthosUSession(Session):
         """Return the NPU that is compiled for, and by what."""
         return self._facts
 
-    def time(
-        self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
-    ) -> list[Measurement | Failure]:
-        """Compile each model, and run it a few times on the reference kernels.
-
-        A model of which nothing runs on the NPU, or that does not fit the profile's flash or SRAM,
-        is a failure.
-        """
-        results: list[Measurement | Failure] = []
-        for number, model in enumerate(models):
-            if progress is not None:
-                progress(number / len(models), f"compiling {model.name}")
-            try:
-                results.append(self._measured(model, plan))
-            except EdgeshrinkError as error:
-                lost = isinstance(error, TargetError)
-                results.append(Failure(str(model), self.profile.name, str(error), lost))
-        return results
+    def close(self) -> None:
+        """Close the reference kernels' session."""
+        self.reference.close()
 
     def predict(
         self, model: Path, inputs: Mapping[str, Path], progress: Progress | None = None
     ) -> dict[str, np.ndarray]:
-        """Run every sample through the reference kernels, one by one; see `Session.predict`.
+        """Run every sample through the reference kernels; see `Session.predict`.
 
         Raises:
             DataError: names, shapes or counts of the inputs do not fit the model.
@@ -125,13 +109,15 @@ class EthosUSession(Session):
             CommandFailed: the kernels refused the model or crashed on it.
         """
         with _room():
-            return self.reference.outputs(model, inputs, progress)
+            return self.reference.predict(model, inputs, progress)
 
-    def _measured(self, model: Path, plan: BenchPlan) -> Measurement:
-        """Return what one model needs.
+    def measure(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Compile a model, and run it a few times on the reference kernels.
 
         Raises:
-            CommandFailed: it does not compile, does not run, or does not fit.
+            CommandFailed: it does not compile, nothing of it runs on the NPU, it does not run, or
+                it does not fit the profile's flash or SRAM.
+            ModelError: its file cannot be read.
         """
         try:
             data = model.read_bytes()
@@ -140,17 +126,21 @@ class EthosUSession(Session):
         with _room():
             made = compiled(data, self.options)
             self._check_room(made.estimate)
-            times = self.reference.times(model)
+            few = replace(plan, cool_down=0.0, profile=False, energy=False, **FEW)
+            (ran,) = self.reference.time([model], few)
+        if isinstance(ran, Failure):
+            raise CommandFailed(f"the reference kernels do not run the model: {ran.reason}")
+        # Of the run on this machine nothing is told of the device: that it went well, and no more.
         return Measurement(
             model=str(model),
-            digest=times.sha256,
+            digest=ran.digest,
             device=self._facts,
             plan=plan,
-            samples_ns=times.samples_ns,
-            load_ms=times.load_ns / 1e6,
-            first_ms=times.first_ns / 1e6,
-            threads=1,
-            delegate=KERNELS,
+            samples_ns=ran.samples_ns,
+            load_ms=ran.load_ms,
+            first_ms=ran.first_ms,
+            threads=ran.threads,
+            kernels=ran.kernels,
             notes=made.sentences(),
             estimate=made.estimate,
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.api import CommandFailed, DeviceProfile, EdgeshrinkError, Progress, Target
+from edgeshrink.api import Backend, CommandFailed, DeviceProfile, EdgeshrinkError, Progress, Target
 from edgeshrink_litert.answers import Answer, clean
 from edgeshrink_litert.failures import explain, signal_sentence
 from edgeshrink_litert.pack import NAME, packed
@@ -33,11 +33,18 @@ class Conversation:
         workdir: a folder there that nothing else uses.
         profile: tells how Python is started.
         always: what every job says.
+        backend: what runs models there in place of LiteRT.
     """
 
     def __init__(
-        self, target: Target, workdir: str, profile: DeviceProfile, always: Mapping[str, Any]
+        self,
+        target: Target,
+        workdir: str,
+        profile: DeviceProfile,
+        always: Mapping[str, Any],
+        backend: Backend | None = None,
     ) -> None:
+        self.backend = backend
         self.target, self.workdir, self.profile = target, workdir, profile
         self.python = interpreter(target, profile)[-1]
         self.launch = launch(target, profile)
@@ -47,7 +54,7 @@ class Conversation:
         self.folder = tempfile.TemporaryDirectory(prefix="edgeshrink-")
         try:
             file = Path(self.folder.name, NAME)
-            file.write_bytes(packed())
+            file.write_bytes(packed(backend.module if backend else None))
             self.runner = target.place(file)
         except BaseException:
             self.folder.cleanup()
@@ -57,7 +64,8 @@ class Conversation:
         """Remove the files of jobs there and here; the runner stays in the device's cache."""
         try:
             if self.left:
-                with contextlib.suppress(EdgeshrinkError):
+                # without room here for what the device says, its files stay there
+                with contextlib.suppress(EdgeshrinkError, OSError):
                     self.remove(*self.left)
         finally:
             self.left.clear()
@@ -127,8 +135,9 @@ class Conversation:
     def _refused(self, error: str, what: str) -> CommandFailed:
         hint = ""
         if error.startswith("no runtime"):
-            pip = f"on the device: {self.python} -m pip install ai-edge-litert"
-            hint = pip if self._local else self._setup
+            name = self.backend.package.name if self.backend else "ai-edge-litert"
+            pip = f"on the device: {self.python} -m pip install {name}"
+            hint = pip if self._local or self.backend else self._setup
         return CommandFailed(f"{what}: {explain(error)}", hint=hint)
 
     @property

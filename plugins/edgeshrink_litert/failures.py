@@ -77,7 +77,7 @@ def with_cause(error: str, data: bytes) -> str:
         return error
     return (
         f"{error}: XNNPACK has no kernel for a layer whose sums are scaled by 256 or more, as of "
-        "outputs that are next to nothing; bench --delegate none runs it without XNNPACK, and a "
+        "outputs that are next to nothing; bench --kernels builtin runs it without XNNPACK, and a "
         "file that is converted again has wider outputs there"
     )
 

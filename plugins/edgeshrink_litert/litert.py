@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from edgeshrink.api import DeviceProfile, Flag, ProfileError, Progress, Runtime, Target, build
+from edgeshrink.api import Backend, DeviceProfile, ProfileError, Progress, Runtime, Target, build
+from edgeshrink_litert.options import Options
 
 if TYPE_CHECKING:
     from edgeshrink_litert.session import LiteRTSession
 
 ACCELERATORS = ("cpu", "gpu")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a device profile may say of LiteRT."""
-
-    library: Annotated[
-        str, Flag("Where libLiteRt.so is on the device, for a Python without numpy.")
-    ] = ""
 
 
 class LiteRT(Runtime):
@@ -48,4 +39,20 @@ class LiteRT(Runtime):
                 f"gpu; received {profile.accelerator!r}"
             )
         options = build(Options, profile.options, f"[options] of {profile.name}")
-        return LiteRTSession(target, workdir, profile, options.library)
+        if profile.accelerator == "gpu" and "kernels" in profile.options:
+            raise ProfileError(
+                f"device profile {profile.name!r}: kernels are those of a cpu; this one has a gpu"
+            )
+        return LiteRTSession(target, workdir, profile, options)
+
+    def open_backend(
+        self, backend: Backend, target: Target, workdir: str, profile: DeviceProfile
+    ) -> LiteRTSession:
+        """Push the runner with another back end; see `Runtime.open_backend`.
+
+        Raises:
+            CommandFailed: the device has no Python, or the back end does not work there.
+        """
+        from edgeshrink_litert.session import LiteRTSession
+
+        return LiteRTSession(target, workdir, profile, Options(), backend)

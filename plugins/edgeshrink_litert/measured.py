@@ -62,7 +62,7 @@ def measurement(
     plan: BenchPlan,
     *,
     threads: int,
-    delegate: str,
+    kernels: str,
 ) -> Measurement | Failure:
     """Return one model's times, or why there are none.
 
@@ -72,14 +72,14 @@ def measurement(
         device: what it was timed on.
         plan: how it was timed.
         threads: how many threads the runtime had.
-        delegate: what ran the operators.
+        kernels: what ran the operators.
 
     Raises:
         CommandFailed: the answer makes no sense.
     """
     if "error" in answer:
         said = explain(answer.text("error"))
-        if delegate == "xnnpack":
+        if kernels == "xnnpack":
             said = with_cause(said, tflite_bytes(path))
         return Failure(str(path), device.name, said)
     digest = hashlib.sha256(tflite_bytes(path)).hexdigest()
@@ -109,7 +109,7 @@ def measurement(
         load_ms=answer.whole("load_ns") / 1e6,
         first_ms=answer.whole("first_ns") / 1e6,
         threads=threads,
-        delegate=delegate,
+        kernels=kernels,
         peak_memory_bytes=peak,
         runtime_memory_bytes=runtime,
         model_memory_bytes=None if peak is None or runtime is None else max(0, peak - runtime),

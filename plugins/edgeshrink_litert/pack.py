@@ -18,13 +18,19 @@ TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @functools.cache
-def packed() -> bytes:
-    """Return the archive; the same modules always give the same bytes."""
+def packed(backend: Path | None = None) -> bytes:
+    """Return the archive; the same modules always give the same bytes.
+
+    Args:
+        backend: a module that runs models, which goes with them as `backend.py`.
+    """
     entries = {"__main__.py": MAIN.encode()}
     for path in RUNNER.glob("*.py"):
         entries[f"{PACKAGE}/{path.name}"] = path.read_bytes()
     for name, text in unpacker().items():
         entries[f"{PACKAGE}/esz/{name}"] = text
+    if backend is not None:
+        entries[f"{PACKAGE}/backend.py"] = backend.read_bytes()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(entries):

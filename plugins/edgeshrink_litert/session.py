@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
+    Backend,
     BenchPlan,
     CommandFailed,
     DeviceInfo,
@@ -20,7 +21,6 @@ from edgeshrink.api import (
     Progress,
     Session,
     Target,
-    TargetError,
 )
 from edgeshrink.tflite import tensor_names
 from edgeshrink_litert import layers, measured, prediction, probe, tensors
@@ -29,6 +29,8 @@ from edgeshrink_litert.conversation import Conversation
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from edgeshrink_litert.options import Options
 
 # Beside the time that is counted: loading, warming up, and the same again after a crash.
 SPARE_SECONDS = 120.0
@@ -43,19 +45,28 @@ class LiteRTSession(Session):
         target: the device.
         workdir: a folder there that nothing else uses.
         profile: tells its interpreter, threads and accelerator.
-        library: LiteRT's C library there, for a Python without numpy; empty to look for it.
+        options: what the profile says of LiteRT.
+        backend: what runs models in place of LiteRT, in the same runner.
 
     Raises:
         CommandFailed: the device has no Python, or no runtime for it.
     """
 
     def __init__(
-        self, target: Target, workdir: str, profile: DeviceProfile, library: str = ""
+        self,
+        target: Target,
+        workdir: str,
+        profile: DeviceProfile,
+        options: Options,
+        backend: Backend | None = None,
     ) -> None:
         self.target, self.profile = target, profile
         self.workdir = workdir
-        always = {"accelerator": profile.accelerator, "library": library}
-        self.runner = Conversation(target, workdir, profile, always)
+        self.kernels = options.kernels if profile.accelerator == "cpu" else profile.accelerator
+        always = {"accelerator": profile.accelerator, **asdict(options)}
+        if backend is not None:
+            always |= {"backend": backend.package.name, "settings": dict(backend.settings)}
+        self.runner = Conversation(target, workdir, profile, always, backend)
         try:
             self._facts = self._ask_facts()
             self.runner.unpacks = bool(self._facts.numpy)
@@ -66,7 +77,7 @@ class LiteRTSession(Session):
     def _ask_facts(self) -> DeviceInfo:
         what = "the device's runtime cannot be used"
         job: dict[str, Any] = {"kind": "facts"}
-        if self.profile.accelerator == "gpu":
+        if self.profile.accelerator == "gpu" and self.runner.backend is None:
             path = Path(self.runner.folder.name, "probe.tflite")
             path.write_bytes(probe.model())
             job.update(probe=self._described(path), threads=1)
@@ -95,12 +106,11 @@ class LiteRTSession(Session):
             try:
                 described[number] = self._described(path)
             except EdgeshrinkError as error:
-                results[number] = self._failure(path, error)
+                results[number] = self.failure(path, error)
         job = {
             "kind": "time",
             "models": list(described.values()),
             "threads": plan.threads or self.profile.threads,
-            "delegate": plan.delegate,
             "plan": asdict(plan),
         }
         if described:
@@ -116,7 +126,7 @@ class LiteRTSession(Session):
                     results[number] = self._measurement(models[number], one, plan, job)
             except EdgeshrinkError as error:
                 for number in described:
-                    results[number] = self._failure(models[number], error)
+                    results[number] = self.failure(models[number], error)
         if plan.profile:
             for number, entry in described.items():
                 one_result = results[number]
@@ -176,20 +186,16 @@ class LiteRTSession(Session):
             "outputs": tensors.described(flat, results),
         }
 
-    def _failure(self, path: Path, error: EdgeshrinkError) -> Failure:
-        lost = isinstance(error, TargetError)
-        return Failure(str(path), self.profile.name, str(error), lost)
-
     def _measurement(
         self, path: Path, answer: Answer, plan: BenchPlan, job: dict[str, Any]
     ) -> Measurement | Failure:
-        delegate = plan.delegate if self.profile.accelerator == "cpu" else "gpu"
         try:
+            kernels = answer.text("kernels") if "kernels" in answer else self.kernels
             return measured.measurement(
-                path, answer, self._facts, plan, threads=job["threads"], delegate=delegate
+                path, answer, self._facts, plan, threads=job["threads"], kernels=kernels
             )
         except CommandFailed as error:
-            return self._failure(path, error)
+            return self.failure(path, error)
 
     def _with_operators(
         self, path: Path, found: Measurement, entry: dict[str, Any], job: dict[str, Any]

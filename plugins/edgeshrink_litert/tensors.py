@@ -49,6 +49,7 @@ def described(flat: FlatModel, tensors: Mapping[str, int]) -> list[dict[str, Any
             {
                 "name": name,
                 "tensor": index,
+                "label": tensor.name,
                 "dtype": tensor.dtype,
                 "shape": list(tensor.shape),
                 "scale": tensor.scales[0] if tensor.scales else 0.0,

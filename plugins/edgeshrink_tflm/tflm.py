@@ -9,7 +9,7 @@ import math
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,12 @@ from edgeshrink.api import (
     DeviceInfo,
     DeviceProfile,
     EdgeshrinkError,
-    Failure,
     Measurement,
     ModelError,
     Progress,
     Runtime,
     Session,
     Target,
-    TargetError,
     from_json,
     typed,
 )
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
     from edgeshrink.tflite import FlatModel
 
+KERNELS = "those of TensorFlow Lite Micro"
 EMULATED = "an interpreter on this machine stands for the microcontroller"
 # The times say nothing of a microcontroller: a handful shows that the model runs again and again.
 RUNS, SECONDS = 5, 2.0
@@ -125,24 +124,6 @@ class TFLMSession(Session):
         """Remove the runner."""
         self._remove(self.runner)
 
-    def time(
-        self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
-    ) -> list[Measurement | Failure]:
-        """Load each model, find its arena and run it a few times.
-
-        A model that does not load, or does not fit the profile's flash or RAM, is a failure.
-        """
-        results: list[Measurement | Failure] = []
-        for number, model in enumerate(models):
-            if progress is not None:
-                progress(number / len(models), model.name)
-            try:
-                results.append(self._measured(model, plan))
-            except EdgeshrinkError as error:
-                lost = isinstance(error, TargetError)
-                results.append(Failure(str(model), self.profile.name, str(error), lost))
-        return results
-
     def predict(
         self, model: Path, inputs: Mapping[str, Path], progress: Progress | None = None
     ) -> dict[str, np.ndarray]:
@@ -190,11 +171,13 @@ class TFLMSession(Session):
             self._remove(*remote)
         return {name: arrays[tensor] for name, tensor in output_names.items()}
 
-    def _measured(self, model: Path, plan: BenchPlan) -> Measurement:
-        """Return what one model needs.
+    def measure(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Load a model, find its arena and run it a few times.
 
         Raises:
-            CommandFailed: it does not load, crashes, or does not fit.
+            CommandFailed: it does not load, crashes, or does not fit the profile's flash or RAM.
+            ModelError: its file cannot be read.
+            TargetError: the machine was lost.
         """
         data, flat = _read(model)
         job = {
@@ -234,7 +217,7 @@ class TFLMSession(Session):
             load_ms=needs.load_ns / 1e6,
             first_ms=needs.first_ns / 1e6,
             threads=1,
-            delegate="none",
+            kernels=KERNELS,
             arena_bytes=arena,
             arena=uses,
             notes=(said, told(uses, needs.planned_bytes, needs.kept_bytes), HOW),

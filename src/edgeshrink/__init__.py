@@ -179,6 +179,7 @@ def bench(
     resume: bool = False,
     rules: str = "quick",
     threads: int | None = None,
+    kernels: str = "",
     data: str = "",
     preprocess: str = "none",
     resize: str = "keras",
@@ -202,6 +203,8 @@ def bench(
         resume: take what an earlier, cut run of the same call has measured.
         rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
         threads: of the runtime; None means each profile's default.
+        kernels: what LiteRT runs models with: `xnnpack`, `builtin` or `reference`; empty means what
+            each profile says.
         data: a data set with test samples, for accuracy.
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
@@ -231,6 +234,7 @@ def bench(
         tuple(Path(model) for model in models),
         tuple(devices),
         at=at,
+        options={"kernels": kernels} if kernels else {},
         trust_profile=trust_profile,
         resume=resume,
         plan=replace(_rules(rules), threads=threads),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edgeshrink.devices import (
     ArenaUse,
+    Backend,
     BenchPlan,
     Completed,
     DeviceInfo,
@@ -16,6 +17,7 @@ from edgeshrink.devices import (
     Estimate,
     Exporter,
     Failure,
+    Kernels,
     Measurement,
     OperatorTime,
     Progress,
@@ -120,6 +122,7 @@ __all__ = [
     "ArenaUse",
     "Artifact",
     "Asked",
+    "Backend",
     "BenchPlan",
     "Cell",
     "Changed",
@@ -142,6 +145,7 @@ __all__ = [
     "Exporter",
     "Failure",
     "Flag",
+    "Kernels",
     "Kind",
     "Latency",
     "LayerChange",

@@ -225,6 +225,16 @@ class Plugins:
         """Runtimes by name."""
         return {c.name: c for _, c in self._classes("edgeshrink_runtimes", Runtime)}
 
+    def runtime(self, name: str) -> Runtime:
+        """Return one of the runtimes, which knows the others.
+
+        Args:
+            name: one that there is.
+        """
+        made = self.runtimes[name]()
+        made.others = self.runtimes
+        return made
+
     @functools.cached_property
     def exporters(self) -> Mapping[str, type[Exporter]]:
         """Exporters by name."""

@@ -56,6 +56,51 @@ def test_a_file_that_cannot_run_is_a_failure_and_the_others_are_measured(
     assert not report.lost
 
 
+def test_kernels_are_those_that_were_asked_for(
+    pair: tuple[Path, Path], digits: Path, edgeshrink: Run, tmp_path: Path
+) -> None:
+    data = ("--data", str(digits), "--preprocess", "scale=1/16", "--rules", "smoke")
+    done = edgeshrink("bench", *pair, *data, "--kernels", "reference", "-o", "bench.json")
+    assert done.returncode == 0, done.stderr
+    assert "threads: 1, kernels: reference, rules: smoke" in " ".join(done.stdout.split())
+    first, second = json.loads((tmp_path / "bench.json").read_text())["results"]
+    assert first["measurement"]["kernels"] == second["measurement"]["kernels"] == "reference"
+    assert first["host_error"] is not None  # this machine's outputs are XNNPACK's
+
+
+@pytest.mark.parametrize(
+    ("device", "kernels", "said"),
+    [
+        ("tflm", "builtin", "the runtime of tflm, tflm, gives no choice of kernels"),
+        ("ethos-u55-128", "builtin", "gives no choice of kernels"),
+        ("desktop", "fast", "kernels must be one of xnnpack, builtin, reference"),
+    ],
+)
+def test_kernels_that_a_runtime_does_not_have_are_refused(
+    pair: tuple[Path, Path], device: str, kernels: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        package.bench(pair[0], devices=(device,), kernels=kernels, rules="smoke")
+    assert device == "desktop" or caught.value.hint == "these do: benchmark_model, litert"
+
+
+def test_the_scores_of_microcontrollers_and_npus_are_by_their_own_kernels(
+    pair: tuple[Path, Path], digits: Path
+) -> None:
+    pytest.importorskip("tflite_micro")
+    pytest.importorskip("ethosu")
+    devices = ("desktop", "tflm", "ethos-u55-128")
+    report = package.bench(
+        pair[1], rules="smoke", data=str(digits), preprocess="scale=1/16", devices=devices
+    )
+    desktop, micro, npu = report.results
+    by = [one.measurement.kernels for one in report.results]
+    assert by == ["xnnpack", "those of TensorFlow Lite Micro", "reference"]
+    assert micro.host_error == npu.host_error  # both differ from XNNPACK's outputs, and alike
+    assert desktop.host_error is None
+    assert micro.scores == npu.scores
+
+
 def test_bench_does_not_import_tensorflow(pair: tuple[Path, Path], digits: Path) -> None:
     code = (
         "import sys, edgeshrink\n"

@@ -209,9 +209,7 @@ def _answer(path: Path, seeds: Path) -> int:
         device = device_info(found.member("facts"), DeviceProfile("here"))
         model = seeds / "tflite" / "float.tflite"
         plan = BenchPlan("short", runs=3, seconds=0.01)
-        timed = measurement(
-            model, found.member("time"), device, plan, threads=1, delegate="xnnpack"
-        )
+        timed = measurement(model, found.member("time"), device, plan, threads=1, kernels="xnnpack")
         print(timed.as_dict())
 
     return sentence(read)

@@ -126,7 +126,7 @@ def test_times_are_those_of_the_adapter(session, tmp_path):
     result, refused = session.time([converted() / "float.tflite", stateful], SHORT)
     assert isinstance(result, Measurement)
     assert len(result.samples_ns) >= 5
-    assert result.delegate == "gpu"
+    assert result.kernels == "gpu"
     assert result.device.adapter.startswith("SwiftShader")
     assert result.as_dict()["median_ms"] is None  # no time of a GPU
     assert "this runtime gives no time by operator" in result.notes[-1]

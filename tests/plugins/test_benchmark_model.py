@@ -219,13 +219,13 @@ def model(tmp_path):
 class Bench:
     """A session with a program that prints a log, and what it was called with."""
 
-    def __init__(self, target, folder, text=NEW, script=PRINTS, **profile):
+    def __init__(self, target, folder, text=NEW, script=PRINTS, kernels="xnnpack", **profile):
         (folder / "log").write_text(text)
         (folder / "profile").write_text(PROFILED)
         self.calls, self.tool = folder / "calls", folder / "benchmark_model"
         names = {name: folder / name for name in ("calls", "log", "profile")}
         self.tool.write_text(script.format(**names))
-        options = {"binary": str(self.tool)}
+        options = {"binary": str(self.tool), "kernels": kernels}
         self.profile = DeviceProfile("phone", runtime="benchmark_model", options=options, **profile)
         self.session = BenchmarkModel().open(target, target.folder(), self.profile)
 
@@ -307,7 +307,7 @@ def test_an_accelerator_is_asked_for_and_named(target, tmp_path, model, accelera
     bench = Bench(target, tmp_path, text, accelerator=accelerator)
     (found,) = bench.time(model)
     assert f"use_{accelerator}=true" in bench.flags()
-    assert found.delegate == accelerator
+    assert found.kernels == accelerator
 
 
 def test_a_silent_fall_back_to_the_processor_is_a_failure(target, tmp_path, model):
@@ -342,9 +342,10 @@ def test_a_tool_that_prints_no_operators_is_told(target, tmp_path, model):
 
 
 def test_without_xnnpack_and_on_some_cores(target, tmp_path, model):
-    bench = Bench(target, tmp_path)
-    (found,) = bench.time(model, plan=BenchPlan(delegate="none", affinity=(0,), energy=True))
+    bench = Bench(target, tmp_path, kernels="builtin")
+    (found,) = bench.time(model, plan=BenchPlan(affinity=(0,), energy=True))
     assert "use_xnnpack=false" in bench.flags()
+    assert found.kernels == "builtin"
     assert "no energy: the tool does not tell it" in found.notes
 
 

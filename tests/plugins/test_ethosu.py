@@ -25,7 +25,6 @@ from edgeshrink.selftest.checks import run
 from edgeshrink.tflite import read_model
 from edgeshrink_ethosu import vela
 from edgeshrink_ethosu.compiling import compiled
-from edgeshrink_ethosu.ethosu import EthosU
 from edgeshrink_ethosu.failures import ended
 from edgeshrink_ethosu.options import Accelerator, Options
 from edgeshrink_ethosu.told import Totals, reasons, totals
@@ -238,7 +237,7 @@ def test_without_vela_the_command_that_installs_it_is_told(
     monkeypatch.setenv("PATH", "/nowhere")
     assert vela.VELA.version() == ""
     with pytest.raises(UsageError, match="which is not installed") as caught:
-        EthosU().open(target, target.folder(), profile())
+        installed().runtime("ethosu").open(target, target.folder(), profile())
     assert caught.value.hint.startswith("pip install ")
 
 
@@ -327,7 +326,7 @@ def test_another_machine_than_this_one_is_refused(target: Local) -> None:
         here = False
 
     with pytest.raises(ProfileError, match="compiles on this machine"):
-        EthosU().open(Elsewhere(), target.folder(), profile())
+        installed().runtime("ethosu").open(Elsewhere(), target.folder(), profile())
 
 
 # ---- outputs, by LiteRT's reference kernels
@@ -336,7 +335,7 @@ def test_another_machine_than_this_one_is_refused(target: Local) -> None:
 @pytest.fixture
 def session(target: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stand_in(tmp_path, monkeypatch, "exit 1")
-    with EthosU().open(target, target.folder(), profile()) as session:
+    with installed().runtime("ethosu").open(target, target.folder(), profile()) as session:
         yield session
 
 
@@ -368,12 +367,6 @@ def test_inputs_that_do_not_fit_are_refused(session: Any, tmp_path: Path) -> Non
         session.predict(tmp_path / "no.tflite", {})
 
 
-def test_nothing_is_left_in_the_folder(session: Any, tmp_path: Path) -> None:
-    session.predict(model("int8"), {"image": images(tmp_path)})
-    session.time([model("int8")], BenchPlan())
-    assert list(session.reference._folder.iterdir()) == []
-
-
 def test_without_room_for_temporary_files_a_model_is_a_failure(
     session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,7 +395,7 @@ def compiling(test: Any) -> Any:
 
 @pytest.fixture
 def npu(real: None, target: Local):
-    with EthosU().open(target, target.folder(), profile()) as session:
+    with installed().runtime("ethosu").open(target, target.folder(), profile()) as session:
         yield session
 
 
@@ -447,7 +440,7 @@ def test_a_file_with_nothing_on_the_npu_is_a_failure(npu: Any, name: str) -> Non
 @compiling
 def test_a_file_that_does_not_fit_is_a_failure_with_both_numbers(target: Local) -> None:
     small = profile(storage_bytes=100, memory_bytes=10)
-    with EthosU().open(target, target.folder(), small) as session:
+    with installed().runtime("ethosu").open(target, target.folder(), small) as session:
         (found,) = session.time([model("int8")], BenchPlan())
     assert isinstance(found, Failure)
     assert "it does not fit ethos-u55-128: the compiled file takes " in found.reason

@@ -42,7 +42,7 @@ def row(step: str, kind: str, size: int, **more: Any) -> Row:
 
 def timed(milliseconds: float) -> tuple[OnDevice, ...]:
     found = Latency("desktop", milliseconds, milliseconds * 1.1, 0.002, 500, 1, True)
-    return (OnDevice("desktop", found, 50_300_000),)
+    return (OnDevice("desktop", found, 50_300_000, kernels="xnnpack"),)
 
 
 def report(**more: Any) -> Report:
@@ -121,7 +121,8 @@ def test_the_report_says_what_it_means() -> None:
         "3.95 times smaller on disk: 436,000 bytes, where 4 for each weight of the base are "
         "1,722,000; 28.0 times smaller as a download: 61,706 bytes deflated, where the float file "
         "has 1,726,000 agrees with the base on 99.54 % of 10,000 test samples "
-        "2.70 times faster on desktop: 0.123 ms as float .tflite, 45.6 µs now (median, threads: 1)"
+        "2.70 times faster on desktop: 0.123 ms as float .tflite, 45.6 µs now (median, threads: 1, "
+        "kernels: xnnpack)"
     )
     assert "– a note" in text
     assert "– int8: int8 was quick | really" in text
@@ -166,7 +167,7 @@ def test_times_of_what_is_emulated_are_not_shown_and_values_have_a_cosine() -> N
     assert summary(report(ledger=Ledger(rows), verdict=values))[2:] == (
         "cosine to the base's outputs 0.9876 on 100 test samples",
         "pi: the profile says that it is emulated, so that times measured on it are not shown; "
-        "its score there: 0.1000",
+        "its score there (kernels: unknown): 0.1000",
     )
 
 
@@ -183,7 +184,8 @@ def test_an_estimate_is_told_as_one_and_never_as_a_time() -> None:
         sram_bytes=51_840,
     )
     score = Score("mae", 0.1, 0.0, 0.2, 100, False)
-    there = (OnDevice("npu", score=score, emulated="nothing was run on an NPU", estimate=found),)
+    npu = OnDevice("npu", score=score, emulated="nothing was run on an NPU", estimate=found)
+    there = (replace(npu, kernels="reference"),)
     rows = (row("base", "keras", 100), row("int8", "tflite", 50, on=there))
     told = report(ledger=Ledger(rows))
     figures = (
@@ -191,7 +193,8 @@ def test_an_estimate_is_told_as_one_and_never_as_a_time() -> None:
         "waiting); weights take 74,640 bytes encoded, the compiled file 84,864, "
         "its work 51,840 of SRAM; 15 of 17 operators run on the NPU"
     )
-    said = f"npu: {figures}; nothing was run on an NPU; its score there: 0.1000"
+    by = "its score there (kernels: reference)"
+    said = f"npu: {figures}; nothing was run on an NPU; {by}: 0.1000"
     assert said in summary(told)
     text = " ".join(" ".join(shown(200, told)).split())
     assert "est. cycles est. time on the NPU encoded weights compiled bytes SRAM" in text
@@ -335,7 +338,7 @@ def test_measurements_are_never_rounded_to_nothing(width: int) -> None:
         assert said in text, said
     whole = " ".join(text.split())
     assert "b.tflite @ desktop: not valid under the rules 'quick': 60 runs in 0.000607 s" in whole
-    assert "litert 2.3; threads: 1, delegate: xnnpack, rules: quick" in whole
+    assert "litert 2.3; threads: 1, kernels: xnnpack, rules: quick" in whole
     assert "b.tflite @ pi: the runtime crashed" in whole
     assert "a.tflite @ desktop: by operator: in the profiler's own runs they add up to" in whole
     assert "12.1 MB" in text  # of the model

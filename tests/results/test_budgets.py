@@ -16,10 +16,16 @@ from edgeshrink.results import Budgets, Figures, Latency, OnDevice, Rule, Verdic
 from edgeshrink.results.budgets import UNITS, MostTime, bytes_of
 
 MACHINE = DeviceInfo("board", "Cortex-A72", "aarch64", 4, runtime="LiteRT")
-TIME = Latency("board", 10.0, 12.0, 0.01, 500, 1, True, "xnnpack")
+TIME = Latency("board", 10.0, 12.0, 0.01, 500, 1, True)
 SCORE = Verdict("top1", 0.9, 0.88, 1000, p_value=0.01, guess=0.1)
 FOUND = Figures(
-    "the result", 100_000, {"": SCORE}, (OnDevice("board", TIME),), {"board": MACHINE}, "d", "b"
+    "the result",
+    100_000,
+    {"": SCORE},
+    (OnDevice("board", TIME, kernels="xnnpack"),),
+    {"board": MACHINE},
+    "d",
+    "b",
 )
 BEFORE = replace(FOUND, name="the baseline", verdicts={"": replace(SCORE, after=0.9)})
 
@@ -29,9 +35,9 @@ def rule(found: Figures = FOUND, beside: Figures | None = BEFORE, **asked: Any) 
     return one
 
 
-def timed(**more: Any) -> Figures:
+def timed(kernels: str = "xnnpack", **more: Any) -> Figures:
     latency = replace(TIME, **more)
-    return replace(FOUND, on=(OnDevice("board", latency),))
+    return replace(FOUND, on=(OnDevice("board", latency, kernels=kernels),))
 
 
 def scored(**more: Any) -> Figures:
@@ -278,7 +284,10 @@ def test_noise_that_could_hide_a_slower_file_is_not_kept() -> None:
         ),
         (replace(BEFORE, machines={}), "it is not told which machine board was"),
         (replace(BEFORE, on=timed(threads=4).on), "threads on board: 4 before, 1 now"),
-        (replace(BEFORE, on=timed(delegate="none").on), "delegate on board: none before, xnnpack"),
+        (
+            replace(BEFORE, on=timed(kernels="builtin").on),
+            "kernels on board: builtin before, xnnpack",
+        ),
     ],
 )
 def test_times_that_are_no_comparison_are_not_kept(then: Figures | None, why: str) -> None:

@@ -1,7 +1,8 @@
 """Which runtime is here: a Python package with numpy, or LiteRT's bare library without.
 
 A back end has a `name`, a `version`, `numpy` (its version, or nothing), `batches` (whether it can
-run several samples at once), and `load(job, model)`, which returns a model that can be run.
+run several samples at once), and `load(job, model)`, which returns a model that can be run. One of
+another plugin is in the module `backend` beside this one.
 """
 
 from .result import JobError, first_line
@@ -17,6 +18,10 @@ def find(job):
     Raises:
         JobError: there is none; it names all that were tried.
     """
+    if "backend" in job:
+        from .other import Other
+
+        return Other(job)
     if job.get("accelerator", "cpu") == "gpu":
         from .gpu import Gpu
 

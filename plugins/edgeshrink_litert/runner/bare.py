@@ -35,7 +35,7 @@ class Loaded:
 
     Args:
         library: LiteRT.
-        job: tells threads and delegate.
+        job: tells threads and kernels.
         model: a path and tensors, as the host described them.
         options: further ones, as pairs of an identifier and TOML.
     """
@@ -43,7 +43,7 @@ class Loaded:
     adapter, reset = "", None
 
     def __init__(self, library, job, model, options=()):
-        if job.get("delegate") == "none":
+        if job["kernels"] != "xnnpack":
             raise JobError("LiteRT's C library runs only with XNNPACK")
         if model["stateful"]:
             raise JobError("LiteRT's C library runs no model that keeps state between runs")

@@ -10,7 +10,7 @@ from .machine import cores, read_text, values
 def facts(job):
     """Return them as plain values; with a model to try (`probe`) also the GPU's adapter."""
     backend = backends.find(job)
-    adapter = ""
+    adapter = getattr(backend, "adapter", "")
     if "probe" in job:
         adapter = backend.load(job, job["probe"]).adapter
     try:

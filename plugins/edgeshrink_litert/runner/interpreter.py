@@ -3,6 +3,13 @@
 import importlib
 import time
 
+# The names of what the interpreter chooses kernels by; None is its default.
+KERNELS = {
+    "xnnpack": None,
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
+
 
 class Package:
     """A package that has the module `interpreter`.
@@ -25,9 +32,10 @@ class Package:
     def create(self, job, model, threads=1):
         """Return an interpreter for a path or for bytes; its tensors are not allocated yet."""
         options = {"num_threads": threads}
-        if job.get("delegate") == "none":
-            kernels = self.interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            options["experimental_op_resolver_type"] = kernels
+        kernels = KERNELS[job["kernels"]]
+        if kernels:
+            known = self.interpreter.OpResolverType
+            options["experimental_op_resolver_type"] = getattr(known, kernels)
         source = "model_content" if isinstance(model, bytes) else "model_path"
         return self.interpreter.Interpreter(**dict(options, **{source: model}))
 

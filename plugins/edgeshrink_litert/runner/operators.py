@@ -56,9 +56,10 @@ def profile(job):
     """Return the time of each operator of the job's one model."""
     stay_on_cores(job)
     backend = backends.find(job)
-    if backend.name == "tflite-runtime" or job.get("accelerator", "cpu") != "cpu":
+    other = "backend" in job or backend.name == "tflite-runtime"
+    if other or job.get("accelerator", "cpu") != "cpu":
         raise JobError("this runtime gives no time by operator")
-    if job["delegate"] == "none":
+    if job["kernels"] != "xnnpack":
         raise JobError("the profiler runs only with XNNPACK")
     if isinstance(backend, bare.Bare):
         library = backend.library

@@ -55,6 +55,8 @@ def predict(job, backend):
         for index in range(count):
             for number, samples in enumerate(inputs):
                 loaded.write(number, samples.next())
+            if loaded.reset is not None:
+                loaded.reset()
             loaded.run()
             for number, (stream, tensor) in enumerate(zip(outputs, job["outputs"])):
                 stream.write(to_real(loaded.read(number, size_of(tensor)), tensor))

@@ -78,6 +78,7 @@ def measure_start(job):
     timed = Timed(backend, job, job["models"][0])
     timed.run_for(3, 0, count=False)
     return {
+        "kernels": getattr(timed.model, "kernels", None),
         "runtime_memory_bytes": before,
         "peak_memory_bytes": memory_bytes("VmHWM"),
         "load_ns": timed.model.load_ns,

@@ -12,6 +12,7 @@ from .measurement import (
     DeviceInfo as DeviceInfo,
     Energy as Energy,
     Failure as Failure,
+    Kernels as Kernels,
     Measurement as Measurement,
     OperatorTime as OperatorTime,
     Summary as Summary,
@@ -32,6 +33,7 @@ from .profile import (
     user_folder as user_folder,
 )
 from .runtime import (
+    Backend as Backend,
     Runtime as Runtime,
     Session as Session,
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from edgeshrink.devices.estimate import Estimate
 from edgeshrink.devices.statistics import median_error, percentile
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.texts import typed
+
+# What LiteRT runs operators with: its fast kernels, its own without those, or those that compute as
+# the format's specification says.
+Kernels = Literal["xnnpack", "builtin", "reference"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,6 @@ class BenchPlan:
         warmup_seconds: shortest time before counting.
         percentile: the latency that the rules compare by, 0..100 (50: the median).
         threads: threads of the runtime; None means the profile's default.
-        delegate: `"xnnpack"` (the runtime's default) or `"none"`.
         profile: also ask for seconds by operator, where the runtime tells them.
         energy: also measure energy, over at least ten seconds a model, where the device tells it.
         affinity: the cores that may be used, by number; empty for all.
@@ -40,7 +43,6 @@ class BenchPlan:
     warmup_seconds: float = 0.5
     percentile: int = 50
     threads: int | None = None
-    delegate: str = "xnnpack"
     profile: bool = False
     energy: bool = False
     affinity: tuple[int, ...] = ()
@@ -202,7 +204,7 @@ class Measurement:
         load_ms: milliseconds that loading took.
         first_ms: milliseconds of the first run.
         threads: of the runtime.
-        delegate: what ran the operators, such as `xnnpack`, `none` or `gpu`.
+        kernels: what ran the operators, such as `xnnpack`, `builtin`, `reference` or `gpu`.
         peak_memory_bytes: the most memory that the whole process took, or None; most of it is
             the runtime, with Python where it runs in Python, and no model's.
         runtime_memory_bytes: what the process took before the model was loaded, or None.
@@ -228,7 +230,7 @@ class Measurement:
     load_ms: float
     first_ms: float
     threads: int
-    delegate: str
+    kernels: str
     peak_memory_bytes: int | None = None
     runtime_memory_bytes: int | None = None
     model_memory_bytes: int | None = None

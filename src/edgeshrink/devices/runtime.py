@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
 from edgeshrink.devices.target import Closing, Progress
+from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.flag import NoOptions
+from edgeshrink.part import Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,17 +23,19 @@ if TYPE_CHECKING:
 
 
 class Session(ABC, Closing):
-    """A runtime at work on one device."""
+    """A runtime at work on one device: it defines `measure`, or `time` where models take turns."""
 
     @abstractmethod
     def facts(self) -> DeviceInfo:
         """Return what the device and its runtime say of themselves."""
 
-    @abstractmethod
     def time(
         self, models: Sequence[Path], plan: BenchPlan, progress: Progress | None = None
     ) -> list[Measurement | Failure]:
-        """Time all models in turns (interleaved), one result for each, in their order.
+        """Time all models, one result for each, in their order.
+
+        Where times are the device's own, models take turns (interleaved); as it stands here, each
+        is measured by itself.
 
         Args:
             models: .tflite files; packed ones too, where the runtime `unpacks`.
@@ -40,6 +46,37 @@ class Session(ABC, Closing):
             A `Failure` for each model that could not be timed; its `lost` is set where the device
             was lost, which raises nothing here.
         """
+        results: list[Measurement | Failure] = []
+        for number, model in enumerate(models):
+            if progress is not None:
+                progress(number / len(models), model.name)
+            try:
+                results.append(self.measure(model, plan))
+            except EdgeshrinkError as error:
+                results.append(self.failure(model, error))
+        return results
+
+    def measure(self, model: Path, plan: BenchPlan) -> Measurement:
+        """Return what was measured of one model by itself.
+
+        Args:
+            model: as for `time`.
+            plan: how long; `threads` is settled.
+
+        Raises:
+            EdgeshrinkError: it was not measured; the message says why.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither measure nor time")
+
+    def failure(self, model: Path, error: EdgeshrinkError) -> Failure:
+        """Return the result of a model that could not be measured.
+
+        Args:
+            model: its file.
+            error: why.
+        """
+        lost = isinstance(error, TargetError)
+        return Failure(str(model), self.facts().name, str(error), lost)
 
     @abstractmethod
     def predict(
@@ -65,6 +102,32 @@ class Session(ABC, Closing):
         """
 
 
+@dataclass(frozen=True)
+class Backend:
+    """What a runtime's runner runs models by on a device, in place of what it knows itself.
+
+    Its module is shipped with the runner, needs nothing of edgeshrink, and defines
+
+    - `Runtime(accelerator, settings)`, with `name`, `version`, `numpy` (its version) and
+      `adapter` (a GPU or NPU by its name); it raises `ImportError` where the package is missing,
+      `ValueError` with a sentence where it does not suit;
+    - its `load(path, threads, inputs, outputs)`, which returns a loaded model: `load_ns`,
+      `kernels` (in words), `run()`, `reset()` of what is kept between runs, `write(number, data)`
+      and `read(number)` of one sample's bytes. `inputs` and `outputs` are lists of mappings with
+      `label` (the tensor's name in the file), `dtype` and `shape`; `number` is a place in them. It
+      raises `ValueError` with a sentence for a model that it refuses.
+
+    Attributes:
+        module: the file.
+        package: what it imports, which must be installed on the device.
+        settings: what it is told, as JSON values.
+    """
+
+    module: Path
+    package: Package
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Runtime(ABC):
     """A way to run .tflite files on a target.
 
@@ -73,11 +136,31 @@ class Runtime(ABC):
         Options: a dataclass of `Annotated[T, Flag(...)]` fields: what the table `[options]` of
             a device profile may say.
         unpacks: its sessions take packed files as they are; others get them unpacked.
+        others: all runtimes by name, as plugins add them; who makes an instance sets them.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
     unpacks: ClassVar[bool] = False
+    others: Mapping[str, type[Runtime]] = MappingProxyType({})
+
+    def other(self, name: str) -> Runtime:
+        """Return another plugin's runtime, for what this one leaves to it.
+
+        Args:
+            name: of the runtime.
+
+        Raises:
+            UsageError: no plugin has it.
+        """
+        if name not in self.others:
+            raise UsageError(
+                f"the runtime {self.name} needs the runtime {name}, which no plugin has",
+                hint="`edgeshrink plugins` lists what is installed",
+            )
+        found = self.others[name]()
+        found.others = self.others
+        return found
 
     def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
         """Install what the runtime needs on the target; return what was installed, pinned.
@@ -93,6 +176,26 @@ class Runtime(ABC):
             EdgeshrinkError: it cannot be installed; a subclass says why.
         """
         return []
+
+    def open_backend(
+        self, backend: Backend, target: Target, workdir: str, profile: DeviceProfile
+    ) -> Session:
+        """Return a session of this runtime's runner that runs models by another back end.
+
+        So another runtime has its processes, its way of timing and its checks.
+
+        Args:
+            backend: what runs models.
+            target: as for `open`.
+            workdir: as for `open`.
+            profile: as for `open`; its options are not this runtime's.
+
+        Raises:
+            NotImplementedError: this runtime has no runner that takes another back end.
+            CommandFailed: the back end does not work there.
+            TargetError: the machine was lost.
+        """
+        raise NotImplementedError(f"the runtime {self.name} runs models by itself alone")
 
     @abstractmethod
     def open(self, target: Target, workdir: str, profile: DeviceProfile) -> Session:

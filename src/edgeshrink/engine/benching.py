@@ -52,7 +52,12 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
                 hint=f"`edgeshrink compress {model} --float` makes one",
             )
     devices = chosen_devices(
-        request.devices, request.at, request.connection, plugins, trust=request.trust_profile
+        request.devices,
+        request.at,
+        request.connection,
+        plugins,
+        request.options,
+        trust=request.trust_profile,
     )
     models = [Artifact(path, identify(path)) for path in request.models]
     data = _data(request, plugins) if request.data else None

@@ -71,9 +71,8 @@ def unlike_times(now: Figures, then: Figures, device: str) -> str:
         return f"{device} was another machine: {_machine(there)} before, {_machine(here)} now"
     if one.latency.threads != other.latency.threads:
         return f"threads on {device}: {other.latency.threads} before, {one.latency.threads} now"
-    known = one.latency.delegate and other.latency.delegate
-    if known and one.latency.delegate != other.latency.delegate:
-        return f"delegate on {device}: {other.latency.delegate} before, {one.latency.delegate} now"
+    if one.kernels and other.kernels and one.kernels != other.kernels:
+        return f"kernels on {device}: {other.kernels} before, {one.kernels} now"
     return ""
 
 

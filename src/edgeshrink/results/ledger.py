@@ -27,7 +27,6 @@ class Latency:
         runs: how many were counted.
         threads: of the runtime.
         valid: whether there were enough runs, and nothing disturbed them.
-        delegate: what ran the operators; empty where that was not told.
         median_error_ms: standard error of the median, in milliseconds; None where it was not told.
     """
 
@@ -38,7 +37,6 @@ class Latency:
     runs: int
     threads: int
     valid: bool
-    delegate: str = ""
     median_error_ms: float | None = None
 
     @property
@@ -57,7 +55,6 @@ class Latency:
             timed.runs,
             timed.threads,
             timed.valid,
-            timed.delegate,
             timed.median_error_ms,
         )
 
@@ -81,6 +78,7 @@ class OnDevice:
         emulated: why its times are not shown; empty if they are its own.
         failure: why it was not measured; empty if it was.
         lost: it was unreachable or lost.
+        kernels: what ran the operators, for times and outputs; empty where that was not told.
     """
 
     device: str
@@ -95,6 +93,7 @@ class OnDevice:
     failure: str = ""
     lost: bool = False
     estimate: Estimate | None = None
+    kernels: str = ""
 
     @property
     def untimed(self) -> str:
@@ -119,6 +118,7 @@ class OnDevice:
             timed.energy,
             timed.device.emulated,
             estimate=timed.estimate,
+            kernels=timed.kernels,
         )
 
 

@@ -64,7 +64,8 @@ def _smaller(ratio: float) -> str:
 
 def _speed(ledger: Ledger, one: OnDevice) -> str:
     """Return how fast the result is on a device, beside the float file."""
-    same = f"; its score there: {words.score(one.score)}" if one.score else ""
+    by = one.kernels or "unknown"
+    same = f"; its score there (kernels: {by}): {words.score(one.score)}" if one.score else ""
     if one.estimate:
         return f"{one.device}: {one.estimate}; {one.emulated}{same}"
     if one.emulated:
@@ -76,7 +77,8 @@ def _speed(ledger: Ledger, one: OnDevice) -> str:
     return (
         f"{_compared(after, before)} on {one.device}: "
         f"{words.milliseconds(before.median_ms)} as float .tflite, "
-        f"{words.milliseconds(after.median_ms)} now (median, threads: {after.threads}{valid})"
+        f"{words.milliseconds(after.median_ms)} now (median, threads: {after.threads}, "
+        f"kernels: {by}{valid})"
     )
 
 

@@ -141,7 +141,7 @@ def _runtime(
     plugins: Plugins,
     done: Callable[[str, Callable[[], str]], Check],
 ) -> Iterator[Check]:
-    runtime = plugins.runtimes[device.runtime]()
+    runtime = plugins.runtime(device.runtime)
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(host_session(plugins))
         try:

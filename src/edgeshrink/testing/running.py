@@ -164,5 +164,5 @@ def _timed(model: bytes, *, profile: bool = False) -> Measurement:
         load_ms=1.0,
         first_ms=1.0,
         threads=1,
-        delegate="xnnpack",
+        kernels="xnnpack",
     )

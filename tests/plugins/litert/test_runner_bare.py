@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -161,8 +162,12 @@ def test_times_are_told_without_numpy(bare):
         assert result.load_ms > 0
         assert result.first_ms > 0
         assert result.peak_memory_bytes > result.runtime_memory_bytes > 0
-    without = BenchPlan("short", runs=5, seconds=0.02, warmup_seconds=0.0, delegate="none")
-    (refused,) = bare.time(paths[:1], without)
+
+
+def test_without_numpy_there_are_xnnpacks_kernels_alone(bare):
+    device = dataclasses.replace(bare.profile, options={"kernels": "builtin"})
+    with LiteRT().open(bare.target, bare.target.folder(), device) as session:
+        (refused,) = session.time([converted() / "float.tflite"], SHORT)
     assert isinstance(refused, Failure)
     assert refused.reason == "LiteRT's C library runs only with XNNPACK"
 

@@ -300,7 +300,7 @@ def test_times_that_spread_and_energy_that_is_not_told_are_notes(truth):
     timed["conditions"]["after"]["load_average"] = 3.5
     timed["no_energy"] = "not told by this device"
     path, here, plan = converted() / "float.tflite", DeviceInfo("here"), replace(SHORT, energy=True)
-    found = measurement(path, Answer(timed, "time"), here, plan, threads=1, delegate="xnnpack")
+    found = measurement(path, Answer(timed, "time"), here, plan, threads=1, kernels="xnnpack")
     assert found.notes[-1] == "energy: not told by this device"
     assert found.notes[0] == ("noisy: the standard deviation is 71% of the mean (load average 3.5)")
 
@@ -317,7 +317,7 @@ def test_any_change_of_an_answer_ends_in_a_result_or_a_sentence(truth, data, val
         assert all(isinstance(getattr(device, n), str) for n in ("cpu", "emulated", "adapter"))
     path, here = converted() / "float.tflite", DeviceInfo("here")
     result = printable(
-        lambda: measurement(path, Answer(timed, "time"), here, SHORT, threads=1, delegate="xnnpack")
+        lambda: measurement(path, Answer(timed, "time"), here, SHORT, threads=1, kernels="xnnpack")
     )
     if isinstance(result, Measurement):
         assert result.median_ms > 0

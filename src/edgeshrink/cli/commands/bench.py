@@ -25,7 +25,7 @@ from edgeshrink.cli.shared import (
     typed,
 )
 from edgeshrink.cli.typer_flags import with_method_flags
-from edgeshrink.devices import RULES, RULES_HELP
+from edgeshrink.devices import RULES, RULES_HELP, Kernels
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.models import write_text
@@ -42,9 +42,10 @@ class Timing:
         Flag(RULES_HELP),
     ] = "quick"
     threads: Annotated[int | None, Flag("Threads of the runtime.", min=1)] = None
-    delegate: Annotated[
-        Literal["xnnpack", "none"], Flag("The runtime's fast kernels, or its plain ones.")
-    ] = "xnnpack"
+    kernels: Annotated[
+        Kernels | None,
+        Flag("What LiteRT runs models with: its fast kernels, its own, or its reference kernels."),
+    ] = None
     profile: Annotated[bool, Flag("Also tell the time of each operator.")] = False
     energy: Annotated[
         bool, Flag("Also measure energy, ten seconds a model, where the device tells it.")
@@ -129,12 +130,12 @@ def bench(
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},
+        options={"kernels": options.kernels} if options.kernels else {},
         trust_profile=trust_profile,
         resume=resume,
         plan=replace(
             RULES[options.rules],
             threads=options.threads,
-            delegate=options.delegate,
             profile=options.profile,
             energy=options.energy,
             affinity=options.affinity,

@@ -130,7 +130,7 @@ def setting(found: Measurement) -> str:
     runtime = f"{device.runtime} {device.runtime_version}".strip()
     return (
         f"{device.name}: {', '.join(filter(None, (machine, device.system, runtime)))}; "
-        f"threads: {found.threads}, delegate: {found.delegate}, "
+        f"threads: {found.threads}, kernels: {found.kernels}, "
         + (
             device.emulated
             if found.estimate

@@ -30,6 +30,7 @@ class BenchRequest:
     Attributes:
         at: address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
+        options: options of runtimes, over those of the profiles.
         trust_profile: profiles that are named by their path may name programs of this machine.
         resume: take what an earlier, cut run of the same request has measured.
         robustness: also score on perturbed test images, run here.
@@ -41,6 +42,7 @@ class BenchRequest:
     devices: tuple[str, ...] = ("desktop",)
     at: str = ""
     connection: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     trust_profile: bool = False
     resume: bool = False
     plan: BenchPlan = RULES["quick"]

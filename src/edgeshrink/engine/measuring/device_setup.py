@@ -66,7 +66,7 @@ def setup_device(device: DeviceProfile, plugins: Plugins, progress: Progress) ->
         CommandFailed: there is no runtime for it, or it does not work there.
     """
     options, _ = session_options(device, plugins)
-    kind, runtime = plugins.targets[device.target], plugins.runtimes[device.runtime]()
+    kind, runtime = plugins.targets[device.target], plugins.runtime(device.runtime)
     said = kind.setup(device.address, options, lambda share, note: progress(share / 2, note))
     with kind.connect(device.address, options) as target:
         installed = runtime.setup(

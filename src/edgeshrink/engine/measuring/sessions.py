@@ -15,7 +15,7 @@ from typing import Any
 from edgeshrink.devices import DeviceProfile, Session, find_profile, profile_at
 from edgeshrink.engine.measuring.rewriting import Rewriting, plain, spelled_out
 from edgeshrink.errors import UsageError, near
-from edgeshrink.flag import build
+from edgeshrink.flag import build, options_of
 from edgeshrink.plugins import Plugins
 
 
@@ -40,7 +40,7 @@ def open_session(device: DeviceProfile, plugins: Plugins) -> Iterator[Session]:
         TargetError: the device is unreachable.
     """
     options, _ = session_options(device, plugins)
-    kind, runtime = plugins.targets[device.target], plugins.runtimes[device.runtime]()
+    kind, runtime = plugins.targets[device.target], plugins.runtime(device.runtime)
     with (
         kind.connect(device.address, options) as target,
         runtime.open(target, target.folder(), device) as session,
@@ -73,6 +73,7 @@ def chosen_devices(
     at: str,
     connection: Mapping[str, Any],
     plugins: Plugins,
+    options: Mapping[str, Any] | None = None,
     *,
     trust: bool = False,
 ) -> tuple[DeviceProfile, ...]:
@@ -83,6 +84,7 @@ def chosen_devices(
         at: the address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
         plugins: with the targets and runtimes.
+        options: of runtimes, over those of the profiles.
         trust: whether a profile that is named by its path may name programs of this machine.
 
     Raises:
@@ -99,9 +101,31 @@ def chosen_devices(
         device = find_profile(name, plugins.profile_folders, trust=trust)
         device = profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
+        for option in options or ():
+            _check_option(device, option, plugins)
+        device = replace(device, options={**device.options, **(options or {})})
         session_options(device, plugins)
         found.append(device)
     return tuple(found)
+
+
+def _check_option(device: DeviceProfile, option: str, plugins: Plugins) -> None:
+    """Refuse an option that a device's runtime does not have.
+
+    Raises:
+        UsageError: it does not; the hint names the runtimes that do.
+    """
+
+    def has(runtime: str) -> bool:
+        kind: Any = plugins.runtimes[runtime].Options
+        return any(one.name == option for one in options_of(kind))
+
+    if device.runtime in plugins.runtimes and not has(device.runtime):
+        able = ", ".join(sorted(filter(has, plugins.runtimes)))
+        raise UsageError(
+            f"the runtime of {device.name}, {device.runtime}, gives no choice of {option}",
+            hint=f"these do: {able}" if able else "",
+        )
 
 
 def session_options(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:

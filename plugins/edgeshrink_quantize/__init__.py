@@ -21,7 +21,12 @@ from edgeshrink.api import (
 from edgeshrink_quantize.fewbits.levels import Binary, Inq, Ternary, TrainLevels
 from edgeshrink_quantize.fewbits.lowbit import Int2, Int4
 from edgeshrink_quantize.mixed.precision import Mixed
-from edgeshrink_quantize.options import FloatOptions, GranularityOptions, Int8Options
+from edgeshrink_quantize.options import (
+    FloatOptions,
+    GranularityOptions,
+    Int8Options,
+    StripOptions,
+)
 from edgeshrink_quantize.posttraining.methods import (
     AdaptiveRounding,
     BatchNormReestimation,
@@ -249,14 +254,20 @@ class Strip(Method):
 
     name, title, phase = "strip", "Stripping", Phase.STRIP
     accepts, produces, data = (Kind.TFLITE,), Kind.TFLITE, Need.NONE
+    Options = StripOptions
     keeps = frozenset({"sparsity", "clusters", "outputs", "quantization"})
     default_on = True
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Say where there are no names to keep."""
+        if self.options.names == "keep" and plan.has("mixed", among=plan.before):
+            yield "mixed strips the files that it tries: inner tensors have short names already"
 
     def apply(self, model: bytes, context: Context) -> bytes:
         """Return the stripped file, or the file as it was where nothing is gained."""
         from edgeshrink_quantize.stripping import strip
 
-        return strip(model, context)
+        return strip(model, self.options.names, context)
 
 
 def _loops(names: Sequence[str]) -> Iterable[str]:

@@ -44,6 +44,9 @@ from .requantizing import (
     too_steep as too_steep,
 )
 from .stripping import (
+    SHORT as SHORT,
+    Names as Names,
+    naming as naming,
     strip as strip,
 )
 from .xnnpack_sparsity import (

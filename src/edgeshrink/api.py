@@ -19,6 +19,7 @@ from edgeshrink.devices import (
     Measurement,
     OperatorTime,
     Progress,
+    Reader,
     Runtime,
     Session,
     Summary,
@@ -76,6 +77,7 @@ from edgeshrink.recipes import (
     Room,
     Strengths,
     Training,
+    weighted,
 )
 from edgeshrink.results import (
     Cell,
@@ -169,6 +171,7 @@ __all__ = [
     "ProfileError",
     "Program",
     "Progress",
+    "Reader",
     "Recipe",
     "RecipeError",
     "Report",
@@ -221,6 +224,7 @@ __all__ = [
     "search_summary",
     "summary",
     "typed",
+    "weighted",
     "write_part",
     "write_text",
 ]

@@ -21,6 +21,7 @@ from .payoff import (
     lacking as lacking,
 )
 from .profile import (
+    PRECISIONS as PRECISIONS,
     DeviceProfile as DeviceProfile,
     address_scheme as address_scheme,
     available_profiles as available_profiles,
@@ -30,6 +31,9 @@ from .profile import (
     recognise_profile as recognise_profile,
     save_profile as save_profile,
     user_folder as user_folder,
+)
+from .reader import (
+    Reader as Reader,
 )
 from .runtime import (
     Runtime as Runtime,

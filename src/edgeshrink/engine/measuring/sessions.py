@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices import DeviceProfile, Session, find_profile, profile_at
+from edgeshrink.devices import DeviceProfile, Reader, Session, find_profile, profile_at
 from edgeshrink.engine.measuring.rewriting import Rewriting, plain, spelled_out
-from edgeshrink.errors import UsageError, near
+from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.plugins import Plugins
 
@@ -100,8 +100,22 @@ def chosen_devices(
         device = profile_at(device, at) if at else device
         device = replace(device, connection={**device.connection, **connection})
         session_options(device, plugins)
-        found.append(device)
+        found.append(replace(device, reads=reader_of(device, plugins)))
     return tuple(found)
+
+
+def reader_of(device: DeviceProfile, plugins: Plugins) -> Reader | None:
+    """Return what reads the files on a device, None where no table is known of it.
+
+    Raises:
+        ProfileError: the profile names a reader that no plugin has.
+    """
+    if device.reader and device.reader not in plugins.readers:
+        raise ProfileError(
+            f"device profile {device.name!r} names a reader that no plugin has: {device.reader!r}",
+            hint=near(device.reader, plugins.readers),
+        )
+    return plugins.readers.get(device.reader or device.runtime)
 
 
 def session_options(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:

@@ -169,3 +169,18 @@ def test_an_observer_that_is_registered_is_asked_and_can_leave(write: Write) -> 
     plugins.hook.edgeshrink_measured(result=4)
     assert module.heard == [3]
     plugins.unregister("fine")  # a second time is no error
+
+
+def test_readers_of_strangers_join_and_what_is_none_is_left_out(write: Write) -> None:
+    def readers(text: str) -> str:
+        return f"\n@hookimpl\ndef edgeshrink_readers():\n    return [{text}]\n"
+
+    row = 'Refusal("four bits", weights=("int4",))'
+    head = HEAD + "from edgeshrink.tflite import Refusal\n"
+    fine = write("fine", readers(f'Reader("chip", "Chip 1.0", ({row},))'), head)
+    plugins = Plugins([fine, write("wrong", readers('3, Reader("chip", "Another")'))])
+    assert [one.title for one in plugins.readers.values()] == ["Chip 1.0"]
+    assert plugins.warnings == [
+        "part of plugin 'wrong' was left out: 3 is no Reader",
+        "part of plugin 'wrong' was left out: there is a reader 'chip' already",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Part, Runtime, hookimpl
+from edgeshrink.api import Part, Reader, Runtime, hookimpl
 
 
 @hookimpl
@@ -11,6 +11,14 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
     from edgeshrink_ethosu.ethosu import EthosU
 
     return [EthosU]
+
+
+@hookimpl
+def edgeshrink_readers() -> list[Reader]:
+    """Return what reads files where this runtime runs."""
+    from edgeshrink_ethosu.reading import VELA
+
+    return [VELA]
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Part, Runtime, hookimpl
+from edgeshrink.api import Part, Reader, Runtime, hookimpl
 
 
 @hookimpl
@@ -11,6 +11,14 @@ def edgeshrink_runtimes() -> list[type[Runtime]]:
     from edgeshrink_litert.litert import LiteRT
 
     return [LiteRT]
+
+
+@hookimpl
+def edgeshrink_readers() -> list[Reader]:
+    """Return what reads files where this runtime runs."""
+    from edgeshrink_litert.reading import LITERT, TFLITE_RUNTIME
+
+    return [LITERT, TFLITE_RUNTIME]
 
 
 @hookimpl

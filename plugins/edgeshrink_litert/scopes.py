@@ -65,6 +65,9 @@ def layers(model: FlatModel, path: Path) -> dict[int, str]:
 
 def tensor_names(model: FlatModel, path: Path) -> list[str]:
     """Return the names of the first subgraph's tensors, from the table beside a stripped file."""
+    from edgeshrink.tflite import SHORT
+
+    short = SHORT.fullmatch
     own = [t.name for t in model.tensors if t.subgraph == 0]
     for table in (path.with_suffix(".names.json"), path.with_name("names.json")):
         try:
@@ -78,7 +81,7 @@ def tensor_names(model: FlatModel, path: Path) -> list[str]:
             isinstance(kept, list)
             and len(kept) == len(own)
             and all(isinstance(name, str) for name in kept)
-            and all(mine in ("", name) for mine, name in zip(own, kept, strict=True))
+            and all(mine in ("", name) or short(mine) for mine, name in zip(own, kept, strict=True))
         ):
             return kept
     return own

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import (
     Context,
-    DeviceProfile,
     Kind,
     Method,
     Need,
@@ -17,11 +16,19 @@ from edgeshrink.api import (
     Precision,
     UsageError,
     hookimpl,
+    weighted,
 )
+from edgeshrink.tflite import Use
+from edgeshrink_quantize.dynamic_range import grain, hybrid
 from edgeshrink_quantize.fewbits.levels import Binary, Inq, Ternary, TrainLevels
 from edgeshrink_quantize.fewbits.lowbit import Int2, Int4
 from edgeshrink_quantize.mixed.precision import Mixed
-from edgeshrink_quantize.options import FloatOptions, GranularityOptions, Int8Options
+from edgeshrink_quantize.options import (
+    FloatOptions,
+    GranularityOptions,
+    Int8Options,
+    StripOptions,
+)
 from edgeshrink_quantize.posttraining.methods import (
     AdaptiveRounding,
     BatchNormReestimation,
@@ -86,30 +93,26 @@ class Dynamic(Precision):
     searched = True
 
     def check(self, plan: Plan) -> Iterable[str]:
-        """Say what the device cannot run, and scale by tensor where its dense kernels ask so."""
+        """Say what the device cannot run, and scale by tensor where it asks so."""
         yield from super().check(plan)
-        if _dense_by_channel(plan.profile):
-            return
-        told = f"the runtime of {plan.profile.name} has no dense kernel with scales by channel"
-        if self.options.granularity == "channel":
-            raise UsageError(told, hint="--dynamic-granularity tensor")
-        yield f"{told}: scales are by tensor"
+        yield from _by_tensor(plan, self.options.granularity)
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use operators."""
+        return hybrid(weighted(plan), self.options.granularity, plan.profile)
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
         from edgeshrink_quantize.precisions import dynamic
 
-        by_tensor = not _dense_by_channel(context.profile)
-        return dynamic(model, "tensor" if by_tensor else self.options.granularity, context)
+        return dynamic(model, self.options.granularity, context)
 
 
-def _dense_by_channel(device: DeviceProfile) -> bool:
-    """Return whether a device runs dynamic-range dense layers with a scale for each channel.
-
-    The converter writes them as FULLY_CONNECTED of version 12, which tflite-runtime 2.14 does
-    not have.
-    """
-    return device.operators.get("FULLY_CONNECTED", 12) >= 12
+def _by_tensor(plan: Plan, granularity: str) -> Iterable[str]:
+    """Say where dynamic range has a scale for each tensor since the device asks for it."""
+    if granularity == "auto" and grain("auto", plan.profile) == "tensor":
+        why = plan.profile.refused(hybrid(["FULLY_CONNECTED"], "channel", plan.profile))
+        yield f"the runtime of {plan.profile.name} refuses {'; '.join(why)}: scales are by tensor"
 
 
 class Int8(Precision):
@@ -146,10 +149,17 @@ class Int8(Precision):
                 )
             yield "no data to calibrate activations with: int8 here is dynamic range"
             yield from self.on_device(plan, "dynamic")
+            yield from _by_tensor(plan, self.options.granularity)
             return
         fused = {layer.name for layer in plan.base.layers if layer.class_name == "LSTM"}
         yield from _loops([name for name in plan.base.recurrent if name not in fused])
         yield from self.on_device(plan, "int8")
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use operators."""
+        if kernels == "dynamic":
+            return hybrid(weighted(plan), self.options.granularity, plan.profile)
+        return super().uses(plan, kernels)
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""
@@ -249,14 +259,26 @@ class Strip(Method):
 
     name, title, phase = "strip", "Stripping", Phase.STRIP
     accepts, produces, data = (Kind.TFLITE,), Kind.TFLITE, Need.NONE
+    Options = StripOptions
     keeps = frozenset({"sparsity", "clusters", "outputs", "quantization"})
     default_on = True
+
+    def check(self, plan: Plan) -> Iterable[str]:
+        """Refuse to leave no names where they are needed; say where there are none to keep."""
+        if self.options.names == "none":
+            for why in plan.profile.refused([Use("all operators", named=False)]):
+                raise UsageError(
+                    f"the runtime of {plan.profile.name} refuses {why}",
+                    hint="--strip-names short gives each the shortest name",
+                )
+        if self.options.names == "keep" and plan.has("mixed", among=plan.before):
+            yield "mixed strips the files that it tries: inner tensors have short names already"
 
     def apply(self, model: bytes, context: Context) -> bytes:
         """Return the stripped file, or the file as it was where nothing is gained."""
         from edgeshrink_quantize.stripping import strip
 
-        return strip(model, context)
+        return strip(model, self.options.names, context)
 
 
 def _loops(names: Sequence[str]) -> Iterable[str]:

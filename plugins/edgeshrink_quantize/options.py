@@ -246,3 +246,17 @@ class MixedOptions:
         if (self.bytes is None) == (self.drop is None):
             given = "none" if self.bytes is None else "both"
             raise ValueError(f"exactly one of bytes and drop must be given; received {given}")
+
+
+@dataclass(frozen=True)
+class StripOptions:
+    """What becomes of names."""
+
+    names: Annotated[
+        Literal["short", "none", "keep"],
+        Flag(
+            "Names of inner tensors: the shortest that tell them apart, none (smaller; OpenVINO "
+            "and converters of chips read no such file), or as they are. Those of inputs and "
+            "outputs stay."
+        ),
+    ] = "short"

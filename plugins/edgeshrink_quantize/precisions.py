@@ -20,6 +20,7 @@ from edgeshrink.nn import (
 )
 from edgeshrink.tflite import Ranges, float_operators, read_model
 from edgeshrink_quantize.choosing import chosen
+from edgeshrink_quantize.dynamic_range import grain
 from edgeshrink_quantize.estimators import estimated
 from edgeshrink_quantize.sparsity import without_zeros
 from edgeshrink_quantize.unrolling import unrolled
@@ -50,8 +51,8 @@ def dynamic(model: keras.Model, granularity: str, context: Context) -> bytes:
     """Return the model with 8-bit weights and float activations."""
     context.facts["quantization"] = "int8 weights, dynamic range"
     wants = {
-        grain: Conversion(weights="int8", per_channel=grain == "channel")
-        for grain in _grains(granularity, model, context)
+        one: Conversion(weights="int8", per_channel=one == "channel")
+        for one in _grains(grain(granularity, context.profile), model, context)
     }
     return _made(model, wants, context)
 

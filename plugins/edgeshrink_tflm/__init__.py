@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeshrink.api import Exporter, Method, Part, Runtime, hookimpl
+from edgeshrink.api import Exporter, Method, Part, Reader, Runtime, hookimpl
 from edgeshrink_tflm.lut import Lut
 from edgeshrink_tflm.package import MICRO
 
@@ -17,6 +17,14 @@ def edgeshrink_methods() -> list[type[Method]]:
 def edgeshrink_runtimes() -> list[type[Runtime]]:
     """Return the runtimes of this plugin."""
     from edgeshrink_tflm.tflm import TFLM
+
+    return [TFLM]
+
+
+@hookimpl
+def edgeshrink_readers() -> list[Reader]:
+    """Return what reads files where this runtime runs."""
+    from edgeshrink_tflm.reading import TFLM
 
     return [TFLM]
 

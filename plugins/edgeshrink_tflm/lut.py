@@ -64,16 +64,17 @@ class Lut(Method):
         `front` has flash and arena in bytes and the number of tables of each choice that no other
         beats; `unmet` says that none fits.
         """
-        from edgeshrink.tflite import read_model, strip
+        from edgeshrink.tflite import naming, read_model, strip
         from edgeshrink_tflm.choosing import Choices, best, front
         from edgeshrink_tflm.process import Micro
         from edgeshrink_tflm.tables import tables
 
         flat = read_model(model)
-        stripped = len(strip(model)[0]) >= len(model)
+        names = naming(model)
+        stripped = len(strip(model, names)[0]) >= len(model)
         with tempfile.TemporaryDirectory(prefix="edgeshrink-") as folder:
             micro = Micro(flat, Path(folder))
-            choices = Choices(model, micro, lambda one: strip(one)[0] if stripped else one)
+            choices = Choices(model, micro, lambda one: strip(one, names)[0] if stripped else one)
             context.progress(0.1, "measuring which tensors to look up")
             found = choices.explored(tables(model, flat), context.room)
             if not found or found[0].groups:

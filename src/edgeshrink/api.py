@@ -21,6 +21,7 @@ from edgeshrink.devices import (
     Measurement,
     OperatorTime,
     Progress,
+    Reader,
     Runtime,
     Session,
     Summary,
@@ -78,6 +79,7 @@ from edgeshrink.recipes import (
     Room,
     Strengths,
     Training,
+    weighted,
 )
 from edgeshrink.results import (
     Cell,
@@ -173,6 +175,7 @@ __all__ = [
     "ProfileError",
     "Program",
     "Progress",
+    "Reader",
     "Recipe",
     "RecipeError",
     "Report",
@@ -225,6 +228,7 @@ __all__ = [
     "search_summary",
     "summary",
     "typed",
+    "weighted",
     "write_part",
     "write_text",
 ]

@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import keras
 
-    from edgeshrink.devices import Exporter, Failure, Measurement, Runtime, Target
+    from edgeshrink.devices import Exporter, Failure, Measurement, Reader, Runtime, Target
     from edgeshrink.models import Artifact
     from edgeshrink.part import Part
     from edgeshrink.recipes import Method
@@ -74,6 +74,16 @@ def edgeshrink_parts() -> Sequence[Part]:  # type: ignore[empty-body]
 
     `edgeshrink doctor` says of each whether it is there, what for, and how to get it. What a
     method `requires` is told without.
+    """
+
+
+@hookspec
+def edgeshrink_readers() -> Sequence[Reader]:  # type: ignore[empty-body]
+    """Return programs that read .tflite files, each with a table of what it refuses.
+
+    A device profile names one as its `reader`, or has the one with the name of its runtime. Plans
+    are held against the table, files before they are sent to a device, and `edgeshrink inspect`
+    says which of them read a file.
     """
 
 

@@ -17,7 +17,15 @@ from typing import Any
 import pluggy
 
 from edgeshrink import hookspecs
-from edgeshrink.devices import HERE, Exporter, Runtime, Target, available_profiles, user_folder
+from edgeshrink.devices import (
+    HERE,
+    Exporter,
+    Reader,
+    Runtime,
+    Target,
+    available_profiles,
+    user_folder,
+)
 from edgeshrink.errors import PluginError
 from edgeshrink.flag import options_of
 from edgeshrink.part import CORE_PARTS, Package, Part
@@ -267,6 +275,19 @@ class Plugins:
         for method in self.methods.values():
             told += [Package(name, f"--{_spelling(method.name)}") for name in method.requires]
         return tuple({part.name: part for part in reversed(told)}.values())[::-1]
+
+    @functools.cached_property
+    def readers(self) -> Mapping[str, Reader]:
+        """Programs that read .tflite files, by name, in the order in which plugins give them."""
+        found: dict[str, Reader] = {}
+        for plugin, reader in self._ask("edgeshrink_readers"):
+            if not isinstance(reader, Reader):
+                self._leave_out(plugin, f"{reader!r} is no Reader")
+            elif reader.name in found:
+                self._leave_out(plugin, f"there is a reader {reader.name!r} already")
+            else:
+                found[reader.name] = reader
+        return found
 
     @functools.cached_property
     def profile_folders(self) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.recipes import Phase, Recipe
 from edgeshrink.results import Budgets
 from edgeshrink.testing import check_method, tiny_model
-from edgeshrink.tflite import constant_values, decoded, read_model, strip
+from edgeshrink.tflite import constant_values, decoded, naming, read_model, strip
 from edgeshrink_tflm.choosing import Choice, Choices, best, front
 from edgeshrink_tflm.lut import Lut
 from edgeshrink_tflm.process import Micro
@@ -265,6 +265,14 @@ def test_it_declares_well_and_other_runtimes_are_refused():
         list(step.check(Plan(None, (), (), None, DeviceProfile("desktop"))))
     (said,) = step.check(Plan(None, (), (), None, DeviceProfile("board", runtime="tflm")))
     assert "only tensors of at most 128 values are looked up" in said
+
+
+@pytest.mark.parametrize("names", ["none", "keep"])
+def test_names_are_left_as_the_file_was_stripped(tmp_path, names):
+    file = strip(few_values((converted() / "int8.tflite").read_bytes()), names)[0]
+    made = Lut().apply(file, context(tmp_path))
+    assert len(made) < len(file)
+    assert naming(made) == names
 
 
 def test_names_are_kept_where_the_file_was_not_stripped(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import zipfile
 
@@ -17,7 +18,7 @@ from tiny_models import converted, flex, recurrent, written
 
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite import reader as flat
-from edgeshrink.tflite.stripping import strip
+from edgeshrink.tflite.stripping import naming, short_names, strip
 
 KINDS = ["float", "float16", "dynamic", "int8", "int8_float_io", "pair"]
 
@@ -220,10 +221,11 @@ def test_damaged_offsets_are_read_or_refused_and_nothing_else(place, value, earl
             reader(bytes(data))
 
 
+@pytest.mark.parametrize("names", ["short", "none", "keep"])
 @pytest.mark.parametrize("name", KINDS)
-def test_strip_shrinks_the_file_and_changes_no_output(name):
+def test_strip_shrinks_the_file_and_changes_no_output(name, names):
     data = read(name)
-    stripped, _ = strip(data)
+    stripped, _ = strip(data, names)
     assert len(stripped) < len(data)
     for before, after in zip(outputs_of(data), outputs_of(stripped), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -253,9 +255,52 @@ def test_strip_returns_the_names_that_it_drops():
     assert json.loads(json.dumps(names)) == names
 
 
-def test_strip_again_changes_nothing_more():
-    once, _ = strip(read("int8"))
-    assert len(strip(once)[0]) == len(once)
+@pytest.mark.parametrize("names", ["short", "none", "keep"])
+def test_strip_again_changes_nothing_more(names):
+    once, _ = strip(read("int8"), names)
+    assert naming(once) == names
+    assert strip(once, names)[0] == once
+
+
+def packed(model: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_short_names_tell_all_tensors_apart_those_of_ends_too():
+    model = schema.ModelT.InitFromPackedBuf(read("int8"), 0)
+    model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].name = b"3"
+    model = flat.read_model(strip(packed(model))[0])
+    names = {t.index: t.name for t in model.tensors}
+    (image,), (scores,) = model.inputs, model.outputs
+    assert names.pop(image.index) == "3"
+    assert names.pop(scores.index) == flat.read_model(read("int8")).outputs[0].name
+    assert "".join(names.values()) == "012456789abcdefghijkl"[: len(names)]
+
+
+def test_short_names_count_on_from_one_subgraph_to_the_next():
+    model = schema.ModelT.InitFromPackedBuf(read("int8"), 0)
+    model.subgraphs *= 2
+    made = flat.read_model(strip(packed(model))[0])
+    ends = {t.index for t in (*made.inputs, *made.outputs)}
+    inner = [t.name for t in made.tensors if t.index not in ends]
+    assert made.subgraphs == 2
+    assert len(inner) == len(set(inner)) == 2 * (len(made.tensors) // 2 - len(ends))
+
+
+def test_names_are_counted_in_base_36():
+    names = list(itertools.islice(short_names(()), 1300))
+    assert len(set(names)) == 1300
+    assert [names[n] for n in (0, 35, 36, 1295, 1296)] == [b"0", b"z", b"10", b"zz", b"100"]
+
+
+def test_strip_can_keep_names_and_leave_none():
+    before = flat.read_model(read("int8"))
+    kept = flat.read_model(strip(read("int8"), "keep")[0])
+    assert [t.name for t in kept.tensors] == [t.name for t in before.tensors]
+    none = flat.read_model(strip(read("int8"), "none")[0])
+    assert {t.name for t in none.tensors} == {"", before.inputs[0].name, before.outputs[0].name}
 
 
 def test_strip_aligns_constants_to_16_bytes():

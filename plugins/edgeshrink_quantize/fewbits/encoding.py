@@ -18,44 +18,16 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeshrink.tflite import IDENTIFIER
 from edgeshrink_quantize.fewbits.grids import codes, steps
+from edgeshrink_quantize.fewbits.operators import DEQUANTIZE_VERSION, OPERATORS, Takes
 
 # How far a code of 8 bits may lie beside the grid that it was rounded from.
 HALF_A_CODE = 0.501
 TYPES = {2: schema.TensorType.INT2, 4: schema.TensorType.INT4}
 BUILTINS = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
 KERNEL = 1  # which input of all operators below is the kernel
-DEQUANTIZE_VERSION = 6
 # What a DEQUANTIZE and its output add to a file, so that for smaller kernels it is not worth it.
 DEQUANTIZE_BYTES = 200
 
-
-@dataclass(frozen=True, eq=False)
-class Takes:
-    """What an operator of LiteRT 2.3 does with weights of few bits, as running it shows.
-
-    Attributes:
-        data: which input is the activation.
-        bias: which input is the bias.
-        axis: of the kernel's output channels.
-        integer: the operator's version by the bits that it runs beside 8-bit activations.
-        hybrid: the same beside float activations, which it quantizes on the fly.
-    """
-
-    data: int
-    bias: int
-    axis: int
-    integer: Mapping[int, int]
-    hybrid: Mapping[int, int]
-
-
-# What is not here does not prepare. CONV_2D with 2 bits and float activations does, but takes a
-# hundred times as long and answers NaN.
-OPERATORS = {
-    "CONV_2D": Takes(0, 2, 0, integer={4: 7}, hybrid={4: 5}),
-    "DEPTHWISE_CONV_2D": Takes(0, 2, 3, integer={4: 7}, hybrid={}),
-    "FULLY_CONNECTED": Takes(0, 2, 0, integer={2: 12, 4: 10}, hybrid={2: 12, 4: 12}),
-    "TRANSPOSE_CONV": Takes(2, 3, 0, integer={}, hybrid={}),
-}
 
 OLDEST_RUNTIME = b"min_runtime_version"
 

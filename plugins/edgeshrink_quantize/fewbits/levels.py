@@ -6,7 +6,18 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from edgeshrink.api import Context, Method, Phase, Plan, Precision, Training, UsageError
+from edgeshrink.api import (
+    Context,
+    Method,
+    Phase,
+    Plan,
+    Precision,
+    Training,
+    UsageError,
+    weighted,
+)
+from edgeshrink.tflite import Use
+from edgeshrink_quantize.fewbits.operators import uses
 from edgeshrink_quantize.options import InqOptions, LevelsOptions, TrainLevelsOptions
 
 if TYPE_CHECKING:
@@ -60,6 +71,10 @@ class Levels(Precision):
                 hint="pass --data, or drop the flag",
             )
         yield from self.on_device(plan, "int8" if integer else "dynamic")
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use operators: in 2 bits, or 4."""
+        return uses(weighted(plan, self.options.keep), self.bits, integer=kernels == "int8")
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""

@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, Method, Plan, Precision, UsageError
+from edgeshrink.api import Context, Method, Plan, Precision, UsageError, weighted
+from edgeshrink.tflite import Use
+from edgeshrink_quantize.fewbits.operators import uses
 from edgeshrink_quantize.options import LowBitOptions, QatOptions
 from edgeshrink_quantize.training.qat import Qat
 
@@ -51,6 +53,10 @@ class LowBit(Precision):
                 )
         integer = self.activations(data=data) == "int8"
         yield from self.on_device(plan, "int8" if integer else "dynamic")
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use operators: in few bits, where a runtime may have none."""
+        return uses(weighted(plan, self.options.keep), self.bits, integer=kernels == "int8")
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""

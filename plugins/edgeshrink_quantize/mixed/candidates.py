@@ -16,10 +16,11 @@ from edgeshrink.nn import divergence, folded, predict, synthetic_inputs
 from edgeshrink.tflite import strip
 from edgeshrink_quantize import precisions
 from edgeshrink_quantize.fewbits.channels import TRANSPOSED, ChannelKernel, channel_kernels
-from edgeshrink_quantize.fewbits.encoding import DEQUANTIZE_BYTES, OPERATORS
+from edgeshrink_quantize.fewbits.encoding import DEQUANTIZE_BYTES
 from edgeshrink_quantize.fewbits.grids import steps
 from edgeshrink_quantize.fewbits.hessians import hessian
 from edgeshrink_quantize.fewbits.narrowing import encoded
+from edgeshrink_quantize.fewbits.operators import OPERATORS
 from edgeshrink_quantize.fewbits.rounding import gptq, rounded
 from edgeshrink_quantize.fewbits.sensitivity import (
     WIDTHS,

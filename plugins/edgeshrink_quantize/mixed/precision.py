@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.api import Context, LayerChange, Method, Plan, Strengths, UsageError
+from edgeshrink.api import Context, LayerChange, Method, Plan, Strengths, UsageError, weighted
+from edgeshrink.tflite import Use
 from edgeshrink_quantize.fewbits.lowbit import LowBit
+from edgeshrink_quantize.fewbits.operators import uses
 from edgeshrink_quantize.options import MixedOptions
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ class Mixed(LowBit):
             "bits are chosen by the divergence that each layer alone causes, and the file that "
             "comes of it is run"
         )
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use operators where it takes 4 bits; it may take 2 and 8."""
+        return uses(weighted(plan), 4, integer=kernels == "int8")
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the .tflite."""

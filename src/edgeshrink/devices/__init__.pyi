@@ -22,6 +22,7 @@ from .payoff import (
     lacking as lacking,
 )
 from .profile import (
+    PRECISIONS as PRECISIONS,
     DeviceProfile as DeviceProfile,
     address_scheme as address_scheme,
     available_profiles as available_profiles,
@@ -31,6 +32,9 @@ from .profile import (
     recognise_profile as recognise_profile,
     save_profile as save_profile,
     user_folder as user_folder,
+)
+from .reader import (
+    Reader as Reader,
 )
 from .runtime import (
     Backend as Backend,

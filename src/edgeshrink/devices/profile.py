@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.devices.payoff import PAYS, checked_layers, checked_pays
+from edgeshrink.devices.reader import Reader
 from edgeshrink.devices.trust import HERE, check_harmless
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.texts import from_toml, read_text, shortly, toml_value
+from edgeshrink.tflite import Refusal, Use, refused
 
 ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
@@ -28,6 +30,7 @@ class DeviceProfile:
         title: one line for people.
         target: the name of a target plugin.
         runtime: the name of a runtime plugin.
+        reader: the name of what reads the files there, where the runtime can be one of several.
         address: where the target is, in the target's own words; empty for this machine.
         connection: options of the target.
         options: options of the runtime.
@@ -37,7 +40,8 @@ class DeviceProfile:
         accelerator: what runs the model: `cpu`, `gpu` or `npu`.
         emulated: its instructions are emulated, so that its times say nothing of the hardware.
         compiled: what it stores and runs is compiled of the file: only the runtime knows its size.
-        operators: the newest version of an operator that its runtime has, where that is known.
+        operators: the newest version of an operator that its runtime has, where it is an older
+            one than its reader's table is of.
         board: what the device calls itself, as patterns with `*`; `devices add` knows it by that.
         precisions: what its kernels run, of float32, float16, int8, int16x8, dynamic.
         least_bits: fewest bits of a stored weight that it reads: 2, 4 or 8.
@@ -49,12 +53,14 @@ class DeviceProfile:
         storage_bytes: room for the model file, or None.
         hardware: facts for people, as written in the file.
         sources: where the facts come from.
+        reads: the reader itself, which no file says: plugins have it.
     """
 
     name: str
     title: str = ""
     target: str = "local"
     runtime: str = "litert"
+    reader: str = ""
     address: str = ""
     connection: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +82,20 @@ class DeviceProfile:
     storage_bytes: int | None = None
     hardware: Mapping[str, str | int | float] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    reads: Reader | None = None
+
+    def refused(self, uses: Iterable[Use]) -> list[str]:
+        """Return why the device cannot run a file, as phrases; none where it can.
+
+        Args:
+            uses: how the file uses its operators.
+        """
+        uses = list(uses)
+        older = [
+            Refusal(f"versions above {newest}", (operator,), newest)
+            for operator, newest in self.operators.items()
+        ]
+        return refused(uses, older) + (self.reads.problems(uses) if self.reads else [])
 
     def gains(self, technique: str) -> tuple[str, ...]:
         """Return what a technique gains here: of download, disk, flash and ms.
@@ -101,7 +121,7 @@ class DeviceProfile:
             ProfileError: the text is not TOML, has an unknown key, or a value that is not allowed.
         """
         values = from_toml(text, f"device profile {name!r}", ProfileError)
-        known = {f.name for f in fields(cls)} - {"name"}
+        known = {f.name for f in fields(cls)} - {"name", "reads"}
         for key, value in values.items():
             if key not in known:
                 raise ProfileError(
@@ -135,7 +155,7 @@ def _derived(base: DeviceProfile, name: str, values: dict[str, Any]) -> DevicePr
     if values.get("target", base.target) != base.target:
         base = replace(base, address="", connection={}, python="")
     if values.get("runtime", base.runtime) != base.runtime:
-        base = replace(base, options={}, operators={}, compiled=False)
+        base = replace(base, options={}, reader="", operators={}, compiled=False)
     for table in ("connection", "options", "operators", "slow_layers", "pays", "hardware"):
         told[table] = {**getattr(base, table), **values.get(table, {})}
     return replace(base, name=name, **told)

@@ -49,6 +49,11 @@ from .planning.request import (
     PlannedStep as PlannedStep,
     Request as Request,
 )
+from .reading import (
+    Reading as Reading,
+    readings as readings,
+    tried as tried,
+)
 from .searching.planning import (
     PlannedSearch as PlannedSearch,
     plan_search as plan_search,

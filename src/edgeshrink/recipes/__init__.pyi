@@ -28,6 +28,7 @@ from .method import (
 )
 from .precision import (
     Precision as Precision,
+    weighted as weighted,
 )
 from .recipe import (
     Methods as Methods,

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from edgeshrink.errors import UsageError
 from edgeshrink.models import Kind
 from edgeshrink.recipes.method import Method, Phase, Plan
+from edgeshrink.tflite import Use
 
 # Steps after which there may be fewer weights than the base has.
 FEWER_WEIGHTS = (Phase.DISTILL, Phase.SUBSTITUTE, Phase.SHRINK)
+# The operators that layers with weights become.
+OPERATORS = {
+    "Dense": ("FULLY_CONNECTED",),
+    "Conv1D": ("CONV_2D",),
+    "Conv2D": ("CONV_2D",),
+    "DepthwiseConv1D": ("DEPTHWISE_CONV_2D",),
+    "DepthwiseConv2D": ("DEPTHWISE_CONV_2D",),
+    "SeparableConv1D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
+    "SeparableConv2D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
+    "Conv2DTranspose": ("TRANSPOSE_CONV",),
+}
+# By precision: the types of what they compute with, and of their weights.
+TYPES = {
+    "float32": ("float32", "float32"),
+    "float16": ("float32", "float16"),
+    "dynamic": ("float32", "int8"),
+    "int8": ("int8", "int8"),
+    "int16x8": ("int16", "int8"),
+}
 
 
 class Precision(Method):
@@ -61,6 +81,11 @@ class Precision(Method):
                 f"{self.name} stores them in {self.bits}",
                 hint="choose another precision, or another --device",
             )
+        for why in plan.profile.refused(self.uses(plan, kernels)):
+            raise UsageError(
+                f"the runtime of {plan.profile.name} refuses {why}; {self.name} makes them",
+                hint="choose another precision, or another --device",
+            )
         slow = plan.profile.slow_layers.get(kernels, ())
         if found := sorted({one.class_name for one in plan.base.layers} & set(slow)):
             yield (
@@ -72,6 +97,17 @@ class Precision(Method):
                 f"{kernels} runs on reference kernels on {plan.profile.name}: expect it to be many "
                 "times slower"
             )
+
+    def uses(self, plan: Plan, kernels: str) -> Iterable[Use]:
+        """Yield how the file will use the operators that have weights, as far as the plan tells.
+
+        Args:
+            plan: the model, and the steps around this one.
+            kernels: a precision, as the device profile's `precisions` spell it.
+        """
+        data, weights = TYPES[kernels]
+        for operator in weighted(plan):
+            yield Use(operator, data=data, weights=weights, result=data)
 
     def least_bytes(self, plan: Plan) -> int:
         """Return the fewest bytes that the weights take, 0 where other steps may make them fewer.
@@ -99,3 +135,16 @@ class Precision(Method):
                 f"{device.name} has room for {room:,}",
                 hint="choose fewer bits, a smaller model, or another --device",
             )
+
+
+def weighted(plan: Plan, besides: Collection[str] = ()) -> list[str]:
+    """Return the operators that the layers of the base with weights become.
+
+    Args:
+        plan: where another model takes the base's place, its layers are not known.
+        besides: names of layers that are left out.
+    """
+    if any(step.phase is Phase.DISTILL for step in plan.before):
+        return []
+    layers = (layer for layer in plan.base.layers if layer.name not in besides)
+    return sorted({name for layer in layers for name in OPERATORS.get(layer.class_name, ())})

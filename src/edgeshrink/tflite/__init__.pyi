@@ -39,11 +39,20 @@ from .reader import (
     runtime_requirements as runtime_requirements,
     schema_model as schema_model,
 )
+from .refusal import (
+    Refusal as Refusal,
+    Use as Use,
+    refused as refused,
+    uses as uses,
+)
 from .requantizing import (
     reachable as reachable,
     too_steep as too_steep,
 )
 from .stripping import (
+    SHORT as SHORT,
+    Names as Names,
+    naming as naming,
     strip as strip,
 )
 from .xnnpack_sparsity import (

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
+import string
 import zipfile
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Literal
 
 import flatbuffers
 import numpy as np
@@ -12,22 +16,29 @@ import numpy as np
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite.reader import BROKEN, IDENTIFIER, damaged, read_model
 
+# What becomes of the names of inner tensors.
+Names = Literal["short", "none", "keep"]
+DIGITS = string.digits + string.ascii_lowercase
+SHORT = re.compile(r"[0-9a-z]{1,5}")
 # Written by the converter for people who debug it; no runtime reads it.
 NEEDLESS_METADATA = frozenset({b"CONVERSION_METADATA"})
 # XNNPACK and memory-mapped weights want their data aligned; the schema asks for 16 bytes.
 ALIGNMENT = 16
 
 
-def strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Return the same model in fewer bytes, and the names that it lost.
+def strip(data: bytes, names: Names = "short") -> tuple[bytes, dict[str, Any]]:
+    """Return the same model in fewer bytes, and the names that it had.
 
-    Dropped are ranges seen in calibration (`min`, `max`), names of inner tensors, the
-    converter's own metadata, the description, empty and unused buffers. Equal constants,
-    vectors and options are stored once. Kept are names of inputs and outputs, signatures,
-    operator versions, other metadata, and files appended as a zip archive.
+    Dropped are ranges seen in calibration (`min`, `max`), the converter's own metadata, the
+    description, empty and unused buffers, and names of inner tensors as `names` says. Equal
+    constants, vectors and options are stored once. Kept are names of inputs and outputs,
+    signatures, operator versions, other metadata, and files appended as a zip archive.
 
     Args:
         data: the bytes of a .tflite file.
+        names: of inner tensors: `short` gives each the shortest that is the file's only one (0, 1,
+            ..., z, 10, ...), `none` leaves it without, `keep` with the one that it has. Programs
+            that tell tensors by name read no file without.
 
     Returns:
         The new file, and a table of plain JSON values: `"tensors"` has for each subgraph's
@@ -41,37 +52,89 @@ def strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
     if any(t.bytes and t.buffer == 0 for t in read_model(data).tensors):
         raise ModelError("the .tflite file is damaged (a constant in the empty buffer)")
     try:
-        return _strip(data)
+        return _strip(data, names)
     except BROKEN as error:
         raise damaged(error) from error
 
 
-def _strip(data: bytes) -> tuple[bytes, dict[str, Any]]:
+def naming(data: bytes) -> Names:
+    """Return how the inner tensors of a file are named: as `strip` would leave them, or at length.
+
+    Args:
+        data: the bytes of a .tflite file.
+
+    Raises:
+        ModelError: the bytes are no .tflite file, or a damaged one.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    read_model(data)
+    inner, _ = _inner(schema.ModelT.InitFromPackedBuf(data))
+    names = [tensor.name.decode("utf-8", "replace") if tensor.name else "" for tensor in inner]
+    if not all(names):
+        return "none"
+    return "short" if all(map(SHORT.fullmatch, names)) else "keep"
+
+
+def short_names(taken: Collection[bytes]) -> Iterator[bytes]:
+    """Yield the shortest names, those that are taken left out.
+
+    Example:
+        >>> list(itertools.islice(short_names({b"1"}), 3))
+        [b'0', b'2', b'3']
+    """
+    for number in itertools.count():
+        digits = ""
+        while number or not digits:
+            number, digit = divmod(number, len(DIGITS))
+            digits = DIGITS[digit] + digits
+        if (name := digits.encode()) not in taken:
+            yield name
+
+
+def _strip(data: bytes, names: Names) -> tuple[bytes, dict[str, Any]]:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(data)
     if any(b.offset > 1 for b in model.buffers) or model.externalBuffers:
         # Files over 2 GB keep their weights behind the flatbuffer, where offsets are absolute.
         raise ModelError("a .tflite file with buffers outside of its flatbuffer is not stripped")
-    names = _names(model)
+    had = _names(model)
     once = _Once()
     model.description = None
     model.metadata = [m for m in model.metadata or [] if m.name not in NEEDLESS_METADATA] or None
     for graph in model.subgraphs:
-        ends = {*_indices(graph.inputs), *_indices(graph.outputs)}
         graph.debugMetadataIndex = -1
-        for index, tensor in enumerate(graph.tensors):
-            if index not in ends:
-                tensor.name = None
+        for tensor in graph.tensors:
             tensor.quantization = once.share(_lean_quantization(tensor.quantization))
         for operator in graph.operators or []:
             operator.debugMetadataIndex = -1
             operator.builtinOptions = once.share(operator.builtinOptions)
             operator.builtinOptions2 = once.share(operator.builtinOptions2)
+    if names != "keep":
+        _rename(model, names)
     compact_buffers(model)
     builder = _SharingBuilder(len(data))
     builder.Finish(model.Pack(builder), IDENTIFIER)
-    return _with_archive(bytes(builder.Output()), data), names
+    return _with_archive(bytes(builder.Output()), data), had
+
+
+def _rename(model: Any, names: Names) -> None:
+    # One count for the whole file: readers put the tensors of loops beside those around them.
+    inner, taken = _inner(model)
+    new = short_names(taken) if names == "short" else itertools.repeat(None)
+    for tensor, name in zip(inner, new, strict=False):
+        tensor.name = name
+
+
+def _inner(model: Any) -> tuple[list[Any], set[bytes]]:
+    """Return the tensors that are no end of their subgraph, and the names of those that are."""
+    inner, taken = [], set()
+    for graph in model.subgraphs:
+        ends = {*_indices(graph.inputs), *_indices(graph.outputs)}
+        inner += [tensor for index, tensor in enumerate(graph.tensors) if index not in ends]
+        taken |= {graph.tensors[index].name for index in ends}
+    return inner, taken
 
 
 def _names(model: Any) -> dict[str, Any]:

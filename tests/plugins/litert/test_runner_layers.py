@@ -106,8 +106,9 @@ def test_operators_without_xnnpack_have_their_own_names():
     assert layers.of_rows(of(rows), converted() / "int8.tflite") == wanted
 
 
-def test_names_that_a_stripped_file_lost_are_read_beside_it(tmp_path):
-    smaller, names = strip((converted() / "float.tflite").read_bytes())
+@pytest.mark.parametrize("left", ["short", "none"])
+def test_names_that_a_stripped_file_lost_are_read_beside_it(tmp_path, left):
+    smaller, names = strip((converted() / "float.tflite").read_bytes(), left)
     path = tmp_path / "model.tflite"
     path.write_bytes(smaller)
     assert layers.of_rows(of(ROWS), path) == [""] * 6
@@ -133,8 +134,15 @@ def test_a_table_that_is_not_of_the_file_is_not_used(tmp_path, text):
     assert layers.of_rows(of(ROWS), path) == LAYERS
 
 
-def test_the_table_of_another_model_is_not_used(tmp_path):
-    smaller, names = strip((converted() / "float.tflite").read_bytes())
+def test_names_that_a_stripped_file_has_kept_need_no_table(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(strip((converted() / "float.tflite").read_bytes(), "keep")[0])
+    assert layers.of_rows(of(ROWS), path) == LAYERS
+
+
+@pytest.mark.parametrize("left", ["short", "none"])
+def test_the_table_of_another_model_is_not_used(tmp_path, left):
+    smaller, names = strip((converted() / "float.tflite").read_bytes(), left)
     path = tmp_path / "model.tflite"
     path.write_bytes(smaller)
     names["tensors"]["0"] = ["other_1/" + name for name in names["tensors"]["0"]]

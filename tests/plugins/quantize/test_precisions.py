@@ -10,15 +10,17 @@ import keras
 import numpy as np
 import pytest
 
+from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine import chosen_devices
 from edgeshrink.errors import UsageError, VerificationError
-from edgeshrink.models import facts
+from edgeshrink.models import Kind, ModelFacts, facts
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.context import Agreement, Context
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import as_tflite, context
-from edgeshrink_quantize import Int8, Int16x8, Strip
+from edgeshrink.tflite import naming
+from edgeshrink_quantize import Int8, Int16x8, Mixed, Strip
 from edgeshrink_quantize.choosing import chosen
 
 layers = keras.layers
@@ -68,6 +70,34 @@ def test_what_is_stripped_has_nothing_more_to_strip(file: bytes, tmp_path: Path)
     assert lent.notes == []
     assert Strip.of({}).apply(once, lent) == once
     assert lent.notes == ["stripping would not make the file smaller: it is as it was"]
+
+
+@pytest.mark.parametrize(
+    ("names", "beside"), [("short", ["names.json"]), ("none", ["names.json"]), ("keep", [])]
+)
+def test_names_that_are_lost_lie_beside_the_file(
+    file: bytes, tmp_path: Path, names: str, beside: list[str]
+) -> None:
+    lent = stripping(file, tmp_path)
+    made = Strip.of({"names": names}).apply(file, lent)
+    assert (naming(made), lent.companions) == (names, beside)
+
+
+def test_names_that_were_lost_before_are_not_put_in_their_place(
+    file: bytes, tmp_path: Path
+) -> None:
+    lent = stripping(file, tmp_path)
+    short = Strip.of({}).apply(file, lent)
+    table = (tmp_path / "names.json").read_text()
+    assert naming(Strip.of({"names": "none"}).apply(short, lent)) == "none"
+    assert (tmp_path / "names.json").read_text() == table
+
+
+def test_where_mixed_has_stripped_there_are_no_names_to_keep() -> None:
+    plan = Plan(ModelFacts(Kind.KERAS), (Mixed.of({"drop": 1}),), (), None, DeviceProfile("any"))
+    (said,) = Strip.of({"names": "keep"}).check(plan)
+    assert said.startswith("mixed strips the files that it tries")
+    assert list(Strip.of({}).check(plan)) == []
 
 
 def test_a_stripped_file_that_answers_otherwise_is_not_kept(file: bytes, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeshrink.cli.shared import Custom, Debug, Json, Unsafe, print_json, registry, single
+from edgeshrink.errors import UsageError
 from edgeshrink.models import RUNNABLE, Artifact, Kind
 
 
@@ -20,6 +21,10 @@ def inspect(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A .keras, .h5, SavedModel, .tflite or .esz.")
     ],
+    run: Annotated[
+        bool,
+        typer.Option("--try", help="Run the programs that read a .tflite and are installed here."),
+    ] = False,
     custom: Custom = None,
     unsafe: Unsafe = False,
     json: Json = False,
@@ -35,7 +40,12 @@ def inspect(
     path = Path(model)
     kind = identify(path)
     if kind in RUNNABLE:
-        found = inspection.tflite(path)
+        found = inspection.tflite(path, registry(), run=run)
+    elif run:
+        raise UsageError(
+            f"--try is for .tflite and .esz files; {path} is a {kind} file",
+            hint=f"`edgeshrink compress {path} --float` makes one",
+        )
     else:
         found = inspection.keras(path, registry(), tuple(custom or ()), unsafe=unsafe)
     found = {"model": model, "kind": str(kind), **sizes(path, kind), **found}

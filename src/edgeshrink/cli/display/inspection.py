@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from edgeshrink.cli.display.tables import Column, left, show, write
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgeshrink.engine import Reading
     from edgeshrink.models import TensorFacts
     from edgeshrink.plugins import Plugins
 
@@ -66,8 +68,15 @@ def _ends(model: Any) -> tuple[list[TensorFacts], list[TensorFacts]]:
     return inputs, outputs
 
 
-def tflite(path: Path) -> dict[str, Any]:
-    """Return a .tflite file's operators, packed or not, totals, and where it would not run."""
+def tflite(path: Path, plugins: Plugins, *, run: bool = False) -> dict[str, Any]:
+    """Return a .tflite file's operators, packed or not, totals, and what reads it.
+
+    Args:
+        path: of the file.
+        plugins: with the programs that read such files.
+        run: whether those of them that are installed are run.
+    """
+    from edgeshrink.engine import readings
     from edgeshrink.tflite import (
         DECODE,
         decoded,
@@ -134,6 +143,34 @@ def tflite(path: Path) -> dict[str, Any]:
         "weight_bytes": model.weight_bytes + sum(tables.values()),
         "operators": operators,
         "notes": notes,
+        "readers": [_told(one) for one in _tried(readings(model, plugins), data, plugins, run=run)],
+    }
+
+
+def _tried(
+    told: Sequence[Reading], data: bytes, plugins: Plugins, *, run: bool
+) -> Sequence[Reading]:
+    """Return readings with what running the programs says, where that is asked for."""
+    if not run:
+        return told
+    from edgeshrink.cli.quiet_stderr import quiet
+    from edgeshrink.engine import tried
+
+    with quiet(), tempfile.TemporaryDirectory(prefix="edgeshrink-") as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(data)
+        return [tried(path, one, plugins) for one in told]
+
+
+def _told(one: Reading) -> dict[str, Any]:
+    return {
+        "name": one.reader.name,
+        "title": one.reader.title,
+        "reads": not one.refuses,
+        "refuses": list(one.refuses),
+        "runs": None if one.tried is None else not one.tried,
+        "tried": one.tried or "",
+        "how": one.how,
     }
 
 
@@ -195,6 +232,22 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
         write(f"tensors: {said}", to=to)
     for note in found["notes"]:
         write(note, to=to, lead="– ")
+    _show_readers(found.get("readers", []), to=to)
+
+
+def _show_readers(readers: Sequence[Mapping[str, Any]], *, to: Console) -> None:
+    """Print which programs read a file, and why others do not."""
+    if reading := [one["title"] for one in readers if one["reads"]]:
+        write(", ".join(reading), to=to, lead="read by  ")
+    for one in readers:
+        if not one["reads"]:
+            write(f"{one['title']}: {'; '.join(one['refuses'])}", to=to, lead="refused by  ")
+    for one in readers:
+        if one["runs"] is not None:
+            said = "takes it" if one["runs"] else one["tried"]
+            write(f"{one['title']} ({one['how']}): {said}", to=to, lead="tried  ")
+        elif one["how"]:
+            write(f"{one['title']}: {one['how']}", to=to, lead="not tried  ")
 
 
 def _shape(shape: Any) -> str:

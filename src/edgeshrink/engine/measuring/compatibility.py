@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from edgeshrink.tflite import FLOATS, PACKED_BITS
+from edgeshrink.tflite import FLOATS, PACKED_BITS, uses
 
 if TYPE_CHECKING:
     from edgeshrink.devices import DeviceProfile
@@ -19,16 +19,8 @@ def problems(model: FlatModel, device: DeviceProfile) -> Iterator[str]:
     name = device.name
     if not device.compiled:
         yield from _too_large(model, device)
-    for operator, version in sorted({(o.name, o.version) for o in model.operators}):
-        newest = device.operators.get(operator)
-        if newest is not None and version > newest:
-            yield (
-                f"the file has {operator} of version {version}, and the runtime of {name} knows "
-                f"{newest} at most"
-            )
-    integers = any(t.dtype not in FLOATS and t.scales for t in model.weights)
-    if integers and any(t.sparse for t in model.tensors):
-        yield "the file stores quantized weights sparsely, which LiteRT cannot load"
+    for why in device.refused(uses(model)):
+        yield f"the runtime of {name} refuses {why}"
     for precision in sorted(precisions(model) - set(device.precisions)):
         yield f"the file computes in {precision}, and {name} has no kernels for it"
     fewest = min((PACKED_BITS.get(t.dtype, 8) for t in model.weights), default=8)

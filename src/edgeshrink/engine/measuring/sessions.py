@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices import DeviceProfile, Session, find_profile, profile_at
+from edgeshrink.devices import DeviceProfile, Reader, Session, find_profile, profile_at
 from edgeshrink.engine.measuring.rewriting import Rewriting, plain, spelled_out
-from edgeshrink.errors import UsageError, near
+from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.flag import build, options_of
 from edgeshrink.plugins import Plugins
 
@@ -105,7 +105,7 @@ def chosen_devices(
             _check_option(device, option, plugins)
         device = replace(device, options={**device.options, **(options or {})})
         session_options(device, plugins)
-        found.append(device)
+        found.append(replace(device, reads=reader_of(device, plugins)))
     return tuple(found)
 
 
@@ -126,6 +126,20 @@ def _check_option(device: DeviceProfile, option: str, plugins: Plugins) -> None:
             f"the runtime of {device.name}, {device.runtime}, gives no choice of {option}",
             hint=f"these do: {able}" if able else "",
         )
+
+
+def reader_of(device: DeviceProfile, plugins: Plugins) -> Reader | None:
+    """Return what reads the files on a device, None where no table is known of it.
+
+    Raises:
+        ProfileError: the profile names a reader that no plugin has.
+    """
+    if device.reader and device.reader not in plugins.readers:
+        raise ProfileError(
+            f"device profile {device.name!r} names a reader that no plugin has: {device.reader!r}",
+            hint=near(device.reader, plugins.readers),
+        )
+    return plugins.readers.get(device.reader or device.runtime)
 
 
 def session_options(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink import words
 from edgeshrink.cli.display.tables import Column, left, show, write
+from edgeshrink.errors import ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from edgeshrink.models import TensorFacts
     from edgeshrink.plugins import Plugins
+
+FEW = 8  # labels that are shown
 
 
 def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool) -> dict[str, Any]:
@@ -72,6 +75,7 @@ def tflite(path: Path) -> dict[str, Any]:
         DECODE,
         decoded,
         float_operators,
+        read_metadata,
         read_model,
         runtime_requirements,
         tflite_bytes,
@@ -120,12 +124,18 @@ def tflite(path: Path) -> dict[str, Any]:
         )
     if integer and floats:
         notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
+    try:
+        metadata = read_metadata(data)
+    except ModelError as error:
+        metadata = None
+        notes.append(f"its metadata cannot be read: {error}")
     return {
         "runtime_version": model.runtime_version,
         "inputs": [_tensor(tensor) for tensor in model.inputs],
         "outputs": [_tensor(tensor) for tensor in model.outputs],
         "signatures": [signature.key for signature in model.signatures],
         "metadata": list(model.metadata),
+        "described": asdict(metadata) if metadata else None,
         "stateful": model.stateful,
         "types": dict(Counter(tensor.dtype for tensor in model.tensors)),
         "parameters": whole.parameters,
@@ -160,6 +170,8 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
                 to=to,
                 lead=f"{end[:-1]}  ",
             )
+    for line in _described(found.get("described") or {}):
+        write(line, to=to, lead="metadata  ")
     to.print()
     keras = "layers" in found
     rows = found["layers"] if keras else found["operators"]
@@ -195,6 +207,22 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
         write(f"tensors: {said}", to=to)
     for note in found["notes"]:
         write(note, to=to, lead="– ")
+
+
+def _described(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what metadata says, a line for each thing that it tells of."""
+    yield from (told[key] for key in ("name", "description") if told.get(key))
+    for tensor in (*told.get("inputs", ()), *told.get("outputs", ())):
+        said = [tensor["colors"] or tensor["content"]]
+        if tensor["mean"]:
+            mean, std = (", ".join(f"{v:g}" for v in tensor[key]) for key in ("mean", "std"))
+            said.append(f"mean {mean}, std {std}")
+        if tensor["labels"]:
+            count, few = len(tensor["labels"]), ", ".join(tensor["labels"][:FEW])
+            said.append(f"{count} labels: {few}{', …' if count > FEW else ''}")
+        yield f"{tensor['name']}: {'; '.join(filter(None, said)) or 'nothing more'}"
+    if told.get("files"):
+        yield f"files: {', '.join(told['files'])}"
 
 
 def _shape(shape: Any) -> str:

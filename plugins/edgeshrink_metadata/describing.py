@@ -59,8 +59,8 @@ def described(model: bytes, options: Options, context: Context) -> bytes:
         "bytes": len(made) - len(model),
     }
     context.notes.append(
-        f"the names of {len(names)} classes and what is done to pixels ({done}) are in the file: "
-        f"{len(model):,} bytes became {len(made):,}, and it answers as before"
+        f"the names of {len(names)} classes and what is done to pixels ({done}) are in the file, "
+        "which answers as before"
     )
     context.notes += _lacking(flat, done, [task.activation for task in tasks])
     return made
@@ -68,29 +68,31 @@ def described(model: bytes, options: Options, context: Context) -> bytes:
 
 def _lacking(flat: FlatModel, done: Normalization, activations: list[str]) -> Iterator[str]:
     """Yield what MediaPipe would not take, or apps would misread."""
-    for what, tensor in (("input", flat.inputs[0]), ("output", flat.outputs[0])):
-        if tensor.dtype not in TAKEN:
-            yield (
-                f"MediaPipe takes float32 and uint8 alone, and refuses this {what} of "
-                f"{tensor.dtype}: --int8-io float32 is what it takes"
-            )
-    image = flat.inputs[0]
-    if image.dtype == "uint8" and image.scales and not _as_pixels(image, done):
-        bright = image.scales[0] * (MOST - image.zero_points[0])
+    image, scores = flat.inputs[0], flat.outputs[0]
+    refused = [
+        f"{what} of {tensor.dtype}"
+        for what, tensor in (("input", image), ("output", scores))
+        if tensor.dtype not in TAKEN
+    ]
+    if refused:
         yield (
-            "MediaPipe hands pixels to a uint8 input as they are, and this one reads "
-            f"{MOST} as {bright:.4g} where {done.of(MOST)[0]:.4g} is meant: --int8-io float32, or "
-            "--bake-preprocess, reads them right"
+            f"MediaPipe takes float32 and uint8 alone, and refuses this {' and '.join(refused)}: "
+            "--int8-io float32 is what it takes"
         )
+    if image.dtype == "uint8" and image.scales:
+        pixel, read, meant = max(_readings(image, done), key=lambda one: abs(one[1] - one[2]))
+        if abs(read - meant) > image.scales[0]:
+            yield (
+                f"MediaPipe hands pixels to a uint8 input as they are, and this one reads {pixel} "
+                f"as {read:.4g} where {meant:.4g} is meant: --int8-io float32, or "
+                "--bake-preprocess, reads them right"
+            )
     if any(one and one not in PROBABILITIES for one in activations):
         yield "the model ends without softmax or sigmoid: scores in apps are no probabilities"
 
 
-def _as_pixels(image: FlatTensor, done: Normalization) -> bool:
-    """Return whether the codes of an input stand for pixels, to within a step."""
-    scale, zero = image.scales[0], image.zero_points[0]
-    return all(
-        abs(scale * (pixel - zero) - wanted) <= scale
-        for pixel in (0, MOST)
-        for wanted in done.of(pixel)
-    )
+def _readings(image: FlatTensor, done: Normalization) -> Iterator[tuple[int, float, float]]:
+    """Yield black and white, each with what the input's code stands for and what is meant."""
+    for pixel in (0, MOST):
+        read = image.scales[0] * (pixel - image.zero_points[0])
+        yield from ((pixel, read, meant) for meant in done.of(pixel))

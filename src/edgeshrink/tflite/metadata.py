@@ -166,7 +166,9 @@ def _tensor(to: Any, tensor: TensorMetadata, file: str) -> int:
         told = _table(to, {}, {0: colors[tensor.colors]} if tensor.colors else {})
         fields[3] = _table(to, {1: told}, {0: kinds[tensor.content]})
     if tensor.mean:
-        mean, std = (to.CreateNumpyVector(np.float32(v)) for v in (tensor.mean, tensor.std))
+        mean, std = (
+            to.CreateNumpyVector(np.array(v, np.float32)) for v in (tensor.mean, tensor.std)
+        )
         options = _table(to, {0: mean, 1: std})
         fields[4] = _tables(to, [_table(to, {1: options}, {0: NORMALIZATION})])
     if tensor.labels:

@@ -16,7 +16,7 @@ ALONE = {
     "src/edgeshrink/engine/measuring/sessions.py": "appends to a log",
     "src/edgeshrink/engine/jobs/crew.py": "a log",
     "src/edgeshrink/nn/conversion/converter_process.py": "appends to a log",
-    "src/edgeshrink/tflite/stripping.py": "in memory",
+    "src/edgeshrink/tflite/archive.py": "in memory",
     "src/edgeshrink/devices/profile.py": "makes a profile only where there is none",
     "src/edgeshrink/selftest/checks.py": "temporary",
     "src/edgeshrink/testing/targets.py": "temporary",

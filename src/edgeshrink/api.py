@@ -115,7 +115,7 @@ from edgeshrink.results import (
     summary,
 )
 from edgeshrink.samples import Dataset, Preprocess, Subset, Task
-from edgeshrink.texts import from_json, in_markdown, typed
+from edgeshrink.texts import from_json, in_markdown, read_text, typed
 
 __all__ = [
     "MEASURES",
@@ -222,6 +222,7 @@ __all__ = [
     "need",
     "options_of",
     "pip_install",
+    "read_text",
     "remove",
     "search_cells",
     "search_heads",

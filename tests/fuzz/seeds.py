@@ -78,7 +78,7 @@ def _models(folder: Path) -> None:
     import keras
     from tiny_models import converted
 
-    from edgeshrink.tflite import pack
+    from edgeshrink.tflite import ModelMetadata, TensorMetadata, pack, with_metadata
 
     layers = keras.layers
     image = keras.Input((8, 8, 1), name="image")
@@ -102,6 +102,10 @@ def _models(folder: Path) -> None:
         data = (converted() / f"{name}.tflite").read_bytes()
         _at(folder, "tflite", f"{name}.tflite").write_bytes(data)
         _at(folder, "esz", f"{name}.esz").write_bytes(pack(data).data)
+    image = TensorMetadata("image", "image", "rgb", (127.5,), (127.5,))
+    told = ModelMetadata((image,), (TensorMetadata("score", labels=tuple("abcdefgh")),))
+    data = with_metadata((converted() / "int8.tflite").read_bytes(), told)
+    _at(folder, "tflite", "described.tflite").write_bytes(data)
 
 
 def _data(folder: Path) -> None:

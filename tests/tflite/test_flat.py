@@ -14,7 +14,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings, strategies as st
-from tiny_models import converted, flex, recurrent, written
+from tiny_models import converted, flex, outputs_of, recurrent, written
 
 from edgeshrink.errors import ModelError
 from edgeshrink.tflite import reader as flat
@@ -25,22 +25,6 @@ KINDS = ["float", "float16", "dynamic", "int8", "int8_float_io", "pair"]
 
 def read(name: str) -> bytes:
     return (converted() / f"{name}.tflite").read_bytes()
-
-
-def outputs_of(data: bytes) -> list[np.ndarray]:
-    interpreter = Interpreter(model_content=data)
-    interpreter.allocate_tensors()
-    random = np.random.default_rng(0)
-    outputs = []
-    for _ in range(5):
-        for detail in interpreter.get_input_details():
-            values = random.random(detail["shape"], dtype=np.float32)
-            if detail["dtype"] == np.int8:
-                values = values * 255 - 128
-            interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
-        interpreter.invoke()
-        outputs += [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
-    return outputs
 
 
 def test_read_tells_shapes_types_and_signature():

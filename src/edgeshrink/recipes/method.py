@@ -39,6 +39,7 @@ class Phase(enum.IntEnum):
         BAKE: what was done to samples is put into the model.
         PRECISION: the model is converted to .tflite.
         STRIP: the file loses what no runtime reads.
+        DESCRIBE: the file gets what programs read of it, such as names of classes.
         PACK: the file is packed.
     """
 
@@ -51,6 +52,7 @@ class Phase(enum.IntEnum):
     BAKE = 65
     PRECISION = 70
     STRIP = 80
+    DESCRIBE = 85
     PACK = 90
 
 

@@ -41,6 +41,8 @@ def _size_observations(row: Row, before: Row) -> list[str]:
         return [f"{row.step} made the file smaller on disk, and {word} smaller deflated: {told}"]
     if now < then or deflated < deflated_then:
         return [f"{row.step} made the file hardly smaller: {told}"]
+    if now > then:
+        return [f"{row.step} made the file larger: {told}"]
     return [f"{row.step} did not make the file smaller: {told}"]
 
 

@@ -15,6 +15,12 @@ from .flat_model import (
     FlatSignature as FlatSignature,
     FlatTensor as FlatTensor,
 )
+from .metadata import (
+    ModelMetadata as ModelMetadata,
+    TensorMetadata as TensorMetadata,
+    read_metadata as read_metadata,
+    with_metadata as with_metadata,
+)
 from .packed import (
     is_packed as is_packed,
     tflite_bytes as tflite_bytes,

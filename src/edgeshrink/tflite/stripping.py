@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 import string
-import zipfile
 from collections.abc import Collection, Iterator
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ import flatbuffers
 import numpy as np
 
 from edgeshrink.errors import ModelError
+from edgeshrink.tflite.archive import entries_of, with_entries
 from edgeshrink.tflite.reader import BROKEN, IDENTIFIER, damaged, read_model
 
 # What becomes of the names of inner tensors.
@@ -93,30 +92,19 @@ def short_names(taken: Collection[bytes]) -> Iterator[bytes]:
 
 
 def _strip(data: bytes, names: Names) -> tuple[bytes, dict[str, Any]]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(data)
-    if any(b.offset > 1 for b in model.buffers) or model.externalBuffers:
-        # Files over 2 GB keep their weights behind the flatbuffer, where offsets are absolute.
-        raise ModelError("a .tflite file with buffers outside of its flatbuffer is not stripped")
+    model = model_tree(data)
     had = _names(model)
-    once = _Once()
     model.description = None
     model.metadata = [m for m in model.metadata or [] if m.name not in NEEDLESS_METADATA] or None
     for graph in model.subgraphs:
         graph.debugMetadataIndex = -1
         for tensor in graph.tensors:
-            tensor.quantization = once.share(_lean_quantization(tensor.quantization))
+            tensor.quantization = _lean_quantization(tensor.quantization)
         for operator in graph.operators or []:
             operator.debugMetadataIndex = -1
-            operator.builtinOptions = once.share(operator.builtinOptions)
-            operator.builtinOptions2 = once.share(operator.builtinOptions2)
     if names != "keep":
         _rename(model, names)
-    compact_buffers(model)
-    builder = _SharingBuilder(len(data))
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return _with_archive(bytes(builder.Output()), data), had
+    return with_entries(compactly(model, len(data)), entries_of(data)), had
 
 
 def _rename(model: Any, names: Names) -> None:
@@ -125,6 +113,41 @@ def _rename(model: Any, names: Names) -> None:
     new = short_names(taken) if names == "short" else itertools.repeat(None)
     for tensor, name in zip(inner, new, strict=False):
         tensor.name = name
+
+
+def model_tree(data: bytes) -> Any:
+    """Return a file as a `ModelT` of `ai_edge_litert.schema_py_generated`, to be changed.
+
+    Raises:
+        ModelError: it keeps its weights behind the flatbuffer.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data)
+    if any(b.offset > 1 for b in model.buffers) or model.externalBuffers:
+        # Files over 2 GB do so, where offsets are absolute.
+        raise ModelError("a .tflite file with buffers outside of its flatbuffer is not written")
+    return model
+
+
+def compactly(model: Any, size: int) -> bytes:
+    """Return the flatbuffer of a `ModelT`, what is equal in it written once.
+
+    Args:
+        model: it is changed.
+        size: about how many bytes it takes.
+    """
+    once = _Once()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.quantization = once.share(tensor.quantization)
+        for operator in graph.operators or []:
+            operator.builtinOptions = once.share(operator.builtinOptions)
+            operator.builtinOptions2 = once.share(operator.builtinOptions2)
+    compact_buffers(model)
+    builder = _SharingBuilder(size)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def _inner(model: Any) -> tuple[list[Any], set[bytes]]:
@@ -264,21 +287,3 @@ class _SharingBuilder(flatbuffers.Builder):
 
     def CreateString(self, s: Any, *args: Any) -> int:
         return int(self.CreateSharedString(s)) if not args else int(super().CreateString(s, *args))
-
-
-def _with_archive(stripped: bytes, original: bytes) -> bytes:
-    """Append the zip archive at the end of the original (labels, licences), if it has one.
-
-    The entries are written again rather than copied, since an archive holds absolute places.
-    """
-    if not zipfile.is_zipfile(io.BytesIO(original)):
-        return stripped
-    file = io.BytesIO(stripped)
-    try:
-        with zipfile.ZipFile(io.BytesIO(original)) as old, zipfile.ZipFile(file, "a") as new:
-            new.comment = old.comment
-            for entry in old.infolist():
-                new.writestr(entry, old.read(entry), compress_type=entry.compress_type)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise damaged(error) from error
-    return file.getvalue()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink import words
 from edgeshrink.cli.display.tables import Column, left, show, write
+from edgeshrink.errors import ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from edgeshrink.engine import Reading
     from edgeshrink.models import TensorFacts
     from edgeshrink.plugins import Plugins
+
+FEW = 8  # labels that are shown
 
 
 def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool) -> dict[str, Any]:
@@ -81,6 +84,7 @@ def tflite(path: Path, plugins: Plugins, *, run: bool = False) -> dict[str, Any]
         DECODE,
         decoded,
         float_operators,
+        read_metadata,
         read_model,
         runtime_requirements,
         tflite_bytes,
@@ -129,12 +133,18 @@ def tflite(path: Path, plugins: Plugins, *, run: bool = False) -> dict[str, Any]
         )
     if integer and floats:
         notes += [f"{count} × {reason}" for reason, count in Counter(floats).items()]
+    try:
+        metadata = read_metadata(data)
+    except ModelError as error:
+        metadata = None
+        notes.append(f"its metadata cannot be read: {error}")
     return {
         "runtime_version": model.runtime_version,
         "inputs": [_tensor(tensor) for tensor in model.inputs],
         "outputs": [_tensor(tensor) for tensor in model.outputs],
         "signatures": [signature.key for signature in model.signatures],
         "metadata": list(model.metadata),
+        "described": asdict(metadata) if metadata else None,
         "stateful": model.stateful,
         "types": dict(Counter(tensor.dtype for tensor in model.tensors)),
         "parameters": whole.parameters,
@@ -197,6 +207,8 @@ def show_model(found: Mapping[str, Any], *, to: Console) -> None:
                 to=to,
                 lead=f"{end[:-1]}  ",
             )
+    for line in _described(found.get("described") or {}):
+        write(line, to=to, lead="metadata  ")
     to.print()
     keras = "layers" in found
     rows = found["layers"] if keras else found["operators"]
@@ -248,6 +260,22 @@ def _show_readers(readers: Sequence[Mapping[str, Any]], *, to: Console) -> None:
             write(f"{one['title']} ({one['how']}): {said}", to=to, lead="tried  ")
         elif one["how"]:
             write(f"{one['title']}: {one['how']}", to=to, lead="not tried  ")
+
+
+def _described(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what metadata says, a line for each thing that it tells of."""
+    yield from (told[key] for key in ("name", "description") if told.get(key))
+    for tensor in (*told.get("inputs", ()), *told.get("outputs", ())):
+        said = [tensor["colors"] or tensor["content"]]
+        if tensor["mean"]:
+            mean, std = (", ".join(f"{v:g}" for v in tensor[key]) for key in ("mean", "std"))
+            said.append(f"mean {mean}, std {std}")
+        if tensor["labels"]:
+            count, few = len(tensor["labels"]), ", ".join(tensor["labels"][:FEW])
+            said.append(f"{count} labels: {few}{', …' if count > FEW else ''}")
+        yield f"{tensor['name']}: {'; '.join(filter(None, said)) or 'nothing more'}"
+    if told.get("files"):
+        yield f"files: {', '.join(told['files'])}"
 
 
 def _shape(shape: Any) -> str:

@@ -1,0 +1,66 @@
+"""Which models metadata is written for: classifiers of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edgeshrink.api import UsageError
+
+if TYPE_CHECKING:
+    from edgeshrink.api import ModelFacts, Task
+
+COLORS = {1: "grayscale", 3: "rgb"}
+Shape = Sequence[int | None] | None
+
+
+def check_model(base: ModelFacts, tasks: Sequence[Task]) -> tuple[int | None, int | None]:
+    """Return how many values the model puts out, and how many channels it takes, if that is known.
+
+    Args:
+        base: facts of the model file.
+        tasks: what its outputs answer, as far as that is known.
+
+    Raises:
+        UsageError: it is no classifier of images.
+    """
+    inputs, outputs = ([t.shape for t in ends] for ends in (base.inputs, base.outputs))
+    return check_tensors(inputs or [None], outputs or [None], tasks)
+
+
+def check_tensors(
+    inputs: Sequence[Shape], outputs: Sequence[Shape], tasks: Sequence[Task]
+) -> tuple[int | None, int | None]:
+    """Return what `check_model` does, from shapes; None is what is not known.
+
+    Args:
+        inputs: batch first.
+        outputs: likewise.
+        tasks: what outputs answer, as far as that is known.
+
+    Raises:
+        UsageError: it is no classifier of images.
+    """
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise _refused(f"{len(inputs)} inputs and {len(outputs)} outputs")
+    taken, given = inputs[0], outputs[0]
+    if taken is not None and (len(taken) != 4 or taken[3] not in COLORS):
+        raise _refused(f"an input of shape {_told(taken)}")
+    if given is not None and len(given) != 2:
+        raise _refused(f"an output of shape {_told(given)}")
+    for task in tasks:
+        if task.kind == "regression":
+            raise _refused("numbers, not classes, as output")
+    return (given[1] if given else None), (taken[3] if taken else None)
+
+
+def _told(shape: Sequence[int | None]) -> str:
+    return "×".join("?" if size is None else str(size) for size in shape)
+
+
+def _refused(has: str) -> UsageError:
+    return UsageError(
+        "--metadata is for models that take an image, of 1 or 3 channels last, and put out a score "
+        f"for each class; this one has {has}",
+        hint="drop --metadata",
+    )

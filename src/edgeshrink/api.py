@@ -41,7 +41,7 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
-from edgeshrink.hookspecs import hookimpl
+from edgeshrink.hookspecs import OpenedModel, hookimpl
 from edgeshrink.models import (
     Artifact,
     Kind,
@@ -54,6 +54,7 @@ from edgeshrink.models import (
     import_object,
     make_ours,
     remove,
+    swollen,
     write_part,
     write_text,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "Need",
     "NoOptions",
     "OnDevice",
+    "OpenedModel",
     "OperatorTime",
     "Option",
     "Package",
@@ -220,6 +222,7 @@ __all__ = [
     "search_heads",
     "search_summary",
     "summary",
+    "swollen",
     "typed",
     "write_part",
     "write_text",

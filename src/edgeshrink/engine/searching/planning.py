@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
+from edgeshrink.engine.planning.base import facts_of
 from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
@@ -13,7 +14,7 @@ from edgeshrink.engine.searching.request import SearchRequest
 from edgeshrink.engine.searching.seeding import read_sensitivity, seeded
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
-from edgeshrink.models import Kind, facts, file_digest, read_sealed
+from edgeshrink.models import Kind, file_digest, read_sealed
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Recipe, Space, Training, digest_of
@@ -117,7 +118,7 @@ def _space(request: SearchRequest, plugins: Plugins) -> Space:
     device = chosen_devices(
         base.devices, base.at, base.connection, plugins, trust=base.trust_profile
     )[0]
-    found = facts(base.model)
+    found = facts_of(base, plugins)
     space = Space.of(
         plugins.methods,
         device,

@@ -44,7 +44,8 @@ class Answers:
 
         Probabilities are those of `predict_proba`, else a softmax of `decision_function`, else 1
         for the class that is named. What `predict` names always has the greatest of a sample:
-        votes that are even, and a support vector machine's probabilities, may say otherwise.
+        where votes are even, or a support vector machine's probabilities say otherwise, it is
+        given the greatest, and another class what was its own.
 
         Args:
             samples: `(samples, features)`.
@@ -62,20 +63,24 @@ class Answers:
         named = np.searchsorted(np.asarray(self.estimator.classes_), said)
         found = found.astype(np.float32)
         wrong = np.flatnonzero(found.argmax(axis=1) != named)
-        found[wrong, named[wrong]] = np.nextafter(found[wrong].max(axis=1), np.float32(2))
+        greatest, own = found[wrong].argmax(axis=1), named[wrong]
+        most, less = found[wrong, greatest], found[wrong, own]
+        found[wrong, greatest] = less
+        found[wrong, own] = np.nextafter(most, np.float32(2))  # above those that are as great
         return found
 
     def _probabilities(self, samples: np.ndarray, said: np.ndarray) -> np.ndarray:
         estimator = self.estimator
         if hasattr(estimator, "predict_proba"):
             return np.asarray(estimator.predict_proba(samples))
-        if hasattr(estimator, "decision_function"):
+        last = getattr(estimator, "steps", [("", estimator)])[-1][1]
+        pairs = getattr(last, "decision_function_shape", "") == "ovo"  # a value for each pair
+        if hasattr(estimator, "decision_function") and not pairs:
             from scipy.special import softmax
 
             values = np.asarray(estimator.decision_function(samples))
             values = np.stack([-values / 2, values / 2], axis=1) if values.ndim == 1 else values
-            if values.shape[1] == self.width:  # one against each other has one for each pair
-                return np.asarray(softmax(values, axis=1))
+            return np.asarray(softmax(values, axis=1))
         return (said[:, None] == np.asarray(estimator.classes_)).astype(np.float64)
 
 

@@ -52,7 +52,7 @@ class QualityOfModel(Merit):
     def of(self, row: Row, among: Sequence[Row]) -> float | None:
         """Return the quality, greater being better; None without accuracy or weights."""
         accuracy, most = accuracy_of(row), max(other.nonzeros for other in among)
-        if accuracy is None or not most:
+        if accuracy is None or not most or not row.parameters:
             return None
         return self.alpha * accuracy + self.beta * (1 - row.nonzeros / most)
 

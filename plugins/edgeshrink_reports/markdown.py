@@ -97,9 +97,9 @@ def cells_of(report: Report, row: Row) -> list[str]:
     change = " *" if row.significant else ""
     return [
         row.step,
-        f"{row.parameters:,}",
-        f"{100 * (1 - row.sparsity):.1f} %",
-        f"{row.macs:,}",
+        f"{row.parameters:,}" if row.parameters else NONE,
+        f"{100 * (1 - row.sparsity):.1f} %" if row.parameters else NONE,
+        f"{row.macs:,}" if row.parameters else NONE,
         f"{row.size_bytes:,}",
         f"{row.compressed_bytes:,}",
         f"{report.ledger.on_disk(row):.2f}×",
@@ -165,11 +165,13 @@ def _latency(latency: Latency) -> str:
 
 
 def _footnote(report: Report) -> str:
+    imitated = report.ledger.imitated
     said = [
         "non-zero: share of the weights; deflated: bytes after deflate at level 9; on disk: "
-        f"{report.ledger.weight_bytes:,} bytes (4 for each weight of the base) over the file's; "
-        f"download: {report.ledger.uncompressed.compressed_bytes:,} deflated bytes of the float "
-        "file over deflated"
+        f"{report.ledger.weight_bytes:,} bytes "
+        f"({'the file of the base' if imitated else '4 for each weight of the base'}) over the "
+        f"file's; download: {report.ledger.uncompressed.compressed_bytes:,} deflated bytes of the "
+        f"{'same' if imitated else 'float'} file over deflated"
     ]
     if any(row.significant for row in report.ledger.rows):
         said.append("\\*: differs from the base by more than chance (p < 0.05)")

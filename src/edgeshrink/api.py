@@ -44,7 +44,7 @@ from edgeshrink.errors import (
     near,
 )
 from edgeshrink.flag import Flag, NoOptions, Option, build, options_of
-from edgeshrink.hookspecs import hookimpl
+from edgeshrink.hookspecs import OpenedModel, hookimpl
 from edgeshrink.models import (
     Artifact,
     Kind,
@@ -57,6 +57,7 @@ from edgeshrink.models import (
     import_object,
     make_ours,
     remove,
+    swollen,
     write_part,
     write_text,
 )
@@ -162,6 +163,7 @@ __all__ = [
     "Need",
     "NoOptions",
     "OnDevice",
+    "OpenedModel",
     "OperatorTime",
     "Option",
     "Package",
@@ -228,6 +230,7 @@ __all__ = [
     "search_heads",
     "search_summary",
     "summary",
+    "swollen",
     "typed",
     "weighted",
     "write_part",

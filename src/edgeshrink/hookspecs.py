@@ -6,6 +6,7 @@ An implementation may take any subset of the arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
     from edgeshrink.devices import Exporter, Failure, Measurement, Reader, Runtime, Target
-    from edgeshrink.models import Artifact
+    from edgeshrink.models import Artifact, ModelFacts
     from edgeshrink.part import Part
     from edgeshrink.recipes import Method
     from edgeshrink.results import Merit, Metric, Reporter, SensitivityReport
@@ -24,6 +25,27 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("edgeshrink")
 # The decorator that marks a function of a plugin as its implementation of a hook.
 hookimpl = pluggy.HookimplMarker("edgeshrink")
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model that a plugin opened, since it is none of Keras's files.
+
+    Attributes:
+        facts: what is known of it before TensorFlow is there. Of a kind that is not Keras's, the
+            method that accepts that kind makes a Keras model of it.
+        load: gives a Keras model that answers as it does, a new one each time. Of a kind that is
+            not Keras's, that is only asked, and neither trained nor converted.
+        content: the bytes that it would be saved as, where it lies in no file; they tell its size,
+            and whether it is the same as in an earlier run.
+        notes: what was found, in sentences, to be told before anything is done.
+    """
+
+    facts: ModelFacts
+    load: Callable[[], keras.Model] = field(repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
 
 # --- What adds: called once, when plugins are loaded. Return classes; import nothing heavy. ---
 
@@ -96,8 +118,13 @@ def edgeshrink_load_data(spec: str) -> Dataset | None:
 
 
 @hookspec(firstresult=True)
-def edgeshrink_load_model(path: Path) -> keras.Model | None:
-    """Return the model in a file that the built-in readers do not know, or None."""
+def edgeshrink_open_model(spec: str, custom: Sequence[str], unsafe: bool) -> OpenedModel | None:
+    """Return the model that `spec` names, or None if it is not yours.
+
+    That is a file that the built-in readers do not know, or no file at all. Asked before
+    TensorFlow is loaded. `custom` and `unsafe` are what `--custom` and `--unsafe` say: without
+    `unsafe` nothing that is stored in a file may run.
+    """
 
 
 @hookspec(firstresult=True)

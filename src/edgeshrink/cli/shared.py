@@ -58,7 +58,8 @@ Custom = Annotated[
     typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
 ]
 Unsafe = Annotated[
-    bool, typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers).")
+    bool,
+    typer.Option("--unsafe", help="Run code that is stored in the model (Lambda layers, pickles)."),
 ]
 
 PASSWORD = re.compile(r"(\w://[^/@:\s]*:)[^/@\s]+@")

@@ -155,6 +155,8 @@ class _Compression:
 
     def reference(self) -> Stage | None:
         """Return the base as a plain float .tflite, which latency is compared with."""
+        if self.planned.base.kind is not Kind.KERAS:
+            return None  # no converter takes it
         method = next((m for m in self.plugins.methods.values() if m.default), None)
         if self.planned.recipe.steps[-1].produces not in RUNNABLE or method is None:
             return None

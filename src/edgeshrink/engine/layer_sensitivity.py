@@ -17,6 +17,7 @@ from edgeshrink.engine.planning.request import Request
 from edgeshrink.engine.running.models import Models
 from edgeshrink.engine.running.sample_sets import SampleSets
 from edgeshrink.errors import ModelError, UsageError, near
+from edgeshrink.models import Kind
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Changed, LayerChange, Method, Recipe, Strengths
 from edgeshrink.results import (
@@ -88,12 +89,18 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
             plugins,
         )
 
+        if planned.base.kind is not Kind.KERAS:
+            raise ModelError(
+                f"sensitivity changes the layers of a Keras model; {request.model} has none",
+                hint="compress it to a .keras file first: -o model.keras",
+            )
+
         def tell(share: float, note: str) -> None:
             plugins.hook.edgeshrink_step_progress(step=None, fraction=share, note=note)
 
         tell(0.0, "loading TensorFlow")
         import_tensorflow(folder / "log")
-        models = Models(planned, plugins, folder)
+        models = Models(planned, folder)
         data = planned.data.answering(models.outputs) if planned.data else None
         planned = replace(planned, data=data)
         tasks = data.tasks if data else models.outputs.tasks({})

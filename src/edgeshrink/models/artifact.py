@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
         SAVEDMODEL: the folder of a TensorFlow SavedModel.
         TFLITE: a .tflite file.
         PACKED: an .esz file, which holds a .tflite.
+        SKLEARN: a fitted estimator of scikit-learn, in a file or in memory.
     """
 
     KERAS = "keras"
@@ -29,6 +30,7 @@ class Kind(enum.StrEnum):
     SAVEDMODEL = "savedmodel"
     TFLITE = "tflite"
     PACKED = "packed"
+    SKLEARN = "scikit-learn"
 
     @property
     def suffix(self) -> str:
@@ -45,13 +47,14 @@ class Artifact:
     """A model file and its lineage.
 
     Attributes:
-        path: the file, or the folder of a SavedModel.
+        path: the file, or the folder of a SavedModel; what names a model that lies in no file.
         kind: what it is.
         made_by: the step that made it, such as `prune(sparsity=0.8)`; empty for the base.
         parent: what it was made from, or None for the base.
         facts: what was measured of it (sparsity, quantization, ...), as JSON values.
         state: a side file (.npz) with the arrays that travel with the model, or None.
         companions: names of further files beside it that belong to the result.
+        content: of a model that lies in no file: the bytes that it would be saved as.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Artifact:
     facts: Mapping[str, Any] = field(default_factory=dict)
     state: Path | None = None
     companions: tuple[str, ...] = ()
+    content: bytes | None = field(default=None, repr=False)
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +73,8 @@ class Artifact:
         For a .keras archive that is config.json and the weights, since two saves of one model
         differ in their save date; the side file counts with it.
         """
+        if self.content is not None:
+            return hashlib.sha256(self.content).hexdigest()
         whole = hashlib.sha256(content_digest(self.path).encode())
         if self.state is not None:
             whole.update(self.state.read_bytes())
@@ -87,12 +93,16 @@ class Artifact:
     @property
     def size_bytes(self) -> int:
         """Bytes of the file, or of all files of a folder."""
+        if self.content is not None:
+            return len(self.content)
         return sum(p.stat().st_size for p in files_of(self.path))
 
     @cached_property
     def compressed_bytes(self) -> int:
         """Bytes after deflate at level 9, as a download or an app package would carry it."""
-        return sum(len(zlib.compress(p.read_bytes(), 9)) for p in files_of(self.path))
+        files = (p.read_bytes() for p in files_of(self.path)) if self.content is None else ()
+        whole = (self.content,) if self.content is not None else files
+        return sum(len(zlib.compress(content, 9)) for content in whole)
 
 
 def files_of(path: Path) -> list[Path]:

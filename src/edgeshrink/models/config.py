@@ -75,6 +75,8 @@ class ModelFacts:
         optimizer: the class name of its optimizer; empty if it was not compiled.
         weights_bytes: size of the stored weights, the optimizer's state included.
         refused_operators: of a SavedModel's graph, that are not known to be harmless.
+        classes: what labels call the classes of the output, in its order; empty where they are
+            numbered.
     """
 
     kind: Kind
@@ -95,6 +97,7 @@ class ModelFacts:
     optimizer: str = ""
     weights_bytes: int = 0
     refused_operators: tuple[str, ...] = ()
+    classes: tuple[str | int | float, ...] = ()
 
     @property
     def loss(self) -> str | None:

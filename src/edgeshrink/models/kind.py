@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -19,6 +20,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # A packed file begins so, or as a zlib stream; docs/reference/esz.md tells the format.
 PACKED_MAGIC, ZLIB = b"\xe5SZ", 0x78
 ARCHIVE_MEMBERS = ("config.json", "metadata.json")
+SKOPS_MEMBER = "schema.json"  # of an archive in which skops keeps a model of scikit-learn
 
 # What no honest file needs: deflate cannot do better than 1:1032, so only a member of one repeated
 # byte comes near the first ratio; one-hot labels of a thousand classes come near 1:500.
@@ -85,6 +87,7 @@ def identify(path: Path) -> Kind:
     if head.startswith(HDF5_MAGIC):
         return keras_kind(hdf5_version(path), path)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        _refuse_estimator(path)
         return keras_kind(archive_json(path, "metadata.json").get("keras_version"), path)
     if _is_text(head):
         raise ModelError(
@@ -196,6 +199,17 @@ def _hdf5_attributes(path: Path, size_bytes: int, changed_ns: int) -> dict[str, 
     if not isinstance(found, dict):
         raise ModelError(f"{path.name} is a truncated or damaged HDF5 file", hint=_COPY_AGAIN)
     return found
+
+
+def _refuse_estimator(path: Path) -> None:
+    """Raise a ModelError where a zip is no .keras archive, but what skops saved."""
+    with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if SKOPS_MEMBER in names and ARCHIVE_MEMBERS[0] not in names:
+            raise ModelError(
+                f"{path.name} holds a model of scikit-learn, which is not read here",
+                hint="`edgeshrink compress` makes a small Keras net of it",
+            )
 
 
 def _identify_folder(path: Path) -> Kind:

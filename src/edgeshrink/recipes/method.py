@@ -30,6 +30,7 @@ class Phase(enum.IntEnum):
     """When a method runs if only flags say so: lower values first; ties are broken by name.
 
     Attributes:
+        TRANSLATE: another kind of model becomes a Keras model.
         DISTILL: the model is trained, or another one in its place.
         SUBSTITUTE: layers are replaced by cheaper ones.
         SHRINK: channels or layers are taken out.
@@ -43,6 +44,7 @@ class Phase(enum.IntEnum):
         PACK: the file is packed.
     """
 
+    TRANSLATE = 5
     DISTILL = 10
     SUBSTITUTE = 20
     SHRINK = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -174,13 +175,14 @@ class Recipe:
         except UsageError as error:  # right words, but this is inside a file
             raise RecipeError(f"{origin}: {error}", hint=error.hint) from error
 
-    def completed(self, methods: Methods, produces: Kind) -> Recipe:
+    def completed(self, methods: Methods, produces: Kind, base: Kind = Kind.KERAS) -> Recipe:
         """Return the recipe with what its steps ask for and what is on by default.
 
         Args:
             methods: the registry.
             produces: the kind of file that is asked for; a .tflite gets the default precision
                 where no step sets one, and the steps that are on by default; so does a packed one.
+            base: the kind of the model; one that is not Keras's first gets the step that takes it.
         """
         steps: list[Method] = []
         for step in self.steps:
@@ -190,6 +192,9 @@ class Recipe:
             while asked and place and steps[place - 1].bakes:
                 place -= 1  # what trains does so before preprocessing is put inside
             steps = [*steps[:place], *asked, *steps[place:], step]
+        if base is not Kind.KERAS and not any(base in step.accepts for step in steps):
+            taking = (method for method in methods.values() if base in method.accepts)
+            steps = [*(method() for method in itertools.islice(taking, 1)), *steps]
         if produces in RUNNABLE:
             added = [
                 method()

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeshrink import words
 from edgeshrink.devices import Energy, Estimate, Measurement
+from edgeshrink.models import Kind
 from edgeshrink.recipes import Agreement
 from edgeshrink.results.metric import Score
 
@@ -220,8 +221,16 @@ class Ledger:
 
     @property
     def weight_bytes(self) -> int:
-        """4 bytes for each parameter of the base, which files on disk are compared with."""
-        return 4 * self.base.parameters
+        """What files on disk are compared with: 4 bytes for each parameter of the base.
+
+        Where the base is imitated, it is the base's own file.
+        """
+        return self.base.size_bytes if self.imitated else 4 * self.base.parameters
+
+    @property
+    def imitated(self) -> bool:
+        """Whether the base is no net, as a forest: it has no such weights, and no float file."""
+        return self.base.kind == Kind.SKLEARN
 
     @property
     def uncompressed(self) -> Row:
@@ -256,9 +265,9 @@ class Ledger:
             device: name of its profile.
 
         Returns:
-            None where no stage was timed there.
+            None where no stage was timed there, and where the base is imitated.
         """
-        said = (row.at(device) for row in self.rows)
+        said = (row.at(device) for row in self.rows if not self.imitated)
         return next((o.latency for o in said if o and o.latency), None)
 
     @property

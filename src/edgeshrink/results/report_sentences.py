@@ -50,6 +50,12 @@ def summary(report: Report) -> tuple[str, ...]:
 def _sizes(ledger: Ledger) -> str:
     final, whole = ledger.final, ledger.uncompressed
     disk, download = ledger.on_disk(final), ledger.download(final)
+    if ledger.imitated:
+        return (
+            f"{_smaller(disk)} on disk: {final.size_bytes:,} bytes, where the original's own file "
+            f"has {ledger.weight_bytes:,}; {_smaller(download)} as a download: "
+            f"{final.compressed_bytes:,} bytes deflated, where that has {whole.compressed_bytes:,}"
+        )
     return (
         f"{_smaller(disk)} on disk: {final.size_bytes:,} bytes, where 4 for each weight of the "
         f"base are {ledger.weight_bytes:,}; {_smaller(download)} as a download: "
@@ -71,8 +77,16 @@ def _speed(ledger: Ledger, one: OnDevice) -> str:
     if one.emulated:
         return f"{one.device}: {one.emulated}, so that times measured on it are not shown{same}"
     before, after = ledger.base_latency(one.device), one.latency
-    if before is None or after is None:
+    if after is None:
         return ""
+    if before is None and not ledger.imitated:
+        return ""
+    if before is None:
+        doubt = "" if after.valid else "; not valid"
+        return (
+            f"on {one.device}: {words.milliseconds(after.median_ms)} "
+            f"(median, threads: {after.threads}{doubt}); the original runs on no such runtime"
+        )
     valid = "" if before.valid and after.valid else "; not valid"
     return (
         f"{_compared(after, before)} on {one.device}: "

@@ -15,6 +15,7 @@ from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
 from edgeshrink.models import TensorFacts, write_npy
 from edgeshrink.samples.checks import check_classes, check_stored
+from edgeshrink.samples.class_numbers import numbered
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
 from edgeshrink.samples.images import Images, Reading
 from edgeshrink.samples.model_outputs import ModelOutputs
@@ -298,6 +299,7 @@ def load_dataset(
     calibration: int = 200,
     hook: Callable[[str], Any] | None = None,
     outputs: ModelOutputs | None = None,
+    classes: Sequence[str | int | float] = (),
 ) -> Dataset:
     """Return the data that `spec` names, split into disjoint parts.
 
@@ -311,6 +313,8 @@ def load_dataset(
         calibration: how many training samples serve for calibration, at least 1.
         hook: asked first; a result that is not None is used in place of `spec`.
         outputs: what is known of those of the model that the data is for.
+        classes: what labels call its classes, in the order of its output; empty where they are
+            numbered.
 
     Raises:
         UsageError: an argument is wrong, or there is no such file.
@@ -331,7 +335,7 @@ def load_dataset(
     if isinstance(answer, Dataset):
         return replace(answer, outputs=outputs)
     stored = read(spec, reading) if answer is None else from_value(answer, spec)
-    stored = check_stored(stored, spec)
+    stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
     stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
     tasks = outputs.tasks(_by_output(stored.labels))
     check_classes(stored, spec, tasks)

@@ -21,7 +21,6 @@ from edgeshrink.cli.shared import (
     Devices,
     InputShapes,
     Json,
-    KerasModel,
     Metric,
     Preprocess,
     SshConfig,
@@ -84,7 +83,14 @@ def app() -> typer.Typer:
 
 
 def compress(
-    model: KerasModel,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .keras, .h5 or SavedModel of Keras; or a fitted model of scikit-learn, as a "
+            ".skops file or module:object.",
+        ),
+    ],
     data: Annotated[
         str,
         typer.Option(
@@ -182,7 +188,7 @@ def compress(
     request = Request(
         model=source,
         recipe=wanted,
-        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}{suffix(wanted)}"),
+        out=Path(output) if output else Path(f"{stem(model)}{suffix(wanted)}"),
         data=data,
         data_free=data_free,
         preprocess=preprocess,
@@ -256,6 +262,16 @@ def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Met
     if steps:
         return Recipe.from_steps(steps, methods)
     return Recipe.from_flags(chosen, methods)
+
+
+def stem(model: str) -> str:
+    """Return how the name of a result begins where no name was given.
+
+    Example:
+        >>> stem("nets/small.keras"), stem("mine:forest")
+        ('small', 'forest')
+    """
+    return Path(model.rstrip("/").rpartition(":")[2]).stem
 
 
 def suffix(recipe: Recipe) -> str:

@@ -35,8 +35,7 @@ def keras(path: Path, plugins: Plugins, custom: tuple[str, ...], *, unsafe: bool
         from edgeshrink.nn.graph import count
         from edgeshrink.nn.loading import load_model
 
-        model = plugins.hook.edgeshrink_load_model(path=path)
-        model = load_model(path, custom=custom, unsafe=unsafe) if model is None else model
+        model = load_model(path, custom=custom, unsafe=unsafe)
         counted = count(model)
         inputs, outputs = _ends(model)
     return {

@@ -119,13 +119,18 @@ def _joined(one: Column, other: Column) -> Column:
     return Column(head, one.cells + other.cells, one.group)
 
 
+def _weighed(row: Row, told: str) -> str:
+    """Return what is told of a row's weights; a forest has none."""
+    return told if row.parameters else NONE
+
+
 def _columns(ledger: Ledger, rows: Sequence[Row]) -> list[Column]:
     metric = next((row.score.title for row in ledger.rows if row.score), "score")
     marks = [" *" if row.significant else "" for row in rows]
     return [
-        Column("weights", [words.amount(row.parameters) for row in rows]),
-        Column("non-zero", [words.percent(1 - row.sparsity) for row in rows]),
-        Column("MACs", [words.amount(row.macs) for row in rows]),
+        Column("weights", [_weighed(row, words.amount(row.parameters)) for row in rows]),
+        Column("non-zero", [_weighed(row, words.percent(1 - row.sparsity)) for row in rows]),
+        Column("MACs", [_weighed(row, words.amount(row.macs)) for row in rows]),
         Column("bytes", [f"{row.size_bytes:,}" for row in rows]),
         Column("deflated", [f"{row.compressed_bytes:,}" for row in rows]),
         Column("on disk", [f"{words.digits(ledger.on_disk(row))}×" for row in rows]),

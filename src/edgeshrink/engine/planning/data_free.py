@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.models import Kind
 from edgeshrink.samples import Dataset, Preprocess, Subset
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def synthesised_dataset(
     """
     import numpy as np
 
-    if found.layers and not any("BatchNorm" in layer.class_name for layer in found.layers):
+    layered = found.layers or found.kind is Kind.SKLEARN
+    if layered and not any("BatchNorm" in layer.class_name for layer in found.layers):
         raise ModelError(
             "--data-free synthesises inputs from the statistics of batch norms, and the model has "
             "none",

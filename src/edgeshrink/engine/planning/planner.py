@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.exporting import export_places, exporter_named
 from edgeshrink.engine.measuring.sessions import chosen_devices
+from edgeshrink.engine.planning.base import load_base, opened
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.flag import build
+from edgeshrink.hookspecs import OpenedModel
 from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
@@ -43,17 +45,20 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         ModelError: the model file cannot be worked with.
         DataError: the data cannot be used, or does not fit the model.
     """
-    found = facts(request.model)
+    model = opened(request, plugins)
+    found = facts(request.model) if model is None else model.facts
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
     request = replace(request, task=build(Meaning, {"task": request.task}, "data").task)
-    if found.kind not in KERAS_KINDS:
+    if found.kind not in (*KERAS_KINDS, Kind.SKLEARN):
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
             hint="`edgeshrink bench`, `inspect` and `pack` take .tflite files",
         )
-    warnings = list(
+    kind = found.kind if found.kind is Kind.SKLEARN else Kind.KERAS
+    warnings = [] if model is None else [*model.notes]
+    warnings += list(
         refuse(found, unsafe=request.unsafe, custom=request.custom, source=str(request.model))
     )
     devices = chosen_devices(
@@ -64,10 +69,10 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
         )
     produces = _produced(request.out)
-    recipe = request.recipe.completed(plugins.methods, produces)
+    recipe = request.recipe.completed(plugins.methods, produces, kind)
     for step in recipe.steps if found.outputs else ():
         recipe.resolved(step).losses(output.name for output in found.outputs)
-    recipe.check_order(Kind.KERAS)
+    recipe.check_order(kind)
     recipe.check_losses()
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
@@ -83,11 +88,17 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"{asked[0]} is for files that devices run; -o asks for {request.out}",
             hint="name a .tflite file",
         )
+    if request.seconds is not None and kind is not Kind.KERAS:
+        raise UsageError(
+            f"--time goes by training steps of the model itself, and a {kind} model has none",
+            hint="--imitate-epochs says how long it takes",
+        )
     _check_output(request, plugins)
     shapes = _fixed(found, request.input_shapes)
     base = Artifact(
         request.model,
-        Kind.KERAS,
+        kind,
+        content=None if model is None else model.content,
         facts={
             "custom": list(request.custom),
             "input_shapes": {k: list(v) for k, v in request.input_shapes.items()},
@@ -100,7 +111,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         )
     data = load_data(request, recipe.seed, found, plugins) if request.data else None
     if request.data_free:
-        data = _synthesised(request, recipe, shapes, found, base, plugins)
+        data = _synthesised(request, recipe, shapes, found, base, model, plugins)
     if data is not None:
         data = replace(data, bakes=any(step.bakes for step in recipe.steps))
         warnings += data.notes
@@ -111,7 +122,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
-    return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings))
+    return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 
 def _produced(out: Path) -> Kind:
@@ -172,6 +183,7 @@ def load_data(request: Request, seed: int, found: ModelFacts, plugins: Plugins) 
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
         outputs=ModelOutputs(found.outputs, found.compiled, request.task),
+        classes=found.classes,
     )
     if not shapes:
         return data
@@ -185,12 +197,11 @@ def _synthesised(
     shapes: Mapping[str, tuple[int | None, ...]],
     found: ModelFacts,
     base: Artifact,
+    model: OpenedModel | None,
     plugins: Plugins,
 ) -> Dataset:
     def load() -> Any:
-        from edgeshrink.engine.planning.base import load_base
-
-        return load_base(request, plugins)
+        return load_base(request, model)
 
     def progress(share: float, note: str) -> None:
         plugins.hook.edgeshrink_step_progress(step=None, fraction=share, note=note)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
+from edgeshrink.hookspecs import OpenedModel
 from edgeshrink.models import Artifact, ModelFacts
 from edgeshrink.recipes import Method, Methods, Recipe, Room, Training
 from edgeshrink.results import Budgets
@@ -132,7 +133,11 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Planned:
-    """A checked request: all that can be told before TensorFlow is loaded."""
+    """A checked request: all that can be told before TensorFlow is loaded.
+
+    Attributes:
+        opened: the model, where a plugin opened it.
+    """
 
     request: Request
     base: Artifact
@@ -142,6 +147,7 @@ class Planned:
     data: Dataset | None
     steps: tuple[PlannedStep, ...]
     warnings: tuple[str, ...]
+    opened: OpenedModel | None = None
 
     @property
     def profile(self) -> DeviceProfile:

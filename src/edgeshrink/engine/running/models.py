@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.engine.planning.base import load_base
 from edgeshrink.engine.planning.request import Planned
 from edgeshrink.models import RUNNABLE, Artifact, Kind
-from edgeshrink.plugins import Plugins
 from edgeshrink.samples import ModelOutputs
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 class Models:
     """Loads the models of one run."""
 
-    def __init__(self, planned: Planned, plugins: Plugins, scratch: Path) -> None:
+    def __init__(self, planned: Planned, scratch: Path) -> None:
         self._scratch = scratch
         self._last: tuple[str, Any] | None = None
         self._facts = planned.facts
         self._request, self._base = planned.request, planned.base
-        self._plugins = plugins
+        self._opened = planned.opened
 
     @cached_property
     def base(self) -> keras.Model:
@@ -39,7 +38,7 @@ class Models:
         """
         from edgeshrink.nn.loading import is_wrapped, load_stored, save_model
 
-        if is_wrapped(self.base):
+        if self._base.kind is not Kind.KERAS or is_wrapped(self.base):
             return self._base
         path, request, model = self._scratch / "base.keras", self._request, self.base
         if self._facts.quantized:
@@ -62,7 +61,7 @@ class Models:
 
     def fresh_base(self) -> keras.Model:
         """Return a new copy of the uncompressed model."""
-        return load_base(self._request, self._plugins)
+        return load_base(self._request, self._opened)
 
     def load(self, artifact: Artifact) -> Any:
         """Return a new model of an artifact: a Keras model, or the bytes of a .tflite."""

@@ -58,7 +58,7 @@ class Run:
         def own(fraction: float, note: str) -> None:
             plugins.hook.edgeshrink_step_progress(step=None, fraction=fraction, note=note)
 
-        models = Models(planned, plugins, scratch)
+        models = Models(planned, scratch)
         data = planned.data
         if data is not None and not planned.facts.inputs:
             # a serving function, whose file does not tell them

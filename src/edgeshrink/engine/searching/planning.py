@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.measuring.sessions import chosen_devices, is_host
+from edgeshrink.engine.planning.base import facts_of
 from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
@@ -14,7 +15,7 @@ from edgeshrink.engine.searching.request import SearchRequest
 from edgeshrink.engine.searching.seeding import read_sensitivity, seeded
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import build
-from edgeshrink.models import Kind, facts, file_digest, read_sealed
+from edgeshrink.models import Kind, file_digest, read_sealed
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Recipe, Space, Training, digest_of
@@ -120,7 +121,7 @@ def _space(request: SearchRequest, device: DeviceProfile, plugins: Plugins) -> S
     if request.space is not None:
         text = read_text(request.space, "space")
         return Space.from_toml(text, plugins.methods, origin=request.space.name)
-    found = facts(base.model)
+    found = facts_of(base, plugins)
     space = Space.of(
         plugins.methods,
         device,

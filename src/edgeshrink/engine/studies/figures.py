@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgeshrink.results import Row
+from edgeshrink.results import Ledger, Row
 
 
 def stage_of(rows: Sequence[Row], at: str) -> int | None:
@@ -40,7 +40,7 @@ def figure_of(
         return _score_of(measure, row, rows[0])
     file = stage_of(rows, "float")
     before = rows[file] if file is not None else rows[0]
-    parameters, macs = row.parameters, row.macs
+    parameters, macs, whole = row.parameters, row.macs, Ledger(tuple(rows))
     if layers:
         parameters, macs = (sum(one[part] for one in layers.values()) for part in (0, 1))
     values: dict[str, float | None] = {
@@ -51,8 +51,8 @@ def figure_of(
         "deflated_kib": row.compressed_bytes / 2**10,
         "deflated_mib": row.compressed_bytes / 2**20,
         "deflated_change": 100 * (row.compressed_bytes / before.compressed_bytes - 1),
-        "smaller": 4 * rows[0].parameters / row.compressed_bytes,
-        "on_disk": 4 * rows[0].parameters / row.size_bytes,
+        "smaller": whole.weight_bytes / row.compressed_bytes,
+        "on_disk": whole.on_disk(row),
         "download": before.compressed_bytes / row.compressed_bytes,
         "parameters": parameters,
         "parameters_m": parameters / 1e6,

@@ -24,6 +24,6 @@ def edgeshrink_readers() -> list[Reader]:
 @hookimpl
 def edgeshrink_parts() -> list[Part]:
     """Return what sets devices up."""
-    from edgeshrink_litert.wheels import PIP
+    from edgeshrink_litert.installing.wheels import PIP
 
     return [PIP]

@@ -14,8 +14,8 @@ from typing import Any
 from edgeshrink.api import Backend, CommandFailed, DeviceProfile, EdgeshrinkError, Progress, Target
 from edgeshrink_litert.answers import Answer, clean
 from edgeshrink_litert.failures import explain, signal_sentence
+from edgeshrink_litert.installing.provision import interpreter, launch
 from edgeshrink_litert.pack import NAME, packed
-from edgeshrink_litert.provision import interpreter, launch
 from edgeshrink_litert.runner.result import read_result
 
 # What a shell answers for a program that is not there, or cannot be started.

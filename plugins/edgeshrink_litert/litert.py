@@ -20,7 +20,7 @@ class LiteRT(Runtime):
 
     def setup(self, target: Target, profile: DeviceProfile, progress: Progress) -> list[str]:
         """Install LiteRT for the device's Python, from this machine; return what, pinned."""
-        from edgeshrink_litert import provision
+        from edgeshrink_litert.installing import provision
 
         return provision.setup(target, profile, progress)
 

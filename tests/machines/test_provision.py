@@ -21,7 +21,7 @@ from edgeshrink.engine.measuring.sessions import host_profile, open_session
 from edgeshrink.errors import CommandFailed, EdgeshrinkError
 from edgeshrink.plugins import installed
 from edgeshrink.selftest import checks as selftest
-from edgeshrink_litert import provision
+from edgeshrink_litert.installing import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.ssh.target import Ssh
 

@@ -10,7 +10,7 @@ from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.engine.measuring.sessions import host_session
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.selftest import checks as selftest
-from edgeshrink_litert import provision
+from edgeshrink_litert.installing import provision
 from edgeshrink_litert.litert import LiteRT
 from edgeshrink_targets.adb.target import Adb
 

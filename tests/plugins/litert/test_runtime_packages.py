@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgeshrink.errors import CommandFailed, EdgeshrinkError
-from edgeshrink_litert import packages, wheels
-from edgeshrink_litert.packages import Choice, Machine, choose
+from edgeshrink_litert.installing import packages, wheels
+from edgeshrink_litert.installing.packages import Choice, Machine, choose
 
 PI5 = Machine(python=11, name="aarch64", glibc=(2, 36), free_bytes=10**10)
 PROBED = {

@@ -28,7 +28,7 @@ from edgeshrink.api import (
     remove,
     write_text,
 )
-from edgeshrink_litert.packages import Choice
+from edgeshrink_litert.installing.packages import Choice
 
 PIP = Package("pip", "fetching LiteRT for devices that lack it", f"{sys.executable} -m ensurepip")
 # Changes when what is left out changes, and with it the name of everything that was packed.

@@ -27,8 +27,8 @@ from edgeshrink.api import (
     Target,
     from_json,
 )
-from edgeshrink_litert import packages, wheels
-from edgeshrink_litert.packages import Choice, Machine
+from edgeshrink_litert.installing import packages, wheels
+from edgeshrink_litert.installing.packages import Choice, Machine
 
 # Runs in whatever Python is there, however old.
 PROBE = """

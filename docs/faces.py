@@ -130,7 +130,7 @@ def _class(member: griffe.Class) -> str:
     if made is None or made.is_alias or not made.is_function:
         if any("Enum" in str(base) for base in member.bases):
             values = [a.name for a in member.members.values() if a.is_attribute and a.value]
-            return f"{head}:\n    {', '.join(values)}"
+            return "\n    ".join((f"{head}:", *values))
         return head
     shown = _signature(made, "" if bases else "class ", member.name)
     return f"{head}\n{shown}" if bases else shown

@@ -76,7 +76,7 @@ def emlearn_c(
     method = "inline" if kind == "float" else "loadable"
     made = emlearn.convert(forest, method=method, dtype=kind)
     header = folder / "forest.h"
-    made.save(file=str(header), name="forest", inference=[method], include_proba=False)
+    made.save(file=str(header), name="forest", include_proba=False)
     unit = folder / "forest.c"
     unit.write_text('#include "forest.h"\n')
     headers = ["-I", emlearn.common.get_include_dir()]

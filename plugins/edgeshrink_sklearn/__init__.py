@@ -64,7 +64,13 @@ class Imitate(Method):
         if any(getattr(step, "kernels", "") == "int8" for step in plan.after):
             from edgeshrink_sklearn.features import coarse_features
 
-            yield from coarse_features(plan.data)
+            step, lost, features = coarse_features(plan.data)
+            if lost:
+                yield (
+                    f"8 bits round all features to steps of {step:.3g}, and {lost} of {features} "
+                    "vary by less: fit the model on features of one size, or take --dynamic, "
+                    "which leaves them in float"
+                )
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the net."""

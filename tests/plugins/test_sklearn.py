@@ -18,11 +18,14 @@ import pytest
 
 import edgeshrink as package
 from edgeshrink.api import (
+    DeviceProfile,
     EdgeshrinkError,
     Kind,
     ModelError,
+    ModelFacts,
     OpenedModel,
     Package,
+    Plan,
     Recipe,
     UsageError,
 )
@@ -32,7 +35,6 @@ from edgeshrink.plugins import installed
 from edgeshrink.samples.dataset import load_dataset
 from edgeshrink.testing import check_faces, check_light, check_method
 from edgeshrink_sklearn import Imitate
-from edgeshrink_sklearn.features import coarse_features
 from edgeshrink_sklearn.opening import is_pickle, is_skops, opened
 
 sklearn = pytest.importorskip("sklearn")
@@ -566,13 +568,18 @@ def test_labels_cannot_teach(here: tuple[Path, Path]) -> None:
 
 def test_features_that_8_bits_do_not_tell_apart_are_told(tmp_path: Path) -> None:
     wide = X * np.array([1000, 1, 1, 1], "float32")
-    (said,) = coarse_features(load_dataset(data(tmp_path, x_train=wide[:100])))
+    facts = ModelFacts(Kind.SKLEARN)
+    after = (installed().methods["int8"](),)
+    found = load_dataset(data(tmp_path, x_train=wide[:100]))
+    (said,) = Imitate().check(Plan(facts, (), after, found, DeviceProfile("test")))
     assert said.endswith(
         "and 3 of 4 vary by less: fit the model on features of one size, or take --dynamic, which "
         "leaves them in float"
     )
     assert said.startswith("8 bits round all features to steps of 3")
-    assert list(coarse_features(load_dataset(data(tmp_path)))) == []
+    assert list(Imitate().check(Plan(facts, (), (), found, DeviceProfile("test")))) == []
+    alike = load_dataset(data(tmp_path))
+    assert list(Imitate().check(Plan(facts, (), after, alike, DeviceProfile("test")))) == []
 
 
 # ---------------------------------------------------------------- the whole way

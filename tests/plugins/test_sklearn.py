@@ -559,10 +559,13 @@ def test_what_a_forest_cannot_do_is_refused(
         plan(request(path, folder, data(folder), **more), installed())
 
 
-def test_labels_cannot_teach(here: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("given", [{"teacher": "none"}, {"alpha": 0.5}, {"max_epochs": 3}])
+def test_what_would_have_no_effect_is_refused(
+    here: tuple[Path, Path], given: dict[str, Any]
+) -> None:
     folder, path = here
-    recipe = Recipe((Imitate.of({}, {"teacher": "none"}),))
-    with pytest.raises(UsageError, match="and not labels"):
+    recipe = Recipe((Imitate.of({}, given),))
+    with pytest.raises(UsageError, match="has no effect: the net learns what"):
         plan(request(path, folder, data(folder), recipe=recipe), installed())
 
 

@@ -10,7 +10,8 @@ compiled with `gcc -Os -c` for this machine. Its bytes are those of the sections
 .data of the object, as `size -A` tells them; its answers are those of the compiled code. emlearn
 cuts thresholds of 16 bits to whole numbers, so that there are three forms: `float`, whose C is code
 and no tables (emlearn has tables for int16_t alone); int16_t as it is by default; and int16_t of
-the same forest fitted on doubled features, between which every threshold is a whole number.
+the same forest fitted on doubled features, between which every threshold is a whole number. Its
+trees vote, where scikit-learn means their probabilities.
 
 Writes benchmarks/results/classic.json after each seed; a seed that is there is not run again. Needs
 pip install "edgeshrink[sklearn]" emlearn, and gcc.
@@ -75,7 +76,7 @@ def emlearn_c(
     method = "inline" if kind == "float" else "loadable"
     made = emlearn.convert(forest, method=method, dtype=kind)
     header = folder / "forest.h"
-    made.save(file=str(header), name="forest", inference=[method], include_proba=False)
+    made.save(file=str(header), name="forest", include_proba=False)
     unit = folder / "forest.c"
     unit.write_text('#include "forest.h"\n')
     headers = ["-I", emlearn.common.get_include_dir()]

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# Settings of training that mean nothing where a model's answers alone are learned, of numbers.
+IDLE = ("teacher", "alpha", "loss", "effort", "max_epochs", "shift", "flip")
+
+
 class Imitate(Method):
     """Teach a small Keras net what a scikit-learn model answers, and go on with the net.
 
@@ -40,7 +44,7 @@ class Imitate(Method):
     # Small nets from random weights: 30 epochs of 25,000 points are 6,000 steps, however many
     # samples there are.
     training = Training(
-        epochs=30, epoch_size=25_000, lr=3e-3, batch_size=128, teacher="original", shift=0
+        epochs=30, epoch_size=25_000, lr=3e-3, batch_size=128, teacher="original", temperature=1.0
     )
 
     @property
@@ -56,15 +60,23 @@ class Imitate(Method):
         """
         if plan.data is None or plan.data.train is None:
             raise UsageError("the net learns from training samples", hint="pass --data")
-        if self.tuning.teacher == "none":
-            raise UsageError(
-                "the net learns what the scikit-learn model answers, and not labels",
-                hint="drop --imitate-teacher none, or train a Keras model instead",
-            )
+        for name in IDLE:
+            if getattr(self.tuning, name) is not None:
+                raise UsageError(
+                    f"--imitate-{name.replace('_', '-')} has no effect: the net learns what the "
+                    "scikit-learn model answers, and not labels, for as many epochs as are given",
+                    hint="drop it, or give it to a step that follows",
+                )
         if any(getattr(step, "kernels", "") == "int8" for step in plan.after):
             from edgeshrink_sklearn.features import coarse_features
 
-            yield from coarse_features(plan.data)
+            step, lost, features = coarse_features(plan.data)
+            if lost:
+                yield (
+                    f"8 bits round all features to steps of {step:.3g}, and {lost} of {features} "
+                    "vary by less: fit the model on features of one size, or take --dynamic, "
+                    "which leaves them in float"
+                )
 
     def apply(self, model: keras.Model, context: Context) -> Any:
         """Return the net."""

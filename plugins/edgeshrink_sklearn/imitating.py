@@ -95,11 +95,14 @@ def imitated(model: keras.Model, options: Options, context: Context) -> keras.Mo
     alike = likeness(model, _values(data, data.validation or data.train))
     if (np.ptp(asked(model, taken), axis=0) == 0).all():
         raise ModelError("the model gives the same answer to all samples: nothing can be learned")
+    # what other steps are told of labels and images is not for this one
+    alone = replace(context.training, teacher="original", loss=None, shift=None, flip=None)
     trials = []
     for place, units in enumerate(options.units):
         own = replace(
             context,
             data=wider,
+            training=alone,
             evaluate=lambda net, most=None: alike(net),
             progress=_part(context, place, len(options.units), units),
             facts={},
@@ -160,7 +163,7 @@ def trial(
     if not of_classes:
         y = keras.layers.Rescaling(list(answers.deviation), list(answers.mean))(y)
     net = keras.Model(given, y)
-    followed = Distillation(temperature=1.0, alpha=0.0, match="kl")
+    followed = Distillation(context.training.temperature, alpha=0.0, match="kl")
     course = Course(net, context, taught=Supervision(model, followed, labelled=False))
     course.run()
     plain = _layers(units, model.outputs[0].shape[-1], of_classes)

@@ -32,8 +32,8 @@ class Options:
     points: Annotated[
         int | None,
         Flag(
-            "Points around each training sample that the model answers too (default: 20, fewer "
-            "where there are many samples).",
+            "Points around each training sample that the model answers too (default: as many as "
+            "make 50,000 in all).",
             min=0,
             max=1000,
         ),

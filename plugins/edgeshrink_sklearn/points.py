@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-POINTS, MOST = 20, 100_000  # around each sample, and around all of them, where nothing is said
+ALTOGETHER, MOST = 50_000, 1000  # points, and around each sample at most, where nothing is said
 SEARCHED = 20_000  # samples among which neighbours are looked for, at most
 NEIGHBOURS = 5
 SWAPPED = 0.5  # share of features that come from the neighbour
@@ -19,7 +19,7 @@ def how_many(asked: int | None, samples: int) -> int:
         asked: what the user says, or None.
         samples: that there are.
     """
-    return min(POINTS, MOST // samples) if asked is None else asked
+    return min(MOST, ALTOGETHER // samples) if asked is None else asked
 
 
 def around(samples: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -18,11 +18,14 @@ import pytest
 
 import edgeshrink as package
 from edgeshrink.api import (
+    DeviceProfile,
     EdgeshrinkError,
     Kind,
     ModelError,
+    ModelFacts,
     OpenedModel,
     Package,
+    Plan,
     Recipe,
     UsageError,
 )
@@ -32,7 +35,6 @@ from edgeshrink.plugins import installed
 from edgeshrink.samples.dataset import load_dataset
 from edgeshrink.testing import check_faces, check_light, check_method
 from edgeshrink_sklearn import Imitate
-from edgeshrink_sklearn.features import coarse_features
 from edgeshrink_sklearn.opening import is_pickle, is_skops, opened
 
 sklearn = pytest.importorskip("sklearn")
@@ -502,8 +504,8 @@ def test_whole_numbers_stay_whole_and_within_their_type() -> None:
 
 
 def test_many_samples_have_few_points() -> None:
-    assert how_many(None, 100) == 20
-    assert how_many(None, 50_000) == 2
+    assert how_many(None, 10) == 1000
+    assert how_many(None, 1000) == 50
     assert how_many(None, 500_000) == 0
     assert how_many(7, 500_000) == 7
     assert len(around(X, 0, 0)) == 0
@@ -557,22 +559,30 @@ def test_what_a_forest_cannot_do_is_refused(
         plan(request(path, folder, data(folder), **more), installed())
 
 
-def test_labels_cannot_teach(here: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("given", [{"teacher": "none"}, {"alpha": 0.5}, {"max_epochs": 3}])
+def test_what_would_have_no_effect_is_refused(
+    here: tuple[Path, Path], given: dict[str, Any]
+) -> None:
     folder, path = here
-    recipe = Recipe((Imitate.of({}, {"teacher": "none"}),))
-    with pytest.raises(UsageError, match="and not labels"):
+    recipe = Recipe((Imitate.of({}, given),))
+    with pytest.raises(UsageError, match="has no effect: the net learns what"):
         plan(request(path, folder, data(folder), recipe=recipe), installed())
 
 
 def test_features_that_8_bits_do_not_tell_apart_are_told(tmp_path: Path) -> None:
     wide = X * np.array([1000, 1, 1, 1], "float32")
-    (said,) = coarse_features(load_dataset(data(tmp_path, x_train=wide[:100])))
+    facts = ModelFacts(Kind.SKLEARN)
+    after = (installed().methods["int8"](),)
+    found = load_dataset(data(tmp_path, x_train=wide[:100]))
+    (said,) = Imitate().check(Plan(facts, (), after, found, DeviceProfile("test")))
     assert said.endswith(
         "and 3 of 4 vary by less: fit the model on features of one size, or take --dynamic, which "
         "leaves them in float"
     )
     assert said.startswith("8 bits round all features to steps of 3")
-    assert list(coarse_features(load_dataset(data(tmp_path)))) == []
+    assert list(Imitate().check(Plan(facts, (), (), found, DeviceProfile("test")))) == []
+    alike = load_dataset(data(tmp_path))
+    assert list(Imitate().check(Plan(facts, (), after, alike, DeviceProfile("test")))) == []
 
 
 # ---------------------------------------------------------------- the whole way
@@ -586,7 +596,7 @@ def test_a_forest_becomes_a_net_that_is_judged_by_it(here: tuple[Path, Path]) ->
         out=folder / "net.tflite",
         int8=True,
         imitate_units=(4, 16),
-        imitate_epochs=10,
+        imitate_epochs=6,
         data=data(folder),
         rules="smoke",
     )
@@ -602,7 +612,7 @@ def test_a_forest_becomes_a_net_that_is_judged_by_it(here: tuple[Path, Path]) ->
     assert final.size_bytes < base.size_bytes
     said = " ".join(net.notes)
     assert f"a net of {net.facts['units']} hidden units learned the model's answers to 90 " in said
-    assert "training samples and 1,800 points around them" in said
+    assert "training samples and 49,950 points around them" in said
     assert "likeness of answers to validation samples, 1 at most: 4 units " in said
     lines = " ".join(package.results.summary(report))
     assert f"where the original's own file has {base.size_bytes:,};" in lines

@@ -34,8 +34,8 @@ class Kind(enum.StrEnum):
 
     @property
     def suffix(self) -> str:
-        """The ending of the files of this kind that are written: `.keras`, `.tflite` or `.esz`."""
-        return ".esz" if self is Kind.PACKED else f".{self}"
+        """The ending of files of this kind, such as `.keras`, `.tflite` or `.esz`."""
+        return {Kind.PACKED: ".esz", Kind.SKLEARN: ".skops"}.get(self, f".{self}")
 
 
 # Files that LiteRT runs, a packed one once it is unpacked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeshrink.api import Context, Kind, Method, Phase, Plan, hookimpl
+from edgeshrink.api import Context, Kind, Method, Phase, Plan, UsageError, hookimpl
 from edgeshrink_metadata.options import Options
 
 # Layers that take pixels as they are.
@@ -39,10 +39,15 @@ class Metadata(Method):
         from edgeshrink_metadata.models import check_model
         from edgeshrink_metadata.normalization import normalization
 
+        if plan.has("lut", among=plan.after):
+            raise UsageError(
+                "--metadata is for apps; --lut makes a file for microcontrollers, and drops it",
+                hint="drop one of them",
+            )
         data, inside = plan.data, bool(SCALING & set(plan.base.preprocessing))
         if data is not None and any(step.bakes for step in plan.before):
             data, inside = data.stored, True
-        values, channels = check_model(plan.base, tuple(data.tasks.values()) if data else ())
+        values, channels = check_model(plan.base, data)
         labels(self.options, data, values)
         found = normalization(self.options, data, channels, inside=inside)
         if channels == 1:

@@ -15,12 +15,12 @@ from edgeshrink.tflite import (
     with_metadata,
 )
 from edgeshrink_metadata.labels import labels
-from edgeshrink_metadata.models import COLORS, check_tensors
+from edgeshrink_metadata.models import COLORS, check_shapes
 from edgeshrink_metadata.normalization import MOST, Normalization, normalization
 from edgeshrink_metadata.options import Options
 
 TAKEN = ("float32", "uint8")  # types of inputs and outputs that MediaPipe takes
-PROBABILITIES = ("softmax", "sigmoid")
+PROBABILITIES = ("SOFTMAX", "LOGISTIC")  # what operators put out
 
 
 def described(model: bytes, options: Options, context: Context) -> bytes:
@@ -36,9 +36,9 @@ def described(model: bytes, options: Options, context: Context) -> bytes:
         DataError: names of classes are missing, or not as many as the model has classes.
         VerificationError: the new file answers otherwise than the one without metadata.
     """
-    flat, tasks = read_model(model), tuple(context.tasks.values())
+    flat = read_model(model)
     taken, given = ([t.shape_signature for t in ends] for ends in (flat.inputs, flat.outputs))
-    values, channels = check_tensors(taken, given, tasks)
+    values, channels = check_shapes(taken, given)
     names = labels(options, context.data, values)
     # without data `check` has refused models that do not take pixels as they are
     done = normalization(options, context.data, channels, inside=True)
@@ -62,11 +62,11 @@ def described(model: bytes, options: Options, context: Context) -> bytes:
         f"the names of {len(names)} classes and what is done to pixels ({done}) are in the file, "
         "which answers as before"
     )
-    context.notes += _lacking(flat, done, [task.activation for task in tasks])
+    context.notes += _lacking(flat, done)
     return made
 
 
-def _lacking(flat: FlatModel, done: Normalization, activations: list[str]) -> Iterator[str]:
+def _lacking(flat: FlatModel, done: Normalization) -> Iterator[str]:
     """Yield what MediaPipe would not take, or apps would misread."""
     image, scores = flat.inputs[0], flat.outputs[0]
     refused = [
@@ -87,7 +87,8 @@ def _lacking(flat: FlatModel, done: Normalization, activations: list[str]) -> It
                 f"as {read:.4g} where {meant:.4g} is meant: --int8-io float32, or "
                 "--bake-preprocess, reads them right"
             )
-    if any(one and one not in PROBABILITIES for one in activations):
+    _, last = flat.origin(scores)
+    if last is None or last.name not in PROBABILITIES:
         yield "the model ends without softmax or sigmoid: scores in apps are no probabilities"
 
 

@@ -8,35 +8,38 @@ from typing import TYPE_CHECKING
 from edgeshrink.api import UsageError
 
 if TYPE_CHECKING:
-    from edgeshrink.api import ModelFacts, Task
+    from edgeshrink.api import Dataset, ModelFacts
 
 COLORS = {1: "grayscale", 3: "rgb"}
 Shape = Sequence[int | None] | None
 
 
-def check_model(base: ModelFacts, tasks: Sequence[Task]) -> tuple[int | None, int | None]:
+def check_model(base: ModelFacts, data: Dataset | None) -> tuple[int | None, int | None]:
     """Return how many values the model puts out, and how many channels it takes, if that is known.
 
     Args:
         base: facts of the model file.
-        tasks: what its outputs answer, as far as that is known.
+        data: the data set, or None. Its labels tell whether outputs are classes; without labels
+            that is what names of classes say.
 
     Raises:
         UsageError: it is no classifier of images.
     """
+    labelled = data and any(part.labels is not None for part in data.subsets().values())
+    if data and labelled and any(task.kind == "regression" for task in data.tasks.values()):
+        raise _refused("numbers, not classes, as output")
     inputs, outputs = ([t.shape for t in ends] for ends in (base.inputs, base.outputs))
-    return check_tensors(inputs or [None], outputs or [None], tasks)
+    return check_shapes(inputs or [None], outputs or [None])
 
 
-def check_tensors(
-    inputs: Sequence[Shape], outputs: Sequence[Shape], tasks: Sequence[Task]
+def check_shapes(
+    inputs: Sequence[Shape], outputs: Sequence[Shape]
 ) -> tuple[int | None, int | None]:
     """Return what `check_model` does, from shapes; None is what is not known.
 
     Args:
         inputs: batch first.
         outputs: likewise.
-        tasks: what outputs answer, as far as that is known.
 
     Raises:
         UsageError: it is no classifier of images.
@@ -48,9 +51,6 @@ def check_tensors(
         raise _refused(f"an input of shape {_told(taken)}")
     if given is not None and len(given) != 2:
         raise _refused(f"an output of shape {_told(given)}")
-    for task in tasks:
-        if task.kind == "regression":
-            raise _refused("numbers, not classes, as output")
     return (given[1] if given else None), (taken[3] if taken else None)
 
 

@@ -221,6 +221,13 @@ def test_what_is_no_classifier_of_images_is_refused(
     assert raised.value.hint == "drop --metadata"
 
 
+def test_tables_that_would_drop_metadata_are_refused(model: Path, arrays: dict[str, Any]) -> None:
+    lut = installed().methods["lut"].of({})
+    plan = Plan(facts(model), (), (lut,), loaded(arrays), DeviceProfile("test"))
+    with pytest.raises(UsageError, match="--lut makes a file for microcontrollers"):
+        list(Metadata().check(plan))
+
+
 def test_numbers_as_output_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
     taken = keras.Input((16, 16, 3), name="image")
     made = keras.Model(taken, layers.Dense(4, name="scores")(layers.Flatten()(taken)))
@@ -305,6 +312,7 @@ def test_scores_that_are_no_probabilities_are_told(made: Any, tmp_path: Path) ->
     classifier("linear").save(tmp_path / "logits.keras")
     said = notes_of(made("logits.tflite", "metadata", source=tmp_path / "logits.keras"))
     assert "without softmax or sigmoid: scores in apps are no probabilities" in said
+    assert "without softmax" not in notes_of(made("plain.tflite", "metadata"))
 
 
 READ_BACK = """

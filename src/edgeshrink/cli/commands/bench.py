@@ -94,6 +94,14 @@ def bench(
         typer.Option("--resume", help="Keep what the same command measured before it was cut off."),
     ] = False,
     json: Json = False,
+    block: Annotated[
+        bool,
+        typer.Option(
+            "--block",
+            help="Print what was measured as a block to send, without any name or path, and "
+            "nothing else.",
+        ),
+    ] = False,
     debug: Debug = False,
     *,
     chosen: dict[str, Any],
@@ -121,6 +129,8 @@ def bench(
     options = build(Timing, timing, "bench")
     budgets = build(Budgets, keeping, "bench")
     robust = asked(perturbing, "bench")
+    if json and block:
+        raise UsageError("--json and --block are two ways to print; received both")
     if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
     if output and not Path(output).absolute().parent.is_dir():
@@ -159,6 +169,12 @@ def bench(
         write_text(Path(output), text + "\n")
     if json:
         print_json(document)
+    elif block:
+        from edgeshrink.cli.display.board_block import board_block
+        from edgeshrink.engine import chosen_devices
+
+        devices = chosen_devices(request.devices, at, {}, plugins, trust=trust_profile)
+        say(board_block(report, devices, plugins).rstrip("\n"))
     else:
         show_bench(report, to=console())
     if report.lost:

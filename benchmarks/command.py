@@ -19,14 +19,14 @@ def ledger(shared: str, model: str, flags: Sequence[str], out: Path) -> dict[str
     Args:
         shared: the folder with `models` and `data`.
         model: the name of a model there.
-        flags: of the command; data sets, words that end in .npz, are names in `data`.
+        flags: of the command; data sets, words that end in .npz, are names in `data`, or paths.
         out: where the result goes.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
     argv = ["edgeshrink", "compress", f"{shared}/models/{model}.keras"]
-    argv += [f"{shared}/data/{f}" if f.endswith(".npz") else f for f in flags]
+    argv += [str(Path(shared, "data", f)) if f.endswith(".npz") else f for f in flags]
     argv += ["-o", str(out), "--json", "--max-drop", "none"]
     print("$", *argv, file=sys.stderr, flush=True)
     places = os.pathsep.join(filter(None, [str(STUDENTS), os.getenv("PYTHONPATH")]))

@@ -150,6 +150,7 @@ def test_no_room_is_crowded() -> None:
         "edgeshrink_litert.failures",
         "edgeshrink_lowrank.budget",
         "edgeshrink_lowrank.kinds",
+        "edgeshrink_openvino.backend",
         "edgeshrink_prune.masks",
         "edgeshrink_prune.pattern",
     ],

@@ -24,6 +24,19 @@ def test_the_reference_is_what_the_program_says() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_the_table_of_what_makes_what_faster_is_what_was_measured() -> None:
+    """Made by: python benchmarks/truth_table.py SHARED --page."""
+    code = (
+        "import json, pathlib, truth_page\n"
+        "known = json.loads(pathlib.Path('results/truth_table.json').read_text())\n"
+        "print(truth_page.page(known), end='')"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True)
+    page = DOCS / "explanation" / "what-makes-what-faster.md"
+    assert done.stdout == page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_its_page(command: str) -> None:
     page = (DOCS / "reference" / "commands" / f"{command}.md").read_text(encoding="utf-8")

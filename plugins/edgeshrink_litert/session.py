@@ -63,9 +63,11 @@ class LiteRTSession(Session):
         self.target, self.profile = target, profile
         self.workdir = workdir
         self.kernels = options.kernels if profile.accelerator == "cpu" else profile.accelerator
-        always = {"accelerator": profile.accelerator, **asdict(options)}
+        always = {"accelerator": profile.accelerator, "library": options.library}
         if backend is not None:
+            self.kernels = backend.package.name
             always |= {"backend": backend.package.name, "settings": dict(backend.settings)}
+        always["kernels"] = self.kernels
         self.runner = Conversation(target, workdir, profile, always, backend)
         try:
             self._facts = self._ask_facts()

@@ -19,6 +19,7 @@ from edgeshrink.devices import BenchPlan, DeviceProfile, Failure, Measurement, f
 from edgeshrink.errors import CommandFailed, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.selftest.checks import run
+from edgeshrink.tflite import too_steep
 from edgeshrink_openvino import openvino
 from edgeshrink_openvino.backend import explain
 from edgeshrink_targets.local import Local
@@ -170,12 +171,15 @@ def test_another_precision_is_what_is_computed_in_or_a_failure(
         assert found.kernels == f"OpenVINO's in {precision}"
 
 
-def renamed(path: Path, names: str) -> bytes:
-    """Return a .tflite whose tensors have short names, or `none`."""
+def renamed(path: Path, names: str, *, steep: bool = False) -> bytes:
+    """Return a .tflite whose tensors have short names, or `none`; or that XNNPACK cannot run."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    for operator in tree.subgraphs[0].operators if steep else ():
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode == 9:  # FULLY_CONNECTED
+            tree.subgraphs[0].tensors[operator.outputs[0]].quantization.scale = [1e-9]
     for number, tensor in enumerate(tree.subgraphs[0].tensors):
         tensor.name = None if names == "none" else str(number)
     builder = flatbuffers.Builder(1 << 16)
@@ -203,6 +207,18 @@ def test_a_file_without_names_is_refused_and_the_others_are_timed(
     assert refused.reason == (
         "the file's tensors have no names, which OpenVINO needs: --no-strip keeps them"
     )
+
+
+@real
+def test_what_xnnpack_lacks_is_not_told_of_openvino(session: Any, tmp_path: Path) -> None:
+    data = renamed(model("int8"), "none", steep=True)
+    assert too_steep(data)
+    (tmp_path / "steep.tflite").write_bytes(data)
+    (refused,) = session.time([tmp_path / "steep.tflite"], SHORT)
+    inputs = {"image": samples(tmp_path)["image"]}
+    with pytest.raises(CommandFailed, match="have no names, which OpenVINO needs") as caught:
+        session.predict(tmp_path / "steep.tflite", inputs)
+    assert "XNNPACK" not in f"{refused.reason} {caught.value}"
 
 
 @real

@@ -381,7 +381,8 @@ def test_a_battery_tells_energy_only_while_it_is_discharged(tree):
 def test_energy_of_one_inference(tree):
     root = tree({RAPL + "name": "package-0", RAPL + "energy_uj": "5"})
     model = {"path": str(converted() / "float.tflite"), "stateful": False}
-    job = {"models": [model], "threads": 1, "plan": {"affinity": ()}}
+    plan = {"affinity": ()}
+    job = {"models": [model], "threads": 1, "kernels": "xnnpack", "plan": plan}
     with counting(Path(root, RAPL, "energy_uj"), 3.0):
         found = energy.measure_energy(job, root, idle=0.3, least=0.5)["energy"]
     assert 0.5 < found["idle_watts"] < 10

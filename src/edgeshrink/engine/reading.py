@@ -18,7 +18,7 @@ from edgeshrink.devices import (
 )
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
-from edgeshrink.engine.measuring.sessions import host_session, open_session, reader_of
+from edgeshrink.engine.measuring.sessions import host_session, open_session, readers_of
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.models import Artifact, Kind
 from edgeshrink.plugins import Plugins
@@ -98,7 +98,7 @@ def _device(reader: Reader, plugins: Plugins) -> DeviceProfile | None:
         with contextlib.suppress(EdgeshrinkError):  # of a user's own; named, it says what is wrong
             device = find_profile(name, plugins.profile_folders)
             target = plugins.targets.get(device.target)
-            if target and target.here and reader_of(device, plugins) == reader:
+            if target and target.here and readers_of(device, plugins)[:1] == (reader,):
                 found.append(device)
     if not found:
         return None

@@ -115,7 +115,12 @@ def _space(request: SearchRequest, plugins: Plugins) -> Space:
         text = read_text(request.space, "space")
         return Space.from_toml(text, plugins.methods, origin=request.space.name)
     device = chosen_devices(
-        base.devices, base.at, base.connection, plugins, trust=base.trust_profile
+        base.devices,
+        base.at,
+        base.connection,
+        plugins,
+        trust=base.trust_profile,
+        toolchains=base.toolchains,
     )[0]
     found = facts(base.model)
     space = Space.of(

@@ -11,7 +11,7 @@ FLOAT = ("float32",)
 BOTH = (
     Refusal("operators that it does not have", custom=True),
     Refusal("integer weights stored sparsely", weights=INTEGERS, sparse=True),
-    # It takes the file, and reads a scale for each channel where there is one: findings/ has it.
+    # It takes the file, and answers wrongly: it looks for a scale of each channel.
     Refusal(
         "integer weights of one scale beside float activations",
         ("DEPTHWISE_CONV_2D",),

@@ -121,6 +121,40 @@ def test_a_dry_run_refuses_what_the_runtime_does_not_read(
     assert said in str(done.exception)
 
 
+def test_what_a_reader_was_never_given_is_told_and_not_promised(tmp_path: Path) -> None:
+    chip = Reader("chip", "Chip 1.0", untried=(Refusal("floats", data=("float32",)),))
+    device = DeviceProfile("board", reads=(chip,))
+    used = [Use("CONV_2D", data="float32")]
+    assert device.refused(used) == []
+    assert device.untried(used) == ["Chip 1.0 was not tried with floats (CONV_2D)"]
+    assert device.untried([Use("CONV_2D", data="int8")]) == []
+
+
+def test_a_toolchain_is_held_beside_the_device(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    """Needs the plugin's entry point, as an installation has it."""
+    if "mnn" not in installed().readers:
+        pytest.skip("the plugin toolchains is not installed")
+    asked = ["compress", digits_model, "--data", digits, "-o", tmp_path / "out.tflite"]
+    asked += ["--dry-run", "--toolchain", "tvm", "--toolchain"]
+    for flags, said in (
+        (["mnn", "--int8"], "on desktop, MNN 3.6.1 refuses arithmetic in integers"),
+        (
+            ["openvino", "--int4"],
+            "OpenVINO 2026.4.1 refuses weights of 4 bits (CONV_2D",
+        ),
+        (["openvino", "--strip-names", "none"], "OpenVINO 2026.4.1 refuses tensors without names"),
+        (["opencino"], "no toolchain 'opencino'"),
+    ):
+        done = CliRunner().invoke(app, [str(one) for one in (*asked, *flags)])
+        assert isinstance(done.exception, UsageError), done.output
+        assert said in str(done.exception)
+    assert "opencino" in str(done.exception)
+    assert "openvino" in done.exception.hint
+    assert "was not tried with weights of 16 bits" in run(*asked, "rknn", "--fp16")
+
+
 def test_no_names_are_refused_for_a_device_that_needs_them() -> None:
     needs = Reader("needs", "Needs names 1.0", (Refusal("tensors without names", named=False),))
     plan = Plan(ModelFacts(Kind.KERAS), (), (), None, DeviceProfile("chip", reads=(needs,)))

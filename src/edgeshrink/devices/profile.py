@@ -104,6 +104,15 @@ class DeviceProfile:
             for why in reader.problems(used)
         ]
 
+    def untried(self, uses: Iterable[Use]) -> list[str]:
+        """Return, in words, what of a file its readers were never given.
+
+        Args:
+            uses: how the file uses its operators.
+        """
+        used = list(uses)
+        return [f"{r.title} was not tried with {why}" for r in self.reads for why in r.doubts(used)]
+
     def gains(self, technique: str) -> tuple[str, ...]:
         """Return what a technique gains here: of download, disk, flash and ms.
 

@@ -33,12 +33,14 @@ class Reading:
     Attributes:
         reader: the program.
         refuses: why it refuses the file by its table, as phrases; empty where it reads it.
+        untried: what of the file it was never given, as phrases; the table says nothing of that.
         tried: what running it said; empty where it reads the file, None where it was not run.
         how: by which device profile it was run, or why it was not.
     """
 
     reader: Reader
     refuses: tuple[str, ...]
+    untried: tuple[str, ...] = ()
     tried: str | None = None
     how: str = ""
 
@@ -51,7 +53,10 @@ def readings(model: FlatModel, plugins: Plugins) -> list[Reading]:
         plugins: with the programs.
     """
     used = uses(model)
-    return [Reading(one, tuple(one.problems(used))) for one in plugins.readers.values()]
+    return [
+        Reading(one, tuple(one.problems(used)), tuple(one.doubts(used)))
+        for one in plugins.readers.values()
+    ]
 
 
 def tried(path: Path, told: Reading, plugins: Plugins) -> Reading:

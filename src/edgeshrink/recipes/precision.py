@@ -82,7 +82,9 @@ class Precision(Method):
                 f"{self.name} stores them in {self.bits}",
                 hint="choose another precision, or another --device",
             )
-        for why in plan.profile.refused(self.uses(plan, kernels)):
+        used = list(self.uses(plan, kernels))
+        yield from plan.profile.untried(used)
+        for why in plan.profile.refused(used):
             raise UsageError(
                 f"{why}; {self.name} makes them",
                 hint="choose another precision, or another --device",

@@ -14,6 +14,7 @@ from paths import ROOT
 SAYING = {"notes", "disturbed", "failed", "[unmet]"}
 # All that these return is said in a verdict, a summary or a warning of the plan.
 SPEAKING = {
+    "edgeshrink.devices.profile": {"refused"},
     "edgeshrink.recipes.asked": {"missed"},
     "edgeshrink.results.apart": {"__str__"},
     "edgeshrink.results.figures": {"unlike_scores", "unlike_times", "untimed"},

@@ -17,5 +17,6 @@ VELA = Reader(
     leaves=(
         Refusal("arithmetic in float", data=FLOATS),
         Refusal("conversion to float", results=FLOATS),
+        Refusal("arithmetic on plain numbers", data=("bool", "int32", "int64")),
     ),
 )

@@ -112,7 +112,7 @@ def _by_tensor(plan: Plan, granularity: str) -> Iterable[str]:
     """Say where dynamic range has a scale for each tensor since the device asks for it."""
     if granularity == "auto" and grain("auto", plan.profile) == "tensor":
         why = plan.profile.refused(hybrid(["FULLY_CONNECTED"], "channel", plan.profile))
-        yield f"the runtime of {plan.profile.name} refuses {'; '.join(why)}: scales are by tensor"
+        yield f"{'; '.join(why)}: scales are by tensor"
 
 
 class Int8(Precision):
@@ -268,7 +268,7 @@ class Strip(Method):
         if self.options.names == "none":
             for why in plan.profile.refused([Use("all operators", named=False)]):
                 raise UsageError(
-                    f"the runtime of {plan.profile.name} refuses {why}",
+                    f"{why}; --strip-names none makes them",
                     hint="--strip-names short gives each the shortest name",
                 )
         if self.options.names == "keep" and plan.has("mixed", among=plan.before):

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from edgeshrink.api import DeviceProfile
 from edgeshrink.tflite import Use
 
-# By granularity, versions of operators.
+# By granularity, versions of operators. Others have kernels that the converter mostly leaves in
+# float, since they are of fewer than 1,024 weights.
 VERSIONS = {
     "channel": {"CONV_2D": 5, "FULLY_CONNECTED": 12},
     "tensor": {"CONV_2D": 2, "FULLY_CONNECTED": 9},
@@ -30,7 +31,7 @@ def grain(granularity: str, device: DeviceProfile) -> str:
 
 
 def hybrid(operators: Iterable[str], granularity: str, device: DeviceProfile) -> Iterator[Use]:
-    """Yield how a file in dynamic range uses operators.
+    """Yield how a file in dynamic range uses operators, as far as that is known before.
 
     Args:
         operators: their names.
@@ -41,6 +42,6 @@ def hybrid(operators: Iterable[str], granularity: str, device: DeviceProfile) ->
         granularity = grain("auto", device)
     by_channel = granularity != "tensor"
     versions = VERSIONS["channel" if by_channel else "tensor"]
-    for operator in operators:
-        version = versions.get(operator, 0)
-        yield Use(operator, version, "float32", "int8", by_channel=by_channel, result="float32")
+    for operator in versions.keys() & set(operators):
+        version, data = versions[operator], "float32"
+        yield Use(operator, version, data, "int8", by_channel=by_channel, result=data)

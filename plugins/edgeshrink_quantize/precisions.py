@@ -18,7 +18,7 @@ from edgeshrink.nn import (
     recurrent_layers,
     shares_tensors,
 )
-from edgeshrink.tflite import Ranges, float_operators, read_model
+from edgeshrink.tflite import Ranges, Use, float_operators, read_model
 from edgeshrink_quantize.choosing import chosen
 from edgeshrink_quantize.dynamic_range import grain
 from edgeshrink_quantize.estimators import estimated
@@ -28,17 +28,21 @@ from edgeshrink_quantize.unrolling import unrolled
 if TYPE_CHECKING:
     from edgeshrink_quantize.options import FloatOptions, Int8Options
 
+# What LSTM layers become where that fits them.
+FUSED = Use("UNIDIRECTIONAL_SEQUENCE_LSTM")
+
 
 def float32(model: keras.Model, options: FloatOptions, context: Context) -> bytes:
     """Return the model as it is, converted."""
     context.facts["quantization"] = "float32"
-    return _floats(model, Conversion(), options, context)
+    return _floats(model, Conversion(fuse=_fuses(model, context)), options, context)
 
 
 def float16(model: keras.Model, options: FloatOptions, context: Context) -> bytes:
     """Return the model with its weights as 16-bit floats."""
     context.facts["quantization"] = "float16 weights"
-    return _floats(model, Conversion(weights="float16"), options, context)
+    want = Conversion(weights="float16", fuse=_fuses(model, context))
+    return _floats(model, want, options, context)
 
 
 def _floats(model: keras.Model, want: Conversion, options: FloatOptions, context: Context) -> bytes:
@@ -50,8 +54,9 @@ def _floats(model: keras.Model, want: Conversion, options: FloatOptions, context
 def dynamic(model: keras.Model, granularity: str, context: Context) -> bytes:
     """Return the model with 8-bit weights and float activations."""
     context.facts["quantization"] = "int8 weights, dynamic range"
+    fuse = _fuses(model, context)
     wants = {
-        one: Conversion(weights="int8", per_channel=one == "channel")
+        one: Conversion(weights="int8", per_channel=one == "channel", fuse=fuse)
         for one in _grains(grain(granularity, context.profile), model, context)
     }
     return _made(model, wants, context)
@@ -64,9 +69,10 @@ def int8(model: keras.Model, options: Int8Options, context: Context) -> bytes:
         VerificationError: operators stayed in float where they are refused.
     """
     context.facts["quantization"] = "int8, static"
+    fuse = _fuses(model, context)
     wants = {
-        grain: Conversion("int8", "int8", options.io, per_channel=grain == "channel")
-        for grain in _grains(options.granularity, model, context)
+        one: Conversion("int8", "int8", options.io, per_channel=one == "channel", fuse=fuse)
+        for one in _grains(options.granularity, model, context)
     }
     samples = calibration(context)
     if options.io == "uint8":
@@ -134,6 +140,16 @@ def _dynamic_instead(
     context.facts.pop("calibration_samples", None)
     context.notes.append(f"the activations stayed in float (dynamic range): {error}")
     return dynamic(model, granularity, context)
+
+
+def _fuses(model: keras.Model, context: Context) -> bool:
+    """Return whether LSTM layers become the fused operator, and note where a reader forbids it."""
+    refused = context.profile.refused([FUSED])
+    if refused and (layers := {one.layer for one in loops(model, fuse=False)}):
+        layers -= {one.layer for one in loops(model)}
+        if layers:
+            context.notes.append(f"{'; '.join(refused)}: no such operator for {', '.join(layers)}")
+    return not refused
 
 
 def _grains(granularity: str, model: keras.Model, context: Context) -> tuple[str, ...]:

@@ -17,7 +17,10 @@ TFLM = Reader(
         Refusal("weights of 4 or 2 bits", ("DEQUANTIZE",), weights=FEW_BITS),
         Refusal(
             "integer weights beside float activations",
-            ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
+            (
+                *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
+                "UNIDIRECTIONAL_SEQUENCE_LSTM",  # which it takes, and answers NaN
+            ),
             data=("float32",),
             weights=("int8", *FEW_BITS),
         ),

@@ -8,6 +8,6 @@ from edgeshrink.api import Reader, hookimpl
 @hookimpl
 def edgeshrink_readers() -> list[Reader]:
     """Return what reads files on the way to a chip."""
-    from edgeshrink_toolchains.reading import OPENVINO
+    from edgeshrink_toolchains.reading import MNN, NNCASE, ONNX, OPENVINO, RKNN, TVM
 
-    return [OPENVINO]
+    return [OPENVINO, RKNN, NNCASE, MNN, TVM, ONNX]

@@ -40,6 +40,7 @@ def compress(
     resize: str = "keras",
     task: str = "",
     devices: Sequence[str] = ("desktop",),
+    toolchains: Sequence[str] = (),
     at: str = "",
     trust_profile: bool = False,
     force: bool = False,
@@ -82,6 +83,7 @@ def compress(
             `tags` or `regression`; `output=regression` for one of several outputs.
         devices: names or paths of device profiles; the result is for the first, and measured on
             all.
+        toolchains: names of readers that the result goes through on its way to a chip.
         at: the address of the one device, in place of its profile's.
         trust_profile: profiles that are named by their path may name programs of this machine.
         force: overwrite `out`, and go on where a check says stop.
@@ -146,6 +148,7 @@ def compress(
         task=task,
         calibration=calibration,
         devices=tuple(devices),
+        toolchains=tuple(toolchains),
         at=at,
         trust_profile=trust_profile,
         run=Path(run) if run else None,

@@ -79,6 +79,7 @@ CORE_KEYS = frozenset(
             "ssh_config",
             "step",
             "task",
+            "toolchain",
             "trust_profile",
             "unsafe",
         ),

@@ -83,7 +83,10 @@ def test_a_profile_names_its_reader(here: Path) -> None:
     (profiles / "old.toml").write_text('reader = "tflite-runtime"\n')
     (profiles / "wrong.toml").write_text('reader = "tflite_runtime"\n')
     dense = Use("FULLY_CONNECTED", 12)
-    for name, refused in (("old", ["versions above 11 (FULLY_CONNECTED)"]), ("desktop", [])):
+    for name, refused in (
+        ("old", ["on old, tflite-runtime 2.14 refuses versions above 11 (FULLY_CONNECTED)"]),
+        ("desktop", []),
+    ):
         (device,) = chosen_devices((name,), "", {}, installed())
         assert device.refused([dense]) == refused
     with pytest.raises(ProfileError, match="a reader that no plugin has: 'tflite_runtime'") as told:
@@ -97,13 +100,13 @@ def test_a_profile_names_its_reader(here: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--int4"], "fewer than 8 bits (CONV_2D, FULLY_CONNECTED); int4 makes them"),
+        (["--int4"], "scale for each output (FULLY_CONNECTED); int4 makes them"),
         (
             ["--int4", "--int4-activations", "float32"],
             "refuses versions above 11 (FULLY_CONNECTED); int4 makes them",
         ),
         (["--ternary"], "refuses versions above 11 (FULLY_CONNECTED); ternary makes them"),
-        (["--mixed-drop", "1"], "refuses weights of fewer than 8 bits"),
+        (["--mixed-drop", "1"], "refuses weights of 4 bits and a scale for each output"),
         (["--dynamic", "--dynamic-granularity", "channel"], "refuses versions above 11"),
     ],
 )
@@ -114,14 +117,48 @@ def test_a_dry_run_refuses_what_the_runtime_does_not_read(
     asked += ["-o", tmp_path / "out.tflite", "--dry-run"]
     done = CliRunner().invoke(app, [str(one) for one in asked])
     assert isinstance(done.exception, UsageError), done.output
-    assert str(done.exception).startswith("the runtime of rpi-32bit refuses")
+    assert str(done.exception).startswith("on rpi-32bit, tflite-runtime 2.14 refuses ")
     assert said in str(done.exception)
+
+
+def test_what_a_reader_was_never_given_is_told_and_not_promised(tmp_path: Path) -> None:
+    chip = Reader("chip", "Chip 1.0", untried=(Refusal("floats", data=("float32",)),))
+    device = DeviceProfile("board", reads=(chip,))
+    used = [Use("CONV_2D", data="float32")]
+    assert device.refused(used) == []
+    assert device.untried(used) == ["Chip 1.0 was not tried with floats (CONV_2D)"]
+    assert device.untried([Use("CONV_2D", data="int8")]) == []
+
+
+def test_a_toolchain_is_held_beside_the_device(
+    digits: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    """Needs the plugin's entry point, as an installation has it."""
+    if "mnn" not in installed().readers:
+        pytest.skip("the plugin toolchains is not installed")
+    asked = ["compress", digits_model, "--data", digits, "-o", tmp_path / "out.tflite"]
+    asked += ["--dry-run", "--toolchain", "tvm", "--toolchain"]
+    for flags, said in (
+        (["mnn", "--int8"], "on desktop, MNN 3.6.1 refuses arithmetic in integers"),
+        (
+            ["openvino", "--int4"],
+            "OpenVINO 2026.4.1 refuses weights of 4 bits (CONV_2D",
+        ),
+        (["openvino", "--strip-names", "none"], "OpenVINO 2026.4.1 refuses tensors without names"),
+        (["opencino"], "no toolchain 'opencino'"),
+    ):
+        done = CliRunner().invoke(app, [str(one) for one in (*asked, *flags)])
+        assert isinstance(done.exception, UsageError), done.output
+        assert said in str(done.exception)
+    assert "opencino" in str(done.exception)
+    assert "openvino" in done.exception.hint
+    assert "was not tried with weights of 16 bits" in run(*asked, "rknn", "--fp16")
 
 
 def test_no_names_are_refused_for_a_device_that_needs_them() -> None:
     needs = Reader("needs", "Needs names 1.0", (Refusal("tensors without names", named=False),))
-    plan = Plan(ModelFacts(Kind.KERAS), (), (), None, DeviceProfile("chip", reads=needs))
-    with pytest.raises(UsageError, match="the runtime of chip refuses tensors without names"):
+    plan = Plan(ModelFacts(Kind.KERAS), (), (), None, DeviceProfile("chip", reads=(needs,)))
+    with pytest.raises(UsageError, match=r"on chip, Needs names 1.0 refuses tensors without names"):
         list(Strip.of({"names": "none"}).check(plan))
     assert list(Strip.of({}).check(plan)) == []
 
@@ -138,7 +175,7 @@ def test_inspect_says_what_reads_a_file_and_why_the_rest_does_not(tmp_path: Path
     found = {one["name"]: one for one in json.loads(run("inspect", file, "--json"))["readers"]}
     assert set(found) >= OURS
     assert found["litert"]["reads"]
-    assert found["tflite-runtime"]["refuses"] == ["versions above 11 (FULLY_CONNECTED)"]
+    assert found["tflite-runtime"]["refuses"][0] == "versions above 11 (FULLY_CONNECTED)"
     assert (found["litert"]["runs"], found["litert"]["tried"]) == (None, "")
 
 

@@ -21,6 +21,13 @@ Devices = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Device to measure on (default: desktop); repeat for more."),
 ]
+Toolchains = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A chip's converter that the file must suit, as in openvino; repeat for more.",
+    ),
+]
 At = Annotated[
     str,
     typer.Option(metavar="ADDRESS", help="Where the device is, instead of its profile's address."),

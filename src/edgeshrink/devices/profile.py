@@ -15,7 +15,7 @@ from edgeshrink.devices.reader import Reader
 from edgeshrink.devices.trust import HERE, check_harmless
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.texts import from_toml, read_text, shortly, toml_value
-from edgeshrink.tflite import Refusal, Use, refused
+from edgeshrink.tflite import Refusal, Use
 
 ACCELERATORS = ("cpu", "gpu", "npu")
 PRECISIONS = ("float32", "float16", "int8", "int16x8", "dynamic")
@@ -53,7 +53,8 @@ class DeviceProfile:
         storage_bytes: room for the model file, or None.
         hardware: facts for people, as written in the file.
         sources: where the facts come from.
-        reads: the reader itself, which no file says: plugins have it.
+        toolchains: the names of readers that files go through on their way there.
+        reads: the readers themselves, which no file says: plugins have them.
     """
 
     name: str
@@ -82,20 +83,35 @@ class DeviceProfile:
     storage_bytes: int | None = None
     hardware: Mapping[str, str | int | float] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    reads: Reader | None = None
+    toolchains: tuple[str, ...] = ()
+    reads: tuple[Reader, ...] = ()
 
     def refused(self, uses: Iterable[Use]) -> list[str]:
-        """Return why the device cannot run a file, as phrases; none where it can.
+        """Return who refuses a file on the device and why, in words; none where it can run.
 
         Args:
             uses: how the file uses its operators.
         """
-        uses = list(uses)
-        older = [
+        older = tuple(
             Refusal(f"versions above {newest}", (operator,), newest)
             for operator, newest in self.operators.items()
+        )
+        own = Reader("", "its runtime", older)
+        used = list(uses)
+        return [
+            f"on {self.name}, {reader.title} refuses {why}"
+            for reader in (own, *self.reads)
+            for why in reader.problems(used)
         ]
-        return refused(uses, older) + (self.reads.problems(uses) if self.reads else [])
+
+    def untried(self, uses: Iterable[Use]) -> list[str]:
+        """Return, in words, what of a file its readers were never given.
+
+        Args:
+            uses: how the file uses its operators.
+        """
+        used = list(uses)
+        return [f"{r.title} was not tried with {why}" for r in self.reads for why in r.doubts(used)]
 
     def gains(self, technique: str) -> tuple[str, ...]:
         """Return what a technique gains here: of download, disk, flash and ms.
@@ -181,8 +197,9 @@ _TYPES: dict[str, type] = {
     "slow_layers": dict,
     "pays": dict,
     "board": list,
+    "toolchains": list,
 }
-_LISTS_OF_TEXT = ("precisions", "slow_precisions", "sources", "board")
+_LISTS_OF_TEXT = ("precisions", "slow_precisions", "sources", "board", "toolchains")
 
 
 def _checked(profile: str, key: str, value: Any) -> Any:

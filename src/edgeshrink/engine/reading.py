@@ -18,7 +18,7 @@ from edgeshrink.devices import (
 )
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
-from edgeshrink.engine.measuring.sessions import host_session, open_session, reader_of
+from edgeshrink.engine.measuring.sessions import host_session, open_session, readers_of
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.models import Artifact, Kind
 from edgeshrink.plugins import Plugins
@@ -33,12 +33,14 @@ class Reading:
     Attributes:
         reader: the program.
         refuses: why it refuses the file by its table, as phrases; empty where it reads it.
+        untried: what of the file it was never given, as phrases; the table says nothing of that.
         tried: what running it said; empty where it reads the file, None where it was not run.
         how: by which device profile it was run, or why it was not.
     """
 
     reader: Reader
     refuses: tuple[str, ...]
+    untried: tuple[str, ...] = ()
     tried: str | None = None
     how: str = ""
 
@@ -51,7 +53,10 @@ def readings(model: FlatModel, plugins: Plugins) -> list[Reading]:
         plugins: with the programs.
     """
     used = uses(model)
-    return [Reading(one, tuple(one.problems(used))) for one in plugins.readers.values()]
+    return [
+        Reading(one, tuple(one.problems(used)), tuple(one.doubts(used)))
+        for one in plugins.readers.values()
+    ]
 
 
 def tried(path: Path, told: Reading, plugins: Plugins) -> Reading:
@@ -98,7 +103,7 @@ def _device(reader: Reader, plugins: Plugins) -> DeviceProfile | None:
         with contextlib.suppress(EdgeshrinkError):  # of a user's own; named, it says what is wrong
             device = find_profile(name, plugins.profile_folders)
             target = plugins.targets.get(device.target)
-            if target and target.here and reader_of(device, plugins) == reader:
+            if target and target.here and readers_of(device, plugins)[:1] == (reader,):
                 found.append(device)
     if not found:
         return None

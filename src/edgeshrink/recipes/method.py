@@ -155,6 +155,7 @@ class Method(ABC):
             `channels`, `rank` or `depth`; empty where it only keeps the score up.
         timed: what it does depends on the device.
         tiled: it depends on the tile of the device's kernels.
+        reads: it depends on what reads the file.
         fits: it depends on the room that there is: flash and memory of devices, and budgets.
         stores: techniques that make its file smaller on disk too, since it stores weights in a
             code of its own, so that they may take fewer bits than their precision says.
@@ -187,6 +188,7 @@ class Method(ABC):
     technique: ClassVar[str] = ""
     timed = False
     tiled = False
+    reads = False
     fits = False
     stores: ClassVar[tuple[str, ...]] = ()
     bakes = False

@@ -22,11 +22,11 @@ OPERATORS = {
     "SeparableConv2D": ("DEPTHWISE_CONV_2D", "CONV_2D"),
     "Conv2DTranspose": ("TRANSPOSE_CONV",),
 }
-# By precision: the types of what they compute with, and of their weights.
+# By precision: the types of what they compute with, and of their weights. In dynamic range it
+# depends on their size.
 TYPES = {
     "float32": ("float32", "float32"),
-    "float16": ("float32", "float16"),
-    "dynamic": ("float32", "int8"),
+    "float16": ("float32", ""),  # behind a DEQUANTIZE
     "int8": ("int8", "int8"),
     "int16x8": ("int16", "int8"),
 }
@@ -44,6 +44,7 @@ class Precision(Method):
     slot = "precision"
     produces = Kind.TFLITE
     keeps = frozenset({"sparsity", "clusters"})
+    reads = True
     kernels: str
     bits = 32
 
@@ -81,9 +82,11 @@ class Precision(Method):
                 f"{self.name} stores them in {self.bits}",
                 hint="choose another precision, or another --device",
             )
-        for why in plan.profile.refused(self.uses(plan, kernels)):
+        used = list(self.uses(plan, kernels))
+        yield from plan.profile.untried(used)
+        for why in plan.profile.refused(used):
             raise UsageError(
-                f"the runtime of {plan.profile.name} refuses {why}; {self.name} makes them",
+                f"{why}; {self.name} makes them",
                 hint="choose another precision, or another --device",
             )
         slow = plan.profile.slow_layers.get(kernels, ())
@@ -105,8 +108,11 @@ class Precision(Method):
             plan: the model, and the steps around this one.
             kernels: a precision, as the device profile's `precisions` spell it.
         """
-        data, weights = TYPES[kernels]
-        for operator in weighted(plan):
+        operators = weighted(plan) if kernels in TYPES else []
+        if operators and kernels == "float16":
+            yield Use("DEQUANTIZE", weights="float16", result="float32")
+        for operator in operators:
+            data, weights = TYPES[kernels]
             yield Use(operator, data=data, weights=weights, result=data)
 
     def least_bytes(self, plan: Plan) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgeshrink.devices import DeviceProfile
+from edgeshrink.devices import DeviceProfile, Reader
 from edgeshrink.engine import chosen_devices
 from edgeshrink.errors import UsageError, VerificationError
 from edgeshrink.models import Kind, ModelFacts, facts
@@ -19,8 +20,8 @@ from edgeshrink.recipes.context import Agreement, Context
 from edgeshrink.recipes.method import Plan
 from edgeshrink.testing import tiny_data, tiny_model
 from edgeshrink.testing.running import as_tflite, context
-from edgeshrink.tflite import naming
-from edgeshrink_quantize import Int8, Int16x8, Mixed, Strip
+from edgeshrink.tflite import Refusal, naming, read_model
+from edgeshrink_quantize import Float, Int8, Int16x8, Mixed, Strip
 from edgeshrink_quantize.choosing import chosen
 
 layers = keras.layers
@@ -106,6 +107,23 @@ def test_a_stripped_file_that_answers_otherwise_is_not_kept(file: bytes, tmp_pat
     lent = stripping(as_tflite(model, tmp_path), tmp_path)  # compared with another model
     assert Strip.of({}).apply(file, lent) == file
     assert lent.notes == ["the stripped file answered otherwise, and was not kept"]
+
+
+@pytest.mark.heavy
+def test_an_lstm_is_a_loop_where_its_operator_is_refused(tmp_path: Path) -> None:
+    steps = keras.Input((8, 8))
+    model = keras.Model(steps, layers.LSTM(8, name="sequence")(steps))
+    row = Refusal("fused layers", ("UNIDIRECTIONAL_SEQUENCE_LSTM",))
+    for reads, operator in ((), row.operators[0]), ((Reader("chip", "Chip 1.0", (row,)),), "WHILE"):
+        lent = context(Float.of({}), model, model, None, tmp_path)
+        lent = replace(lent, profile=DeviceProfile("board", reads=reads))
+        made = Float.of({}).apply(model, lent)
+        assert operator in {one.name for one in read_model(made).operators}
+        assert lent.notes == [
+            f"on board, Chip 1.0 refuses fused layers ({row.operators[0]}): "
+            "no such operator for sequence"
+            for _ in reads
+        ]
 
 
 @pytest.mark.parametrize(

@@ -175,8 +175,9 @@ def _told(one: Reading) -> dict[str, Any]:
     return {
         "name": one.reader.name,
         "title": one.reader.title,
-        "reads": not one.refuses,
+        "reads": None if one.untried and not one.refuses else not one.refuses,
         "refuses": list(one.refuses),
+        "untried": list(one.untried),
         "runs": None if one.tried is None else not one.tried,
         "tried": one.tried or "",
         "how": one.how,
@@ -251,8 +252,11 @@ def _show_readers(readers: Sequence[Mapping[str, Any]], *, to: Console) -> None:
     if reading := [one["title"] for one in readers if one["reads"]]:
         write(", ".join(reading), to=to, lead="read by  ")
     for one in readers:
-        if not one["reads"]:
+        if one["refuses"]:
             write(f"{one['title']}: {'; '.join(one['refuses'])}", to=to, lead="refused by  ")
+    for one in readers:
+        if one["reads"] is None:
+            write(f"{one['title']}: {'; '.join(one['untried'])}", to=to, lead="not known of  ")
     for one in readers:
         if one["runs"] is not None:
             said = "takes it" if one["runs"] else one["tried"]

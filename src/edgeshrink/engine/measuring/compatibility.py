@@ -19,8 +19,7 @@ def problems(model: FlatModel, device: DeviceProfile) -> Iterator[str]:
     name = device.name
     if not device.compiled:
         yield from _too_large(model, device)
-    for why in device.refused(uses(model)):
-        yield f"the runtime of {name} refuses {why}"
+    yield from device.refused(uses(model))
     for precision in sorted(precisions(model) - set(device.precisions)):
         yield f"the file computes in {precision}, and {name} has no kernels for it"
     fewest = min((PACKED_BITS.get(t.dtype, 8) for t in model.weights), default=8)

@@ -76,6 +76,7 @@ def chosen_devices(
     options: Mapping[str, Any] | None = None,
     *,
     trust: bool = False,
+    toolchains: Sequence[str] = (),
 ) -> tuple[DeviceProfile, ...]:
     """Return the devices of a request, checked as far as that goes without reaching them.
 
@@ -86,9 +87,10 @@ def chosen_devices(
         plugins: with the targets and runtimes.
         options: of runtimes, over those of the profiles.
         trust: whether a profile that is named by its path may name programs of this machine.
+        toolchains: names of readers that files go through, beside those of the profiles.
 
     Raises:
-        UsageError: a name, an address, or an option is wrong.
+        UsageError: a name, a toolchain, an address, or an option is wrong.
         ProfileError: what is inside a profile is wrong.
     """
     if at and len(names) > 1:
@@ -96,6 +98,12 @@ def chosen_devices(
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         raise UsageError(f"--device {doubled} is there twice")
+    for name in toolchains:
+        if name not in plugins.readers:
+            raise UsageError(
+                f"no toolchain {name!r}; there are {', '.join(plugins.readers)}",
+                hint=near(name, plugins.readers),
+            )
     found = []
     for name in names:
         device = find_profile(name, plugins.profile_folders, trust=trust)
@@ -105,7 +113,8 @@ def chosen_devices(
             _check_option(device, option, plugins)
         device = replace(device, options={**device.options, **(options or {})})
         session_options(device, plugins)
-        found.append(replace(device, reads=reader_of(device, plugins)))
+        device = replace(device, toolchains=(*device.toolchains, *toolchains))
+        found.append(replace(device, reads=readers_of(device, plugins)))
     return tuple(found)
 
 
@@ -128,18 +137,20 @@ def _check_option(device: DeviceProfile, option: str, plugins: Plugins) -> None:
         )
 
 
-def reader_of(device: DeviceProfile, plugins: Plugins) -> Reader | None:
-    """Return what reads the files on a device, None where no table is known of it.
+def readers_of(device: DeviceProfile, plugins: Plugins) -> tuple[Reader, ...]:
+    """Return what reads the files of a device: its runtime's reader, where one is known, first.
 
     Raises:
         ProfileError: the profile names a reader that no plugin has.
     """
-    if device.reader and device.reader not in plugins.readers:
+    named = filter(None, (device.reader, *device.toolchains))
+    if unknown := next((name for name in named if name not in plugins.readers), None):
         raise ProfileError(
-            f"device profile {device.name!r} names a reader that no plugin has: {device.reader!r}",
-            hint=near(device.reader, plugins.readers),
+            f"device profile {device.name!r} names a reader that no plugin has: {unknown!r}",
+            hint=near(unknown, plugins.readers),
         )
-    return plugins.readers.get(device.reader or device.runtime)
+    names = dict.fromkeys((device.reader or device.runtime, *device.toolchains))
+    return tuple(plugins.readers[name] for name in names if name in plugins.readers)
 
 
 def session_options(device: DeviceProfile, plugins: Plugins) -> tuple[Any, Any]:

@@ -62,7 +62,12 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         refuse(found, unsafe=request.unsafe, custom=request.custom, source=str(request.model))
     )
     devices = chosen_devices(
-        request.devices, request.at, request.connection, plugins, trust=request.trust_profile
+        request.devices,
+        request.at,
+        request.connection,
+        plugins,
+        trust=request.trust_profile,
+        toolchains=request.toolchains,
     )
     if request.metric and request.metric not in plugins.metrics:
         raise UsageError(

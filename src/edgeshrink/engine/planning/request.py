@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -35,6 +35,7 @@ class Request:
         task: what the outputs answer, where the model does not tell, as `--task` takes it.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
+        toolchains: names of readers that the result goes through, beside those of the devices.
         at: the address of the one device, in place of its profile's.
         connection: options of targets, over those of the profiles.
         trust_profile: profiles that are named by their path may name programs of this machine.
@@ -67,6 +68,7 @@ class Request:
     task: str = ""
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)
+    toolchains: tuple[str, ...] = ()
     at: str = ""
     connection: Mapping[str, Any] = field(default_factory=dict)
     trust_profile: bool = False
@@ -113,6 +115,7 @@ class Request:
         more = {
             "recipe": Recipe.from_toml(said["recipe"], methods),
             "devices": tuple(said["devices"]),
+            "toolchains": tuple(said["toolchains"]),
             "custom": tuple(said["custom"]),
             "exports": tuple(said["exports"]),
             "input_shapes": {name: tuple(shape) for name, shape in said["input_shapes"].items()},
@@ -151,8 +154,16 @@ class Planned:
 
     @property
     def profile(self) -> DeviceProfile:
-        """The device that the result is for."""
-        return self.devices[0]
+        """The device that the result is for, with what reads it on all devices."""
+        reads = dict.fromkeys(reader for device in self.devices for reader in device.reads)
+        return replace(self.devices[0], reads=tuple(reads))
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """What decides which files can be read, as JSON values."""
+        device = self.profile
+        titles = [reader.title for reader in device.reads]
+        return {"readers": titles, "operators": dict(device.operators)}
 
     @property
     def room(self) -> Room:

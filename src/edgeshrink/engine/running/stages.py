@@ -108,6 +108,7 @@ class Stages:
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
+            "reads": self._planned.read if step.reads else None,
             "room": asdict(self._planned.room) if step.fits else None,
             "files": [content_digest(path) for path in step.files],
             "versions": versions,

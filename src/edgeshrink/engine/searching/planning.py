@@ -60,7 +60,12 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
     if base.out.suffix not in (Kind.TFLITE.suffix, Kind.PACKED.suffix):
         raise UsageError(f"a search writes a .tflite or .esz file; received {str(base.out)!r}")
     device = chosen_devices(
-        base.devices, base.at, base.connection, plugins, trust=base.trust_profile
+        base.devices,
+        base.at,
+        base.connection,
+        plugins,
+        trust=base.trust_profile,
+        toolchains=base.toolchains,
     )[0]
     request = replace(request, goals=wanted(request.goals, base.budgets, device))
     if request.pick != "knee":

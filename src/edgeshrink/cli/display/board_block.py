@@ -102,7 +102,7 @@ def _measured(result: BenchResult) -> dict[str, Any]:
     score = result.scores[0] if result.scores else None
     after = timed.conditions.get("after", {})
     return {
-        **{"rules": timed.plan.rules, "threads": timed.threads, "delegate": timed.delegate},
+        **{"rules": timed.plan.rules, "threads": timed.threads, "kernels": timed.kernels},
         **(_times(timed) if not timed.device.emulated else {}),
         **{key: getattr(timed, key) for key in MEMORY},
         "conditions": {key: after[key] for key in CONDITIONS if key in after},

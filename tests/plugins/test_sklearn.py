@@ -120,6 +120,11 @@ def test_a_model_that_is_no_keras_model_first_becomes_one() -> None:
         done.check_order(Kind.KERAS)
     with pytest.raises(UsageError, match="prune takes a keras model but gets a scikit-learn"):
         recipe.check_order(Kind.SKLEARN)
+    off = Recipe.from_flags({"imitate": False, "int8": True}, methods)
+    with pytest.raises(UsageError, match="only imitate makes what other steps take") as error:
+        off.completed(methods, Kind.TFLITE, Kind.SKLEARN)
+    assert error.value.hint == "drop --no-imitate"
+    assert [s.name for s in off.completed(methods, Kind.TFLITE).steps] == ["int8", "strip"]
 
 
 # ---------------------------------------------------------------- what is asked

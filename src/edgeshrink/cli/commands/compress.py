@@ -37,7 +37,6 @@ from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.models import Kind
 from edgeshrink.recipes import Methods, Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
@@ -184,13 +183,13 @@ def compress(
     if settings.seed is not None:
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data
-    from edgeshrink.engine import Request, compress as work, plan
+    from edgeshrink.engine import Request, compress as work, default_out, plan
 
     source = Path(model)
     request = Request(
         model=source,
         recipe=wanted,
-        out=Path(output) if output else Path(f"{stem(model)}{suffix(wanted)}"),
+        out=Path(output) if output else default_out(source, wanted),
         data=data,
         data_free=data_free,
         preprocess=preprocess,
@@ -265,22 +264,6 @@ def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Met
     if steps:
         return Recipe.from_steps(steps, methods)
     return Recipe.from_flags(chosen, methods)
-
-
-def stem(model: str) -> str:
-    """Return how the name of a result begins where no name was given.
-
-    Example:
-        >>> stem("nets/small.keras"), stem("mine:forest")
-        ('small', 'forest')
-    """
-    return Path(model.rstrip("/").rpartition(":")[2]).stem
-
-
-def suffix(recipe: Recipe) -> str:
-    """Return how the name of a recipe's result ends where no name was given."""
-    packed = any(step.produces is Kind.PACKED for step in recipe.steps)
-    return (Kind.PACKED if packed else Kind.TFLITE).suffix
 
 
 def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:

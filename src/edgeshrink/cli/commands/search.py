@@ -178,13 +178,19 @@ def search(
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import seconds, shapes, written
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as engine_search
+    from edgeshrink.engine import (
+        Request,
+        SearchRequest,
+        default_out,
+        plan_search,
+        search as engine_search,
+    )
 
-    plugins = registry()
+    plugins, recipe = registry(), Recipe(training=tuning, seed=settings.seed)
     base = Request(
         model=Path(model),
-        recipe=Recipe(training=tuning, seed=settings.seed),
-        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        recipe=recipe,
+        out=Path(output) if output else default_out(Path(model), recipe),
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "search").resize,

@@ -12,6 +12,7 @@ from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.exporting import export_places, exporter_named
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.base import load_base, opened
+from edgeshrink.engine.planning.beside import told_beside
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.engine.planning.unfinished import is_unfinished
@@ -148,6 +149,12 @@ def _check_output(request: Request, plugins: Plugins) -> None:
     ours = request.force or is_unfinished(request.run_folder, out)
     if out.exists() and not ours:
         raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
+    if not ours and (other := told_beside(out)):
+        raise UsageError(
+            f"what {out.name} gets beside it, such as {out.stem}.report.json, is there for "
+            f"{other.name}",
+            hint="-o with another name keeps both; --force overwrites what lies beside it",
+        )
     for name in request.exports:
         if out.suffix == Kind.KERAS.suffix:
             raise UsageError(f"--export {name} is for .tflite files; -o asks for {out}")

@@ -63,10 +63,14 @@ def test_what_an_earlier_result_had_beside_it_is_gone(
     shared += ["--max-drop", "none", "-o"]
     assert cli.run([*shared, str(out)]) == 0
     assert out.with_suffix(".names.json").is_file()
+    out.with_suffix(".search.md").touch()  # of a search before
+    capsys.readouterr()
     assert cli.run([*shared, str(out), "--no-strip", "--force"]) == 0
+    told = "".join(capsys.readouterr().out.split())  # lines are wrapped
+    assert "small.recipe.toml" in told
+    assert "small.search.md" not in told  # which it did not write
     assert not out.with_suffix(".names.json").exists()  # its names are of another file
     assert out.with_suffix(".infer.py").is_file()
-    capsys.readouterr()
 
     assert cli.run([*shared, str(packed), "--pack"]) == 2
     error = capsys.readouterr().err

@@ -227,6 +227,7 @@ def test_markdown_has_a_row_a_stage_and_as_many_cells_in_each() -> None:
         assert said in text
     assert '```toml\nseed = 0\n\n[[step]]\nmethod = "int8"\n```' in text
     assert "- counts: train 54000, test 10000" in text
+    assert "latency: median ± standard error on desktop, threads: 1, kernels: xnnpack" in text
 
 
 def swept() -> Report:

@@ -623,6 +623,7 @@ def test_a_forest_becomes_a_net_that_is_judged_by_it(here: tuple[Path, Path]) ->
     assert f"where the original's own file has {base.size_bytes:,};" in lines
     assert "(median, threads: 1" in lines
     assert "the original runs on no such runtime" in lines
+    assert ", kernels: xnnpack" in lines
 
 
 @pytest.mark.heavy

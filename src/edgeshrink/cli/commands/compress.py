@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine import Planned
     from edgeshrink.results import Report
 
-SEARCHED = (".search.md", ".search.json", ".search.html")
+BESIDE = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run")
 NO_MIX = "--recipe, --step and the flags of methods are three ways to say one thing; choose one"
 
 
@@ -311,10 +311,14 @@ def seconds(text: str) -> float:
     return value
 
 
-def written(out: Path) -> list[Path]:
-    """Return the files of a result: itself, and those beside it that tell of it and run it."""
-    beside = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run", *SEARCHED)
-    return [out, *(p for p in map(out.with_suffix, beside) if p.exists())]
+def written(out: Path, more: Sequence[str] = ()) -> list[Path]:
+    """Return the files of a result: itself, and those beside it that tell of it and run it.
+
+    Args:
+        out: the result.
+        more: how the names of further ones end, such as those of a search.
+    """
+    return [out, *(p for p in map(out.with_suffix, (*BESIDE, *more)) if p.exists())]
 
 
 def as_dict(planned: Planned) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 
+SEARCHED = (".search.md", ".search.json", ".search.html")
 USUAL = 40  # trials, where neither they nor a time are given
 
 
@@ -241,7 +242,7 @@ def search(
     if json:
         print_json(report.as_dict())
     elif not worker:
-        show_search(report, to=console(), files=written(base.out))
+        show_search(report, to=console(), files=written(base.out, SEARCHED))
     tell_size(request.run_folder)
     if report.failed and not worker:
         say(f"error: {report.failed}", err=True)

@@ -27,6 +27,7 @@ from edgeshrink.api import (
     Package,
     Plan,
     Recipe,
+    Training,
     UsageError,
 )
 from edgeshrink.engine import Request, plan
@@ -572,6 +573,26 @@ def test_what_would_have_no_effect_is_refused(
     recipe = Recipe((Imitate.of({}, given),))
     with pytest.raises(UsageError, match="has no effect: the net learns what"):
         plan(request(path, folder, data(folder), recipe=recipe), installed())
+
+
+def test_settings_that_no_step_goes_by_are_told(here: tuple[Path, Path]) -> None:
+    folder, path = here
+
+    def told(*steps: Any, **tuned: Any) -> list[str]:
+        recipe = Recipe(steps, Training(**tuned))
+        planned = plan(request(path, folder, data(folder), recipe=recipe), installed())
+        return [one for one in planned.warnings if "no effect" in one]
+
+    step = Imitate.of({})
+    assert told(step, effort="thorough", epochs=2) == [
+        "no step chooses how long it trains: --effort has no effect"
+    ]
+    assert told(step, epochs=2) == []
+    untrained = type("Untrained", (Imitate,), {"training": None})()
+    assert told(untrained, epochs=2, batch_size=8) == [
+        "no step trains: --epochs, --batch-size have no effect"
+    ]
+    assert told(untrained, epochs=0) == []
 
 
 def test_features_that_8_bits_do_not_tell_apart_are_told(tmp_path: Path) -> None:

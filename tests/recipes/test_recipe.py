@@ -211,6 +211,13 @@ def test_a_step_that_no_other_place_helps_is_not_sent_to_one() -> None:
     assert error.value.hint == "put whole before it"
 
 
+@pytest.mark.parametrize("value", [{"deep": True}, 1, "yes"])
+def test_a_switch_takes_no_options(value: Any) -> None:
+    with pytest.raises(UsageError, match="clean is on or off, True or False; received") as error:
+        Recipe.from_flags({"clean": value}, METHODS)
+    assert "as in clean_OPTION=" in error.value.hint
+
+
 def test_an_option_of_what_is_switched_off_is_refused() -> None:
     @dataclass(frozen=True)
     class TidyOptions:

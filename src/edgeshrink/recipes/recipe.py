@@ -72,6 +72,11 @@ class Recipe:
                 parts: dict[str, dict[str, Any]] = {"options": {}, "training": {}, "on": {}}
                 for key, value in given.items():
                     group, name = method.flag_keys()[key]
+                    if group == "on" and not isinstance(value, bool):  # as Python may give it
+                        raise UsageError(
+                            f"{key} is on or off, True or False; received {shortly(value)}",
+                            hint=f"options have keys of their own, as in {key}_OPTION=…",
+                        )
                     parts[group][name] = value
                 steps.append(method.of(parts["options"], parts["training"]))
         steps.sort(key=lambda step: (step.phase, step.name))

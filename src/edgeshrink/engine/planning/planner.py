@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
+    warnings += _idle_settings(request, steps)
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 
@@ -229,6 +230,28 @@ def _synthesised(
         trains=any(step.training is not None for step in recipe.steps),
         seed=recipe.seed,
     )
+
+
+def _idle_settings(request: Request, steps: Sequence[PlannedStep]) -> Iterator[str]:
+    """Yield what is to be told of settings of training that no step goes by."""
+    if request.stages is not None:
+        return  # several runs have these settings, and some of them train
+    said = [one.name for one in fields(Training)]
+    tuning = request.recipe.training
+    given = [name for name in said if getattr(tuning, name) is not None]
+    if tuning.epochs == 0:  # which asks for none
+        given = []
+    trained = [one.step for one in steps if one.training is not None]
+    if not trained:
+        idle, why = [*given, *(["time"] if request.seconds is not None else [])], "no step trains"
+    elif not any(step.chooses for step in trained):
+        idle = [name for name in given if name in ("effort", "max_epochs")]
+        why = "no step chooses how long it trains"
+    else:
+        return
+    if idle:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        yield f"{why}: {flags} {'has' if len(idle) == 1 else 'have'} no effect"
 
 
 def _planned_step(

@@ -107,7 +107,10 @@ def measured(device: str, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
     print("$", *argv, file=sys.stderr, flush=True)
     subprocess.run(argv, check=False, stdout=subprocess.DEVNULL)  # 1: a file was refused
     results = json.loads(out.read_text(encoding="utf-8"))["results"]
-    return {method: cell(one) for method, one in zip(files, results, strict=True)}
+    found = {method: cell(one) for method, one in zip(files, results, strict=True)}
+    if all("refused" in one for one in found.values()):
+        raise SystemExit(f"{device} measured nothing: {found['float']['refused']}")
+    return found
 
 
 def cell(result: dict[str, Any]) -> dict[str, Any]:

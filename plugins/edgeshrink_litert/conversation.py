@@ -110,7 +110,7 @@ class Conversation:
             *self.launch,
             self.runner,
             remote,
-            timeout=timeout,
+            timeout=timeout or (self.backend and self.backend.seconds),
             watch=lambda line: _tell(line, progress),
         )
         found = read_result(done.stdout, job_id)  # type: ignore[no-untyped-call]

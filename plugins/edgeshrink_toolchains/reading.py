@@ -73,4 +73,10 @@ TVM = Reader(
     untried=OTHERS,
     backend=_backend("tvm", "apache-tvm", "apache-tvm==0.27.0", "tflite==2.18.0"),
 )
-ONNX = Reader("onnx", "tf2onnx 1.17.0", (UNNAMED, FUSED), untried=(*OTHERS, LOOPS))
+ONNX = Reader(
+    "onnx",
+    "tf2onnx 1.17.0",
+    (UNNAMED, FUSED),
+    untried=(*OTHERS, LOOPS),
+    backend=_backend("onnx", "tf2onnx", "tf2onnx==1.17.0", "tensorflow", "onnxruntime"),
+)

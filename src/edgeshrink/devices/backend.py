@@ -34,5 +34,5 @@ class Backend:
 
     module: Path
     package: Package
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     seconds: float | None = None

@@ -29,7 +29,7 @@ def inspect(
         list[str] | None,
         typer.Option(
             metavar="NAME=PYTHON",
-            help="With --try: the interpreter that a chip's converter is installed for; repeatable.",
+            help="With --try: the interpreter that a converter is installed for; repeatable.",
         ),
     ] = None,
     custom: Custom = None,

@@ -14,6 +14,7 @@ from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.base import load_base, opened
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
+from edgeshrink.engine.planning.suiting import suited
 from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.flag import build
@@ -124,6 +125,11 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         warnings += [double] if double else []
     if request.robustness:
         check_images(data.test if data else None)
+    asked = {step.name for step in request.recipe.steps}
+    chosen = suited(recipe, asked, plugins.methods, found, data, devices)
+    if chosen is not None:
+        recipe, told = chosen
+        warnings.append(told)
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )

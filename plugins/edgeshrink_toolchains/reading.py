@@ -51,7 +51,13 @@ OPENVINO = Reader(
         Refusal("weights of 4 bits", ("!FULLY_CONNECTED",), weights=("int4",)),
     ),
 )
-RKNN = Reader("rknn", "rknn-toolkit2 2.5.0", (UNNAMED, FUSED), untried=(*OTHERS, LOOPS, ARITHMETIC))
+RKNN = Reader(
+    "rknn",
+    "rknn-toolkit2 2.5.0",
+    (UNNAMED, FUSED),
+    untried=(*OTHERS, LOOPS, ARITHMETIC),
+    backend=_backend("rknn", "rknn-toolkit2", "rknn-toolkit2==2.5.0", "tensorflow==2.14.0"),
+)
 NNCASE = Reader(
     "nncase",
     "nncase 2.11.0",

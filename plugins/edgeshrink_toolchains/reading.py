@@ -25,7 +25,6 @@ OTHERS = (
     Refusal("operators of one program alone", custom=True),
 )
 LOOPS = Refusal("loops", looped=True)
-ARITHMETIC = Refusal("arithmetic in float", ("!QUANTIZE",), data=FLOAT, weights=FLOAT)
 
 
 def _backend(module: str, package: str, *pinned: str) -> Backend:
@@ -55,7 +54,7 @@ RKNN = Reader(
     "rknn",
     "rknn-toolkit2 2.5.0",
     (UNNAMED, FUSED),
-    untried=(*OTHERS, LOOPS, ARITHMETIC),
+    untried=(*OTHERS, LOOPS),
     backend=_backend("rknn", "rknn-toolkit2", "rknn-toolkit2==2.5.0", "tensorflow==2.14.0"),
 )
 NNCASE = Reader(

@@ -83,11 +83,12 @@ class Toolchain:
             Toolchain(name='tvm', python='')
         """
         name, equals, python = text.partition("=")
-        path = Path(python).expanduser()
-        if equals and not (python and shutil.which(path)):
+        at_home = str(Path(python).expanduser()) if python.startswith("~") else python
+        found = shutil.which(at_home) if at_home else None
+        if equals and found is None:
             raise UsageError(
                 f"the toolchain {name} is to run in {python!r}, which is no program",
                 hint="name the interpreter of its environment, as in tvm=/opt/tvm/bin/python",
             )
-        # as it is written: a link is how an environment's interpreter knows the environment
-        return cls(name, str(path.absolute() if len(path.parts) > 1 else path) if equals else "")
+        # links are kept: by that of its environment an interpreter finds what is installed there
+        return cls(name, str(Path(found).absolute()) if found else "")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # MNN's `mnnconvert` installs a package that it was not asked for, with whichever pip comes first on
 # PATH, before it looks at its arguments: aliyun-log-python-sdk. By it every conversion is reported
-# to the maker, with the machine's id and the arguments; nothing asks, and no option says no. The
+# to the maker, with the machine's id and the arguments (MNN/tools/utils/log.py); nothing asks. The
 # module `_tools`, which does the work, does neither.
 #
 # Seen with MNN 3.6.1, Python 3.11, Linux on x86-64. A pip that only notes how it was called stands
@@ -19,7 +19,8 @@ here="$(cd "$(dirname "$0")" && pwd)/$(basename "$0")"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check MNN==3.6.1 numpy
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check \
+    MNN==3.6.1 ai-edge-litert==2.3.0 flatbuffers
 cd "$work"
 mkdir first
 cat > first/pip <<'SHELL'
@@ -28,8 +29,43 @@ echo "$*" >> "$(dirname "$0")/../calls.txt"
 exit 1
 SHELL
 chmod +x first/pip
-head -c 64 /dev/zero > model.tflite
+cat > made.py <<'PYTHON'
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as s
+
+values = [None, None, np.ones((4, 8), np.float32), np.ones(4, np.float32), None]
+buffers = [
+    s.BufferT() if v is None else s.BufferT(data=np.frombuffer(v.tobytes(), np.uint8))
+    for v in values
+]
+shapes = {1: [1, 8], 2: [4, 8], 3: [4], 4: [1, 4]}
+tensors = [
+    s.TensorT(np.int32(of), s.TensorType.FLOAT32, buffer, f"t{buffer}")
+    for buffer, of in shapes.items()
+]
+operator = s.OperatorT(
+    inputs=[0, 1, 2],
+    outputs=[3],
+    builtinOptionsType=s.BuiltinOptions.FullyConnectedOptions,
+    builtinOptions=s.FullyConnectedOptionsT(),
+)
+code = s.OperatorCodeT()
+code.deprecatedBuiltinCode = code.builtinCode = s.BuiltinOperator.FULLY_CONNECTED
+code.version = 1
+graph = s.SubGraphT(tensors, [0], [3], [operator], "main")
+model = s.ModelT(version=3, operatorCodes=[code], subgraphs=[graph], buffers=buffers)
+builder = flatbuffers.Builder(4096)
+builder.Finish(model.Pack(builder), b"TFL3")
+with open("model.tflite", "wb") as stream:
+    stream.write(bytes(builder.Output()))
+PYTHON
+venv/bin/python made.py
 called() {
+    if [ "$1" != "mnnconvert without arguments" ]; then
+        test -s model.mnn # it did its work
+        rm model.mnn
+    fi
     echo "$1 called pip: $( (sort -u calls.txt || echo not at all) 2> /dev/null)"
     rm -f calls.txt
 }

@@ -290,7 +290,7 @@ def test_without_a_precision_one_is_chosen_that_is_read(
     bring(plugins, whole)
     done = dry(["--toolchain", "whole"], digits, digits_model, tmp_path)
     assert done.exit_code == 0, done.output
-    assert "no precision was asked for: int8 is what whole reads" in done.stderr
+    assert "no precision was asked for: int8 is read by whole" in done.stderr
     assert "1. int8" in done.output
     done = dry(["--float", "--toolchain", "whole"], digits, digits_model, tmp_path)
     assert isinstance(done.exception, UsageError)  # what is asked for is not changed

@@ -52,7 +52,7 @@ class Runtime:
         from rknn.api import RKNN
 
         started, toolkit = time.perf_counter_ns(), RKNN(verbose=False)
-        # At level 3, its own choice, it computes in another order, and answers otherwise.
+        # Of ResNet-8 in int8, 97.0 % of 200 labels are LiteRT's so, and 96.5 % at 3, its own choice.
         toolkit.config(target_platform=PLATFORM, optimization_level=2)
         for what, done in (
             ("read", lambda: toolkit.load_tflite(model=path)),

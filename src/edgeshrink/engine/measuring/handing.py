@@ -150,7 +150,7 @@ def handed(
     except EdgeshrinkError as error:
         if opened:
             return Handed(failed=f"handed to {opened}: {error}")
-        return Handed((f"not handed to {reader.title}: {_whole(error)}",))
+        return Handed(notes=(f"not handed to {reader.title}: {_whole(error)}",))
     agreed = judge.agreement(expected, found, samples)
     what = agreed.answers_to(f"{samples.count:,} samples")
     if agreed.top1 is not None:
@@ -159,7 +159,7 @@ def handed(
     else:
         far = words.percent(parity.apart(expected, found))
         note = f"handed to {opened}: on {what} its outputs are {far} of their range from LiteRT's"
-    return Handed((note,))
+    return Handed(notes=(note,))
 
 
 def _whole(error: EdgeshrinkError) -> str:

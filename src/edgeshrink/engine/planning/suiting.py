@@ -49,5 +49,5 @@ def suited(
     read = [MADE_BY[one] for one in read_by_all(Plan(found, before, after, data, device))]
     if not read or usual.name in read or read[0] not in methods:
         return None
-    told = f"no precision was asked for: {read[0]} is what {' and '.join(toolchains)} reads"
+    told = f"no precision was asked for: {read[0]} is read by {' and '.join(toolchains)}"
     return replace(recipe, steps=(*before, methods[read[0]](), *after)), told

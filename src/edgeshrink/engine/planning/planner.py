@@ -125,8 +125,8 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         warnings += [double] if double else []
     if request.robustness:
         check_images(data.test if data else None)
-    named = {step.name for step in request.recipe.steps}
-    chosen = suited(recipe, named, plugins.methods, found, data, devices)
+    steps_asked = {step.name for step in request.recipe.steps}
+    chosen = suited(recipe, steps_asked, plugins.methods, found, data, devices)
     if chosen is not None:
         recipe, told = chosen
         warnings.append(told)

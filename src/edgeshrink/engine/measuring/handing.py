@@ -142,6 +142,9 @@ def handed(
         expected: LiteRT's answers to them.
     """
     reader = plugins.readers[toolchain.name]
+    if reader.backend is None and own_device(reader, plugins) is None:
+        note = f"not handed to {reader.title}: nothing runs it from here; give it the file yourself"
+        return Handed(notes=(note,))
     opened = ""
     try:
         with toolchain_session(reader, toolchain, plugins) as (session, opened):

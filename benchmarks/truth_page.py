@@ -12,7 +12,8 @@ networks. Numbers of a column are made in the same way; how is in its head:
 
 - **counted**: bytes of a file, or of what a compiler or an interpreter laid out;
 - **measured**: medians of runs here, as a share of the float file's. On one device all files took
-  turns in one run, on one thread. RAM is what the process grew by for the model;
+  turns in one run, on one thread. RAM is what the process grew by for the model. ARM64 is
+  LiteRT on a Cortex-A72 that qemu emulates: it runs the same files, and its times say nothing;
 - **estimated**: cycles as the compiler Vela reckons them. Nothing was run on an NPU.
 
 Nothing was trained afterwards (`--epochs 0`): sizes and speed depend on where zeros and equal
@@ -60,7 +61,7 @@ def _model(model: str, found: dict[str, Any]) -> str:
     files, devices, why = found["files"], found["devices"], Reasons()
     first = ["method", "download, counted", "file, counted"]
     first += [f"{n}, measured" for n in ("LiteRT time", "LiteRT RAM")]
-    first += [f"{n}, measured" for n in ("OpenVINO time", "OpenVINO RAM")]
+    first += [f"{n}, measured" for n in ("OpenVINO time", "OpenVINO RAM", "ARM64 RAM")]
     second = ["method", "TFLM flash, counted", "TFLM RAM, counted"]
     for npu in ("U55-128", "U85-256"):
         second += [f"{npu} {n}" for n in ("flash, counted", "SRAM, counted", "cycles, estimated")]
@@ -69,7 +70,7 @@ def _model(model: str, found: dict[str, Any]) -> str:
         row = [method, f"{file['deflated']:,}", f"{file['bytes']:,}"]
         for device in ("desktop", "openvino"):
             row += _processor(devices[device], method, why)
-        processors.append(row)
+        processors.append([*row, _ram(devices["emulated-rpi4"][method], why)])
         one = devices["tflm"][method]
         ran = "refused" not in one
         row = [method, f"{file['bytes']:,}" if ran else why.mark(one["refused"])]
@@ -100,8 +101,14 @@ def _processor(said: dict[str, Any], method: str, why: Reasons) -> list[str]:
     share = f"{one['median_ms'] / base:.2f}"
     if method == "float":
         share = f"1 ({one['median_ms'] * 1000:.3g} µs)"
+    return [share, _ram(one, why)]
+
+
+def _ram(one: dict[str, Any], why: Reasons) -> str:
+    if "refused" in one:
+        return why.mark(one["refused"])
     memory = one["model_memory_bytes"]
-    return [share, "–" if memory is None else f"{memory / 1e6:.1f} MB"]
+    return "–" if memory is None else f"{memory / 1e6:.1f} MB"
 
 
 def _npu(said: dict[str, Any], method: str, why: Reasons) -> list[str]:

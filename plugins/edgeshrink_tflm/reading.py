@@ -24,6 +24,8 @@ TFLM = Reader(
             data=("float32",),
             weights=("int8", *FEW_BITS),
         ),
+        # It takes them, plans them with sizes of 1, and does not come to an end.
+        Refusal("loops whose tensors change their size", looped=True, varying=True),
         Refusal("weights of 2 bits", weights=("int2",)),
         Refusal(
             "weights of 4 bits and a scale for each output",

@@ -67,8 +67,10 @@ def compress(
     of its own.
 
     Args:
-        model: a .keras or .h5 file, or a SavedModel folder.
-        out: the .tflite or .keras file to write; None puts `<model>.tflite` here.
+        model: a .keras or .h5 file, or a SavedModel folder; or a fitted model of scikit-learn, as
+            a .skops file or `module:object`.
+        out: the .tflite, .esz or .keras file to write; None puts `<model>.tflite` here, or .esz
+            where `pack` is among the steps.
         recipe: a recipe file, which says training and seed too; goes with none of `steps`, flags,
             `training` and `seed`.
         steps: lines such as `"prune sparsity=0.8"`, in the order in which they run.
@@ -112,7 +114,7 @@ def compress(
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
     """
-    from edgeshrink.engine import Request, compress as run_plan, plan
+    from edgeshrink.engine import Request, compress as run_plan, default_out, plan
     from edgeshrink.errors import UsageError
     from edgeshrink.flag import build
     from edgeshrink.plugins import installed
@@ -134,27 +136,27 @@ def compress(
             read_text(Path(recipe), "recipe"), plugins.methods, origin=str(recipe)
         )
     elif steps:
-        wanted = Recipe.from_steps(steps, plugins.methods, **settings)
+        wanted = Recipe.from_steps(_several("steps", steps), plugins.methods, **settings)
     else:
         wanted = Recipe.from_flags(flags, plugins.methods, **settings)
     request = Request(
         model=Path(model),
         recipe=wanted,
-        out=Path(out) if out else Path(f"{Path(model).stem}.tflite"),
+        out=Path(out) if out else default_out(Path(model), wanted),
         data=data,
         data_free=data_free,
         preprocess=preprocess,
         resize=resize,
         task=task,
         calibration=calibration,
-        devices=tuple(devices),
-        toolchains=tuple(toolchains),
+        devices=_several("devices", devices),
+        toolchains=_several("toolchains", toolchains),
         at=at,
         trust_profile=trust_profile,
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=tuple(custom),
+        custom=_several("custom", custom),
         input_shapes=input_shapes or {},
         metric=metric,
         budgets=_budgets(
@@ -235,7 +237,7 @@ def bench(
 
     request = BenchRequest(
         tuple(Path(model) for model in models),
-        tuple(devices),
+        _several("devices", devices),
         at=at,
         options={"kernels": kernels} if kernels else {},
         trust_profile=trust_profile,
@@ -258,6 +260,16 @@ def bench(
         command="edgeshrink.bench(...)",
     )
     return measure(request, installed())
+
+
+def _several(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Return texts; one text by itself, whose letters would be taken for them, is refused."""
+    if isinstance(given, str):
+        from edgeshrink.errors import UsageError
+
+        said = f"{name} takes several; received the text {given!r}"
+        raise UsageError(said, hint=f"{name}=[{given!r}]")
+    return tuple(given)
 
 
 def _budgets(**given: Any) -> Budgets:

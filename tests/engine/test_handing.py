@@ -302,6 +302,15 @@ def test_without_a_precision_one_is_chosen_that_is_read(
         assert "2. float" in done.output
 
 
+def test_a_model_that_stays_a_keras_model_goes_through_no_toolchain(
+    digits: Path, digits_model: Path, tmp_path: Path, plugins: Plugins
+) -> None:
+    flags = ["--prune", "0.5", "--toolchain", "made_up", "-o", str(tmp_path / "out.keras")]
+    done = dry(flags, digits, digits_model, tmp_path)
+    assert isinstance(done.exception, UsageError)
+    assert "--toolchain made_up is for .tflite files" in str(done.exception)
+
+
 # ---- the toolchains themselves
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from tiny_models import converted
 
 from edgeshrink.engine.measuring import parity
 from edgeshrink.errors import VerificationError
+from edgeshrink.models import Artifact, Kind
+from edgeshrink.tflite import read_model
 
 ROWS = np.eye(10, dtype=np.float32)[np.arange(32) % 10]
 
@@ -30,3 +35,21 @@ def test_one_wrong_row_of_all_is_a_fault() -> None:
 def test_answers_of_another_size_or_for_another_class_are_a_fault(wrong: np.ndarray) -> None:
     with pytest.raises(VerificationError, match="differ from this machine's"):
         parity.error({"y": ROWS}, {"y": wrong})
+
+
+@pytest.mark.parametrize("name", ["int8", "int8_float_io", "float"])
+def test_made_up_inputs_use_the_whole_range_that_a_file_tells_apart(
+    name: str, tmp_path: Path
+) -> None:
+    path = converted() / f"{name}.tflite"
+    flat = read_model(path.read_bytes())
+    (asked,) = flat.inputs
+    rounded = next((op for op in flat.operators if op.name == "QUANTIZE"), None)
+    coded = flat.tensors_of(rounded)[1][0] if rounded and not asked.scales else asked
+    (file,) = parity.made_up(Artifact(path, Kind.TFLITE), tmp_path).inputs.values()
+    values = np.load(file)
+    low, high = 0.0, 1.0
+    if coded.scales:
+        low, high = ((code - coded.zero_points[0]) * coded.scales[0] for code in (-128, 127))
+    assert values.dtype == np.float32
+    assert (values.min(), values.max()) == pytest.approx((low, high), abs=0.02 * (high - low))

@@ -25,6 +25,7 @@ USE = Use("CONV_2D", 5, "float32", "int8", by_channel=True, sparse=True, result=
         (Refusal("", sparse=True), {"sparse": False}),
         (Refusal("", named=True), {"named": False}),
         (Refusal("", looped=False), {"looped": True}),
+        (Refusal("", varying=False), {"varying": True}),
         (Refusal("", custom=False), {"custom": True}),
     ],
 )

@@ -24,6 +24,7 @@ class Use:
         result: the type of its first output.
         named: whether all its tensors have names.
         looped: whether it is in a loop or a branch: in another subgraph than the first.
+        varying: whether an output has a size that is only known while it runs.
         custom: whether it is none of the schema's own operators.
     """
 
@@ -36,6 +37,7 @@ class Use:
     result: str = ""
     named: bool = True
     looped: bool = False
+    varying: bool = False
     custom: bool = False
 
 
@@ -54,6 +56,7 @@ class Refusal:
         sparse: whether sparse ones alone are refused.
         named: whether those with names, or those without, are refused.
         looped: whether those in loops, or outside of them, are refused.
+        varying: whether those with outputs of varying sizes, or of fixed ones, are refused.
         custom: whether those that the schema does not have, or has, are refused.
     """
 
@@ -67,6 +70,7 @@ class Refusal:
     sparse: bool | None = None
     named: bool | None = None
     looped: bool | None = None
+    varying: bool | None = None
     custom: bool | None = None
 
     def matches(self, use: Use) -> bool:
@@ -88,6 +92,7 @@ class Refusal:
             and self.sparse in (None, use.sparse)
             and self.named in (None, use.named)
             and self.looped in (None, use.looped)
+            and self.varying in (None, use.varying)
             and self.custom in (None, use.custom)
         )
 
@@ -137,5 +142,6 @@ def _use(model: FlatModel, operator: FlatOperator) -> Use:
         outputs[0].dtype if outputs else "",
         all(tensor.name for tensor in (*inputs, *outputs)),
         operator.subgraph > 0,
+        any(-1 in tensor.shape_signature for tensor in outputs),
         operator.custom,
     )

@@ -38,6 +38,7 @@ from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 
+SEARCHED = (".search.md", ".search.json", ".search.html")
 USUAL = 40  # trials, where neither they nor a time are given
 
 
@@ -178,13 +179,19 @@ def search(
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import seconds, shapes, written
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as engine_search
+    from edgeshrink.engine import (
+        Request,
+        SearchRequest,
+        default_out,
+        plan_search,
+        search as engine_search,
+    )
 
-    plugins = registry()
+    plugins, recipe = registry(), Recipe(training=tuning, seed=settings.seed)
     base = Request(
         model=Path(model),
-        recipe=Recipe(training=tuning, seed=settings.seed),
-        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        recipe=recipe,
+        out=Path(output) if output else default_out(Path(model), recipe),
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "search").resize,
@@ -235,7 +242,7 @@ def search(
     if json:
         print_json(report.as_dict())
     elif not worker:
-        show_search(report, to=console(), files=written(base.out))
+        show_search(report, to=console(), files=written(base.out, SEARCHED))
     tell_size(request.run_folder)
     if report.failed and not worker:
         say(f"error: {report.failed}", err=True)

@@ -45,14 +45,19 @@ def head(samples: Samples, folder: Path, count: int = COMPARED) -> Samples:
 
 
 def made_up(model: Artifact, folder: Path, count: int = COMPARED) -> Samples:
-    """Return inputs for a .tflite for which there is no data: numbers between 0 and 1."""
+    """Return inputs for a .tflite for which there is no data: numbers of its inputs' ranges.
+
+    A model of pixels from 0 to 255 sees near-black images between 0 and 1, tells them hardly apart,
+    and kernels that round differently are far apart in the little range of such outputs.
+    """
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
     signature, random, inputs = Signature.read(model.path), np.random.default_rng(0), {}
     for name, shape in signature.inputs.items():
         size = (count, *(max(1, n) for n in shape[1:]))
-        values = random.random(size, dtype=np.float32)
+        low, high = signature.ranges[name]
+        values = low + np.float32(high - low) * random.random(size, dtype=np.float32)
         if signature.types[name] != "float32":
             values = np.asarray(np.rint(values), signature.types[name])
         inputs[name] = folder / f"{digest_of({'model': model.digest, 'input': name})[:16]}.npy"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeshrink.models import TensorFacts
 
 if TYPE_CHECKING:
-    from edgeshrink.tflite import FlatOperator
+    from edgeshrink.tflite import FlatModel, FlatOperator, FlatTensor
 
 ACTIVATIONS = {
     "LOGISTIC": "sigmoid",
@@ -25,12 +25,16 @@ class Signature:
     """What goes into a .tflite and what comes out, by name.
 
     Attributes:
+        inputs: their shapes, the batch first.
+        ranges: of the inputs, the least and the greatest number that the file tells apart; 0 and 1
+            where it does not say, since the input is not quantized.
         outputs: with what makes each, as far as its operator tells.
         types: of the inputs; a quantized input takes real values, which the runner quantizes.
     """
 
     inputs: dict[str, tuple[int, ...]]
     types: dict[str, str]
+    ranges: dict[str, tuple[float, float]]
     outputs: tuple[TensorFacts, ...]
 
     @classmethod
@@ -53,11 +57,25 @@ class Signature:
         return cls(
             {n: t.shape for n, t in ins.items()},
             {n: "float32" if t.scales else t.dtype for n, t in ins.items()},
+            {n: _range(flat, t) for n, t in ins.items()},
             tuple(
                 TensorFacts(n, t.shape, t.dtype, _activation(flat.origin(t)[1]))
                 for n, t in outs.items()
             ),
         )
+
+
+def _range(flat: FlatModel, tensor: FlatTensor) -> tuple[float, float]:
+    """Return what an input's codes stand for, or those that it is rounded to at once."""
+    import numpy as np
+
+    takers = [op for op in flat.operators if op.subgraph == 0 and tensor.index in op.inputs]
+    coded = flat.tensors_of(takers[0])[1][0] if [o.name for o in takers] == ["QUANTIZE"] else tensor
+    if len(coded.scales) != 1 or coded.dtype not in ("int8", "uint8", "int16"):
+        return 0.0, 1.0
+    codes, zero = np.iinfo(coded.dtype), coded.zero_points[0] if coded.zero_points else 0
+    low, high = ((code - zero) * coded.scales[0] for code in (codes.min, codes.max))
+    return (low, high) if np.isfinite(np.float32(high - low)) else (0.0, 1.0)
 
 
 def _activation(operator: FlatOperator | None) -> str:

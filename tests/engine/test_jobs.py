@@ -184,7 +184,6 @@ def test_a_request_is_the_same_after_it_was_written_down() -> None:
         "force": True,
         "unsafe": True,
         "custom": ("m:o",),
-        "toolchains": ("tvm=python",),
         "input_shapes": {"": (1, 2)},
         "metric": "top1",
         "budgets": Budgets(max_drop="none"),

@@ -11,6 +11,9 @@ install "edgeshrink[micro,ethosu]" and, in environments of their own, whose inte
 
     EDGESHRINK_TFLITE_RUNTIME   tflite-runtime==2.14.0 and numpy 1, for Python 3.11 or older
     EDGESHRINK_OPENVINO         openvino==2026.4.1
+
+Chips' toolchains are tried where EDGESHRINK_RKNN, EDGESHRINK_MNN, EDGESHRINK_TVM or EDGESHRINK_ONNX
+names an interpreter too: docs/how-to/hand-a-file-to-a-chips-toolchain.md says what to install.
 """
 
 from __future__ import annotations
@@ -37,7 +40,6 @@ from edgeshrink.tflite import Use, read_model, uses
 RESULT = Path(__file__).parent / "results" / "readers.json"
 SAMPLES = {"train": 200, "test": 20}  # few: what a file is made of does not depend on them
 LONGEST_SECONDS = 120
-LARGEST_ERROR = 0.05  # root mean square, of the outputs' range, as `bench` allows
 PLAIN = {
     "float": "--float",
     "fp16": "--fp16",
@@ -80,14 +82,6 @@ MODELS = {
     "gru": ("fsdd_gru", "fsdd_logmel", "none", {n: PLAIN[n] for n in ("float", "dynamic_tensor")}),
     "resnet8": ("mlperf_resnet8_cifar10", "cifar10_40k", "none", PLAIN),
 }
-OPENVINO = """
-import sys
-import numpy as np, openvino as ov
-with np.load(sys.argv[2]) as given:
-    made = ov.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = made([given[name] for name in given.files])
-np.savez(sys.argv[3], *[found[output] for output in made.outputs])
-"""
 
 
 def cases() -> Iterator[tuple[str, str]]:
@@ -128,54 +122,12 @@ def said(path: Path, plugins: Plugins) -> dict[str, str]:
     """Return what each program that is there said of a file: nothing where it reads it."""
     found = {}
     for told in readings(read_model(path.read_bytes()), plugins):
-        one = tried(path, told, plugins)
+        name = told.reader.name
+        python = os.environ.get(f"EDGESHRINK_{name.upper()}")
+        one = tried(path, told, plugins, [f"{name}={python}"] if python else [])
         if one.tried is not None:
-            found[told.reader.name] = one.tried
-    if "openvino" not in found and (python := os.environ.get("EDGESHRINK_OPENVINO")):
-        found["openvino"] = openvino(python, path)
+            found[name] = one.tried
     return found
-
-
-def openvino(python: str, path: Path) -> str:
-    """Return why OpenVINO refuses a file, or that it answers otherwise; empty where it reads it."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    random = np.random.default_rng(0)
-    inputs = {
-        f"{place}": random.random([max(1, n) for n in t.shape], np.float32)
-        if t.dtype == "float32"
-        else random.integers(0, 100, t.shape).astype(t.dtype)
-        for place, t in enumerate(read_model(path.read_bytes()).inputs)
-    }
-    with tempfile.TemporaryDirectory() as name:
-        given, answers = Path(name, "given.npz"), Path(name, "answers.npz")
-        np.savez(given, **inputs)
-        done = subprocess.run(
-            [python, "-c", OPENVINO, str(path), str(given), str(answers)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_SECONDS,
-        )
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or [f"signal {-done.returncode}"])[-1]
-        with np.load(answers) as found:
-            theirs = [found[key] for key in found.files]
-    try:
-        interpreter = Interpreter(model_path=str(path))
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError):
-        return ""  # there is nothing to compare with
-    for detail, values in zip(interpreter.get_input_details(), inputs.values(), strict=True):
-        interpreter.set_tensor(detail["index"], values)
-    interpreter.invoke()
-    ours = [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
-    for wanted, answer in zip(ours, theirs, strict=True):
-        wanted, answer = wanted.astype(float), answer.astype(float)
-        apart = np.sqrt(np.square(wanted - answer).mean())
-        if not apart <= LARGEST_ERROR * (float(np.ptp(wanted)) or 1.0):
-            return f"its outputs differ by {apart:.3g}"
-    return ""
 
 
 def differing(row: dict[str, Any], plugins: Plugins) -> list[str]:

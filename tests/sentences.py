@@ -24,6 +24,7 @@ SPEAKING = {
     },
     "edgeshrink.results.verdict": {"failure", "outcome", "__str__"},
     "edgeshrink.results.report_sentences": {"summary"},
+    "edgeshrink.engine.planning.suiting": {"suited"},
     "edgeshrink.engine.running.kernels": {"notes"},
     "edgeshrink.models.config": {"refuse"},
     "edgeshrink.samples.preprocess": {"warn_double_scaling"},

@@ -110,7 +110,7 @@ class Conversation:
             *self.launch,
             self.runner,
             remote,
-            timeout=timeout,
+            timeout=timeout or (self.backend and self.backend.seconds),
             watch=lambda line: _tell(line, progress),
         )
         found = read_result(done.stdout, job_id)  # type: ignore[no-untyped-call]
@@ -135,8 +135,9 @@ class Conversation:
     def _refused(self, error: str, what: str) -> CommandFailed:
         hint = ""
         if error.startswith("no runtime"):
-            name = self.backend.package.name if self.backend else "ai-edge-litert"
-            pip = f"on the device: {self.python} -m pip install {name}"
+            package = self.backend.package if self.backend else None
+            wanted = package.get.removeprefix("pip install ") or package.name if package else ""
+            pip = f"on the device: {self.python} -m pip install {wanted or 'ai-edge-litert'}"
             hint = pip if self._local or self.backend else self._setup
         return CommandFailed(f"{what}: {explain(error)}", hint=hint)
 

@@ -29,6 +29,8 @@ def device_info(answer: Answer, profile: DeviceProfile) -> DeviceInfo:
     emulated = answer.text("emulated")
     if profile.emulated and not emulated:
         emulated = "the profile says that it is emulated"
+        if profile.target == "local":
+            emulated = "this machine's processor stands for its own"
     adapter = answer.text("adapter")
     extra = {name: answer.text(name) for name in ("board", "kernel") if answer.text(name)}
     return DeviceInfo(

@@ -13,7 +13,7 @@ from paths import ROOT
 
 from edgeshrink.devices import payoff, profile
 from edgeshrink.devices.profile import DeviceProfile
-from edgeshrink.engine.measuring.sessions import session_options
+from edgeshrink.engine.measuring.sessions import chosen_devices, session_options
 from edgeshrink.errors import ProfileError, UsageError
 from edgeshrink.plugins import installed
 from edgeshrink.texts import toml_value
@@ -43,10 +43,19 @@ def test_a_shipped_profile_is_right_and_its_options_exist(name: str) -> None:
     session_options(found, installed())
 
 
+@pytest.mark.parametrize(("name", "toolchain"), [("rock-5b", "rknn"), ("canmv-k230", "nncase")])
+def test_a_board_names_what_its_files_go_through(name: str, toolchain: str) -> None:
+    (found,) = chosen_devices((name,), "", {}, installed())
+    assert found.toolchains == (toolchain,)
+    if toolchain in installed().readers:
+        assert installed().readers[toolchain] in found.reads
+
+
 def test_all_devices_of_the_list_ship() -> None:
     wanted = {"android", "coral-dev-board", "desktop", "desktop-gpu", "jetson-orin-nano"}
     wanted |= {"pixel-8", "rpi-32bit", "rpi-zero2w", "rpi3", "rpi4", "rpi5", "tflm"}
     wanted |= {"esp32-s3", "nrf54l15", "nucleo-f446re", "nucleo-h743zi", "pico", "pico2"}
+    wanted |= {"rock-5b", "canmv-k230"}
     assert wanted <= set(NAMES)
 
 
@@ -67,6 +76,8 @@ def test_the_operators_that_shipped_profiles_name_are_in_the_schema() -> None:
         ("Raspberry Pi 5 Model B Rev 1.0", "ssh", "rpi5"),
         ("NVIDIA Jetson Orin Nano Developer Kit", "ssh", "jetson-orin-nano"),
         ("Freescale i.MX8MQ Phanbell", "ssh", "coral-dev-board"),
+        ("Radxa ROCK 5B", "ssh", "rock-5b"),
+        ("Radxa ROCK 5 Model B", "ssh", "rock-5b"),
         ("Pixel 8", "adb", "pixel-8"),
         ("Pixel 8 Pro", "adb", "android"),
         ("", "adb", "android"),

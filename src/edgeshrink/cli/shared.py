@@ -25,7 +25,8 @@ Toolchains = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="A chip's converter that the file must suit, as in openvino; repeat for more.",
+        help="A chip's converter that the file must suit, and is handed to, as in openvino or "
+        "tvm=PYTHON, the interpreter that it is installed for; repeat for more.",
     ),
 ]
 At = Annotated[

@@ -1,3 +1,6 @@
+from .backend import (
+    Backend as Backend,
+)
 from .estimate import (
     Estimate as Estimate,
 )
@@ -35,9 +38,9 @@ from .profile import (
 )
 from .reader import (
     Reader as Reader,
+    Toolchain as Toolchain,
 )
 from .runtime import (
-    Backend as Backend,
     Runtime as Runtime,
     Session as Session,
 )

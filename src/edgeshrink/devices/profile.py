@@ -38,7 +38,7 @@ class DeviceProfile:
         python: the interpreter on the device; empty means the target's own choice.
         threads: default threads of the runtime.
         accelerator: what runs the model: `cpu`, `gpu` or `npu`.
-        emulated: its instructions are emulated, so that its times say nothing of the hardware.
+        emulated: another processor stands for its own, so that times say nothing of the hardware.
         compiled: what it stores and runs is compiled of the file: only the runtime knows its size.
         operators: the newest version of an operator that its runtime has, where it is an older
             one than its reader's table is of.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from edgeshrink.devices.backend import Backend
 from edgeshrink.devices.measurement import BenchPlan, DeviceInfo, Failure, Measurement
 from edgeshrink.devices.target import Closing, Progress
 from edgeshrink.errors import EdgeshrinkError, TargetError, UsageError
 from edgeshrink.flag import NoOptions
-from edgeshrink.part import Package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,32 +99,6 @@ class Session(ABC, Closing):
             CommandFailed: the runtime refused the model or crashed on it.
             TargetError: the device was lost.
         """
-
-
-@dataclass(frozen=True)
-class Backend:
-    """What a runtime's runner runs models by on a device, in place of what it knows itself.
-
-    Its module is shipped with the runner, needs nothing of edgeshrink, and defines
-
-    - `Runtime(accelerator, settings)`, with `name`, `version`, `numpy` (its version) and
-      `adapter` (a GPU or NPU by its name); it raises `ImportError` where the package is missing,
-      `ValueError` with a sentence where it does not suit;
-    - its `load(path, threads, inputs, outputs)`, which returns a loaded model: `load_ns`,
-      `kernels` (in words), `run()`, `reset()` of what is kept between runs, `write(number, data)`
-      and `read(number)` of one sample's bytes. `inputs` and `outputs` are lists of mappings with
-      `label` (the tensor's name in the file), `dtype` and `shape`; `number` is a place in them. It
-      raises `ValueError` with a sentence for a model that it refuses.
-
-    Attributes:
-        module: the file.
-        package: what it imports, which must be installed on the device.
-        settings: what it is told, as JSON values.
-    """
-
-    module: Path
-    package: Package
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runtime(ABC):

@@ -12,7 +12,8 @@ from edgeshrink.engine.exporting import export, exporter_named
 from edgeshrink.engine.judging.flattery import flattery
 from edgeshrink.engine.judging.perturbing import robustness
 from edgeshrink.engine.judging.verdicts import Verdicts
-from edgeshrink.engine.measuring import compatibility
+from edgeshrink.engine.measuring import compatibility, parity
+from edgeshrink.engine.measuring.handing import Handed, handed, toolchains_of
 from edgeshrink.engine.measuring.sessions import (
     host_session,
     import_tensorflow,
@@ -43,6 +44,7 @@ from edgeshrink.recipes import digest_of
 from edgeshrink.results import Ledger, Report, Verdict, json_text, rules_of, versions
 from edgeshrink.tflite import tflite_bytes
 
+HANDED = 200  # samples that toolchains answer: simulators of chips take their time
 # What only some results have beside them: one of an earlier result would tell of, or run, what is
 # not there any more.
 SOMETIMES = (".infer.py", ".names.json")
@@ -194,6 +196,7 @@ class _Compression:
                 out, line, answer, read=read, functions=functions, stateful=flat.stateful
             )
             text = "" if encoded_tensors(flat) else text  # it runs LiteRT, which refuses them
+        taken = handed_on(self.run, final)
         report = Report(
             model=str(request.model),
             output=str(out),
@@ -203,14 +206,20 @@ class _Compression:
             data=data.described() if data else {},
             ledger=ledger,
             verdict=verdict,
-            notes=(*self.planned.warnings, *self.notes),
+            notes=(*self.planned.warnings, *self.notes, *(n for one in taken for n in one.notes)),
             snippet=text,
             versions=versions(),
             robustness=robustness(self.run, final),
         )
         rules = rules_of(request.budgets, *report.figures())
         missed = (rule.text for rule in rules if not rule.kept)
-        failed = (verdict.failure, unmet(final), unfit(final, self.planned.devices), *missed)
+        failed = (
+            verdict.failure,
+            unmet(final),
+            unfit(final, self.planned.devices),
+            *(one.failed for one in taken),
+            *missed,
+        )
         report = replace(report, rules=rules, failed="; ".join(dict.fromkeys(filter(None, failed))))
         folder = self.run.workspace.folder
         with unfinished(folder, out, final.path):
@@ -249,6 +258,26 @@ def unfit(final: Artifact, devices: Sequence[DeviceProfile]) -> str:
     return "; ".join(
         reason for device in devices for reason in compatibility.problems(flat, device)
     )
+
+
+def handed_on(run: Run, final: Artifact) -> list[Handed]:
+    """Return what came of handing the result to each toolchain that it goes through.
+
+    Results among which one is still to be chosen are not handed on.
+    """
+    planned = run.planned
+    toolchains = toolchains_of(planned.devices, planned.request.toolchains)
+    if final.kind not in RUNNABLE or planned.request.judged != "test" or not toolchains:
+        return []
+    samples = parity.head(run.sets.judged, run.scratch / "handed", HANDED)
+    expected = run.outputs(final, samples)
+    samples = samples.taken_by(final)
+    found = []
+    for toolchain in toolchains:
+        workers.at(f"the toolchain {toolchain.name}")
+        run.progress(None, 0.0, f"handing the file to {toolchain.name}")
+        found.append(handed(final.path, toolchain, run.plugins, run.judge, samples, expected))
+    return found
 
 
 def _reached(device: DeviceProfile, plugins: Plugins) -> DeviceInfo | None:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeshrink.devices import (
-    PRECISIONS,
-    RULES,
-    DeviceProfile,
-    Reader,
-    available_profiles,
-    find_profile,
-)
+from edgeshrink.devices import RULES, Reader, Session, Toolchain
+from edgeshrink.engine.measuring import parity
 from edgeshrink.engine.measuring.checkpoint import Kept
 from edgeshrink.engine.measuring.device_farm import DeviceFarm
-from edgeshrink.engine.measuring.sessions import host_session, open_session, readers_of
+from edgeshrink.engine.measuring.handing import own_device, toolchain_session
+from edgeshrink.engine.measuring.sessions import host_session
 from edgeshrink.errors import EdgeshrinkError, UsageError
 from edgeshrink.models import Artifact, Kind
 from edgeshrink.plugins import Plugins
@@ -59,63 +54,59 @@ def readings(model: FlatModel, plugins: Plugins) -> list[Reading]:
     ]
 
 
-def tried(path: Path, told: Reading, plugins: Plugins) -> Reading:
+def tried(path: Path, told: Reading, plugins: Plugins, named: Sequence[str] = ()) -> Reading:
     """Return the reading with what running the program on this machine says.
 
-    It runs as a runtime of `bench` does, in a process of its own, and its outputs are compared with
+    It runs in a process of its own, as a runtime of `bench` does, and its outputs are compared with
     LiteRT's: a program that answers otherwise reads the file no better than one that refuses it.
 
     Args:
         path: a .tflite file.
         told: what the program's table says.
         plugins: with runtimes and profiles.
+        named: toolchains with their interpreters, as NAME=PYTHON.
     """
-    device = _device(told.reader, plugins)
-    if device is None:
-        return replace(told, how="no device profile runs it on this machine")
+    reader = told.reader
+    toolchain = next((t for t in map(Toolchain.named, named) if t.name == reader.name), None)
+    toolchain, device = toolchain or Toolchain(reader.name), own_device(reader, plugins)
+    where = f", as on {device.name}" if device and reader.backend is None else ""
     try:
-        with open_session(device, plugins) as session:
-            version = session.facts().runtime_version
+        with toolchain_session(reader, toolchain, plugins) as (session, version):
+            how = f"{version}{where}"
+            if device is None or reader.backend is not None:
+                return replace(told, tried=_answers(path, session, plugins), how=how)
     except UsageError as error:
         return replace(told, how=f"{error}; {error.hint}" if error.hint else str(error))
     except EdgeshrinkError as error:
         return replace(told, how=str(error))
-    how = f"{version}, as on {device.name}"
-    with _farm(device, plugins) as (farm, scratch):
+    device = replace(device, python=toolchain.python or device.python)
+    with _judge(plugins) as (judge, scratch):
+        farm = DeviceFarm([device], RULES["smoke"], plugins, lambda: judge, Kept(scratch / "kept"))
         (found,) = farm.observe([Artifact(path, Kind.TFLITE)], None, scratch)[device.name]
     return replace(told, tried=found.failure.reason if found.failure else "", how=how)
 
 
+def _answers(path: Path, session: Session, plugins: Plugins) -> str:
+    """Return why a toolchain refuses a file, or that it answers otherwise; empty where neither."""
+    artifact = Artifact(path, Kind.TFLITE)
+    with _judge(plugins) as (judge, scratch):
+        asked = parity.made_up(artifact, scratch)
+        try:
+            expected = judge.run(path, asked)
+        except EdgeshrinkError:
+            expected = None  # there is nothing to compare with
+        try:
+            found = session.predict(path, asked.inputs)
+            if expected is not None:
+                parity.error(expected, found)
+        except EdgeshrinkError as error:
+            return str(error)
+    return ""
+
+
 @contextlib.contextmanager
-def _farm(device: DeviceProfile, plugins: Plugins) -> Iterator[tuple[DeviceFarm, Path]]:
+def _judge(plugins: Plugins) -> Iterator[tuple[Judge, Path]]:
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeshrink-")))
         session = stack.enter_context(host_session(plugins))
-        judge = Judge(session, scratch / "host", {}, progress=lambda fraction, note: None)
-        kept = Kept(scratch / "kept")
-        yield DeviceFarm([device], RULES["smoke"], plugins, lambda: judge, kept), scratch
-
-
-def _device(reader: Reader, plugins: Plugins) -> DeviceProfile | None:
-    """Return a device of this machine that has the reader: nothing that it refuses, no limits."""
-    found = []
-    for name in available_profiles(plugins.profile_folders):
-        with contextlib.suppress(EdgeshrinkError):  # of a user's own; named, it says what is wrong
-            device = find_profile(name, plugins.profile_folders)
-            target = plugins.targets.get(device.target)
-            if target and target.here and readers_of(device, plugins)[:1] == (reader,):
-                found.append(device)
-    if not found:
-        return None
-
-    def order(one: DeviceProfile) -> tuple[object, ...]:
-        return one.name != reader.name, bool(one.storage_bytes), bool(one.memory_bytes), one.name
-
-    return replace(
-        min(found, key=order),
-        storage_bytes=None,
-        memory_bytes=None,
-        precisions=PRECISIONS,
-        least_bits=2,
-        operators={},
-    )
+        yield Judge(session, scratch / "host", {}, progress=lambda fraction, note: None), scratch

@@ -27,7 +27,9 @@ from .method import (
     Plan as Plan,
 )
 from .precision import (
+    MADE_BY as MADE_BY,
     Precision as Precision,
+    read_by_all as read_by_all,
     weighted as weighted,
 )
 from .recipe import (

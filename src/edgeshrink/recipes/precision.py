@@ -30,6 +30,8 @@ TYPES = {
     "int8": ("int8", "int8"),
     "int16x8": ("int16", "int8"),
 }
+# By precision, the method that makes such files, in the order in which one is chosen.
+MADE_BY = {"float32": "float", "int8": "int8", "float16": "fp16", "int16x8": "int16x8"}
 
 
 class Precision(Method):
@@ -85,9 +87,11 @@ class Precision(Method):
         used = list(self.uses(plan, kernels))
         yield from plan.profile.untried(used)
         for why in plan.profile.refused(used):
+            others = [f"--{MADE_BY[one]}" for one in read_by_all(plan) if one != kernels]
             raise UsageError(
                 f"{why}; {self.name} makes them",
-                hint="choose another precision, or another --device",
+                hint=f"{' or '.join(others) or 'another precision'} in place of {self.name}, or "
+                "another --device",
             )
         slow = plan.profile.slow_layers.get(kernels, ())
         if found := sorted({one.class_name for one in plan.base.layers} & set(slow)):
@@ -108,12 +112,7 @@ class Precision(Method):
             plan: the model, and the steps around this one.
             kernels: a precision, as the device profile's `precisions` spell it.
         """
-        operators = weighted(plan) if kernels in TYPES else []
-        if operators and kernels == "float16":
-            yield Use("DEQUANTIZE", weights="float16", result="float32")
-        for operator in operators:
-            data, weights = TYPES[kernels]
-            yield Use(operator, data=data, weights=weights, result=data)
+        yield from uses_of(plan, kernels)
 
     def least_bytes(self, plan: Plan) -> int:
         """Return the fewest bytes that the weights take, 0 where other steps may make them fewer.
@@ -141,6 +140,39 @@ class Precision(Method):
                 f"{device.name} has room for {room:,}",
                 hint="choose fewer bits, a smaller model, or another --device",
             )
+
+
+def uses_of(plan: Plan, kernels: str) -> list[Use]:
+    """Return how a file of a precision uses the operators that have weights.
+
+    Args:
+        plan: the model, and the steps around this one.
+        kernels: a precision, as the device profile's `precisions` spell it.
+    """
+    found = []
+    operators = weighted(plan) if kernels in TYPES else []
+    if operators and kernels == "float16":
+        found.append(Use("DEQUANTIZE", weights="float16", result="float32"))
+    for operator in operators:
+        data, weights = TYPES[kernels]
+        found.append(Use(operator, data=data, weights=weights, result=data))
+    return found
+
+
+def read_by_all(plan: Plan) -> list[str]:
+    """Return the precisions of which all that reads files on the device is known to read them.
+
+    Args:
+        plan: the model, the steps around the precision, and the device. Without data there are no
+            integers to compute with.
+    """
+    device, found = plan.profile, []
+    for kernels in MADE_BY:
+        used = uses_of(plan, kernels)
+        known = kernels in device.precisions and (plan.data or not kernels.startswith("int"))
+        if known and not device.refused(used) and not device.untried(used):
+            found.append(kernels)
+    return found
 
 
 def weighted(plan: Plan, besides: Collection[str] = ()) -> list[str]:

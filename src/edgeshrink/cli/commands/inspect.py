@@ -25,6 +25,13 @@ def inspect(
         bool,
         typer.Option("--try", help="Run the programs that read a .tflite and are installed here."),
     ] = False,
+    toolchain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PYTHON",
+            help="With --try: the interpreter that a converter is installed for; repeatable.",
+        ),
+    ] = None,
     custom: Custom = None,
     unsafe: Unsafe = False,
     json: Json = False,
@@ -39,8 +46,10 @@ def inspect(
 
     path = Path(model)
     kind = identify(path)
+    if toolchain and not run:
+        raise UsageError("--toolchain says where --try finds a toolchain", hint="add --try")
     if kind in RUNNABLE:
-        found = inspection.tflite(path, registry(), run=run)
+        found = inspection.tflite(path, registry(), tuple(toolchain or ()), run=run)
     elif run:
         raise UsageError(
             f"--try is for .tflite and .esz files; {path} is a {kind} file",

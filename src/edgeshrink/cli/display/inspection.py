@@ -70,12 +70,15 @@ def _ends(model: Any) -> tuple[list[TensorFacts], list[TensorFacts]]:
     return inputs, outputs
 
 
-def tflite(path: Path, plugins: Plugins, *, run: bool = False) -> dict[str, Any]:
+def tflite(
+    path: Path, plugins: Plugins, toolchains: Sequence[str] = (), *, run: bool = False
+) -> dict[str, Any]:
     """Return a .tflite file's operators, packed or not, totals, and what reads it.
 
     Args:
         path: of the file.
         plugins: with the programs that read such files.
+        toolchains: where some of them are installed, as NAME=PYTHON.
         run: whether those of them that are installed are run.
     """
     from edgeshrink.engine import readings
@@ -152,12 +155,20 @@ def tflite(path: Path, plugins: Plugins, *, run: bool = False) -> dict[str, Any]
         "weight_bytes": model.weight_bytes + sum(tables.values()),
         "operators": operators,
         "notes": notes,
-        "readers": [_told(one) for one in _tried(readings(model, plugins), data, plugins, run=run)],
+        "readers": [
+            _told(one)
+            for one in _tried(readings(model, plugins), data, plugins, toolchains, run=run)
+        ],
     }
 
 
 def _tried(
-    told: Sequence[Reading], data: bytes, plugins: Plugins, *, run: bool
+    told: Sequence[Reading],
+    data: bytes,
+    plugins: Plugins,
+    toolchains: Sequence[str],
+    *,
+    run: bool,
 ) -> Sequence[Reading]:
     """Return readings with what running the programs says, where that is asked for."""
     if not run:
@@ -168,7 +179,7 @@ def _tried(
     with quiet(), tempfile.TemporaryDirectory(prefix="edgeshrink-") as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(data)
-        return [tried(path, one, plugins) for one in told]
+        return [tried(path, one, plugins, toolchains) for one in told]
 
 
 def _told(one: Reading) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeshrink.devices import DeviceProfile, Reader, Session, find_profile, profile_at
+from edgeshrink.devices import (
+    DeviceProfile,
+    Reader,
+    Session,
+    Toolchain,
+    find_profile,
+    profile_at,
+)
 from edgeshrink.engine.measuring.rewriting import Rewriting, plain, spelled_out
 from edgeshrink.errors import ProfileError, UsageError, near
 from edgeshrink.flag import build, options_of
@@ -87,7 +94,8 @@ def chosen_devices(
         plugins: with the targets and runtimes.
         options: of runtimes, over those of the profiles.
         trust: whether a profile that is named by its path may name programs of this machine.
-        toolchains: names of readers that files go through, beside those of the profiles.
+        toolchains: readers that files go through, beside those of the profiles: NAME, or
+            NAME=PYTHON.
 
     Raises:
         UsageError: a name, a toolchain, an address, or an option is wrong.
@@ -98,7 +106,8 @@ def chosen_devices(
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         raise UsageError(f"--device {doubled} is there twice")
-    for name in toolchains:
+    named = [Toolchain.named(text).name for text in toolchains]
+    for name in named:
         if name not in plugins.readers:
             raise UsageError(
                 f"no toolchain {name!r}; there are {', '.join(plugins.readers)}",
@@ -113,7 +122,7 @@ def chosen_devices(
             _check_option(device, option, plugins)
         device = replace(device, options={**device.options, **(options or {})})
         session_options(device, plugins)
-        device = replace(device, toolchains=(*device.toolchains, *toolchains))
+        device = replace(device, toolchains=(*device.toolchains, *named))
         found.append(replace(device, reads=readers_of(device, plugins)))
     return tuple(found)
 

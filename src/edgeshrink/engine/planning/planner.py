@@ -15,6 +15,7 @@ from edgeshrink.engine.planning.base import load_base, opened
 from edgeshrink.engine.planning.beside import told_beside
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
+from edgeshrink.engine.planning.suiting import suited
 from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.flag import build
@@ -89,6 +90,11 @@ def plan(request: Request, plugins: Plugins) -> Planned:
             f"the recipe ends in a {made.suffix} file; -o asks for {request.out}",
             hint=f"--pack makes one, or {hint}" if produces is Kind.PACKED else hint,
         )
+    if produces is Kind.KERAS and request.toolchains:
+        raise UsageError(
+            f"--toolchain {request.toolchains[0]} is for .tflite files; -o asks for {request.out}",
+            hint="name a .tflite file",
+        )
     if produces is Kind.KERAS and (asked := request.budgets.measures):
         raise UsageError(
             f"{asked[0]} is for files that devices run; -o asks for {request.out}",
@@ -125,6 +131,11 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         warnings += [double] if double else []
     if request.robustness:
         check_images(data.test if data else None)
+    steps_asked = {step.name for step in request.recipe.steps}
+    chosen = suited(recipe, steps_asked, plugins.methods, found, data, devices)
+    if chosen is not None:
+        recipe, told = chosen
+        warnings.append(told)
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )

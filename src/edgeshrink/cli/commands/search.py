@@ -37,6 +37,7 @@ from edgeshrink.flag import Flag, build
 from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
+from edgeshrink.texts import seconds
 
 USUAL = 40  # trials, where neither they nor a time are given
 
@@ -177,7 +178,7 @@ def search(
     tuning, apart = build(Training, training, "training"), build(Work, work, "search")
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
-    from edgeshrink.cli.commands.compress import seconds, shapes, written
+    from edgeshrink.cli.commands.compress import shapes, written
     from edgeshrink.engine import Request, SearchRequest, plan_search, search as engine_search
 
     plugins = registry()

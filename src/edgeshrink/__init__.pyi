@@ -1,0 +1,6 @@
+from .python.functions import (
+    bench as bench,
+    compress as compress,
+)
+
+__version__: str

@@ -24,6 +24,8 @@ TAKES = (
 
 def is_stream(value: Any) -> bool:
     """Return whether an object yields samples or batches, and is no array or list of numbers."""
+    if hasattr(value, "with_format"):  # of Hugging Face, which has a shape too
+        return True
     if hasattr(value, "shape") or isinstance(value, str | bytes | Mapping | list | tuple):
         return False
     return callable(value) or hasattr(value, "__iter__") or hasattr(value, "__getitem__")

@@ -22,7 +22,6 @@ import errno
 import os
 from collections.abc import Iterable
 
-
 MOST_LISTED = 40  # names in a hint
 
 

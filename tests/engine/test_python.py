@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import edgeshrink
-from edgeshrink.errors import ModelError, UsageError
+from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.nn.loading import model_file
 from edgeshrink.plugins import installed
 from edgeshrink.python.speaking import pythonic
@@ -150,7 +150,81 @@ def test_an_error_of_the_interface_names_arguments(tmp_path: Path) -> None:
     assert f"hint: {error.value.hint}" in error.value.__notes__
 
 
-@pytest.mark.parametrize("function", [edgeshrink.compress, edgeshrink.bench])
+@pytest.mark.parametrize("function", [edgeshrink.compress, edgeshrink.bench, edgeshrink.search])
 def test_arguments_of_functions_are_no_flags_of_methods(function: Callable[..., Any]) -> None:
     flags = {key for method in installed().methods.values() for key in method.flag_keys()}
     assert not flags & set(inspect.signature(function).parameters)
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("compressed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        parts = {"train": (X[:90], Y[:90]), "test": (X[90:], Y[90:])}
+        out = folder / "net.tflite"
+        return edgeshrink.compress(net(), data=parts, output=out, **QUICK)
+
+
+@pytest.mark.heavy
+def test_a_report_is_one_line_a_page_a_table_and_a_model(compressed: Any, tmp_path: Path) -> None:
+    said = repr(compressed)
+    assert "\n" not in said
+    assert said.startswith(f"<Compression {compressed.output}: ")
+    assert f"→ {compressed.ledger.final.size_bytes:,} bytes" in said
+    assert compressed._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html')
+    rows = compressed.table()
+    assert [row["step"] for row in rows] == [row.step for row in compressed.ledger.rows]
+    assert rows[-1]["bytes"] == compressed.ledger.final.size_bytes
+    pandas = pytest.importorskip("pandas")
+    assert isinstance(compressed.to_pandas(), pandas.DataFrame)
+
+
+@pytest.mark.heavy
+def test_the_result_is_called_like_a_function(compressed: Any) -> None:
+    found = compressed.load()(X[90:])
+    assert found.shape == (30, 3)
+    assert found.dtype == np.float32
+    right = float((found.argmax(-1) == Y[90:]).mean())
+    assert right == pytest.approx(compressed.ledger.final.score.value)
+    with pytest.raises(DataError, match=r"must have the shape \(samples, 6, 6, 1\); received"):
+        compressed.load()(X[..., 0])
+    with pytest.raises(DataError, match="the model takes image; received picture"):
+        compressed.load()({"picture": X})
+
+
+@pytest.mark.heavy
+def test_a_report_is_saved_as_its_file_ends(compressed: Any, tmp_path: Path) -> None:
+    for suffix, head in (("json", "{"), ("md", "#"), ("html", "<!doctype html")):
+        path = tmp_path / f"r.{suffix}"
+        compressed.save(path)
+        assert path.read_text().startswith(head)
+    with pytest.raises(UsageError, match=r"can be saved as \.json, .*; received"):
+        compressed.save(tmp_path / "r.pdf")
+
+
+@pytest.mark.heavy
+def test_files_are_measured_and_layers_told(compressed: Any, tmp_path: Path) -> None:
+    measured = edgeshrink.bench(compressed.output, rules="smoke", data={"test": (X[90:], Y[90:])})
+    (row,) = measured.table()
+    assert row["score"] == pytest.approx(compressed.ledger.final.score.value)
+    assert repr(measured) == "<Bench 1 file on desktop>"
+    assert "<table>" in measured._repr_html_()
+    layers = edgeshrink.sensitivity(net(), method="prune", data=(X, Y))
+    assert {row["layer"] for row in layers.table()} == {"conv", "answer"}
+    layers.save(tmp_path / "layers.json")
+    assert "by prune; the most sensitive is" in repr(layers)
+
+
+@pytest.mark.heavy
+def test_a_search_goes_from_objects_to_a_front(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    data = ((X[:90], Y[:90]), (X[90:], Y[90:]))
+    asked: dict[str, Any] = {"trials": 2, "goals": "bytes", "max_drop": "none", "rules": "smoke"}
+    found = edgeshrink.search(net(), data=data, epochs=1, force=True, **asked)
+    assert len(found.measured) == 2
+    assert found.result is not None
+    assert found._repr_html_().startswith("<iframe")
+    assert len(found.table()) == len(found.trials)
+    with pytest.raises(UsageError, match="search takes no 'prune'"):
+        edgeshrink.search(net(), data=data, prune=0.5)

@@ -35,11 +35,9 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes import Recipe, Training
-from edgeshrink.results import Budgets
+from edgeshrink.results import USUAL_TRIALS, Budgets
 from edgeshrink.samples import Meaning, Reading
 from edgeshrink.texts import seconds
-
-USUAL = 40  # trials, where neither they nor a time are given
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class Searching:
     trials: Annotated[
         int | None,
         Flag(
-            f"Recipes that are measured, at most (default: {USUAL} without --time, all in a grid).",
+            f"Recipes that are measured, at most (default: {USUAL_TRIALS} without --time, all in a "
+            "grid).",
             min=1,
         ),
     ] = None
@@ -209,7 +208,7 @@ def search(
         Path(space) if space else None,
         Path(sensitivity) if sensitivity else None,
         settings.goals,
-        settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL),
+        settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL_TRIALS),
         seconds(settings.time) if settings.time else None,
         settings.pick,
         settings.sampler,

@@ -40,7 +40,8 @@ class Shown:
 
     if TYPE_CHECKING:  # every report has it
 
-        def as_dict(self) -> dict[str, Any]: ...
+        def as_dict(self) -> dict[str, Any]:
+            """Return all of it as plain JSON values."""
 
     def page(self, reporter: Any) -> str:
         """Return it as a reporter writes it down; empty where there is no form for it."""

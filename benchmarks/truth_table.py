@@ -52,7 +52,7 @@ METHODS = {
     "int8, 2:4 zeros": ("--prune", "0.5", "--prune-pattern", "2:4", *INT8),
     "int8, 16 values": ("--cluster", "16", *INT8),
     "int8, zeros and values": ("--prune", "0.8", "--cluster", "16", *INT8),
-    "int8, 16 values in tables": ("--cluster", "16", *INT8, "--lut"),
+    "int8, 16 values in tables": ("--cluster", "16", *INT8, "--lut", "--device", "tflm"),
     "int8, half the MACs": ("--shrink", "0.5", "--shrink-target", "macs", *INT8),
 }
 # OpenVINO reads a file only with the names of its tensors, which others do without.

@@ -9,7 +9,8 @@ INTEGERS = ("int2", "int4", "int8", "uint8", "int16")
 FLOAT = ("float32",)
 
 BOTH = (
-    Refusal("operators that it does not have", custom=True),
+    Refusal("look-up tables, which TensorFlow Lite Micro alone runs", ("TFLM_DECODE",)),
+    Refusal("operators that it does not have", ("!TFLM_DECODE",), custom=True),
     Refusal("integer weights stored sparsely", weights=INTEGERS, sparse=True),
     # It takes the file, and answers wrongly: it looks for a scale of each channel.
     Refusal(

@@ -14,7 +14,7 @@ LONGEST = 300
 _PATTERNS = (
     (
         r"tensor->name\(\) != nullptr|tensor has no 'name' field",
-        "the file's tensors have no names, which OpenVINO needs: --no-strip keeps them",
+        "the file's tensors have no names, which OpenVINO needs: --strip-names short adds some",
     ),
     (r"i4/u4", "OpenVINO does not read convolutions with weights of 4 bits"),
     (

@@ -177,10 +177,16 @@ def _footnote(report: Report) -> str:
         said.append("\\*: differs from the base by more than chance (p < 0.05)")
     if not any(row.score for row in report.ledger.rows):
         said.append("accuracy NOT measured: there are no labels")
-    timed = {o.device: o.latency for row in report.ledger.rows for o in row.on if o.latency}
+    timed = {
+        o.device: (o.latency.threads, o.kernels or "unknown")
+        for row in report.ledger.rows
+        for o in row.on
+        if o.latency
+    }
     said += [
-        f"latency: median ± standard error on {in_markdown(device)}, threads: {latency.threads}"
-        for device, latency in timed.items()
+        f"latency: median ± standard error on {in_markdown(device)}, threads: {threads}, kernels: "
+        f"{in_markdown(kernels)}"
+        for device, (threads, kernels) in timed.items()
     ]
     emulated = {o.device: o.emulated for row in report.ledger.rows for o in row.on if o.emulated}
     said += [

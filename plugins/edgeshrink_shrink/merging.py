@@ -31,22 +31,23 @@ def merge(model: keras.Model, options: MergeOptions, context: Context) -> keras.
     added = epsilons(model)
     for place, group in enumerate(graph.free):
         context.progress(place / len(graph.free), f"pairs of {group}")
-        gone = min(round(options.ratio * len(group)), len(group) - options.min_width)
-        for kept, merged in pairs(group, max(0, gone), added):
+        number = min(round(options.ratio * len(group)), len(group) - options.min_width)
+        for kept, merged in pairs(group, max(0, number), added):
             removed[group.channels[merged]] = True
             _moved(group, kept, merged)
-    free = sum(len(group) for group in graph.free)
+    free, gone = sum(len(group) for group in graph.free), int(removed.sum())
     Asked(
         "merge_neurons",
         options.ratio,
         "neurons and filters",
-        int(removed.sum()) / free,
+        gone / free,
         verb="merged",
-        finest=1 / free,
-        why="each group keeps what --merge-neurons-min-width says",
+        finest=max(1, len(graph.free) / 2) / free,  # each group is rounded on its own
+        why=f"no group gets narrower than --merge-neurons-min-width {options.min_width}",
     ).tell(context)
     small = narrowed(graph, removed)
-    told(context, graph, before, small, f"{int(removed.sum())} channels, merged into others")
+    what = f"{gone:,} of {free:,} neurons and filters, for which similar ones stand in"
+    told(context, graph, before, small, what)
     return small
 
 

@@ -148,6 +148,12 @@ def test_json_and_block_are_not_printed_together(faces: Path) -> None:
     assert "two ways to print" in str(done.exception)
 
 
+@pytest.mark.parametrize("flag", ["--profile", "--robustness"])
+def test_what_a_block_does_not_tell_is_not_measured_for_nothing(faces: Path, flag: str) -> None:
+    done = run("bench", faces, "--block", flag)
+    assert f"a block does not tell what {flag} finds" in str(done.exception)
+
+
 @pytest.mark.heavy
 def test_the_command_prints_the_block_alone(faces: Path, tmp_path: Path) -> None:
     done = run("bench", faces, converted() / "float.tflite", "--block", "--rules", "smoke")

@@ -49,11 +49,13 @@ def test_list_and_show_give_json(devices: Run) -> None:
     listed = {one["name"]: one for one in json.loads(devices("list", "--json").stdout)}
     shown = json.loads(devices("show", "rpi-32bit", "--json").stdout)
     assert shown == listed["rpi-32bit"]
-    assert (shown["based_on"], shown["operators"]) == ("rpi3", {"FULLY_CONNECTED": 11})
+    assert (shown["based_on"], shown["reader"]) == ("rpi3", "tflite-runtime")
 
 
-def test_show_says_what_the_runtime_knows_of_operators(devices: Run) -> None:
-    said = devices("show", "rpi-32bit").stdout
+def test_show_says_what_the_runtime_knows_of_operators(devices: Run, own: Path) -> None:
+    own.mkdir(parents=True)
+    (own / "old.toml").write_text('based_on = "rpi3"\n[operators]\nFULLY_CONNECTED = 11\n')
+    said = devices("show", "old").stdout
     assert "  based on: rpi3\n" in said
     assert "  operators, FULLY_CONNECTED: 11\n" in said
 

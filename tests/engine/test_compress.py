@@ -17,9 +17,11 @@ from paths import LEGACY
 import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.api import hookimpl
+from edgeshrink.engine.planning.request import default_out
 from edgeshrink.engine.running.forecast import Forecast, within
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.plugins import installed
+from edgeshrink.recipes import Recipe
 from edgeshrink.results.report import Report
 from edgeshrink.tflite.reader import read_model
 
@@ -73,6 +75,30 @@ def test_what_a_recipe_says_is_not_said_again_beside_it(name: str, value: object
     with pytest.raises(UsageError, match=f"received {name}= beside recipe=") as error:
         package.compress("model.keras", recipe="recipe.toml", **{name: value})
     assert f"write {name} into the recipe" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("device", "no device profile 'nowhere'"),
+        ("toolchain", "no toolchain 'nowhere'"),
+        ("custom", "--custom must be written module:object; received 'nowhere'"),
+        ("step", "no method 'nowhere'"),
+    ],
+)
+def test_one_text_alone_is_one_and_not_its_letters(
+    name: str, said: str, digits_model: Path, tmp_path: Path
+) -> None:
+    asked = {"output": tmp_path / "o.tflite", name: "nowhere"}
+    with pytest.raises(UsageError, match=said.replace("--custom", "custom=")):
+        package.compress(digits_model, **asked, **({} if name == "step" else {"int8": True}))
+
+
+def test_what_is_packed_is_named_so_where_no_name_is_given() -> None:
+    methods = installed().methods
+    packed = Recipe.from_flags({"int8": True, "pack": True}, methods)
+    assert str(default_out(Path("nets/small.keras"), packed)) == "small.esz"
+    assert str(default_out(Path("mine:forest"), Recipe())) == "forest.tflite"
 
 
 @pytest.mark.heavy

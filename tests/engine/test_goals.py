@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from edgeshrink.devices import DeviceProfile, Estimate
-from edgeshrink.engine.searching.goals import GOALS, most_of, picked_by, value_of, wanted
+from edgeshrink.engine.searching.goals import (
+    GOALS,
+    check_told,
+    most_of,
+    picked_by,
+    value_of,
+    wanted,
+)
 from edgeshrink.errors import UsageError
 from edgeshrink.results import Budgets, Figures, OnDevice, Score, SearchReport, Trial, search_heads
 
@@ -56,3 +63,25 @@ def test_a_report_without_bytes_has_a_front_and_calls_an_estimate_one() -> None:
     report = SearchReport("m", "o", "", "npu", ("cycles",), (), score, {}, 3, "", trials, 0, "knee")
     assert [trial.number for trial in report.front] == [1, 2, 0]
     assert search_heads(report)[-1] == "est. cycles"
+
+
+@pytest.mark.parametrize(
+    ("goals", "device", "said"),
+    [
+        (
+            ("bytes", "flash"),
+            DeviceProfile("desktop"),
+            "desktop tells no flash: it compiles nothing",
+        ),
+        (("cycles",), DeviceProfile("desktop"), "desktop tells no cycles"),
+        (("flash", "ms"), NPU, "npu tells no ms: it is estimated, not measured"),
+    ],
+)
+def test_what_a_device_never_tells_is_refused(
+    goals: tuple[str, ...], device: DeviceProfile, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        check_told(goals, device)
+    assert refused.value.hint.endswith(", or another --device")
+    check_told(("bytes", "arena"), device)
+    check_told(wanted((), Budgets(), device), device)

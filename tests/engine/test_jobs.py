@@ -175,6 +175,7 @@ def test_a_request_is_the_same_after_it_was_written_down() -> None:
         "task": "tags",
         "calibration": 7,
         "devices": ("desktop", "rpi4"),
+        "toolchains": ("onnx",),
         "at": "ssh://pi",
         "connection": {"config": "c", "port": 7},
         "trust_profile": True,

@@ -73,6 +73,7 @@ def test_identify_knows_tflite_and_legacy_files(tmp_path: Path, legacy: Path) ->
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "Git LFS"),
         (b"import keras\n", "is text"),
         (b"\x89PNG\r\n\x1a\n0000000000", "none of them"),
+        (b"\x80\x04\x95G\x0e\x01\x00\x00", "is a pickle, which runs code when it is read"),
         (b"PK\x03\x04 and then nothing", "truncated"),
         (b"\x89HDF\r\n\x1a\n and then nothing", "truncated"),
     ],

@@ -160,7 +160,7 @@ def test_timed_runs_can_begin_with_a_state_of_zero(
     path = tmp_path / "float.tflite"
     path.write_bytes(everything[1]["float32"])
     package = Package("ai_edge_litert", "ai-edge-litert")
-    job = {"threads": 1}
+    job = {"threads": 1, "kernels": "xnnpack"}
     model = package.load(
         job, {"path": str(path), "stateful": read_model(path.read_bytes()).stateful}
     )

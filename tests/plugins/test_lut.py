@@ -286,12 +286,15 @@ def test_names_are_kept_where_the_file_was_not_stripped(tmp_path):
 
 def test_room_is_the_least_of_devices_and_budgets(tmp_path):
     tiny_model().save(tmp_path / "tiny.keras")
+    shape = (60, *tiny_model().input_shape[1:])
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).random(shape, np.float32))
     for name, flash, ram in (("one", 5000, 9000), ("two", 7000, 8000)):
         (tmp_path / f"{name}.toml").write_text(BOARD.format(flash, ram))
     asked = Request(
         tmp_path / "tiny.keras",
         Recipe.from_steps(["int8", "lut"], installed().methods),
         tmp_path / "tiny.tflite",
+        data=str(tmp_path / "data.npz"),
         devices=tuple(str(tmp_path / f"{name}.toml") for name in ("one", "two")),
     )
     assert plan(asked, installed()).room == Room(5000, 8000)

@@ -93,7 +93,7 @@ def test_a_python_without_it_is_told_with_the_command_for_there(
     [
         (
             "Check 'tensor->name() != nullptr' failed at decoder_flatbuffer.cpp:22:\n",
-            "the file's tensors have no names, which OpenVINO needs: --no-strip keeps them",
+            "the file's tensors have no names, which OpenVINO needs: --strip-names short adds some",
         ),
         (
             "from transpose.cpp:128:\nTranspose for i4/u4 dtype is supported only for ndims <= 3\n",
@@ -205,7 +205,7 @@ def test_a_file_without_names_is_refused_and_the_others_are_timed(
     assert isinstance(found, Measurement)
     assert isinstance(refused, Failure)
     assert refused.reason == (
-        "the file's tensors have no names, which OpenVINO needs: --no-strip keeps them"
+        "the file's tensors have no names, which OpenVINO needs: --strip-names short adds some"
     )
 
 

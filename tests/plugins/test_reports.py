@@ -113,6 +113,25 @@ def test_the_ledger_fits_its_width_and_cuts_nothing(width: int) -> None:
         assert said in text, said
 
 
+@pytest.mark.parametrize("width", [80, 150])
+def test_columns_of_several_devices_are_cut_no_more_than_those_of_one(width: int) -> None:
+    names = ("desktop", "openvino", "raspberry-pi-4", "pixel-8")
+    rows = [
+        replace(row, on=tuple(replace(one, device=name) for one in row.on for name in names))
+        for row in report().ledger.rows
+    ]
+    lines = shown(width, report(ledger=Ledger(tuple(rows))))
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= width
+    for name in names:
+        assert f"latency {name}" in text
+        assert f"process {name}" in text
+    heads = [line for line in lines if "latency " in line and "±" in line]
+    assert heads
+    assert all(line.startswith("stage ") for line in heads)
+    assert text.count("prune(sparsit") >= len(heads)
+
+
 def test_the_report_says_what_it_means() -> None:
     text = " ".join(" ".join(shown(200, report())).split())
     assert text.startswith(
@@ -227,6 +246,7 @@ def test_markdown_has_a_row_a_stage_and_as_many_cells_in_each() -> None:
         assert said in text
     assert '```toml\nseed = 0\n\n[[step]]\nmethod = "int8"\n```' in text
     assert "- counts: train 54000, test 10000" in text
+    assert "atency: median ± standard error on desktop, threads: 1, kernels: xnnpack" in text
 
 
 def swept() -> Report:

@@ -323,7 +323,24 @@ def test_neurons_that_cannot_be_merged_are_told(tmp_path: Path) -> None:
     lent = context(step, network(), network(), None, tmp_path)
     step.apply(network(), lent)
     assert lent.facts["unmet"].startswith("merge_neurons: asked for 75.0% of neurons and filters")
-    assert lent.facts["unmet"].endswith("; each group keeps what --merge-neurons-min-width says")
+    said = "; no group gets narrower than --merge-neurons-min-width 6"
+    assert lent.facts["unmet"].endswith(said)
+
+
+def test_groups_that_are_rounded_on_their_own_have_met_what_was_asked_for(tmp_path: Path) -> None:
+    """Half of 3 is 2 in each of three groups: 6 of 9, and no width stands in the way."""
+    given = keras.Input((8, 8, 1))
+    out = layers.Flatten()(given)
+    for _ in range(3):
+        out = layers.Dense(3, activation="relu")(out)
+    model = keras.Model(given, layers.Dense(2)(out))
+    step = MergeNeurons.of({"ratio": 0.5, "min_width": 1})
+    lent = context(step, model, model, None, tmp_path)
+    made = step.apply(model, lent)
+    assert [layer.units for layer in made.layers[2:]] == [1, 1, 1, 2]
+    assert "unmet" not in lent.facts
+    (said,) = (note for note in lent.notes if note.startswith("removed"))
+    assert "removed 6 of 9 neurons and filters, for which similar ones stand in: parameters" in said
 
 
 def test_merging_is_nearer_than_removing_at_random(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from edgeshrink.api import (
     Package,
     Plan,
     Recipe,
+    Training,
     UsageError,
 )
 from edgeshrink.engine import Request, plan
@@ -120,6 +121,11 @@ def test_a_model_that_is_no_keras_model_first_becomes_one() -> None:
         done.check_order(Kind.KERAS)
     with pytest.raises(UsageError, match="prune takes a keras model but gets a scikit-learn"):
         recipe.check_order(Kind.SKLEARN)
+    off = Recipe.from_flags({"imitate": False, "int8": True}, methods)
+    with pytest.raises(UsageError, match="only imitate makes what other steps take") as error:
+        off.completed(methods, Kind.TFLITE, Kind.SKLEARN)
+    assert error.value.hint == "drop --no-imitate"
+    assert [s.name for s in off.completed(methods, Kind.TFLITE).steps] == ["int8", "strip"]
 
 
 # ---------------------------------------------------------------- what is asked
@@ -569,6 +575,26 @@ def test_what_would_have_no_effect_is_refused(
         plan(request(path, folder, data(folder), recipe=recipe), installed())
 
 
+def test_settings_that_no_step_goes_by_are_told(here: tuple[Path, Path]) -> None:
+    folder, path = here
+
+    def told(*steps: Any, **tuned: Any) -> list[str]:
+        recipe = Recipe(steps, Training(**tuned))
+        planned = plan(request(path, folder, data(folder), recipe=recipe), installed())
+        return [one for one in planned.warnings if "no effect" in one]
+
+    step = Imitate.of({})
+    assert told(step, effort="thorough", epochs=2) == [
+        "no step chooses how long it trains: --effort has no effect"
+    ]
+    assert told(step, epochs=2) == []
+    untrained = type("Untrained", (Imitate,), {"training": None})()
+    assert told(untrained, epochs=2, batch_size=8) == [
+        "no step trains: --epochs, --batch-size have no effect"
+    ]
+    assert told(untrained, epochs=0) == []
+
+
 def test_features_that_8_bits_do_not_tell_apart_are_told(tmp_path: Path) -> None:
     wide = X * np.array([1000, 1, 1, 1], "float32")
     facts = ModelFacts(Kind.SKLEARN)
@@ -618,6 +644,7 @@ def test_a_forest_becomes_a_net_that_is_judged_by_it(here: tuple[Path, Path]) ->
     assert f"where the original's own file has {base.size_bytes:,};" in lines
     assert "(median, threads: 1" in lines
     assert "the original runs on no such runtime" in lines
+    assert ", kernels: xnnpack" in lines
 
 
 @pytest.mark.heavy

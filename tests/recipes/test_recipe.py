@@ -197,8 +197,40 @@ def test_two_precisions_are_refused() -> None:
 
 
 def test_a_step_that_gets_the_wrong_kind_is_refused() -> None:
-    with pytest.raises(UsageError, match="trim takes a keras model but gets a tflite model"):
+    with pytest.raises(UsageError, match="trim takes a keras model but gets a tflite") as error:
         Recipe((Whole(), Trim(TrimOptions(0.5)))).check_order(Kind.KERAS)
+    assert error.value.hint == "put trim earlier, or drop one of them"
+
+
+def test_a_step_that_no_other_place_helps_is_not_sent_to_one() -> None:
+    with pytest.raises(UsageError, match="gets a keras model from trim") as error:
+        Recipe((Trim(TrimOptions(0.5)), Clean())).check_order(Kind.KERAS)
+    assert error.value.hint == "drop clean, or write a .tflite file"
+    with pytest.raises(UsageError, match="gets a keras model from the model") as error:
+        Recipe((Clean(), Whole())).check_order(Kind.KERAS)
+    assert error.value.hint == "put whole before it"
+
+
+@pytest.mark.parametrize("value", [{"deep": True}, 1, "yes"])
+def test_a_switch_takes_no_options(value: Any) -> None:
+    with pytest.raises(UsageError, match="clean is on or off, True or False; received") as error:
+        Recipe.from_flags({"clean": value}, METHODS)
+    assert "as in clean_OPTION=" in error.value.hint
+
+
+def test_an_option_of_what_is_switched_off_is_refused() -> None:
+    @dataclass(frozen=True)
+    class TidyOptions:
+        deep: Annotated[bool, Flag("Deep.")] = False
+
+    class Tidy(Clean):
+        """Tidy up."""
+
+        name, Options = "tidy", TidyOptions
+
+    with pytest.raises(UsageError, match="--tidy-deep has no effect beside --no-tidy") as error:
+        Recipe.from_flags({"tidy": False, "tidy_deep": True}, {"tidy": Tidy})
+    assert error.value.hint == "drop one of them"
 
 
 def test_training_settings_step_beats_recipe_beats_method() -> None:

@@ -48,6 +48,7 @@ from .planning.request import (
     Planned as Planned,
     PlannedStep as PlannedStep,
     Request as Request,
+    default_out as default_out,
 )
 from .reading import (
     Reading as Reading,

@@ -28,12 +28,24 @@ from edgeshrink.engine.running.run_folder import RunFolder
 from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.engine.running.stages import Stages
 from edgeshrink.errors import DataError
-from edgeshrink.models import RUNNABLE, Artifact, Kind, copy_file, inference_snippet, write_text
+from edgeshrink.models import (
+    RUNNABLE,
+    Artifact,
+    Kind,
+    copy_file,
+    inference_snippet,
+    remove,
+    write_text,
+)
 from edgeshrink.nn.conversion import shared_converter
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import digest_of
 from edgeshrink.results import Ledger, Report, Verdict, json_text, rules_of, versions
 from edgeshrink.tflite import tflite_bytes
+
+# What only some results have beside them: one of an earlier result would tell of, or run, what is
+# not there any more.
+SOMETIMES = (".infer.py", ".names.json")
 
 
 def compress(planned: Planned, plugins: Plugins) -> Report:
@@ -203,6 +215,8 @@ class _Compression:
         folder = self.run.workspace.folder
         with unfinished(folder, out, final.path):
             copy_file(final.path, out)
+            for suffix in SOMETIMES:
+                remove(out.with_suffix(suffix))
             for artifact in reversed(final.lineage):
                 for companion in artifact.companions:
                     named = out.with_suffix(f".{companion}")

@@ -21,6 +21,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 PACKED_MAGIC, ZLIB = b"\xe5SZ", 0x78
 ARCHIVE_MEMBERS = ("config.json", "metadata.json")
 SKOPS_MEMBER = "schema.json"  # of an archive in which skops keeps a model of scikit-learn
+PICKLES = tuple(bytes((0x80, number)) for number in (2, 3, 4, 5))  # how a pickle begins
 
 # What no honest file needs: deflate cannot do better than 1:1032, so only a member of one repeated
 # byte comes near the first ratio; one-hot labels of a thousand classes come near 1:500.
@@ -89,6 +90,12 @@ def identify(path: Path) -> Kind:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         _refuse_estimator(path)
         return keras_kind(archive_json(path, "metadata.json").get("keras_version"), path)
+    if head[:2] in PICKLES:
+        raise ModelError(
+            f"{path.name} is a pickle, which runs code when it is read, and is not read here",
+            hint="of a scikit-learn model that skops saved, `edgeshrink compress` makes a small "
+            "Keras net",
+        )
     if _is_text(head):
         raise ModelError(
             f"a model file must be a .keras archive, HDF5 or .tflite; {path.name} is text",

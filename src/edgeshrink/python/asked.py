@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import RULES
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build, options_of
-from edgeshrink.models import Kind
 from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.texts import read_text, seconds
@@ -32,22 +31,18 @@ def shapes_of(given: Shapes) -> dict[str, tuple[int, ...]]:
     return {"": given} if isinstance(given, tuple) else dict(given or {})
 
 
-def beside(model: Any, name: str, suffix: str) -> Path:
+def beside(model: Any, path: str, recipe: Recipe) -> Path:
     """Return where a result goes if nothing is said: here, by the model's name.
 
     Args:
         model: as it was given.
-        name: of the file that it is in.
-        suffix: of the result.
+        path: of the file that it is in.
+        recipe: tells how the file ends.
     """
-    stem = Path(name.rpartition(":")[2]).stem if isinstance(model, str | Path) else model.name
-    return Path(f"{stem}{suffix}")
+    from edgeshrink.engine import default_out
 
-
-def suffix_of(recipe: Recipe) -> str:
-    """Return how the file of a recipe's result ends."""
-    packed = any(one.produces is Kind.PACKED for one in recipe.steps)
-    return (Kind.PACKED if packed else Kind.TFLITE).suffix
+    named = path if isinstance(model, str | Path) else f"{model.name}.keras"
+    return default_out(Path(named), recipe)
 
 
 def training_of(flags: Mapping[str, Any]) -> tuple[Training, dict[str, Any]]:

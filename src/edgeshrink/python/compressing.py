@@ -16,7 +16,6 @@ from edgeshrink.python.asked import (
     rules_of,
     seconds_of,
     shapes_of,
-    suffix_of,
 )
 from edgeshrink.python.given import given_data, given_model
 from edgeshrink.python.speaking import speaks_python
@@ -47,7 +46,7 @@ def compress(
     trust_profile: bool = False,
     force: bool = False,
     unsafe: bool = False,
-    custom: Sequence[str | type] = (),
+    custom: str | Sequence[str | type] = (),
     input_shape: Shapes = None,
     metric: str = "",
     max_drop: float | str | None = None,
@@ -137,7 +136,7 @@ def compress(
     request = Request(
         model=Path(name),
         recipe=wanted,
-        out=Path(output) if output else beside(model, name, suffix_of(wanted)),
+        out=Path(output) if output else beside(model, name, wanted),
         data=given_data(data, name, shapes),
         data_free=data_free,
         preprocess=preprocess,

@@ -12,7 +12,7 @@ from edgeshrink.models import cache_folder, facts, make_ours
 FOLDER = "objects"
 
 
-def given_model(model: Any, custom: Sequence[str | type]) -> tuple[str, tuple[str, ...]]:
+def given_model(model: Any, custom: str | Sequence[str | type]) -> tuple[str, tuple[str, ...]]:
     """Return the path or name of a model, and the classes that its file needs.
 
     Args:
@@ -23,6 +23,7 @@ def given_model(model: Any, custom: Sequence[str | type]) -> tuple[str, tuple[st
         UsageError: a model is an object of another kind, or has no shapes yet.
         ModelError: Keras cannot save it.
     """
+    custom = (custom,) if isinstance(custom, str) else custom
     own = [f"{c.__module__}:{c.__qualname__}" if isinstance(c, type) else c for c in custom]
     if isinstance(model, str | Path):
         return str(model), tuple(own)

@@ -60,7 +60,7 @@ def search(
     run: str | Path | None = None,
     force: bool = False,
     unsafe: bool = False,
-    custom: Sequence[str | type] = (),
+    custom: str | Sequence[str | type] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
     **flags: Any,
@@ -119,10 +119,11 @@ def search(
     check_flags(flags, search)
     path, classes = given_model(model, custom)
     shapes = shapes_of(input_shape)
+    recipe = Recipe(training=training_of(flags)[0], seed=seed)
     base = Request(
         model=Path(path),
-        recipe=Recipe(training=training_of(flags)[0], seed=seed),
-        out=Path(output) if output else beside(model, path, ".tflite"),
+        recipe=recipe,
+        out=Path(output) if output else beside(model, path, recipe),
         data=given_data(data, path, shapes),
         preprocess=preprocess,
         resize=resize,
@@ -172,7 +173,7 @@ def sensitivity(
     task: str = "",
     metric: str = "",
     unsafe: bool = False,
-    custom: Sequence[str | type] = (),
+    custom: str | Sequence[str | type] = (),
     input_shape: Shapes = None,
 ) -> Layers:
     """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.

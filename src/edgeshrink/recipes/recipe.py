@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -59,6 +58,11 @@ class Recipe:
                 continue
             switch = given.get(method.name, (method.default_on or method.implied) or None)
             if switch is False:
+                if idle := next((key for key in given if key != method.name), ""):
+                    off = _spelled(f"no_{method.name}")
+                    raise UsageError(
+                        f"{_spelled(idle)} has no effect beside {off}", hint="drop one of them"
+                    )
                 without.append(method.name)
             elif switch is None:
                 raise UsageError(
@@ -68,6 +72,11 @@ class Recipe:
                 parts: dict[str, dict[str, Any]] = {"options": {}, "training": {}, "on": {}}
                 for key, value in given.items():
                     group, name = method.flag_keys()[key]
+                    if group == "on" and not isinstance(value, bool):  # as Python may give it
+                        raise UsageError(
+                            f"{key} is on or off, True or False; received {shortly(value)}",
+                            hint=f"options have keys of their own, as in {key}_OPTION=…",
+                        )
                     parts[group][name] = value
                 steps.append(method.of(parts["options"], parts["training"]))
         steps.sort(key=lambda step: (step.phase, step.name))
@@ -183,6 +192,9 @@ class Recipe:
             produces: the kind of file that is asked for; a .tflite gets the default precision
                 where no step sets one, and the steps that are on by default; so does a packed one.
             base: the kind of the model; one that is not Keras's first gets the step that takes it.
+
+        Raises:
+            UsageError: that step was switched off.
         """
         steps: list[Method] = []
         for step in self.steps:
@@ -193,8 +205,14 @@ class Recipe:
                 place -= 1  # what trains does so before preprocessing is put inside
             steps = [*steps[:place], *asked, *steps[place:], step]
         if base is not Kind.KERAS and not any(base in step.accepts for step in steps):
-            taking = (method for method in methods.values() if base in method.accepts)
-            steps = [*(method() for method in itertools.islice(taking, 1)), *steps]
+            taking = [method for method in methods.values() if base in method.accepts][:1]
+            if off := [_spelled(f"no_{one.name}") for one in taking if one.name in self.without]:
+                raise UsageError(
+                    f"of a {base} model only {taking[0].name} makes what other steps take; "
+                    f"received {off[0]}",
+                    hint=f"drop {off[0]}",
+                )
+            steps = [*(method() for method in taking), *steps]
         if produces in RUNNABLE:
             added = [
                 method()
@@ -222,7 +240,7 @@ class Recipe:
         Raises:
             UsageError: a step cannot run in its place; both steps are named.
         """
-        kind, source = base, "the model"
+        kind, source, seen = base, "the model", [base]
         filled: dict[str, Method] = {}
         for step in self.steps:
             if step.slot and step.slot in filled:
@@ -237,9 +255,20 @@ class Recipe:
                 wanted = " or ".join(f"a {k} model" for k in step.accepts)
                 raise UsageError(
                     f"{step.name} takes {wanted} but gets a {kind} model from {source}",
-                    hint=f"put {step.name} earlier, or drop one of them",
+                    hint=self._way_out(step, seen),
                 )
+            seen.append(step.produces)
             kind, source = step.produces, step.name
+
+    def _way_out(self, step: Method, seen: Sequence[Kind]) -> str:
+        """Return what to do about a step that cannot take what the steps before it made."""
+        if any(kind in step.accepts for kind in seen):
+            return f"put {step.name} earlier, or drop one of them"
+        making = (s for s in self.steps if seen[-1] in s.accepts and s.produces in step.accepts)
+        if makes := next(making, None):
+            return f"put {makes.name} before it"
+        more = ", or write a .tflite file" if Kind.TFLITE in step.accepts else ""
+        return f"drop {step.name}{more}"
 
     def check_losses(self) -> None:
         """Check that Keras has the losses that are named.

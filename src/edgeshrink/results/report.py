@@ -149,7 +149,7 @@ def read_document(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
         read: makes of the document what is returned; its errors get the file's name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or the one beside the output tells of another output.
         EdgeshrinkError: it is no JSON, or what `read` raises.
     """
     places = (path / "report.json", path.with_suffix(".report.json"), path)
@@ -160,11 +160,25 @@ def read_document(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
             hint="name a run folder, a .report.json file, or the .tflite beside it",
         )
     try:
-        return read(from_json(read_text(file, "report"), str(file)))
+        document = from_json(read_text(file, "report"), str(file))
+        if other := _of_another(document, path):
+            raise UsageError(
+                f"{file.name} tells of {other}, not of {path.name}",
+                hint=f"name {other} or {file.name}, or make {path.name} again",
+            )
+        return read(document)
     except EdgeshrinkError as error:
         if str(file) in str(error):
             raise
         raise type(error)(f"{file}: {error}", hint=error.hint) from error
+
+
+def _of_another(document: Any, path: Path) -> str:
+    """Return the output that a report beside `path` tells of, where it is of another kind."""
+    told = document.get("output") if isinstance(document, dict) else None
+    name = Path(told).name if isinstance(told, str) else ""
+    ours = path.is_dir() or path.suffix in (".json", Path(name).suffix)
+    return "" if ours or not name else name
 
 
 def json_text(document: Any) -> str:

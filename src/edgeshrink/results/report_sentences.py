@@ -85,7 +85,8 @@ def _speed(ledger: Ledger, one: OnDevice) -> str:
         doubt = "" if after.valid else "; not valid"
         return (
             f"on {one.device}: {words.milliseconds(after.median_ms)} "
-            f"(median, threads: {after.threads}{doubt}); the original runs on no such runtime"
+            f"(median, threads: {after.threads}, kernels: {by}{doubt}); the original runs on no "
+            "such runtime"
         )
     valid = "" if before.valid and after.valid else "; not valid"
     return (

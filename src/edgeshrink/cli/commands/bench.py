@@ -131,6 +131,12 @@ def bench(
     robust = asked(perturbing, "bench")
     if json and block:
         raise UsageError("--json and --block are two ways to print; received both")
+    for flag, given in (("--profile", options.profile), ("--robustness", robust.robustness)):
+        if block and given and not output:  # which has it
+            raise UsageError(
+                f"a block does not tell what {flag} finds; received both",
+                hint=f"drop {flag}, or write all of it with -o FILE",
+            )
     if output and any(Path(output).absolute() == Path(m).absolute() for m in models):
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
     if output and not Path(output).absolute().parent.is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -35,7 +35,6 @@ from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.models import Kind
 from edgeshrink.recipes import Methods, Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from edgeshrink.engine import Planned
     from edgeshrink.results import Report
 
-SEARCHED = (".search.md", ".search.json", ".search.html")
+BESIDE = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run")
 NO_MIX = "--recipe, --step and the flags of methods are three ways to say one thing; choose one"
 
 
@@ -183,13 +182,13 @@ def compress(
     if settings.seed is not None:
         wanted = replace(wanted, seed=settings.seed)
     # a wrong flag is told by now, without what reads models and data
-    from edgeshrink.engine import Request, compress as work, plan
+    from edgeshrink.engine import Request, compress as work, default_out, plan
 
     source = Path(model)
     request = Request(
         model=source,
         recipe=wanted,
-        out=Path(output) if output else Path(f"{stem(model)}{suffix(wanted)}"),
+        out=Path(output) if output else default_out(source, wanted),
         data=data,
         data_free=data_free,
         preprocess=preprocess,
@@ -266,22 +265,6 @@ def _recipe(path: str, steps: list[str], chosen: Mapping[str, Any], methods: Met
     return Recipe.from_flags(chosen, methods)
 
 
-def stem(model: str) -> str:
-    """Return how the name of a result begins where no name was given.
-
-    Example:
-        >>> stem("nets/small.keras"), stem("mine:forest")
-        ('small', 'forest')
-    """
-    return Path(model.rstrip("/").rpartition(":")[2]).stem
-
-
-def suffix(recipe: Recipe) -> str:
-    """Return how the name of a recipe's result ends where no name was given."""
-    packed = any(step.produces is Kind.PACKED for step in recipe.steps)
-    return (Kind.PACKED if packed else Kind.TFLITE).suffix
-
-
 def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     """Return input shapes by name; the name is empty where only a shape is given.
 
@@ -306,10 +289,14 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def written(out: Path) -> list[Path]:
-    """Return the files of a result: itself, and those beside it that tell of it and run it."""
-    beside = (".infer.py", ".names.json", ".recipe.toml", ".report.json", ".run", *SEARCHED)
-    return [out, *(p for p in map(out.with_suffix, beside) if p.exists())]
+def written(out: Path, more: Sequence[str] = ()) -> list[Path]:
+    """Return the files of a result: itself, and those beside it that tell of it and run it.
+
+    Args:
+        out: the result.
+        more: how the names of further ones end, such as those of a search.
+    """
+    return [out, *(p for p in map(out.with_suffix, (*BESIDE, *more)) if p.exists())]
 
 
 def as_dict(planned: Planned) -> dict[str, Any]:

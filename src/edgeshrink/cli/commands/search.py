@@ -39,6 +39,8 @@ from edgeshrink.results import USUAL_TRIALS, Budgets
 from edgeshrink.samples import Meaning, Reading
 from edgeshrink.texts import seconds
 
+SEARCHED = (".search.md", ".search.json", ".search.html")
+
 
 @dataclass(frozen=True)
 class Searching:
@@ -178,13 +180,19 @@ def search(
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import shapes, written
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as engine_search
+    from edgeshrink.engine import (
+        Request,
+        SearchRequest,
+        default_out,
+        plan_search,
+        search as engine_search,
+    )
 
-    plugins = registry()
+    plugins, recipe = registry(), Recipe(training=tuning, seed=settings.seed)
     base = Request(
         model=Path(model),
-        recipe=Recipe(training=tuning, seed=settings.seed),
-        out=Path(output) if output else Path(f"{Path(model.rstrip('/')).stem}.tflite"),
+        recipe=recipe,
+        out=Path(output) if output else default_out(Path(model), recipe),
         data=data,
         preprocess=preprocess,
         resize=build(Reading, images, "search").resize,
@@ -235,7 +243,7 @@ def search(
     if json:
         print_json(report.as_dict())
     elif not worker:
-        show_search(report, to=console(), files=written(base.out))
+        show_search(report, to=console(), files=written(base.out, SEARCHED))
     tell_size(request.run_folder)
     if report.failed and not worker:
         say(f"error: {report.failed}", err=True)

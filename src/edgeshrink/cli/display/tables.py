@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Of a table that goes into a file or another program.
 PIPED_WIDTH = 120
+FOLDED = 12  # characters that names of rows have at least, as far as they have so many
+WRAPPED = 30  # characters from which on a cell is wrapped
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,25 @@ def show(names: Column, columns: Sequence[Column], *, to: Console) -> None:
     if wide <= to.width or len(groups) < 2:
         _print(names, said, to)
         return
-    for place, group in enumerate(groups):
+    parts = [[column for column in said if column.group == group] for group in groups]
+    for place, some in enumerate(one for part in parts for one in _fitting(names, part, to)):
         if place:
             to.print()
-        _print(names, [column for column in said if column.group == group], to)
+        _print(names, some, to)
+
+
+def _fitting(names: Column, columns: Sequence[Column], to: Console) -> list[list[Column]]:
+    """Return columns as several tables, where one would cut them even with all words wrapped."""
+    found: list[list[Column]] = [[]]
+    left_over = room = to.width - min(names.width, FOLDED) - 1
+    for column in columns:
+        takes = min(column.width, WRAPPED) + 2
+        if takes > left_over and found[-1]:
+            found.append([])
+            left_over = room
+        found[-1].append(column)
+        left_over -= takes
+    return found
 
 
 def _print(names: Column, columns: Sequence[Column], to: Console) -> None:
@@ -95,12 +112,12 @@ def _print(names: Column, columns: Sequence[Column], to: Console) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column(names.head, overflow="fold", min_width=min(names.width, 12))
+    table.add_column(names.head, overflow="fold", min_width=min(names.width, FOLDED))
     for column in columns:
         table.add_column(
             column.head,
             justify="left" if column.text else "right",
-            no_wrap=column.width < 30,
+            no_wrap=column.width < WRAPPED,
             overflow="fold",
         )
     for row in zip(names.cells, *(column.cells for column in columns), strict=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from edgeshrink.devices import DeviceProfile
 from edgeshrink.engine.exporting import export_places, exporter_named
 from edgeshrink.engine.measuring.sessions import chosen_devices
 from edgeshrink.engine.planning.base import load_base, opened
+from edgeshrink.engine.planning.beside import told_beside
 from edgeshrink.engine.planning.data_free import synthesised_dataset
 from edgeshrink.engine.planning.request import Planned, PlannedStep, Request
 from edgeshrink.engine.planning.unfinished import is_unfinished
@@ -127,6 +128,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     steps = tuple(
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
+    warnings += _idle_settings(request, steps)
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 
@@ -148,6 +150,12 @@ def _check_output(request: Request, plugins: Plugins) -> None:
     ours = request.force or is_unfinished(request.run_folder, out)
     if out.exists() and not ours:
         raise UsageError(f"{out} exists", hint="--force overwrites it, -o names another file")
+    if not ours and (other := told_beside(out)):
+        raise UsageError(
+            f"what {out.name} gets beside it, such as {out.stem}.report.json, is there for "
+            f"{other.name}",
+            hint="-o with another name keeps both; --force overwrites what lies beside it",
+        )
     for name in request.exports:
         if out.suffix == Kind.KERAS.suffix:
             raise UsageError(f"--export {name} is for .tflite files; -o asks for {out}")
@@ -222,6 +230,28 @@ def _synthesised(
         trains=any(step.training is not None for step in recipe.steps),
         seed=recipe.seed,
     )
+
+
+def _idle_settings(request: Request, steps: Sequence[PlannedStep]) -> Iterator[str]:
+    """Yield what is to be told of settings of training that no step goes by."""
+    if request.stages is not None:
+        return  # several runs have these settings, and some of them train
+    said = [one.name for one in fields(Training)]
+    tuning = request.recipe.training
+    given = [name for name in said if getattr(tuning, name) is not None]
+    if tuning.epochs == 0:  # which asks for none
+        given = []
+    trained = [one.step for one in steps if one.training is not None]
+    if not trained:
+        idle, why = [*given, *(["time"] if request.seconds is not None else [])], "no step trains"
+    elif not any(step.chooses for step in trained):
+        idle = [name for name in given if name in ("effort", "max_epochs")]
+        why = "no step chooses how long it trains"
+    else:
+        return
+    if idle:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        yield f"{why}: {flags} {'has' if len(idle) == 1 else 'have'} no effect"
 
 
 def _planned_step(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from edgeshrink.devices import RULES, BenchPlan, DeviceProfile
 from edgeshrink.hookspecs import OpenedModel
-from edgeshrink.models import Artifact, ModelFacts
+from edgeshrink.models import Artifact, Kind, ModelFacts
 from edgeshrink.recipes import Method, Methods, Recipe, Room, Training
 from edgeshrink.results import Budgets
 from edgeshrink.texts import typed
@@ -176,3 +176,17 @@ class Planned:
 
 def _least(limits: Iterable[int | None]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def default_out(model: Path, recipe: Recipe) -> Path:
+    """Return what a result is called where no name was given.
+
+    Example:
+        >>> str(default_out(Path("nets/small.keras"), Recipe()))
+        'small.tflite'
+        >>> str(default_out(Path("mine:forest"), Recipe()))
+        'forest.tflite'
+    """
+    packed = any(step.produces is Kind.PACKED for step in recipe.steps)
+    name = Path(str(model).rpartition(":")[2]).stem
+    return Path(name + (Kind.PACKED if packed else Kind.TFLITE).suffix)

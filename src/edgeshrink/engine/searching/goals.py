@@ -67,6 +67,22 @@ def wanted(given: tuple[str, ...], budgets: Budgets, device: DeviceProfile) -> t
     return tuple(dict.fromkeys((*(given or usual), *(goal for goal in asked if asked[goal]))))
 
 
+def check_told(goals: tuple[str, ...], device: DeviceProfile) -> None:
+    """Refuse what the device never tells: every recipe would fail, after it was made.
+
+    Raises:
+        UsageError: a compiler's figures where nothing is compiled, or a time where it is.
+    """
+    never = ("ms",) if device.compiled else COMPILED
+    if odd := next((goal for goal in goals if goal in never), ""):
+        why = "is estimated, not measured" if device.compiled else "compiles nothing"
+        usual = COMPILED if device.compiled else MEASURED
+        raise UsageError(
+            f"{device.name} tells no {odd}: it {why}; received goals {', '.join(goals)}",
+            hint=f"--goals {','.join(usual)}, or another --device",
+        )
+
+
 def value_of(figures: Figures, goal: str) -> float:
     """Return the value of a goal, nan where there is none."""
     there = GOALS[goal].there

@@ -10,7 +10,7 @@ from edgeshrink.engine.planning.base import facts_of
 from edgeshrink.engine.planning.planner import load_data, plan
 from edgeshrink.engine.planning.request import Planned, Request
 from edgeshrink.engine.searching.arithmetic import check_possible
-from edgeshrink.engine.searching.goals import GOALS, picked_by, wanted
+from edgeshrink.engine.searching.goals import GOALS, check_told, picked_by, wanted
 from edgeshrink.engine.searching.request import SearchRequest
 from edgeshrink.engine.searching.seeding import read_sensitivity, seeded
 from edgeshrink.errors import UsageError
@@ -68,6 +68,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         toolchains=base.toolchains,
     )[0]
     request = replace(request, goals=wanted(request.goals, base.budgets, device))
+    check_told(request.goals, device)
     if request.pick != "knee":
         picked_by(request.pick, request.goals)
     space = _space(request, device, plugins)

@@ -10,8 +10,21 @@ Plugins import `edgeshrink.api`, `edgeshrink.nn` and `edgeshrink.tflite`, and no
 their tests `edgeshrink.testing`.
 """
 
-from lazy_loader import attach_stub
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeshrink.python import bench, compress, search, sensitivity, study
 
 __version__ = "0.1.0"
-# The names are in __init__.pyi; each is imported when it is first asked for.
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__all__ = ["__version__", "bench", "compress", "search", "sensitivity", "study"]
+
+
+def __getattr__(name: str) -> Any:  # imported when one is first asked for
+    if name in __all__:
+        return getattr(importlib.import_module("edgeshrink.python"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,13 +1,11 @@
-from .python.benching import (
+from .benching import (
     bench as bench,
 )
-from .python.compressing import (
+from .compressing import (
     compress as compress,
 )
-from .python.searching import (
+from .searching import (
     search as search,
     sensitivity as sensitivity,
     study as study,
 )
-
-__version__: str

@@ -205,12 +205,12 @@ def run(path: Path, before: keras.Model, cell: Cell, shared: str, folder: Path) 
     row: dict[str, Any] = {"flags": cell.words, "asked": cell.asked}
     given: dict[str, Any] = {}
     if "lowrank" in cell.flags and path.stem in DATA:
-        given = {"data": f"{shared}/data/{DATA[path.stem]}", "training": {"epochs": 0}}
+        given = {"data": f"{shared}/data/{DATA[path.stem]}", "epochs": 0}
     out = folder / f"out.{cell.kind}"
     try:
         report = edgeshrink.compress(
             path,
-            out=out,
+            output=out,
             run=folder / "run",
             force=True,
             rules="smoke",

@@ -54,7 +54,7 @@ def main(shared: str = "../shared") -> int:
             data = str(folder / f"{noise}.npz") if noise else ""
             out = folder / f"{len(rows)}.tflite"
             report = edgeshrink.compress(
-                path, out=out, data=data, rules="smoke", int8=True, **chosen
+                path, output=out, data=data, rules="smoke", int8=True, **chosen
             )
             row: dict[str, Any] = {"variant": variant, "bytes": out.stat().st_size}
             for kind, x in inputs.items():

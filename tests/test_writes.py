@@ -16,6 +16,7 @@ ALONE = {
     "src/edgeshrink/engine/measuring/sessions.py": "appends to a log",
     "src/edgeshrink/engine/jobs/crew.py": "a log",
     "src/edgeshrink/nn/conversion/converter_process.py": "appends to a log",
+    "src/edgeshrink/samples/objects.py": "into a stream of the one place, and temporary",
     "src/edgeshrink/tflite/archive.py": "in memory",
     "src/edgeshrink/cli/display/inspection.py": "temporary",
     "src/edgeshrink/devices/profile.py": "makes a profile only where there is none",

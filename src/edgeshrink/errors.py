@@ -22,6 +22,8 @@ import errno
 import os
 from collections.abc import Iterable
 
+MOST_LISTED = 40  # names in a hint
+
 
 class EdgeshrinkError(Exception):
     """A failure that is told in one sentence, with a hint where there is one.
@@ -102,7 +104,8 @@ def near(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
     Args:
         name: what was written.
         known: the names that exist.
-        otherwise: the hint where no known name is near; empty for a list of all of them.
+        otherwise: the hint where no known name is near; empty for a list of them, or of the five
+            that are nearest where there are many.
 
     Example:
         >>> near("polinomial", ["constant", "polynomial"])
@@ -112,7 +115,10 @@ def near(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
-    return otherwise or f"known: {', '.join(names)}"
+    if otherwise or len(names) <= MOST_LISTED:
+        return otherwise or f"known: {', '.join(names)}"
+    nearest = difflib.get_close_matches(name, names, n=5, cutoff=0)
+    return f"{len(names):,} are known, such as {', '.join(nearest)}"
 
 
 def left(error: SystemExit) -> str:

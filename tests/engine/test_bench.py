@@ -26,8 +26,8 @@ def pair(
     """The same network in float and in int8."""
     folder = tmp_path_factory.mktemp("pair")
     options = {"data": str(digits), "preprocess": "scale=1/16", "rules": "smoke"}
-    package.compress(digits_model, out=folder / "float.tflite", float=True, **options)
-    package.compress(digits_model, out=folder / "int8.tflite", int8=True, **options)
+    package.compress(digits_model, output=folder / "float.tflite", float=True, **options)
+    package.compress(digits_model, output=folder / "int8.tflite", int8=True, **options)
     return folder / "float.tflite", folder / "int8.tflite"
 
 
@@ -80,7 +80,7 @@ def test_kernels_that_a_runtime_does_not_have_are_refused(
     pair: tuple[Path, Path], device: str, kernels: str, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        package.bench(pair[0], devices=(device,), kernels=kernels, rules="smoke")
+        package.bench(pair[0], device=(device,), kernels=kernels, rules="smoke")
     assert device == "desktop" or caught.value.hint == "these do: benchmark_model, litert"
 
 
@@ -91,7 +91,7 @@ def test_the_scores_of_microcontrollers_and_npus_are_by_their_own_kernels(
     pytest.importorskip("ethosu")
     devices = ("desktop", "tflm", "ethos-u55-128")
     report = package.bench(
-        pair[1], rules="smoke", data=str(digits), preprocess="scale=1/16", devices=devices
+        pair[1], rules="smoke", data=str(digits), preprocess="scale=1/16", device=devices
     )
     desktop, micro, npu = report.results
     by = [one.measurement.kernels for one in report.results]

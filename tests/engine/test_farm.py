@@ -84,7 +84,7 @@ def data(here: Path) -> str:
 def test_a_device_gets_the_outputs_and_the_score_of_this_machine(here: Path) -> None:
     device(here, "other", f'python = "{sys.executable}"\n')  # its own process, not "this machine"
     report = package.bench(
-        model(), model("int8"), devices=("desktop", "other"), rules="smoke", data=data(here)
+        model(), model("int8"), device=("desktop", "other"), rules="smoke", data=data(here)
     )
     assert not report.failed
     by_device = {(r.device, Path(r.model).stem): r for r in report.results}
@@ -106,7 +106,7 @@ def test_a_device_gets_the_outputs_and_the_score_of_this_machine(here: Path) -> 
 )
 def test_a_runtime_that_computes_wrongly_is_caught(here: Path, answer: str, said: str) -> None:
     device(here, "liar", patched_python(here, "lies", LYING.replace("ANSWER", answer)))
-    report = package.bench(model(), devices=("liar", "desktop"), rules="smoke")
+    report = package.bench(model(), device=("liar", "desktop"), rules="smoke")
     liar, desktop = report.results
     assert liar.failure is not None
     assert "computes wrongly" in liar.failure.reason
@@ -133,7 +133,7 @@ def test_a_dead_device_is_a_row_and_the_others_go_on(here: Path, edgeshrink: Run
 def test_resume_keeps_what_was_measured_before_a_device_was_lost(here: Path) -> None:
     device(here, "dead", DEAD)
     device(here, "alive", f'python = "{sys.executable}"\n')
-    asked = {"devices": ("alive", "dead"), "rules": "smoke", "data": data(here)}
+    asked = {"device": ("alive", "dead"), "rules": "smoke", "data": data(here)}
     first = package.bench(model(), **asked)
     again = package.bench(model(), **asked, resume=True)
     assert first.lost
@@ -147,28 +147,28 @@ def test_resume_keeps_what_was_measured_before_a_device_was_lost(here: Path) -> 
 
 def test_a_whole_sweep_leaves_nothing_in_the_cache(here: Path) -> None:
     device(here, "alive", f'python = "{sys.executable}"\n')
-    package.bench(model(), devices=("alive",), rules="smoke")
+    package.bench(model(), device=("alive",), rules="smoke")
     left = (here / "cache" / "edgeshrink" / "sweeps").glob("*/")
     assert list(left) == []
 
 
 def test_devices_and_addresses_are_checked_before_any_work(here: Path) -> None:
     with pytest.raises(UsageError, match="twice"):
-        package.bench(model(), devices=("desktop", "desktop"))
+        package.bench(model(), device=("desktop", "desktop"))
     with pytest.raises(UsageError, match="--at goes with one"):
-        package.bench(model(), devices=("desktop", "rpi4"), at="ssh://pi@pi")
+        package.bench(model(), device=("desktop", "rpi4"), at="ssh://pi@pi")
     with pytest.raises(UsageError, match="takes no address"):
         package.bench(model(), at="ssh://pi@pi")
     device(here, "wrong", 'target = "ssh"\n[connection]\nconf = "x"\n')
     with pytest.raises(UsageError, match="conf") as told:
-        package.bench(model(), devices=("wrong",))
+        package.bench(model(), device=("wrong",))
     assert "config" in told.value.hint
 
 
 def test_a_file_that_cannot_fit_is_not_sent(here: Path) -> None:
     size = model().stat().st_size
     device(here, "small", f'python = "/no/such/python"\nstorage_bytes = {size - 1}\n')
-    report = package.bench(model(), devices=("small", "desktop"), rules="smoke")
+    report = package.bench(model(), device=("small", "desktop"), rules="smoke")
     reason = report.results[0].failure.reason
     assert f"{size:,} bytes" in reason
     assert f"{size - 1:,}" in reason
@@ -238,12 +238,12 @@ def test_compress_puts_each_device_in_the_ledger(
     device(here, "pi", f'emulated = true\npython = "{sys.executable}"\nthreads = 1\n')
     report = package.compress(
         digits_model,
-        out=here / "small.tflite",
+        output=here / "small.tflite",
         int8=True,
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",
-        devices=("desktop", "other", "pi"),
+        device=("desktop", "other", "pi"),
     )
     final = report.ledger.final
     assert report.ledger.devices == ("desktop", "other", "pi")
@@ -270,7 +270,7 @@ def test_dynamic_range_is_by_tensor_where_dense_kernels_are_old(
     here: Path, digits_model: Path
 ) -> None:
     device(here, "old", "[operators]\nFULLY_CONNECTED = 11\n")
-    asked = {"out": here / "small.tflite", "dynamic": True, "devices": ("old",), "rules": "smoke"}
+    asked = {"output": here / "small.tflite", "dynamic": True, "device": ("old",), "rules": "smoke"}
     with pytest.raises(UsageError, match=r"on old, its runtime refuses versions above 11"):
         package.compress(digits_model, dynamic_granularity="channel", **asked)
     package.compress(digits_model, **asked)

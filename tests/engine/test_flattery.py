@@ -23,7 +23,7 @@ def compressed(model: Path, digits: Path, folder: Path, *, hard: bool, val: bool
     np.savez(folder / "data.npz", **kept)
     return package.compress(
         model,
-        out=folder / "small.tflite",
+        output=folder / "small.tflite",
         data=str(folder / "data.npz"),
         preprocess="scale=1/16",
         rules="smoke",
@@ -57,7 +57,7 @@ def test_a_test_part_of_its_own_is_not_doubted(
 ) -> None:
     report = package.compress(
         digits_model,
-        out=tmp_path / "small.tflite",
+        output=tmp_path / "small.tflite",
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",

@@ -49,10 +49,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     return package.compress(
         model,
-        steps=["int8 io=uint8 granularity=channel"],
+        step=["int8 io=uint8 granularity=channel"],
         data=str(photos),
         rules="smoke",
-        out=tmp_path_factory.mktemp("out") / "light.tflite",
+        output=tmp_path_factory.mktemp("out") / "light.tflite",
     )
 
 
@@ -90,11 +90,11 @@ def test_smoothed_images_are_other_data(
 ) -> None:
     other = package.compress(
         model,
-        steps=["int8"],
+        step=["int8"],
         data=str(photos),
         resize="antialias",
         rules="smoke",
-        out=tmp_path / "x.tflite",
+        output=tmp_path / "x.tflite",
     )
     assert other.data["resize"] == "antialias"
     assert other.data["digest"] != result.data["digest"]

@@ -63,11 +63,11 @@ def test_a_method_works_on_the_floats_that_codes_stand_for(
     out = tmp_path / ("small.esz" if steps == "pack" else "small.tflite")
     report = package.compress(
         coded[mode],
-        out=out,
+        output=out,
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",
-        training={"epochs": 1},
+        epochs=1,
         **STEPS[steps],
     )
     base, final = report.ledger.base, report.ledger.final
@@ -90,7 +90,7 @@ def test_keras_s_own_codes_are_in_the_file(
     out = tmp_path / "small.tflite"
     package.compress(
         coded["int8"],
-        out=out,
+        output=out,
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",

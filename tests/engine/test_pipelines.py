@@ -34,9 +34,11 @@ def test_a_pipeline_keeps_what_its_steps_made(
     out = tmp_path / ("small.esz" if "pack" in steps else "small.tflite")
     report: Any = package.compress(
         digits_model,
-        out=out,
-        steps=list(steps),
-        training={"epochs": 8, "lr": 2e-3, "batch_size": 32},
+        output=out,
+        step=list(steps),
+        epochs=8,
+        lr=0.002,
+        batch_size=32,
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",

@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_from_the_last_whole_stage(
 @pytest.mark.heavy
 def test_a_damaged_stage_is_made_again(digits: Path, digits_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "d.tflite"
-    options = {"out": out, "float": True, "data": str(digits), "force": True, **SCALE}
+    options = {"output": out, "float": True, "data": str(digits), "force": True, **SCALE}
     first = package.compress(digits_model, **options)
     stage = out.with_suffix(".run") / first.ledger.final.file
     stage.write_bytes(stage.read_bytes()[:-7])
@@ -219,7 +219,7 @@ def test_two_runs_cannot_share_a_folder(digits: Path, digits_model: Path, tmp_pa
         RunFolder(out.with_suffix(".run"), print).locked(),
         pytest.raises(UsageError, match="another process works"),
     ):
-        package.compress(digits_model, out=out, int8=True, data=str(digits), **SCALE)
+        package.compress(digits_model, output=out, int8=True, data=str(digits), **SCALE)
 
 
 def test_runs_that_begin_at_once_are_served_or_told_that_another_works(tmp_path: Path) -> None:
@@ -259,11 +259,11 @@ def test_a_failed_step_is_named_with_the_last_good_model(
     with pytest.raises(ConversionError, match=r"^int8: .*the last good model is .*prune.keras"):
         package.compress(
             digits_model,
-            out=tmp_path / "x.tflite",
+            output=tmp_path / "x.tflite",
             prune=0.5,
             int8=True,
             data=str(digits),
-            training={"epochs": 1},
+            epochs=1,
             **SCALE,
         )
 
@@ -287,7 +287,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(small_disk: Path, tmp_path: Pat
     keras.Sequential(layers).save(model)
     before = model.read_bytes()
     with pytest.raises(OSError, match="No space left") as told:
-        package.compress(model, out=small_disk / "w.tflite", float=True, rules="smoke")
+        package.compress(model, output=small_disk / "w.tflite", float=True, rules="smoke")
     assert told.value.errno == errno.ENOSPC
     assert not (small_disk / "w.tflite").exists()
     assert model.read_bytes() == before

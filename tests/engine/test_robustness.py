@@ -199,9 +199,9 @@ def whole(
     out = tmp_path_factory.mktemp("robust") / "small.keras"
     report = package.compress(
         digits_model,
-        out=out,
-        steps=["prune sparsity=0.85"],
-        training={"epochs": 0},
+        output=out,
+        step=["prune sparsity=0.85"],
+        epochs=0,
         data=str(digits),
         robustness=True,
         robustness_samples=200,
@@ -303,7 +303,7 @@ def test_it_is_refused_where_it_cannot_be_measured(
     tmp_path: Path, digits: Path, digits_model: Path
 ) -> None:
     def plan(**more: Any) -> None:
-        package.compress(digits_model, out=tmp_path / "x.tflite", robustness=True, **more)
+        package.compress(digits_model, output=tmp_path / "x.tflite", robustness=True, **more)
 
     with pytest.raises(UsageError, match="there are no labelled ones"):
         plan()

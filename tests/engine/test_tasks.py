@@ -19,7 +19,7 @@ layers = keras.layers
 def compressed(model: keras.Model, folder: Path, data: str, **how: Any) -> Report:
     model.save(folder / "m.keras")
     return edgeshrink.compress(
-        folder / "m.keras", out=folder / "m.tflite", data=data, rules="smoke", **how
+        folder / "m.keras", output=folder / "m.tflite", data=data, rules="smoke", **how
     )
 
 

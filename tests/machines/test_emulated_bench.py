@@ -31,11 +31,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, digits: Path, digits_model: 
     """A float, an int8 and a pruned int8 file of the same network."""
     folder = tmp_path_factory.mktemp("files")
     options = {"data": str(digits), "preprocess": "scale=1/16", "rules": "smoke"}
-    package.compress(digits_model, out=folder / "float.tflite", float=True, **options)
-    package.compress(digits_model, out=folder / "int8.tflite", int8=True, **options)
+    package.compress(digits_model, output=folder / "float.tflite", float=True, **options)
+    package.compress(digits_model, output=folder / "int8.tflite", int8=True, **options)
     package.compress(
-        digits_model, out=folder / "pruned.tflite", prune=0.6, int8=True,
-        training={"epochs": 1}, **options,
+        digits_model, output=folder / "pruned.tflite", prune=0.6, int8=True,
+        epochs=1, **options,
     )  # fmt: skip
     return folder
 

@@ -147,7 +147,7 @@ def test_a_compression_without_data_is_calibrated_and_judged_on_other_inputs(
 ) -> None:
     report = package.compress(
         file,
-        out=tmp_path / "small.tflite",
+        output=tmp_path / "small.tflite",
         int8=True,
         data_free=True,
         rules="smoke",
@@ -174,11 +174,12 @@ def test_training_without_data_learns_the_original_s_answers(
     for epochs in (0, 3):
         report = package.compress(
             digits_model,
-            out=tmp_path / f"pruned-{epochs}.keras",
+            output=tmp_path / f"pruned-{epochs}.keras",
             prune=0.9,
             data_free=True,
             calibration=16,
-            training={"epochs": epochs, "lr": 1e-3},
+            epochs=epochs,
+            lr=0.001,
             rules="smoke",
         )
         first, final = report.ledger.rows[0], report.ledger.rows[-1]
@@ -198,7 +199,9 @@ def test_wrong_requests_are_told_before_any_work(
         (tmp_path / "plain.keras", {}, ModelError, "the model has none"),
     ):
         with pytest.raises(error, match=said):
-            package.compress(model, out=tmp_path / "x.tflite", int8=True, data_free=True, **flags)
+            package.compress(
+                model, output=tmp_path / "x.tflite", int8=True, data_free=True, **flags
+            )
 
 
 def test_data_that_cannot_calibrate_is_refused(file: Path, tmp_path: Path) -> None:
@@ -214,7 +217,7 @@ def test_data_that_cannot_calibrate_is_refused(file: Path, tmp_path: Path) -> No
         np.savez(tmp_path / f"{place}.npz", x_train=x)
         with pytest.raises(DataError, match=said):
             package.compress(
-                file, out=tmp_path / "x.tflite", int8=True, data=str(tmp_path / f"{place}.npz")
+                file, output=tmp_path / "x.tflite", int8=True, data=str(tmp_path / f"{place}.npz")
             )
 
 
@@ -251,7 +254,7 @@ def test_made_up_inputs_spread_the_answers_where_noise_names_one_class(tmp_path:
 
 def test_without_data_a_good_file_is_no_error_where_noise_names_one_class(tmp_path: Path) -> None:
     report = package.compress(
-        dim(tmp_path / "dim.keras"), out=tmp_path / "dim.tflite", dynamic=True, rules="smoke"
+        dim(tmp_path / "dim.keras"), output=tmp_path / "dim.tflite", dynamic=True, rules="smoke"
     )
     assert report.failed == ""
     assert report.verdict.guess < 1
@@ -267,7 +270,7 @@ def test_a_model_of_many_multiplications_is_compared_on_fewer_inputs(
     for macs, samples in ((12 * 36 * 36, 12), (1.0, sample_sets.LEAST)):
         monkeypatch.setattr(sample_sets, "MACS", macs)
         out = tmp_path / f"large-{samples}.tflite"
-        report = package.compress(tmp_path / "large.keras", out=out, dynamic=True, rules="smoke")
+        report = package.compress(tmp_path / "large.keras", output=out, dynamic=True, rules="smoke")
         assert report.verdict.samples == samples
         assert report.notes[-1] == (
             f"the model takes so long that it is compared on {samples} synthetic inputs alone; "

@@ -45,7 +45,7 @@ def test_outputs_of_one_nested_model_have_names_shapes_and_files_of_their_own(
     read = facts(tmp_path / "model.keras").outputs
     assert [(o.name, o.shape, o.activation) for o in read] == wanted
     report = package.compress(
-        tmp_path / "model.keras", out=tmp_path / "small.tflite", float=True, rules="smoke"
+        tmp_path / "model.keras", output=tmp_path / "small.tflite", float=True, rules="smoke"
     )
     assert report.ledger.final.agreement.max_error < 1e-4
 

@@ -223,7 +223,7 @@ def test_the_whole_chain_ends_in_few_codes(
     out = tmp_path / "small.tflite"
     report = package.compress(
         digits_model,
-        out=out,
+        output=out,
         prune=0.6,
         prune_epochs=2,
         cluster=6,

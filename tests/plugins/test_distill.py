@@ -599,10 +599,11 @@ def test_one_command_distils_and_quantizes(
     def run() -> Any:
         return package.compress(
             digits_model,
-            out=tmp_path / "small.tflite",
+            output=tmp_path / "small.tflite",
             distill="width=0.5",
             int8=True,
-            training={"epochs": 3, "lr": 3e-3},
+            epochs=3,
+            lr=0.003,
             preprocess="scale=1/16",
             data=str(digits),
             rules="smoke",

@@ -306,7 +306,7 @@ def test_the_method_is_one(value: object) -> None:
 def test_whole_chain_with_pruning_and_integers(tmp_path: Path, shared: Path) -> None:
     report = package.compress(
         shared / "models" / "fsdd_dscnn.keras",
-        out=tmp_path / "small.tflite",
+        output=tmp_path / "small.tflite",
         drop_layers=1,
         drop_layers_epochs=15,
         drop_layers_lr=3e-3,

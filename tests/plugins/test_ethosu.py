@@ -487,14 +487,14 @@ def test_two_zeros_in_four_weights_are_a_third_of_the_cycles_on_a_u85(
     for name, options in (("dense", {}), ("npu", {"prune": 0.5, "prune_for": "npu"})):
         report = package.compress(
             shared / "models" / "mlperf_resnet8_cifar10.keras",
-            out=tmp_path / f"{name}.tflite",
+            output=tmp_path / f"{name}.tflite",
             run=tmp_path / name,
             data=str(shared / "data" / "cifar10_40k.npz"),
-            devices=("ethos-u85-256",),
+            device=("ethos-u85-256",),
             rules="smoke",
             int8=True,
             int8_io="int8",
-            training={"epochs": 0},
+            epochs=0,
             max_drop="none",
             **options,
         )

@@ -255,8 +255,8 @@ def made(model: Path, arrays: dict[str, Any], tmp_path_factory: pytest.TempPathF
     def make(name: str, *steps: str, source: Path = model, preprocess: str = SPEC) -> Report:
         return package.compress(
             source,
-            out=folder / name,
-            steps=list(steps),
+            output=folder / name,
+            step=list(steps),
             data=str(folder / "colors.npz"),
             preprocess=preprocess,
             rules="smoke",

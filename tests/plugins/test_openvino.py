@@ -254,10 +254,10 @@ def test_files_that_it_refuses_are_sentences(shared: Path, tmp_path: Path) -> No
     ):
         report = package.compress(
             shared / "models" / f"{name}.keras",
-            out=tmp_path / f"{method}.tflite",
+            output=tmp_path / f"{method}.tflite",
             data=str(shared / "data" / f"{data}.npz"),
-            devices=("openvino",),
-            training={"epochs": 0},
+            device=("openvino",),
+            epochs=0,
             **{method: True},
             **common,
         )

@@ -363,11 +363,12 @@ def test_one_command_shrinks_prunes_and_quantizes(
 ) -> None:
     report = package.compress(
         digits_model,
-        out=tmp_path / "small.tflite",
+        output=tmp_path / "small.tflite",
         shrink=0.4,
         prune=0.5,
         **{precision: True},
-        training={"epochs": 2, "lr": 2e-3},
+        epochs=2,
+        lr=0.002,
         data=str(digits),
         preprocess="scale=1/16",
         rules="smoke",

@@ -619,7 +619,7 @@ def test_a_forest_becomes_a_net_that_is_judged_by_it(here: tuple[Path, Path]) ->
     folder, path = here
     report = package.compress(
         path,
-        out=folder / "net.tflite",
+        output=folder / "net.tflite",
         int8=True,
         imitate_units=(4, 16),
         imitate_epochs=6,
@@ -659,7 +659,7 @@ def test_a_regressor_becomes_a_net_and_goes_on_from_its_stages(
     values: dict[str, Any] = {"imitate_units": (16,), "imitate_epochs": 20, "rules": "smoke"}
     made = [
         package.compress(
-            path, out=folder / "net.keras", data=str(folder / "d.npz"), force=True, **values
+            path, output=folder / "net.keras", data=str(folder / "d.npz"), force=True, **values
         )
         for _ in range(2)
     ]

@@ -120,11 +120,13 @@ def tried(name: str, recipe: str, folder: Path) -> Cell:
     try:
         report = edgeshrink.compress(
             model,
-            out=folder / f"{name}{suffix}",
+            output=folder / f"{name}{suffix}",
             run=folder / f"{name}.run",
-            steps=steps,
+            step=steps,
             data=str(data),
-            training={"epochs": 1, "lr": 1e-3, "batch_size": 16},
+            epochs=1,
+            lr=0.001,
+            batch_size=16,
             calibration=32,
             rules="smoke",
             force=True,

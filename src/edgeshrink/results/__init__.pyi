@@ -60,6 +60,7 @@ from .rules import (
     rules_of as rules_of,
 )
 from .searches.report import (
+    USUAL_TRIALS as USUAL_TRIALS,
     Outcome as Outcome,
     SearchReport as SearchReport,
     Trial as Trial,

@@ -10,6 +10,10 @@ from .model_outputs import (
     Meaning as Meaning,
     ModelOutputs as ModelOutputs,
 )
+from .objects import (
+    data_file as data_file,
+    write_npz as write_npz,
+)
 from .perturbation import (
     PERTURBATIONS as PERTURBATIONS,
     Perturbation as Perturbation,

@@ -36,8 +36,8 @@ WRITE_BATCH = 256
 class Dataset:
     """Samples in disjoint parts, and how they are preprocessed.
 
-    Training, validation and test samples are disjoint. Calibration samples are a stratified
-    sample of the training part: they never come from validation or test.
+    Training, validation and test samples are disjoint. Calibration samples are those that are
+    stored as such, else a stratified sample of the training part: none of validation or test.
 
     Attributes:
         name: as the user wrote it.

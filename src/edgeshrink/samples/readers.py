@@ -31,7 +31,7 @@ KERAS_SETS = (
     "california_housing",
 )
 LONGEST_NAME = 1000  # characters of a class name in a table
-_KEY = re.compile(r"(x|y)(?:_(train|val|test))?(?:/(.+))?")
+KEY = re.compile(r"(x|y)(?:_(train|val|test|calibration))?(?:/(.+))?")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _KEYS_HINT = "x_train, y_train, x_test, y_test; or x and y"
 
@@ -86,7 +86,8 @@ def read(spec: str, reading: Reading) -> Stored:
     if head.startswith(b"version https://git-lfs"):
         raise DataError(f"{path.name} is a Git LFS pointer, not the data", hint="git lfs pull")
     if zipfile.is_zipfile(path) or head.startswith(b"PK"):
-        return _from_arrays(open_npz(path), path.name, lambda: file_digest([path]))
+        arrays = open_npz(path)
+        return _from_arrays(arrays, path.name, lambda: array_digest(arrays))
     if path.suffix.lower() == ".csv":
         return _from_csv(path)
     raise DataError(
@@ -119,7 +120,7 @@ def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[
     labels: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     ignored = []
     for key, array in arrays.items():
-        match = _KEY.fullmatch(key)
+        match = KEY.fullmatch(key)
         if match is None:
             ignored.append(key)
             continue
@@ -139,7 +140,7 @@ def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[
     for part in inputs:
         wanted = f"y_{part}" if part else "y"
         close = [k for k in ignored if wanted in near(k, KEYS, otherwise=" ")]
-        if part not in labels and (labels or close):
+        if part not in labels and part != "calibration" and (labels or close):
             raise DataError(
                 f"{name} has inputs for {part or 'all samples'} but no labels {wanted!r}",
                 hint=f"is {close[0]!r} a misspelling of it?" if close else f"add {wanted}",
@@ -181,10 +182,15 @@ def _from_value(value: Any, name: str) -> Stored:
         if array.dtype.hasobject:
             raise DataError(f"arrays must hold numbers; {key} from {name} holds Python objects")
         arrays[key] = array
-    return _from_arrays(arrays, name, lambda: _array_digest(arrays))
+    return _from_arrays(arrays, name, lambda: array_digest(arrays))
 
 
-def _array_digest(arrays: Mapping[str, Source]) -> str:
+def array_digest(arrays: Mapping[str, Source]) -> str:
+    """Return the SHA-256 of arrays by name: in a file or in memory, the same ones have the same.
+
+    Args:
+        arrays: by name; read a piece at a time.
+    """
     whole = hashlib.sha256()
     for key in sorted(arrays):
         array = arrays[key]

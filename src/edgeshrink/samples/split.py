@@ -40,7 +40,7 @@ def split_stored(
 
     Returns:
         By `train`, `validation`, `calibration` and `test` a subset, or None where there is none.
-        All but calibration are disjoint; that is a sample of train.
+        All but calibration are disjoint; that is a sample of train, where none is stored.
 
     Raises:
         DataError: there are too few samples to hold out a test, or all are the same.
@@ -60,17 +60,23 @@ def split_stored(
             "score here is flattered: only samples that it never saw (x_test, a folder test) tell "
             "the true one"
         )
-    sample = None
+    sample = parts.get("calibration")
     if train is None:
-        notes.append(f"{spec} has test samples only: nothing can be trained or calibrated on it")
+        notes.append(
+            f"{spec} has test samples only: nothing can be trained or calibrated on it"
+            if sample is None
+            else f"{spec} has no training samples: nothing can be trained on it"
+        )
     else:
         if held is None and validation > 0 and len(train) > 1:
             count = min(max(1, round(validation * len(train))), len(train) - 1)
             chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train, tasks))
             held, train = train.subset(chosen), train.subset(rest)
-        count = min(calibration, len(train))
-        chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train, tasks))
-        sample = train.subset(chosen)
+        if sample is None:
+            count = min(calibration, len(train))
+            chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train, tasks))
+            sample = train.subset(chosen)
+    if sample is not None:
         check_varied(sample, spec)
     return {"train": train, "validation": held, "calibration": sample, "test": test}, notes
 

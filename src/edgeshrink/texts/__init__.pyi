@@ -6,6 +6,9 @@ from .document import (
     shortly as shortly,
     typed as typed,
 )
+from .durations import (
+    seconds as seconds,
+)
 from .markdown import (
     in_markdown as in_markdown,
 )

@@ -139,7 +139,7 @@ def test_floats_that_are_stored_stay_floats(tmp_path: Path) -> None:
 def run(folder: Path, model: Path, data: Path, **flags: Any) -> Any:
     return package.compress(
         model,
-        out=folder / "baked.tflite",
+        output=folder / "baked.tflite",
         data=str(data),
         preprocess="scale=1/16",
         bake_preprocess=True,
@@ -204,7 +204,7 @@ def test_without_data_a_baked_file_is_compared_on_made_up_inputs(
 ) -> None:
     report = package.compress(
         digits_model,
-        out=tmp_path / "baked.tflite",
+        output=tmp_path / "baked.tflite",
         data_free=True,
         calibration=16,
         preprocess="scale=1/255",
@@ -219,11 +219,11 @@ def test_without_data_a_baked_file_is_compared_on_made_up_inputs(
 def test_what_cannot_be_put_inside_is_refused(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:
-    base = {"out": tmp_path / "x.tflite", "data": str(digits)}
+    base = {"output": tmp_path / "x.tflite", "data": str(digits)}
     for flags, said in (
         ({"preprocess": "numpy:sqrt", "bake_preprocess": True}, "only scale, offset, mean and std"),
         (
-            {"preprocess": "scale=1/16", "steps": ("bake_preprocess", "prune sparsity=0.5")},
+            {"preprocess": "scale=1/16", "step": ("bake_preprocess", "prune sparsity=0.5")},
             "prune comes after it",
         ),
         ({"bake_preprocess": True, "data": ""}, "bake_preprocess needs data"),
@@ -236,7 +236,7 @@ def test_what_cannot_be_put_inside_is_refused(
     with pytest.raises(UsageError, match="there is no preprocessing to put into the file"):
         package.compress(
             digits_model,
-            out=tmp_path / "x.tflite",
+            output=tmp_path / "x.tflite",
             data=str(tmp_path / "floats.npz"),
             bake_preprocess=True,
         )

@@ -375,7 +375,7 @@ def test_a_trained_net_uses_all_widths_within_a_budget(
     out = tmp_path / "mixed.tflite"
     report = package.compress(
         digits_model,
-        out=out,
+        output=out,
         mixed_bytes=6500,
         data=str(digits),
         preprocess="scale=1/16",
@@ -393,7 +393,7 @@ def test_a_drop_in_points_is_kept_on_validation_samples(
 ) -> None:
     report = package.compress(
         digits_model,
-        out=tmp_path / "mixed.tflite",
+        output=tmp_path / "mixed.tflite",
         mixed_drop=3.0,
         data=str(digits),
         preprocess="scale=1/16",

@@ -22,7 +22,7 @@ from edgeshrink.tflite import activation_values
 from edgeshrink_quantize import Int8
 
 layers = keras.layers
-RUN: dict[str, Any] = {"preprocess": "scale=1/16", "rules": "smoke", "training": {"epochs": 1}}
+RUN: dict[str, Any] = {"preprocess": "scale=1/16", "rules": "smoke", "epochs": 1}
 
 
 class Elsewhere(Int8):
@@ -56,7 +56,9 @@ def test_a_file_that_left_its_twin_is_not_kept_and_the_layer_is_named(
 ) -> None:
     out = tmp_path / "small.tflite"
     with pytest.raises(CheckFailed) as error:
-        package.compress(digits_model, out=out, steps=["qat", "elsewhere"], data=str(digits), **RUN)
+        package.compress(
+            digits_model, output=out, step=["qat", "elsewhere"], data=str(digits), **RUN
+        )
     said = str(error.value)
     assert "a converted file must answer as the model that was trained for it" in said
     assert "validation samples" in said
@@ -71,7 +73,7 @@ def test_a_file_that_left_its_twin_is_not_kept_and_the_layer_is_named(
 def test_a_healthy_file_is_kept(digits: Path, digits_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.tflite"
     flags = {"int8": True, "int8_qat": True}
-    report = package.compress(digits_model, out=out, data=str(digits), **flags, **RUN)
+    report = package.compress(digits_model, output=out, data=str(digits), **flags, **RUN)
     assert report.failed == ""
     trained, converted = report.ledger.rows[2:4]
     assert trained.facts["trained_quantized"] == "8-bit weights"

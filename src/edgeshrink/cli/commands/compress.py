@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +38,7 @@ from edgeshrink.flag import Flag, build
 from edgeshrink.recipes import Methods, Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
+from edgeshrink.texts import seconds
 
 if TYPE_CHECKING:
     from edgeshrink.engine import Planned
@@ -288,27 +287,6 @@ def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"--input-shape gives {name or 'the input'} two shapes")
         found[name] = shape
     return found
-
-
-def seconds(text: str) -> float:
-    """Return a time in seconds.
-
-    Raises:
-        UsageError: it is none, or not above 0.
-
-    Example:
-        >>> seconds("90s"), seconds("1.5h"), seconds("20m")
-        (90.0, 5400.0, 1200.0)
-    """
-    units = {"s": 1, "m": 60, "h": 3600}
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    value = float(found[1]) * units[found[2]] if found else 0.0
-    if not 0 < value < math.inf:
-        raise UsageError(
-            f"--time must be a number with s, m or h behind it; received {text!r}",
-            hint="as in --time 20m",
-        )
-    return value
 
 
 def written(out: Path, more: Sequence[str] = ()) -> list[Path]:

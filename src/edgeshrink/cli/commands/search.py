@@ -35,11 +35,11 @@ from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes import Recipe, Training
-from edgeshrink.results import Budgets
+from edgeshrink.results import USUAL_TRIALS, Budgets
 from edgeshrink.samples import Meaning, Reading
+from edgeshrink.texts import seconds
 
 SEARCHED = (".search.md", ".search.json", ".search.html")
-USUAL = 40  # trials, where neither they nor a time are given
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Searching:
     trials: Annotated[
         int | None,
         Flag(
-            f"Recipes that are measured, at most (default: {USUAL} without --time, all in a grid).",
+            f"Recipes that are measured, at most (default: {USUAL_TRIALS} without --time, all in a "
+            "grid).",
             min=1,
         ),
     ] = None
@@ -178,7 +179,7 @@ def search(
     tuning, apart = build(Training, training, "training"), build(Work, work, "search")
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
-    from edgeshrink.cli.commands.compress import seconds, shapes, written
+    from edgeshrink.cli.commands.compress import shapes, written
     from edgeshrink.engine import (
         Request,
         SearchRequest,
@@ -215,7 +216,7 @@ def search(
         Path(space) if space else None,
         Path(sensitivity) if sensitivity else None,
         settings.goals,
-        settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL),
+        settings.trials or (None if settings.time or settings.sampler == "grid" else USUAL_TRIALS),
         seconds(settings.time) if settings.time else None,
         settings.pick,
         settings.sampler,

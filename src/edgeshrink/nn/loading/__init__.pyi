@@ -4,3 +4,7 @@ from .load import (
     load_stored as load_stored,
     save_model as save_model,
 )
+from .objects import (
+    model_file as model_file,
+    own_classes as own_classes,
+)

@@ -10,6 +10,7 @@ from edgeshrink.results.metric import Score
 from edgeshrink.results.report import Report
 
 SEARCH_SCHEMA = 1
+USUAL_TRIALS = 40  # where neither they nor a time are given
 Outcome = Literal["measured", "refused", "failed"]
 
 

@@ -1,0 +1,171 @@
+"""`compress` as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeshrink.python.asked import (
+    Shapes,
+    beside,
+    budgets_of,
+    check_flags,
+    many,
+    recipe_of,
+    rules_of,
+    seconds_of,
+    shapes_of,
+)
+from edgeshrink.python.given import given_data, given_model
+from edgeshrink.python.speaking import speaks_python
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgeshrink.python.results import Compression
+
+
+@speaks_python
+def compress(
+    model: str | Path | keras.Model,
+    *,
+    output: str | Path | None = None,
+    recipe: str | Path | None = None,
+    step: str | Sequence[str] = (),
+    time: float | str | None = None,
+    seed: int | None = None,
+    data: Any = None,
+    data_free: bool = False,
+    preprocess: str = "none",
+    resize: str = "keras",
+    task: str = "",
+    device: str | Sequence[str] = "desktop",
+    toolchain: str | Sequence[str] = (),
+    at: str = "",
+    trust_profile: bool = False,
+    force: bool = False,
+    unsafe: bool = False,
+    custom: str | Sequence[str | type] = (),
+    input_shape: Shapes = None,
+    metric: str = "",
+    max_drop: float | str | None = None,
+    max_bytes: int | str = "",
+    max_ms: float | str = "",
+    max_arena: int | str = "",
+    larger: bool = True,
+    slower: bool = True,
+    robustness: bool = False,
+    robustness_samples: int = 1000,
+    run: str | Path | None = None,
+    calibration: int = 200,
+    export: str | Sequence[str] = (),
+    rules: str = "quick",
+    **flags: Any,
+) -> Compression:
+    """Compress a Keras model and return the report; the same as `edgeshrink compress`.
+
+    Arguments mean what the flags of the same name mean, with underscores. Objects are kept in files
+    by their content: a run that was given a model and arrays finds what a command made of files of
+    the same, and the other way round. It works in this process, where a crash of TensorFlow cannot
+    be caught; the command works in one of its own.
+
+    Args:
+        model: a .keras or .h5 file, a SavedModel folder, `module:object` of a fitted model of
+            scikit-learn; or a `keras.Model`, built, compiled or not.
+        output: the .tflite, .esz or .keras file to write; None puts `<model>.tflite` here.
+        recipe: a recipe file, which says training and seed too; goes with none of `step`, `seed`
+            and flags.
+        step: lines such as `"prune sparsity=0.8"`, in the order in which they run.
+        time: that training may take, all steps together: seconds, or `"20m"`; None for what
+            `effort` says.
+        seed: of everything random; None for 0, or what the recipe says.
+        data: a data set as `--data` takes it; or arrays `x`, `(x, y)`, `((x, y), (x_test,
+            y_test))`, a dict of arrays by the names of an .npz or of the model's inputs; a
+            `tf.data.Dataset`, `keras.utils.PyDataset`, torch `DataLoader`, Hugging Face data set,
+            or a function that returns an iterator of samples or batches; or a dict of any of
+            these by `train`, `validation`, `test` and `calibration`.
+        data_free: synthesise inputs from the model's batch norms, in place of data.
+        preprocess: what is done to samples before the model sees them.
+        resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
+        task: what the outputs answer, where the model does not tell: `classification`, `binary`,
+            `tags` or `regression`; `output=regression` for one of several outputs.
+        device: names or paths of device profiles; the result is for the first, and measured on
+            all.
+        toolchain: names of readers that the result goes through on its way to a chip.
+        at: the address of the one device, in place of its profile's.
+        trust_profile: profiles that are named by their path may name programs of this machine.
+        force: overwrite `output`, and go on where a check says stop.
+        unsafe: code inside the model file may run.
+        custom: classes that are not Keras's, or `module:object` of them.
+        input_shape: fixed shapes of inputs with dynamic dimensions, batch included, by name; the
+            shape alone where there is one input.
+        metric: the metric of record.
+        max_drop: what the result may lose: points of accuracy, or `none` for anything; None is 10
+            points, or half of the way from the base to guessing, if that is less.
+        max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
+        max_ms: how long one inference may take: milliseconds of the median, or `p90<25`.
+        max_arena: how much memory its tensors may need, as `max_bytes`.
+        larger: whether it may be larger than the base as a float file.
+        slower: whether it may be slower than the base as a float file.
+        robustness: also score the base and the result on perturbed test images.
+        robustness_samples: test samples that are perturbed, at most.
+        run: the run folder; None puts it beside `output`.
+        calibration: samples that calibrate activations.
+        export: also write the result as source, such as `c`.
+        rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
+        flags: methods, their options and training as on the command line:
+            `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`.
+
+    Returns:
+        The report; `report.failed` says why a result is not what was asked for.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from edgeshrink.engine import Request, compress as run_plan, plan
+    from edgeshrink.plugins import installed
+    from edgeshrink.python.results import Compression
+
+    plugins = installed()
+    known = {key for method in plugins.methods.values() for key in method.flag_keys()}
+    check_flags(flags, compress, known)
+    wanted = recipe_of(recipe, many(step), flags, seed, plugins)
+    shapes = shapes_of(input_shape)
+    name, classes = given_model(model, custom)
+    request = Request(
+        model=Path(name),
+        recipe=wanted,
+        out=Path(output) if output else beside(model, name, wanted),
+        data=given_data(data, name, shapes),
+        data_free=data_free,
+        preprocess=preprocess,
+        resize=resize,
+        task=task,
+        calibration=calibration,
+        devices=many(device),
+        toolchains=many(toolchain),
+        at=at,
+        trust_profile=trust_profile,
+        run=Path(run) if run else None,
+        force=force,
+        unsafe=unsafe,
+        custom=classes,
+        input_shapes=shapes,
+        metric=metric,
+        budgets=budgets_of(
+            max_drop=max_drop,
+            max_bytes=max_bytes,
+            max_ms=max_ms,
+            max_arena=max_arena,
+            larger=larger,
+            slower=slower,
+        ),
+        robustness=robustness,
+        robustness_samples=robustness_samples,
+        seconds=seconds_of(time),
+        exports=many(export),
+        bench=rules_of(rules),
+        command="edgeshrink.compress(...)",
+    )
+    return Compression.of(run_plan(plan(request, plugins), plugins))

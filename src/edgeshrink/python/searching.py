@@ -1,0 +1,255 @@
+"""`search`, `sensitivity` and `study` as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgeshrink.python.asked import (
+    Shapes,
+    beside,
+    budgets_of,
+    check_flags,
+    many,
+    rules_of,
+    seconds_of,
+    shapes_of,
+    training_of,
+)
+from edgeshrink.python.given import given_data, given_model
+from edgeshrink.python.speaking import speaks_python
+from edgeshrink.results import USUAL_TRIALS
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgeshrink.python.results import Layers, Search, Study
+
+
+@speaks_python
+def search(
+    model: str | Path | keras.Model,
+    *,
+    data: Any,
+    output: str | Path | None = None,
+    preprocess: str = "none",
+    resize: str = "keras",
+    task: str = "",
+    metric: str = "",
+    device: str | Sequence[str] = "desktop",
+    toolchain: str | Sequence[str] = (),
+    at: str = "",
+    trust_profile: bool = False,
+    goals: str | Sequence[str] = (),
+    trials: int | None = None,
+    time: float | str | None = None,
+    pick: Literal["knee", "smallest", "fastest", "best"] = "knee",
+    sampler: str = "guided",
+    space: str | Path | None = None,
+    sensitivity: str | Path | None = None,
+    storage: str = "",
+    name: str = "",
+    jobs: int | None = None,
+    scheduler: str = "",
+    max_drop: float | str | None = None,
+    max_bytes: int | str = "",
+    max_ms: float | str = "",
+    max_arena: int | str = "",
+    seed: int = 0,
+    run: str | Path | None = None,
+    force: bool = False,
+    unsafe: bool = False,
+    custom: str | Sequence[str | type] = (),
+    input_shape: Shapes = None,
+    rules: str = "quick",
+    **flags: Any,
+) -> Search:
+    """Find the recipe that is as small and fast as it gets; the same as `edgeshrink search`.
+
+    Args:
+        model: as for `compress`.
+        data: as for `compress`, with labels.
+        output: the .tflite or .esz file to write; None puts `<model>.tflite` here.
+        preprocess: as for `compress`.
+        resize: likewise.
+        task: likewise.
+        metric: likewise.
+        device: likewise.
+        toolchain: likewise.
+        at: likewise.
+        trust_profile: likewise.
+        goals: what counts beside the score: `bytes`, `ms`, `arena`, `flash`, `cycles`.
+        trials: recipes that are measured, at most; None for 40, or for no end where `time` is
+            given or the sampler is a grid.
+        time: after which no further recipe begins: seconds, or `"20m"`.
+        pick: which of the front is written.
+        sampler: what chooses the next recipe: `guided`, `grid`, `random`, `tpe` or `nsga2`.
+        space: a file that says what may be tried.
+        sensitivity: a file with what layers bear, which `sensitivity(...).save()` writes.
+        storage: a database that other workers can see, as SQLAlchemy writes a place.
+        name: of the search there.
+        jobs: recipes side by side.
+        scheduler: the address of a Dask cluster.
+        max_drop: as for `compress`.
+        max_bytes: likewise.
+        max_ms: likewise.
+        max_arena: likewise.
+        seed: of everything random.
+        run: where all recipes are kept; the same call goes on there.
+        force: overwrite `output`.
+        unsafe: as for `compress`.
+        custom: likewise.
+        input_shape: likewise.
+        rules: likewise.
+        flags: of training, as on the command line: `epochs=5, lr=1e-3`.
+
+    Returns:
+        What was tried; `failed` says why nothing is as was asked for.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from edgeshrink.engine import Request, SearchRequest, plan_search, search as run_search
+    from edgeshrink.plugins import installed
+    from edgeshrink.python.results import Search
+    from edgeshrink.recipes import Recipe
+
+    plugins = installed()
+    check_flags(flags, search)
+    path, classes = given_model(model, custom)
+    shapes = shapes_of(input_shape)
+    recipe = Recipe(training=training_of(flags)[0], seed=seed)
+    base = Request(
+        model=Path(path),
+        recipe=recipe,
+        out=Path(output) if output else beside(model, path, recipe),
+        data=given_data(data, path, shapes),
+        preprocess=preprocess,
+        resize=resize,
+        task=task,
+        devices=many(device),
+        toolchains=many(toolchain),
+        at=at,
+        trust_profile=trust_profile,
+        run=Path(run) if run else None,
+        force=force,
+        unsafe=unsafe,
+        custom=classes,
+        input_shapes=shapes,
+        metric=metric,
+        budgets=budgets_of(
+            max_drop=max_drop, max_bytes=max_bytes, max_ms=max_ms, max_arena=max_arena
+        ),
+        bench=rules_of(rules),
+        command="edgeshrink.search(...)",
+    )
+    unbounded = time is not None or sampler == "grid"
+    request = SearchRequest(
+        base,
+        Path(space) if space else None,
+        Path(sensitivity) if sensitivity else None,
+        many(goals),
+        trials or (None if unbounded else USUAL_TRIALS),
+        seconds_of(time),
+        pick,
+        sampler,
+        storage,
+        name,
+        jobs,
+        scheduler,
+    )
+    return Search.of(run_search(plan_search(request, plugins), plugins))
+
+
+@speaks_python
+def sensitivity(
+    model: str | Path | keras.Model,
+    *,
+    method: str | Sequence[str] = (),
+    data: Any = None,
+    preprocess: str = "none",
+    resize: str = "keras",
+    task: str = "",
+    metric: str = "",
+    unsafe: bool = False,
+    custom: str | Sequence[str | type] = (),
+    input_shape: Shapes = None,
+) -> Layers:
+    """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.
+
+    Args:
+        model: as for `compress`.
+        method: names of methods; empty for all that change single layers.
+        data: as for `compress`; None for made-up inputs.
+        preprocess: as for `compress`.
+        resize: likewise.
+        task: likewise.
+        metric: likewise.
+        unsafe: likewise.
+        custom: likewise.
+        input_shape: likewise.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from edgeshrink.engine import SensitivityRequest, sensitivity as measure
+    from edgeshrink.plugins import installed
+    from edgeshrink.python.results import Layers
+
+    path, classes = given_model(model, custom)
+    shapes = shapes_of(input_shape)
+    request = SensitivityRequest(
+        model=Path(path),
+        methods=many(method),
+        data=given_data(data, path, shapes),
+        preprocess=preprocess,
+        resize=resize,
+        task=task,
+        metric=metric,
+        unsafe=unsafe,
+        custom=classes,
+        input_shapes=shapes,
+    )
+    return Layers.of(measure(request, installed()))
+
+
+@speaks_python
+def study(
+    file: str | Path,
+    *,
+    root: str | Path | None = None,
+    output: str | Path = "",
+    run: str | Path | None = None,
+    only: str | Sequence[str] = (),
+    jobs: int | None = None,
+    scheduler: str = "",
+) -> Study:
+    """Run a grid of models and recipes; the same as `edgeshrink study`.
+
+    Args:
+        file: a study in TOML.
+        root: where its paths begin; None for its own folder.
+        output: the folder for its tables.
+        run: where every run is kept; the same call goes on there.
+        only: patterns of TABLE/ROW that are run.
+        jobs: runs side by side.
+        scheduler: the address of a Dask cluster.
+
+    Raises:
+        edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
+    """
+    from edgeshrink.engine import StudyRequest, study as run_study
+    from edgeshrink.plugins import installed
+    from edgeshrink.python.results import Study
+
+    request = StudyRequest(
+        Path(file),
+        Path(root) if root else None,
+        Path(output),
+        Path(run) if run else None,
+        jobs,
+        scheduler,
+        many(only),
+    )
+    return Study.of(run_study(request, installed()))

@@ -27,6 +27,7 @@ LOAD = """
 The machine was busy with other work meanwhile. Medians of files that take turns bear that, a
 difference of a few hundredths does not.
 """
+NOISE = 0.97  # shares above it are no difference that was shown
 SHOWN = ("ai-edge-litert", "openvino", "tflite-micro", "ethos-u-vela")
 
 
@@ -84,6 +85,7 @@ def _model(model: str, found: dict[str, Any]) -> str:
     return "\n".join(
         (
             title,
+            _best(files, devices),
             "### On processors\n",
             _table(processors),
             "\n### On microcontrollers and NPUs\n",
@@ -91,6 +93,30 @@ def _model(model: str, found: dict[str, Any]) -> str:
             f"\nRefused:\n\n{reasons}\n\nThe methods:\n\n{commands}\n",
         )
     )
+
+
+def _best(files: dict[str, Any], devices: dict[str, Any]) -> str:
+    """Return which method is the best in each column, beside float or int8."""
+    columns = (
+        ("download", files, "deflated", "float"),
+        ("time in LiteRT", devices["desktop"], "median_ms", "float"),
+        ("time in OpenVINO", devices["openvino"], "median_ms", "float"),
+        ("RAM in TFLM", devices["tflm"], "arena_bytes", "int8"),
+        ("flash of a U55-128", devices["ethos-u55-128"], "stored_bytes", "int8"),
+        ("cycles of a U55-128, estimated", devices["ethos-u55-128"], "cycles", "int8"),
+        ("cycles of a U85-256, estimated", devices["ethos-u85-256"], "cycles", "int8"),
+    )
+    lines = []
+    for what, rows, key, base in columns:
+        known = {method: one[key] for method, one in rows.items() if key in one}
+        best = min(known, key=lambda method: known[method])
+        share = known[best] / known[base]
+        lines.append(
+            f"- least {what}: {best}, {share:.2f} of what {base} takes"
+            if share < NOISE
+            else f"- {what}: nothing is shown to take less than {base}"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _processor(said: dict[str, Any], method: str, why: Reasons) -> list[str]:

@@ -126,9 +126,13 @@ class Plugins:
         self._manager.register(plugin, name=name)
         self._forget()
 
+    def has(self, name: str) -> bool:
+        """Return whether a plugin of this name is there."""
+        return bool(self._manager.has_plugin(name))
+
     def unregister(self, name: str) -> None:
         """Take a plugin off again, if it is there."""
-        if self._manager.has_plugin(name):
+        if self.has(name):
             self._manager.unregister(name=name)
         self._forget()
 

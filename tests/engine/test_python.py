@@ -228,3 +228,14 @@ def test_a_search_goes_from_objects_to_a_front(tmp_path: Path) -> None:
     assert len(found.table()) == len(found.trials)
     with pytest.raises(UsageError, match="search takes no 'prune'"):
         edgeshrink.search(net(), data=data, prune=0.5)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_told_where_it_is_wanted(
+    progress: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    edgeshrink.compress(net(), output=tmp_path / "n.tflite", dynamic=True, progress=progress)
+    told = capfd.readouterr().err
+    assert ("[1/2] dynamic: " in told) == progress
+    assert not installed().has("progress")

@@ -1,6 +1,6 @@
 """The Python interface: functions on files and on objects, in the words of Python.
 
-Uses the engine; the command line does not use it.
+Uses the engine, and the command line to tell progress.
 """
 
 from lazy_loader import attach_stub

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.python.asked import budgets_of, many, rules_of
 from edgeshrink.python.given import given_data
 from edgeshrink.python.speaking import speaks_python
+from edgeshrink.python.watching import watched
 
 if TYPE_CHECKING:
     from edgeshrink.python.results import Bench
@@ -22,6 +23,7 @@ def bench(
     trust_profile: bool = False,
     resume: bool = False,
     rules: str = "quick",
+    progress: bool = True,
     threads: int | None = None,
     kernels: str = "",
     data: Any = None,
@@ -46,6 +48,7 @@ def bench(
         trust_profile: profiles that are named by their path may name programs of this machine.
         resume: take what an earlier, cut run of the same call has measured.
         rules: how long to measure: `smoke`, `demo`, `quick` or `mlperf`.
+        progress: tell on standard error what is being done.
         threads: of the runtime; None means each profile's default.
         kernels: what LiteRT runs models with: `xnnpack`, `builtin` or `reference`; empty means what
             each profile says.
@@ -99,4 +102,5 @@ def bench(
         ),
         command="edgeshrink.bench(...)",
     )
-    return Bench.of(measure(request, installed()))
+    with watched(installed(), progress):
+        return Bench.of(measure(request, installed()))

@@ -19,6 +19,7 @@ from edgeshrink.python.asked import (
 )
 from edgeshrink.python.given import given_data, given_model
 from edgeshrink.python.speaking import speaks_python
+from edgeshrink.python.watching import watched
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +62,7 @@ def compress(
     calibration: int = 200,
     export: str | Sequence[str] = (),
     rules: str = "quick",
+    progress: bool = True,
     **flags: Any,
 ) -> Compression:
     """Compress a Keras model and return the report; the same as `edgeshrink compress`.
@@ -114,6 +116,7 @@ def compress(
         calibration: samples that calibrate activations.
         export: also write the result as source, such as `c`.
         rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
+        progress: tell on standard error what is being done.
         flags: methods, their options and training as on the command line:
             `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`.
 
@@ -168,4 +171,5 @@ def compress(
         bench=rules_of(rules),
         command="edgeshrink.compress(...)",
     )
-    return Compression.of(run_plan(plan(request, plugins), plugins))
+    with watched(plugins, progress):
+        return Compression.of(run_plan(plan(request, plugins), plugins))

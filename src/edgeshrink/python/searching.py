@@ -19,6 +19,7 @@ from edgeshrink.python.asked import (
 )
 from edgeshrink.python.given import given_data, given_model
 from edgeshrink.python.speaking import speaks_python
+from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def search(
     custom: str | Sequence[str | type] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
+    progress: bool = True,
     **flags: Any,
 ) -> Search:
     """Find the recipe that is as small and fast as it gets; the same as `edgeshrink search`.
@@ -102,6 +104,7 @@ def search(
         custom: likewise.
         input_shape: likewise.
         rules: likewise.
+        progress: likewise.
         flags: of training, as on the command line: `epochs=5, lr=1e-3`.
 
     Returns:
@@ -159,7 +162,8 @@ def search(
         jobs,
         scheduler,
     )
-    return Search.of(run_search(plan_search(request, plugins), plugins))
+    with watched(plugins, progress):
+        return Search.of(run_search(plan_search(request, plugins), plugins))
 
 
 @speaks_python
@@ -175,6 +179,7 @@ def sensitivity(
     unsafe: bool = False,
     custom: str | Sequence[str | type] = (),
     input_shape: Shapes = None,
+    progress: bool = True,
 ) -> Layers:
     """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.
 
@@ -189,6 +194,7 @@ def sensitivity(
         unsafe: likewise.
         custom: likewise.
         input_shape: likewise.
+        progress: likewise.
 
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
@@ -211,7 +217,8 @@ def sensitivity(
         custom=classes,
         input_shapes=shapes,
     )
-    return Layers.of(measure(request, installed()))
+    with watched(installed(), progress):
+        return Layers.of(measure(request, installed()))
 
 
 @speaks_python
@@ -224,6 +231,7 @@ def study(
     only: str | Sequence[str] = (),
     jobs: int | None = None,
     scheduler: str = "",
+    progress: bool = True,
 ) -> Study:
     """Run a grid of models and recipes; the same as `edgeshrink study`.
 
@@ -235,6 +243,7 @@ def study(
         only: patterns of TABLE/ROW that are run.
         jobs: runs side by side.
         scheduler: the address of a Dask cluster.
+        progress: as for `compress`.
 
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
@@ -252,4 +261,5 @@ def study(
         scheduler,
         many(only),
     )
-    return Study.of(run_study(request, installed()))
+    with watched(installed(), progress):
+        return Study.of(run_study(request, installed()))

@@ -140,7 +140,10 @@ def _one_value(outputs: np.ndarray) -> bool:
 @hookimpl
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
-    return [Top1, Top5, MeanIoU, MeanAbsoluteError, RootMeanSquaredError]
+    from edgeshrink_metrics.rates import AreaUnderCurve, BalancedAccuracy, MacroF1, RSquared
+
+    told = [Top1, Top5, MeanIoU, MeanAbsoluteError, RootMeanSquaredError]
+    return [*told, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,26 @@ def test_a_mask_is_near_chance_where_accuracy_and_iou_are() -> None:
     found = labels.copy()
     found[:, 0, 2] = 0  # two thirds of it are found: accuracy says little, the union says it
     assert judge(MASK).near_chance({"y": np.eye(3)[found]}, samples(y=labels)) is None
+
+
+@pytest.mark.parametrize("name", ["auc", "balanced_accuracy", "macro_f1"])
+def test_rates_are_told_where_they_are_asked_for(name: str) -> None:
+    random = np.random.default_rng(0)
+    task = Task("y", "classification", (3,), sparse=True, activation="softmax")
+    labels = random.integers(0, 3, 60)
+    base = {"y": np.eye(3)[labels] + random.normal(0, 0.4, (60, 3))}
+    worse = {"y": base["y"] + random.normal(0, 2, (60, 3))}
+    assert [one.metric for one in judge(task).scores(base, samples(y=labels))] == ["top1"]
+    asked = judge(task, record=name)
+    assert [one.metric for one in asked.scores(base, samples(y=labels))] == [name, "top1"]
+    assert asked.guess(base, samples(y=labels)) == pytest.approx(
+        1 / 3 if name != "auc" else 0.5, abs=0.2
+    )
+    p_value = asked.p_value(base, worse, samples(y=labels))
+    assert p_value is not None
+    assert p_value < 0.01
+    compiled = replace(task, objective=Objective(metrics=(name,)))
+    assert judge(compiled).scores(base, samples(y=labels))[0].metric == name
 
 
 def test_masks_are_paired_by_sample_and_never_by_pixel() -> None:

@@ -321,12 +321,13 @@ class Judge:
         asked = self.metrics.get(self.record)
         # a metric that was asked for is told even where it fits no output
         forced = asked is not None and not any(asked.applies(task) for _, task, _ in labelled)
-        found = [
+        every = [
             _Scored(name, task, labels, cls(task))
             for name, task, labels in labelled
             for cls in self.metrics.values()
             if cls.applies(task) or (forced and cls is asked)
         ]
+        found = [s for s in every if not s.metric.asked or s.compiled or type(s.metric) is asked]
         return sorted(found, key=lambda one: (one.metric.name != self.record, not one.compiled))
 
 

@@ -66,6 +66,7 @@ class Metric(ABC):
         higher_is_better: the direction.
         proportion: whether values are shares, 0..1; where a sample has one answer, 0 or 1.
         beside: whether tables tell it beside the score of record.
+        asked: whether it is told only where `--metric` or the compiled model asks for it.
         aliases: what Keras calls it: a model that was compiled with it is judged by it first.
     """
 
@@ -75,6 +76,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool] = True
     proportion: ClassVar[bool] = False
     beside: ClassVar[bool] = False
+    asked: ClassVar[bool] = False
     aliases: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, task: Task | None = None) -> None:
@@ -116,8 +118,8 @@ class Metric(ABC):
         """Return the value over all samples with its 95 % interval.
 
         The interval is Wilson's (1927) where each sample is right or wrong, otherwise 1.96 standard
-        errors of the mean over samples to each side, cut off at 0. The elements of one sample, such
-        as the pixels of a mask, are not independent, and count as one.
+        errors of the mean over samples to each side, cut off at 0 where no value is less. The
+        elements of one sample, as the pixels of a mask, are not independent: they count as one.
 
         Args:
             outputs: `(samples, ...)`, float.
@@ -129,7 +131,8 @@ class Metric(ABC):
             low, high = wilson(round(float(values.sum())), count)
         else:
             half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-            low, high = max(0.0, mean - half), mean + half
+            positive = self.proportion or float(values.min()) >= 0
+            low, high = max(0.0, mean - half) if positive else mean - half, mean + half
             high = min(1.0, high) if self.proportion else high
         return Score(
             self.name,

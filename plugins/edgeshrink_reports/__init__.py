@@ -106,10 +106,10 @@ def edgeshrink_reporters() -> list[type[Reporter]]:
 
 @hookimpl
 def edgeshrink_parts() -> list[Part]:
-    """Return what draws figures."""
-    from edgeshrink_reports.html import MATPLOTLIB
+    """Return what draws figures, and what tables in Python are made of."""
+    from edgeshrink_reports.html import MATPLOTLIB, PANDAS
 
-    return [MATPLOTLIB]
+    return [MATPLOTLIB, PANDAS]
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from edgeshrink.api import (
 from edgeshrink_reports import further, learning, markdown, searches, studies
 
 MATPLOTLIB = Package("matplotlib", "figures in reports: curves of trainings and studies")
+PANDAS = Package("pandas", "to_pandas() of reports in Python")
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem;
   color: #1c1c1c; background: #fff; }

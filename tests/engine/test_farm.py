@@ -155,7 +155,7 @@ def test_a_whole_sweep_leaves_nothing_in_the_cache(here: Path) -> None:
 def test_devices_and_addresses_are_checked_before_any_work(here: Path) -> None:
     with pytest.raises(UsageError, match="twice"):
         package.bench(model(), device=("desktop", "desktop"))
-    with pytest.raises(UsageError, match="--at goes with one"):
+    with pytest.raises(UsageError, match="at= goes with one device"):
         package.bench(model(), device=("desktop", "rpi4"), at="ssh://pi@pi")
     with pytest.raises(UsageError, match="takes no address"):
         package.bench(model(), at="ssh://pi@pi")

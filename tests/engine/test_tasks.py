@@ -94,9 +94,9 @@ def two_outputs() -> tuple[keras.Model, dict[str, np.ndarray]]:
 @pytest.mark.parametrize("loss", [None, "box=mae"])
 def test_a_model_with_a_loss_for_each_output_is_trained(tmp_path: Path, loss: str | None) -> None:
     model, arrays = two_outputs()
-    training = {"epochs": 2, "lr": 1e-2} | ({"loss": loss} if loss else {})
+    training: dict[str, Any] = {"epochs": 2, "lr": 1e-2} | ({"loss": loss} if loss else {})
     report = compressed(
-        model, tmp_path, stored(tmp_path, **arrays), prune=0.5, training=training, force=True
+        model, tmp_path, stored(tmp_path, **arrays), prune=0.5, force=True, **training
     )
     told = {(score.metric, score.output) for score in report.ledger.final.scores}
     assert told == {("mae", "box"), ("rmse", "box"), ("top1", "cls")}
@@ -106,10 +106,8 @@ def test_a_model_with_a_loss_for_each_output_is_trained(tmp_path: Path, loss: st
 
 def test_a_loss_for_an_output_that_there_is_not_is_refused_in_the_plan(tmp_path: Path) -> None:
     model, arrays = two_outputs()
-    with pytest.raises(UsageError, match="--loss: no output 'bax'"):
-        compressed(
-            model, tmp_path, stored(tmp_path, **arrays), prune=0.5, training={"loss": "bax=mse"}
-        )
+    with pytest.raises(UsageError, match="loss=: no output 'bax'"):
+        compressed(model, tmp_path, stored(tmp_path, **arrays), prune=0.5, loss="bax=mse")
 
 
 def table(folder: Path) -> str:
@@ -135,7 +133,7 @@ def test_the_task_can_be_said(tmp_path: Path) -> None:
     spec = table(tmp_path)
     with pytest.raises(DataError, match="must be 0 and 1") as told:
         compressed(model, tmp_path, spec, float=True)
-    assert "--task regression" in told.value.hint
+    assert "task= regression" in told.value.hint
     report = compressed(model, tmp_path, spec, float=True, task="regression", max_drop="none")
     assert report.ledger.base.scores[0].metric == "mae"
     with pytest.raises(UsageError, match="received 'regresion'") as wrong:

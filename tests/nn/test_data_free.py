@@ -195,7 +195,7 @@ def test_wrong_requests_are_told_before_any_work(
     plain = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     plain.save(tmp_path / "plain.keras")
     for model, flags, error, said in (
-        (file, {"data": "keras:mnist"}, UsageError, "received --data keras:mnist too"),
+        (file, {"data": "keras:mnist"}, UsageError, "received data= keras:mnist too"),
         (tmp_path / "plain.keras", {}, ModelError, "the model has none"),
     ):
         with pytest.raises(error, match=said):

@@ -1,4 +1,4 @@
-"""Metrics that are no means over samples: scikit-learn's values, and samples that stand for them."""
+"""Metrics that are no means over samples: scikit-learn's values, and what each sample adds."""
 
 from __future__ import annotations
 

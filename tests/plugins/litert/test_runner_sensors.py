@@ -128,7 +128,7 @@ def test_emulated_processors_are_told(tree, machine, files, reason):
 def test_a_profile_may_say_that_its_device_is_emulated():
     profile = DeviceProfile("here", emulated=True)
     with Local.connect("", None) as target:
-        for asked, wanted in ((profile, "the profile says that it is emulated"), (None, "")):
+        for asked, wanted in ((profile, "this machine's processor stands for its own"), (None, "")):
             device = asked or DeviceProfile("here")
             with LiteRT().open(target, target.folder(), device) as session:
                 assert session.facts().emulated == wanted

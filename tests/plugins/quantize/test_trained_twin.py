@@ -64,7 +64,7 @@ def test_a_file_that_left_its_twin_is_not_kept_and_the_layer_is_named(
     assert "validation samples" in said
     assert "they part most at 'hidden'" in said
     assert "the last good model is" in said
-    assert "--int8" in error.value.hint
+    assert "int8=" in error.value.hint
     assert error.value.exit_code == 4
     assert not out.exists()
 

@@ -366,7 +366,7 @@ def test_training_fits_in_the_time_that_is_given(
     assert again.ledger.final.reused
     with pytest.raises(UsageError, match="one epoch of each step may take") as short:
         package.compress(digits_model, output=tmp_path / "t.keras", prune=0.9, time=1e-3, **options)
-    assert short.value.hint == "--time 1m, or a smaller --epoch-size"
+    assert all(word in short.value.hint for word in ("time=", "a smaller epoch_size="))
 
 
 def test_epochs_are_cut_in_proportion_to_fit_in_a_time() -> None:

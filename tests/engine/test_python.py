@@ -15,6 +15,7 @@ import edgeshrink
 from edgeshrink.errors import DataError, ModelError, UsageError
 from edgeshrink.nn.loading import model_file
 from edgeshrink.plugins import installed
+from edgeshrink.python.running import Net
 from edgeshrink.python.speaking import pythonic
 
 RANDOM = np.random.default_rng(0)
@@ -131,7 +132,9 @@ def test_a_wrong_argument_is_told_with_few_that_are_near() -> None:
     [
         ("pass --data, or work without", "pass data=, or work without"),
         ("--max-drop none accepts it", "max_drop= none accepts it"),
-        ("as in --prune 0.8 --int8", "as in prune=0.8 int8="),
+        ("as in --prune 0.8 --int8", "as in prune=0.8 int8=True"),
+        ("--int8 needs samples; --int8-qat", "int8=True needs samples; int8_qat=True"),
+        ("`edgeshrink compress m.keras --float` makes", '`edgeshrink.compress("m.keras", float='),
         ("--force overwrites it, -o names another", "force=True overwrites it, output= names"),
         ("--no-strip keeps them", "strip=False keeps them"),
         ("a well-known --- line and m-o-o", "a well-known --- line and m-o-o"),
@@ -191,6 +194,30 @@ def test_the_result_is_called_like_a_function(compressed: Any) -> None:
         compressed.load()(X[..., 0])
     with pytest.raises(DataError, match="the model takes image; received picture"):
         compressed.load()({"picture": X})
+    assert compressed.load()(X[:0]).shape == (0, 3)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Net:
+    """A file with two inputs and integers as its interface."""
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    joined = keras.layers.Concatenate()([left, right])
+    model = keras.Model([left, right], keras.layers.Dense(2, name="answer")(joined), name="pair")
+    data = {"left": 200 * RANDOM.random((40, 3)), "right": 200 * RANDOM.random((40, 2))}
+    return edgeshrink.compress(model, data=data, int8_io="int8", **QUICK).load()
+
+
+@pytest.mark.heavy
+def test_whole_numbers_are_numbers_unless_they_are_codes(pair: Net) -> None:
+    left = np.array([[200, 130, 4], [0, 90, 199]], np.uint8)
+    right = np.array([[180, 0], [128, 127]], np.uint8)
+    whole = pair({"left": left, "right": right})
+    real = pair({"left": left.astype(np.float32), "right": right.astype(np.float32)})
+    np.testing.assert_array_equal(whole, real)
+    with pytest.raises(DataError, match="the model takes .*; received a list without names"):
+        pair([left, right])
+    with pytest.raises(DataError, match="all inputs must have as many samples; received .* 2"):
+        pair({"left": left, "right": right[:1]})
 
 
 @pytest.mark.heavy

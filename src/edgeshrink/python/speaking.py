@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from edgeshrink.errors import EdgeshrinkError
+from edgeshrink.flag import options_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?:(?: |=)(?=[\d\"'…]|[A-Z][A-Z]))?")
 SHORT = re.compile(r"(?<![\w-])-o(?![\w-]) ?")
 SWITCHES = {"force", "unsafe", "json", "data-free", "trust-profile", "resume", "robustness"}
+COMMAND = re.compile(r"`edgeshrink ([a-z]+) ([^`\s]+)((?: --[a-z][a-z0-9-]*)*)`")
 
 
 def pythonic(text: str) -> str:
@@ -26,15 +28,34 @@ def pythonic(text: str) -> str:
         >>> pythonic("--data-free needs shapes; --prune 0.8, --force, or -o names another file")
         'data_free=True needs shapes; prune=0.8, force=True, or output= names another file'
     """
+    switches = SWITCHES | _switches()
+
+    def call(found: re.Match[str]) -> str:
+        flags = "".join(f", {argument(flag)}" for flag in FLAG.finditer(found[3]))
+        return f'`edgeshrink.{found[1]}("{found[2]}"{flags})`'
 
     def argument(found: re.Match[str]) -> str:
         name = found[1]
         told = name.removeprefix("no-").replace("-", "_")
         if name.startswith("no-"):
             return f"{told}=False"
-        return f"{told}=True" if name in SWITCHES else f"{told}="
+        return f"{told}=True" if name in switches else f"{told}="
 
-    return SHORT.sub("output= ", FLAG.sub(argument, text))
+    return SHORT.sub("output= ", FLAG.sub(argument, COMMAND.sub(call, text)))
+
+
+@functools.cache
+def _switches() -> frozenset[str]:
+    """Return the flags of methods that need no value, as the command line writes them."""
+    from edgeshrink.plugins import installed
+
+    found = set()
+    for method in installed().methods.values():
+        options = {option.name: option for option in options_of(method.Options)}
+        for key, (place, name) in method.flag_keys().items():
+            if place == "on" or (place == "options" and options[name].type is bool):
+                found.add(key.replace("_", "-"))
+    return frozenset(found)
 
 
 def speaks_python(function: Callable[P, R]) -> Callable[P, R]:

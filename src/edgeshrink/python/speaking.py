@@ -15,6 +15,13 @@ R = TypeVar("R")
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?:(?: |=)(?=[\d\"'…]|[A-Z][A-Z]))?")
 SHORT = re.compile(r"(?<![\w-])-o(?![\w-]) ?")
 SWITCHES = {"force", "unsafe", "json", "data-free", "trust-profile", "resume", "robustness"}
+# A value, where it is told from the words of a sentence behind a flag.
+VALUED = re.compile(
+    r"(?<![\w-])--([a-z][a-z0-9-]*) "
+    r"(none|regression|binary|antialias|thorough|original|refuse|short|builtin|float32|bytes"
+    r"|[a-z]\w*=[\w./,]+|(?<=as in --loss )\w+)(?![\w=])"
+)
+SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:,\d+)*)")
 COMMAND = re.compile(r"`edgeshrink ([a-z]+) ([^`\s]+)((?: --[a-z][a-z0-9-]*)*)`")
 
 
@@ -41,7 +48,14 @@ def pythonic(text: str) -> str:
             return f"{told}=False"
         return f"{told}=True" if name in switches else f"{told}="
 
-    return SHORT.sub("output= ", FLAG.sub(argument, COMMAND.sub(call, text)))
+    def valued(found: re.Match[str]) -> str:
+        return f'{found[1].replace("-", "_")}="{found[2]}"'
+
+    def shape(found: re.Match[str]) -> str:
+        return f'input_shape={{"{found[1]}": ({found[2].replace(",", ", ")})}}'
+
+    told = VALUED.sub(valued, SHAPE.sub(shape, COMMAND.sub(call, text)))
+    return SHORT.sub("output= ", FLAG.sub(argument, told))
 
 
 @functools.cache

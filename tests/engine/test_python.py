@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from edgeshrink.plugins import installed
 from edgeshrink.python.asked import shapes_of
 from edgeshrink.python.running import Net
 from edgeshrink.python.speaking import pythonic
+from edgeshrink.python.watching import watched
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((120, 6, 6, 1), dtype=np.float32)
@@ -101,7 +104,7 @@ def test_own_functions_are_found_and_what_has_no_name_is_told() -> None:
     ("models", "received"), [((), "none"), ((["a.tflite"],), "a list"), ((3,), "a int")]
 )
 def test_bench_takes_paths(models: Any, received: str) -> None:
-    with pytest.raises(UsageError, match=f"at least one; received {received}$"):
+    with pytest.raises(UsageError, match=f"at least one; received {received}(\n|$)"):
         edgeshrink.bench(*models)
 
 
@@ -303,4 +306,21 @@ def test_progress_is_told_where_it_is_wanted(
     assert "\n" not in repr(report)
     told = capfd.readouterr().err
     assert ("[1/2] dynamic: " in told) == progress
+    assert not installed().has("progress")
+
+
+def test_threads_run_one_after_the_other() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        with watched(installed(), progress=True):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert most == [1, 1, 1]
     assert not installed().has("progress")

@@ -111,7 +111,7 @@ class Compression(Shown, Report):
     def line(self) -> str:
         """The verdict, the bytes and the time, before and after."""
         base, final = self.ledger.uncompressed, self.ledger.final
-        verdict = "; ".join(self.verdict.splitlines())
+        verdict = "; ".join(str(self.verdict).splitlines())
         said = [f"{self.output}: {verdict}".rstrip("."), _bytes(base.size_bytes, final)]
         times = [row.latency for row in (base, final)]
         if times[0] and times[1] and times[0].device == times[1].device:

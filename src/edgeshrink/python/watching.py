@@ -20,8 +20,8 @@ ONE = threading.RLock()
 def watched(plugins: Plugins, progress: bool) -> Iterator[None]:
     """Return a context in which progress is told, as the command line tells it, or is not.
 
-    Runs of other threads wait until it is left: the streams of a process, which runs turn aside, are
-    shared by its threads, and what is timed beside another run is timed wrong.
+    Runs of other threads wait until it is left: the streams of a process, which runs turn aside,
+    are shared by its threads, and what is timed beside another run is timed wrong.
 
     Args:
         plugins: that are told of it.

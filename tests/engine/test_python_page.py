@@ -17,8 +17,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re
 # What the page asks of a board, of half an hour and of a file that only its reader has.
 INSTEAD = {
     'device="rpi4"': 'device="desktop", rules="smoke"',
-    'time="30m"': 'trials=2, goals="bytes", epochs=1, rules="smoke", force=True, output="s.tflite", '
-    'preprocess="scale=1/255"',
+    'time="30m"': 'trials=2, goals="bytes", epochs=1, rules="smoke", force=True, '
+    'output="s.tflite", preprocess="scale=1/255"',
     'data=(x, y))\nedgeshrink.study("grid.toml", output="results")': "data=(x, y), "
     'preprocess="scale=1/255")',
 }
@@ -44,7 +44,7 @@ def test_the_blocks_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ],
         name="digits",
     )
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(parts[0][0] / 255, parts[0][1], epochs=20, verbose=0)
     known: dict[str, Any] = {"model": model}
     first, second, third = BLOCKS

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import pytest
 
 import edgeshrink
 from edgeshrink.errors import DataError, ModelError, UsageError
-from edgeshrink.nn.loading import model_file
+from edgeshrink.nn.loading import model_file, own_code
 from edgeshrink.plugins import installed
+from edgeshrink.python.asked import shapes_of
+from edgeshrink.python.running import Net
 from edgeshrink.python.speaking import pythonic
+from edgeshrink.python.watching import watched
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((120, 6, 6, 1), dtype=np.float32)
@@ -78,6 +83,37 @@ def test_a_layer_of_ones_own_needs_no_name(tmp_path: Path) -> None:
     assert report.ledger.final.size_bytes > 0
 
 
+def doubled(values: Any) -> Any:
+    return 2 * keras.activations.relu(values)
+
+
+def test_own_functions_are_found_and_what_has_no_name_is_told() -> None:
+    assert own_code(net(keras.layers.Activation(doubled))) == (f"{__name__}:doubled",)
+    assert own_code(net(Twice())) == (f"{__name__}:Twice",)
+    assert own_code(net(keras.layers.Activation("relu"))) == ()
+
+    class Inside(keras.layers.Layer):
+        pass
+
+    with pytest.raises(UsageError, match=r"a name in its module; received .*Inside") as error:
+        own_code(net(Inside()))
+    assert "at the top of its module or notebook" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("models", "received"), [((), "none"), ((["a.tflite"],), "a list"), ((3,), "a int")]
+)
+def test_bench_takes_paths(models: Any, received: str) -> None:
+    with pytest.raises(UsageError, match=f"at least one; received {received}(\n|$)"):
+        edgeshrink.bench(*models)
+
+
+def test_a_shape_may_be_a_list() -> None:
+    assert shapes_of([1, 6, 6, 1]) == shapes_of((1, 6, 6, 1)) == {"": (1, 6, 6, 1)}
+    assert shapes_of({"a": [1, 2]}) == {"a": (1, 2)}
+    assert shapes_of(None) == {}
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     class Own(keras.Model):
         def call(self, inputs: Any) -> Any:
@@ -130,8 +166,13 @@ def test_a_wrong_argument_is_told_with_few_that_are_near() -> None:
     ("told", "in_python"),
     [
         ("pass --data, or work without", "pass data=, or work without"),
-        ("--max-drop none accepts it", "max_drop= none accepts it"),
-        ("as in --prune 0.8 --int8", "as in prune=0.8 int8="),
+        ("--max-drop none accepts it", 'max_drop="none" accepts it'),
+        ("as in --prune 0.8 --int8", "as in prune=0.8 int8=True"),
+        ("as in --loss mse, or a=b", 'as in loss="mse", or a=b'),
+        ("--loss names one", "loss= names one"),
+        ("fix: --input-shape x=1,6,6,1", 'fix: input_shape={"x": (1, 6, 6, 1)}'),
+        ("--int8 needs samples; --int8-qat", "int8=True needs samples; int8_qat=True"),
+        ("`edgeshrink compress m.keras --float` makes", '`edgeshrink.compress("m.keras", float='),
         ("--force overwrites it, -o names another", "force=True overwrites it, output= names"),
         ("--no-strip keeps them", "strip=False keeps them"),
         ("a well-known --- line and m-o-o", "a well-known --- line and m-o-o"),
@@ -191,6 +232,30 @@ def test_the_result_is_called_like_a_function(compressed: Any) -> None:
         compressed.load()(X[..., 0])
     with pytest.raises(DataError, match="the model takes image; received picture"):
         compressed.load()({"picture": X})
+    assert compressed.load()(X[:0]).shape == (0, 3)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Net:
+    """A file with two inputs and integers as its interface."""
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    joined = keras.layers.Concatenate()([left, right])
+    model = keras.Model([left, right], keras.layers.Dense(2, name="answer")(joined), name="pair")
+    data = {"left": 200 * RANDOM.random((40, 3)), "right": 200 * RANDOM.random((40, 2))}
+    return edgeshrink.compress(model, data=data, int8_io="int8", **QUICK).load()
+
+
+@pytest.mark.heavy
+def test_whole_numbers_are_numbers_unless_they_are_codes(pair: Net) -> None:
+    left = np.array([[200, 130, 4], [0, 90, 199]], np.uint8)
+    right = np.array([[180, 0], [128, 127]], np.uint8)
+    whole = pair({"left": left, "right": right})
+    real = pair({"left": left.astype(np.float32), "right": right.astype(np.float32)})
+    np.testing.assert_array_equal(whole, real)
+    with pytest.raises(DataError, match=r"the model takes .*; received a list without names"):
+        pair([left, right])
+    with pytest.raises(DataError, match=r"all inputs must have as many samples; received .* 2"):
+        pair({"left": left, "right": right[:1]})
 
 
 @pytest.mark.heavy
@@ -235,7 +300,27 @@ def test_a_search_goes_from_objects_to_a_front(tmp_path: Path) -> None:
 def test_progress_is_told_where_it_is_wanted(
     progress: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    edgeshrink.compress(net(), output=tmp_path / "n.tflite", dynamic=True, progress=progress)
+    report = edgeshrink.compress(
+        net(), output=tmp_path / "n.tflite", dynamic=True, progress=progress
+    )
+    assert "\n" not in repr(report)
     told = capfd.readouterr().err
     assert ("[1/2] dynamic: " in told) == progress
+    assert not installed().has("progress")
+
+
+def test_threads_run_one_after_the_other() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        with watched(installed(), progress=True):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert most == [1, 1, 1]
     assert not installed().has("progress")

@@ -241,3 +241,44 @@ def test_what_is_written_is_what_numpy_reads(
     np.testing.assert_array_equal(found["x/a b"], values)
     assert found["x/a b"].dtype == values.dtype
     assert array_digest(found) == array_digest({"x/a b": values})
+
+
+def test_words_and_numbers_kept_as_objects_are_read(tmp_path: Path) -> None:
+    words = np.array(["cat", "horse", "ox"])[Y]
+    plain = data_file((X, words), tmp_path, INPUTS)
+    assert data_file((X, words.astype(object)), tmp_path, INPUTS) == plain
+    assert data_file((X, np.char.encode(words).astype(object)), tmp_path, INPUTS) == plain
+    numbers = data_file((X.astype(object), Y), tmp_path, INPUTS)
+    assert numbers == data_file((X.astype(float), Y), tmp_path, INPUTS)
+
+
+def test_a_list_for_several_inputs_is_no_input_and_labels(tmp_path: Path) -> None:
+    two = {"left": (None, 4, 4, 1), "right": (None, 4, 4, 1)}
+    made = data_file([X, X], tmp_path, two)
+    assert set(np.load(made)) == {"x/left", "x/right"}
+
+
+def test_a_part_may_name_its_samples_and_labels(tmp_path: Path) -> None:
+    named = data_file({"train": {"x": X, "y": Y}, "test": {"x": X, "y": Y}}, tmp_path, INPUTS)
+    assert named == data_file(((X, Y), (X, Y)), tmp_path, INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "hint"),
+    [
+        ({"train": (X, Y), "valid": (X, Y)}, "received the key 'valid'", "'val"),
+        ({"train": (X, Y), "calib": X}, "received the key 'calib'", "'calibration'"),
+        ({"x_trian": X, "y_train": Y}, "received the key 'x_trian'", "'x_train'"),
+        ({"val": (X, Y), "validation": (X, Y)}, "the same part; received both", ""),
+        ({}, "received a dict without anything in it", ""),
+        ({"train": None}, "received a dict without anything in it", ""),
+        (object(), "a torch DataLoader.*; received a object", ""),
+        (lambda: (X, Y), "must return an iterator; it returned a tuple", "yield"),
+        (lambda: iter(()), "^samples must be at least one", ""),
+    ],
+)
+def test_what_is_wrong_is_named(data: Any, said: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises((DataError, UsageError), match=said) as error:
+        data_file(data, tmp_path, INPUTS)
+    assert hint in error.value.hint
+    assert list(tmp_path.glob("*.npz")) == []

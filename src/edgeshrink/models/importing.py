@@ -47,6 +47,24 @@ def import_object(spec: str, *, what: str) -> Any:
     return found
 
 
+def reference(named: Any) -> str:
+    """Return `module:object` of a class or function.
+
+    Args:
+        named: a class or function of the user's own.
+
+    Raises:
+        UsageError: it has no name by which a file can find it again.
+    """
+    where = getattr(named, "__qualname__", "")
+    if not where or "<" in where:
+        raise UsageError(
+            f"own code must have a name in its module; received {where or repr(named)}",
+            hint="define the class or function at the top of its module or notebook",
+        )
+    return f"{named.__module__}:{where}"
+
+
 def check_module(spec: str, *, what: str) -> None:
     """Check that the module of `module:object` can be found, without importing it.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgeshrink.devices import BenchPlan
     from edgeshrink.plugins import Plugins
 
-Shapes = Mapping[str, tuple[int, ...]] | tuple[int, ...] | None
+Shapes = Mapping[str, Sequence[int]] | Sequence[int] | None
 
 
 def many(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -28,7 +28,9 @@ def many(value: str | Sequence[str]) -> tuple[str, ...]:
 
 def shapes_of(given: Shapes) -> dict[str, tuple[int, ...]]:
     """Return shapes by input; a shape alone has an empty name, as on the command line."""
-    return {"": given} if isinstance(given, tuple) else dict(given or {})
+    if given is None or isinstance(given, Mapping):
+        return {name: tuple(shape) for name, shape in (given or {}).items()}
+    return {"": tuple(given)}
 
 
 def beside(model: Any, path: str, recipe: Recipe) -> Path:

@@ -75,9 +75,17 @@ def bench(
     from dataclasses import replace
 
     from edgeshrink.engine import BenchRequest, bench as measure
+    from edgeshrink.errors import UsageError
     from edgeshrink.plugins import installed
     from edgeshrink.python.results import Bench
 
+    wrong = [model for model in models if not isinstance(model, str | Path)]
+    if wrong or not models:
+        raise UsageError(
+            "bench takes paths of .tflite files, at least one; received "
+            + (f"a {type(wrong[0]).__name__}" if wrong else "none"),
+            hint='edgeshrink.bench("float.tflite", "small.tflite"); compress makes them of models',
+        )
     request = BenchRequest(
         tuple(Path(model) for model in models),
         many(device),
@@ -86,7 +94,7 @@ def bench(
         trust_profile=trust_profile,
         resume=resume,
         plan=replace(rules_of(rules), threads=threads),
-        data=given_data(data, str(models[0])) if models else "",
+        data=given_data(data, str(models[0])),
         preprocess=preprocess,
         resize=resize,
         task=task,

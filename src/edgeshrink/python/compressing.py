@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def compress(
     trust_profile: bool = False,
     force: bool = False,
     unsafe: bool = False,
-    custom: str | Sequence[str | type] = (),
+    custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     metric: str = "",
     max_drop: float | str | None = None,
@@ -99,7 +99,7 @@ def compress(
         trust_profile: profiles that are named by their path may name programs of this machine.
         force: overwrite `output`, and go on where a check says stop.
         unsafe: code inside the model file may run.
-        custom: classes that are not Keras's, or `module:object` of them.
+        custom: classes and functions that are not Keras's, or `module:object` of them.
         input_shape: fixed shapes of inputs with dynamic dimensions, batch included, by name; the
             shape alone where there is one input.
         metric: the metric of record.

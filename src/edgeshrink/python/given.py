@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import EdgeshrinkError
 from edgeshrink.models import cache_folder, facts, make_ours
+from edgeshrink.models.importing import reference
 
 FOLDER = "objects"
 
 
-def given_model(model: Any, custom: str | Sequence[str | type]) -> tuple[str, tuple[str, ...]]:
+def given_model(model: Any, custom: Any) -> tuple[str, tuple[str, ...]]:
     """Return the path or name of a model, and the classes that its file needs.
 
     Args:
         model: a path, `module:object`, or a `keras.Model`.
-        custom: classes, or `module:object` of them.
+        custom: classes and functions, or `module:object` of them.
 
     Raises:
         UsageError: a model is an object of another kind, or has no shapes yet.
         ModelError: Keras cannot save it.
     """
-    custom = (custom,) if isinstance(custom, str) else custom
-    own = [f"{c.__module__}:{c.__qualname__}" if isinstance(c, type) else c for c in custom]
+    alone = isinstance(custom, str) or callable(custom)
+    own = [
+        one if isinstance(one, str) else reference(one) for one in ((custom,) if alone else custom)
+    ]
     if isinstance(model, str | Path):
         return str(model), tuple(own)
-    from edgeshrink.nn.loading import model_file, own_classes
+    from edgeshrink.nn.loading import model_file, own_code
 
     path = model_file(model, _folder())
-    return str(path), tuple(dict.fromkeys((*own, *own_classes(model))))
+    return str(path), tuple(dict.fromkeys((*own, *own_code(model))))
 
 
 def given_data(

@@ -111,7 +111,8 @@ class Compression(Shown, Report):
     def line(self) -> str:
         """The verdict, the bytes and the time, before and after."""
         base, final = self.ledger.uncompressed, self.ledger.final
-        said = [f"{self.output}: {self.verdict}".rstrip("."), _bytes(base.size_bytes, final)]
+        verdict = "; ".join(str(self.verdict).splitlines())
+        said = [f"{self.output}: {verdict}".rstrip("."), _bytes(base.size_bytes, final)]
         times = [row.latency for row in (base, final)]
         if times[0] and times[1] and times[0].device == times[1].device:
             before, after = (words.milliseconds(one.median_ms) for one in times if one)

@@ -51,7 +51,7 @@ class Net:
 
         Args:
             x: `(samples, ...)` as the model sees them, preprocessed; by name where there are
-                several inputs. Quantized inputs take real numbers too.
+                several inputs. Quantized inputs take real numbers, or codes of their own type.
 
         Returns:
             `(samples, ...)` in real numbers; by name where there are several outputs.
@@ -61,6 +61,12 @@ class Net:
         """
         import numpy as np
 
+        if len(self._inputs) > 1 and not isinstance(x, Mapping):
+            raise DataError(
+                f"the model takes {', '.join(self._inputs)}; received a {type(x).__name__} without "
+                "names",
+                hint=f"give a dict: {{'{next(iter(self._inputs))}': …}}",
+            )
         given = x if isinstance(x, Mapping) else {next(iter(self._inputs)): x}
         if set(given) != set(self._inputs):
             raise DataError(
@@ -74,13 +80,18 @@ class Net:
                     f"{name} must have the shape (samples, {', '.join(map(str, wanted))}); "
                     f"received {values.shape}"
                 )
+        counts = {name: len(values) for name, values in arrays.items()}
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise DataError(f"all inputs must have as many samples; received {told}")
         found: dict[str, list[Any]] = {name: [] for name in self._outputs}
         for place in range(len(next(iter(arrays.values())))):  # files have a batch of one
             self._run({name: values[place : place + 1] for name, values in arrays.items()})
             for name, index in self._outputs.items():
                 found[name].append(self._real(index))
         made = {
-            name: np.concatenate(some) if some else np.empty((0,)) for name, some in found.items()
+            name: np.concatenate(some or [self._real(self._outputs[name])[:0]])
+            for name, some in found.items()
         }
         return next(iter(made.values())) if len(made) == 1 else made
 
@@ -92,7 +103,7 @@ class Net:
         for name, values in sample.items():
             detail = self._details[self._inputs[name]]
             scale, zero = detail["quantization"]
-            if scale and values.dtype.kind == "f":
+            if scale and values.dtype != detail["dtype"]:
                 most = np.iinfo(detail["dtype"])
                 values = np.clip(np.rint(values / scale + zero), most.min, most.max)
             self.interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,7 +61,7 @@ def search(
     run: str | Path | None = None,
     force: bool = False,
     unsafe: bool = False,
-    custom: str | Sequence[str | type] = (),
+    custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
     progress: bool = True,
@@ -177,7 +177,7 @@ def sensitivity(
     task: str = "",
     metric: str = "",
     unsafe: bool = False,
-    custom: str | Sequence[str | type] = (),
+    custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     progress: bool = True,
 ) -> Layers:

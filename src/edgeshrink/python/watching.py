@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from edgeshrink.cli.display.progress import NAME, Watcher
 
@@ -11,13 +13,21 @@ if TYPE_CHECKING:
     from edgeshrink.plugins import Plugins
 
 
-def watched(plugins: Plugins, progress: bool) -> contextlib.AbstractContextManager[Any]:
+ONE = threading.RLock()
+
+
+@contextlib.contextmanager
+def watched(plugins: Plugins, progress: bool) -> Iterator[None]:
     """Return a context in which progress is told, as the command line tells it, or is not.
 
-    Of several runs at once, in threads, the first one's lines tell of all.
+    Runs of other threads wait until it is left: the streams of a process, which runs turn aside,
+    are shared by its threads, and what is timed beside another run is timed wrong.
 
     Args:
         plugins: that are told of it.
         progress: whether it is told: on a terminal as a line that moves, else as a line a step.
     """
-    return Watcher(plugins) if progress and not plugins.has(NAME) else contextlib.nullcontext()
+    with ONE:  # first: which one tells of it is decided inside
+        told = progress and not plugins.has(NAME)
+        with Watcher(plugins) if told else contextlib.nullcontext():
+            yield

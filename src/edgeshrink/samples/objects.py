@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from edgeshrink.errors import DataError, UsageError
+from edgeshrink.errors import DataError, UsageError, near
 from edgeshrink.models import write_stream
 from edgeshrink.samples.readers import KEY, array_digest
 from edgeshrink.samples.streams import TAKES, Shapes, batches, columns, is_stream
@@ -31,6 +31,7 @@ PARTS = {
     "calibration": "calibration",
 }
 MOST_OF_FREE = 0.5  # of the disk, for what tells no length
+NAMES = ("x", "y", *(f"{side}_{part}" for side in "xy" for part in set(PARTS.values())))
 DATE = (1980, 1, 1, 0, 0, 0)  # of members: the same content makes the same file
 
 
@@ -61,7 +62,8 @@ def data_file(
         for part, some in _parts(value, inputs or {}).items():
             found = _arrays(some, folder, inputs or {}, outputs, stack)
             if not found:
-                raise DataError(f"the {part} samples must be at least one; there is none")
+                said = f"the {part} samples" if part else "samples"
+                raise DataError(f"{said} must be at least one; there is none")
             for column, array in found.items():
                 side, _, name = column.partition("/")
                 arrays["_".join(filter(None, (side, part))) + (f"/{name}" if name else "")] = array
@@ -100,10 +102,15 @@ def write_npz(path: Path, arrays: Mapping[str, Source]) -> None:
 def _parts(value: Any, inputs: Shapes) -> dict[str, Any]:
     """Return what is given for each part; the name is empty for what is not split yet."""
     if isinstance(value, Mapping):
-        if value and set(value) <= set(PARTS):
-            return {PARTS[name]: part for name, part in value.items() if part is not None}
-        if value and set(value) == set(inputs):
-            return {"": (dict(value), None)}
+        value = {name: part for name, part in value.items() if part is not None}
+        if not value:
+            raise UsageError(f"data must be {TAKES}; received a dict without anything in it")
+        if set(value) <= set(PARTS):
+            if {"val", "validation"} <= set(value):
+                raise UsageError("val and validation are the same part; received both")
+            return {PARTS[name]: part for name, part in value.items()}
+        if set(value) == set(inputs):
+            return {"": (value, None)}
         return _keyed(value)
     pairs = isinstance(value, tuple) and all(isinstance(v, tuple) and len(v) == 2 for v in value)
     if pairs and len(value) == 2:  # as keras.datasets.mnist.load_data() gives it
@@ -116,14 +123,15 @@ def _parts(value: Any, inputs: Shapes) -> dict[str, Any]:
 def _keyed(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a dict of arrays by the names of an .npz."""
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    parts = set(PARTS) & set(value)
     for key, item in value.items():
         match = KEY.fullmatch(str(key))
-        if match is None or item is None:
-            if item is None:
-                continue
+        if match is None:
+            wrong = next(name for name in value if name not in parts) if parts else key
             raise DataError(
                 f"a dict of data has parts (train, validation, test, calibration) or arrays "
-                f"(x_train, y_train, x_test, y_test; x and y); received the key {key!r}"
+                f"(x_train, y_train, x_test, y_test; x and y); received the key {wrong!r}",
+                hint=near(str(wrong), PARTS if parts else NAMES),
             )
         side, part, column = match[1], match[2] or "", match[3] or ""
         x, y = found.setdefault(part, ({}, {}))
@@ -146,8 +154,15 @@ def _arrays(
     """Return the arrays of a part by column; those of a stream are kept until the stack ends."""
     if is_stream(value):
         return _spooled(batches(value, inputs, outputs), folder, stack)
+    known = isinstance(value, Mapping | tuple | list)
+    if not known and not hasattr(value, "shape") and not hasattr(value, "__array__"):
+        raise UsageError(f"data must be {TAKES}; received a {type(value).__name__}")
     x, y = value, None
-    if isinstance(value, tuple | list) and len(value) == 2:
+    if isinstance(value, Mapping) and "x" in value and set(value) <= {"x", "y"} != set(inputs):
+        x, y = value["x"], value.get("y")
+    elif isinstance(value, list) and len(value) == len(inputs) > 1:
+        pass  # an array for each input, as Keras takes them
+    elif isinstance(value, tuple | list) and len(value) == 2:
         x, y = value
     elif isinstance(value, tuple):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +93,30 @@ def array_of(value: Any, what: str) -> np.ndarray[Any, Any]:
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} has rows of different lengths, or no numbers: {error}") from error
     if found.dtype.hasobject:
+        plain = _plain(found)
+        if plain is not None:
+            return plain
         raise DataError(
             f"{what} must hold numbers; it holds Python objects, or rows of different lengths"
         )
     return found
+
+
+def _plain(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Return words or numbers that are kept as Python objects, as pandas and tf.data keep them.
+
+    None where they are anything else, or of several kinds.
+    """
+    import numpy as np
+
+    items = values.ravel().tolist()
+    if items and all(isinstance(item, str | bytes) for item in items):
+        with contextlib.suppress(UnicodeDecodeError):
+            words = [item.decode() if isinstance(item, bytes) else item for item in items]
+            return np.array(words).reshape(values.shape)
+    if items and all(isinstance(item, bool | int | float | np.number) for item in items):
+        return values.astype(np.float64)
+    return None
 
 
 def _items(value: Any) -> Iterator[Any]:
@@ -112,7 +133,7 @@ def _items(value: Any) -> Iterator[Any]:
         return iter(value.with_format("numpy").iter(batch_size=BATCH))
     if callable(value):
         made = value()
-        if not hasattr(made, "__iter__") or isinstance(made, str | bytes | Mapping):
+        if not hasattr(made, "__iter__") or isinstance(made, str | bytes | Mapping | tuple):
             raise UsageError(
                 f"a function given as data must return an iterator; it returned a "
                 f"{type(made).__name__}",

@@ -6,5 +6,5 @@ from .load import (
 )
 from .objects import (
     model_file as model_file,
-    own_classes as own_classes,
+    own_code as own_code,
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
 
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.models import content_digest
+from edgeshrink.models.importing import reference
+
+LIBRARIES = {"keras", "tensorflow"}
 
 
 def model_file(model: Any, folder: Path) -> Path:
@@ -56,15 +60,22 @@ def model_file(model: Any, folder: Path) -> Path:
     return kept
 
 
-def own_classes(model: keras.Model) -> tuple[str, ...]:
-    """Return the layers' classes that are not Keras's, as `module:object`.
+def own_code(model: keras.Model) -> tuple[str, ...]:
+    """Return the layers' classes and functions that are not Keras's, as `module:object`.
 
     Args:
         model: with layers of any depth.
+
+    Raises:
+        UsageError: one was made inside a function, where a file cannot name it.
     """
     found: dict[str, None] = {}
     for layer in (model, *model._flatten_layers(include_self=False)):
-        cls = type(layer)
-        if cls.__module__.partition(".")[0] != "keras" and cls.__module__ in sys.modules:
-            found[f"{cls.__module__}:{cls.__qualname__}"] = None
+        held = [one for one in vars(layer).values() if isinstance(one, FunctionType)]
+        for one in (type(layer), *(() if isinstance(layer, keras.layers.Lambda) else held)):
+            home = one.__module__ or ""
+            if home.partition(".")[0] in LIBRARIES or home not in sys.modules:
+                continue
+            if isinstance(one, type) or layer.__module__.partition(".")[0] == "keras":
+                found[reference(one)] = None
     return tuple(found)

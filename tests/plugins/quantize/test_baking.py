@@ -179,8 +179,8 @@ def test_a_baked_file_is_judged_told_and_run_on_raw_samples(
 def test_training_for_integers_goes_before_and_its_ranges_move_behind(
     tmp_path: Path, digits_model: Path, digits: Path
 ) -> None:
-    tuned = {"epochs": 1, "lr": 1e-4}
-    report = run(tmp_path, digits_model, digits, int8=True, int8_qat=True, training=tuned)
+    tuned: dict[str, Any] = {"epochs": 1, "lr": 1e-4}
+    report = run(tmp_path, digits_model, digits, int8=True, int8_qat=True, **tuned)
     names = [row.step.partition("(")[0] for row in report.ledger.rows[2:]]
     assert names == ["qat", "bake_preprocess", "int8", "strip"]
     assert report.ledger.final.agreement.top1 > 0.97

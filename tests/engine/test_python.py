@@ -52,7 +52,9 @@ def net(*more: keras.layers.Layer) -> keras.Model:
         ],
         name="net",
     )
-    made.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", ["accuracy"])
+    made.compile(
+        keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return made
 
 

@@ -312,7 +312,7 @@ def test_scores_that_are_no_probabilities_are_told(made: Any, tmp_path: Path) ->
     classifier("linear").save(tmp_path / "logits.keras")
     said = notes_of(made("logits.tflite", "metadata", source=tmp_path / "logits.keras"))
     assert "without softmax or sigmoid: scores in apps are no probabilities" in said
-    assert "without softmax" not in notes_of(made("plain.tflite", "metadata"))
+    assert "without softmax" not in notes_of(made("spelled.tflite", "metadata"))
 
 
 READ_BACK = """

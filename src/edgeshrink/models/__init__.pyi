@@ -19,6 +19,7 @@ from .config import (
 from .importing import (
     check_module as check_module,
     import_object as import_object,
+    reference as reference,
 )
 from .kind import (
     archive_json as archive_json,

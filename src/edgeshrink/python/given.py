@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeshrink.errors import EdgeshrinkError
-from edgeshrink.models import cache_folder, facts, make_ours
-from edgeshrink.models.importing import reference
+from edgeshrink.models import cache_folder, facts, make_ours, reference
 
 FOLDER = "objects"
 

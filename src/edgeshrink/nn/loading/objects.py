@@ -11,8 +11,7 @@ from typing import Any
 import keras
 
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.models import content_digest
-from edgeshrink.models.importing import reference
+from edgeshrink.models import content_digest, reference
 
 LIBRARIES = {"keras", "tensorflow"}
 

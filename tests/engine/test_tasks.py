@@ -133,7 +133,7 @@ def test_the_task_can_be_said(tmp_path: Path) -> None:
     spec = table(tmp_path)
     with pytest.raises(DataError, match="must be 0 and 1") as told:
         compressed(model, tmp_path, spec, float=True)
-    assert "task= regression" in told.value.hint
+    assert 'task="regression"' in told.value.hint
     report = compressed(model, tmp_path, spec, float=True, task="regression", max_drop="none")
     assert report.ledger.base.scores[0].metric == "mae"
     with pytest.raises(UsageError, match="received 'regresion'") as wrong:

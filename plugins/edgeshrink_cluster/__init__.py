@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.api import Context, Method, Phase, Plan, Training, UsageError, hookimpl
-from edgeshrink_cluster.options import LEAST_MEMBERS, Options
+from edgeshrink_cluster.options import LEAST_MEMBERS, LEAST_SCALED, MOST_SCALED, Options
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +27,19 @@ class Cluster(Method):
         Raises:
             UsageError: the model is too small for so many values.
         """
+        if self.options.scope == "scaled":
+            if not LEAST_SCALED <= self.options.clusters <= MOST_SCALED:
+                raise UsageError(
+                    f"--cluster-scope scaled takes {LEAST_SCALED} to {MOST_SCALED} values, "
+                    f"received {self.options.clusters}",
+                    hint="zero, the largest of either sign and those between share the channels' "
+                    "scales",
+                )
+            if plan.zeros != "zeros":
+                yield (
+                    "in a file of floats each channel has values of its own with --cluster-scope "
+                    "scaled: few are there once 8-bit codes follow"
+                )
         stored = plan.base.weights_bytes // 4
         # fewer bytes than floats would take say nothing where Keras quantized the model
         if 0 < stored < LEAST_MEMBERS * self.options.clusters and not plan.base.quantized:

@@ -9,6 +9,8 @@ from edgeshrink.api import Flag
 
 # Weights other than zero for each value: with fewer, a codebook saves nothing.
 LEAST_MEMBERS = 3
+# With `scaled`: zero, one and minus one times the scale, and one more.
+LEAST_SCALED, MOST_SCALED = 4, 128
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,11 @@ class Options:
         Flag("Where k-means begins: evenly over the range, over the weights, or at weights."),
     ] = "linear"
     scope: Annotated[
-        Literal["layer", "channel"],
-        Flag("One codebook for a kernel, or one for each of its output channels."),
+        Literal["layer", "scaled", "channel"],
+        Flag(
+            "One codebook for a kernel, one that each of its output channels scales, or one for "
+            "each channel. `scaled` loses less where 8-bit codes follow, and has few of them too."
+        ),
     ] = "layer"
     layers: Annotated[tuple[str, ...], Flag("`all`, `dense`, `conv`, or names of layers.")] = (
         "all",

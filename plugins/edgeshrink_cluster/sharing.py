@@ -16,9 +16,12 @@ from edgeshrink.nn import (
     kernels_of,
     layers_in,
     quantized_weights,
+    scaled_levels,
 )
 from edgeshrink_cluster.kmeans import kmeans
 from edgeshrink_cluster.options import LEAST_MEMBERS
+
+NOTED = {"layer": "", "channel": " in a channel", "scaled": " but for a scale of each channel"}
 
 if TYPE_CHECKING:
     from edgeshrink_cluster.options import Options
@@ -42,12 +45,16 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
     layers = layers_in(made, options.layers, "cluster")
     for variable in {id(v): v for layer in layers for v in kernels_of(layer)}.values():
         axes = channels.get(id(variable), (-1,)) if options.scope == "channel" else ()
-        rows = channel_rows(np.asarray(variable), axes)
+        values = np.asarray(variable)
+        if options.scope == "scaled":
+            values, scales = scaled_levels(values, channels.get(id(variable), (-1,)))
+        rows = channel_rows(values, axes)
         if np.count_nonzero(rows) < LEAST_MEMBERS * options.clusters * len(rows):
             left.append(variable.path)
             continue
         rows = np.stack([_clustered(row, options, rng) for row in rows])
-        variable.assign(from_rows(rows, tuple(variable.shape), axes))
+        shared = from_rows(rows, tuple(variable.shape), axes)
+        variable.assign(shared * scales if options.scope == "scaled" else shared)
         done.append((variable, axes))
     if not done:
         raise ModelError(
@@ -58,7 +65,7 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
         )
     if context.trains:
         finetune(made, context)
-    most = max(len(np.unique(row)) for v, axes in done for row in channel_rows(np.asarray(v), axes))
+    most = max(_most(np.asarray(v), axes, channels.get(id(v), (-1,)), options) for v, axes in done)
     context.facts["clusters"] = most
     Asked(
         "cluster",
@@ -69,8 +76,7 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
         bound=True,  # training may empty some
     ).tell(context)
     context.notes.append(
-        f"kernels with at most {most} distinct values"
-        f"{' in a channel' if options.scope == 'channel' else ''}: {len(done)}"
+        f"kernels with at most {most} distinct values{NOTED[options.scope]}: {len(done)}"
     )
     if left:
         context.notes.append(
@@ -80,11 +86,24 @@ def cluster(model: keras.Model, options: Options, context: Context) -> keras.Mod
     return made
 
 
+def _most(
+    values: np.ndarray, axes: tuple[int, ...], channels: tuple[int, ...], options: Options
+) -> int:
+    """Return how many distinct values there are where they are shared."""
+    if options.scope == "scaled":
+        values = scaled_levels(values, channels)[0]
+    return max(len(np.unique(row)) for row in channel_rows(values, axes))
+
+
 def _clustered(row: np.ndarray, options: Options, rng: np.random.Generator) -> np.ndarray:
-    """Return weights that share values; zeros stay, and are one of the values."""
-    nonzero = row != 0
-    count = options.clusters - (not nonzero.all())
-    shared = np.zeros_like(row)
+    """Return weights that share values; zeros stay, and are one of the values.
+
+    So do the ends of what channels scale, one times the scale and minus one times.
+    """
+    held = (row == 0) | ((options.scope == "scaled") & (np.abs(row) == 1))
+    nonzero = ~held
+    shared = np.where(held, row, 0).astype(row.dtype)
+    count = options.clusters - len(np.unique(row[held]))
     if nonzero.any():
         shared[nonzero] = kmeans(row[nonzero], count, options.init, rng)
     return shared

@@ -16,6 +16,7 @@ from edgeshrink.nn import (
     loops,
     matched_ranges,
     recurrent_layers,
+    shares_but_for_scales,
     shares_tensors,
 )
 from edgeshrink.tflite import Ranges, Use, float_operators, read_model
@@ -158,6 +159,8 @@ def _grains(granularity: str, model: keras.Model, context: Context) -> tuple[str
         return (granularity,)
     if shares_tensors(model):
         return ("tensor",)  # with a scale for each channel, shared values are shared no longer
+    if shares_but_for_scales(model):
+        return ("channel",)  # and those that channels scale, with one scale for all
     return ("channel",) if context.inherited else ("channel", "tensor")  # as it was trained
 
 

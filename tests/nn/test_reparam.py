@@ -17,11 +17,15 @@ from edgeshrink.nn.learning.finetuning import finetune
 from edgeshrink.nn.learning.masks import Masks
 from edgeshrink.nn.learning.reparameterization import Forward, Reparameterized, straight_through
 from edgeshrink.nn.learning.weight_sharing import (
+    Scaled,
     Shared,
     channel_rows,
     from_rows,
     is_shared,
+    scaled_levels,
+    scaled_values,
     shared_values,
+    shares_but_for_scales,
     shares_tensors,
 )
 from edgeshrink.testing import tiny_data, tiny_model
@@ -186,19 +190,73 @@ def test_sharing_is_told_from_chance() -> None:
 
 def test_sharing_is_found_in_a_model_by_kernel_and_by_channel() -> None:
     keras.utils.set_random_seed(0)
-    parts = [layers.Dense(300, name=name) for name in ("free", "whole", "each")]
+    names = ("free", "whole", "scaled", "each")
+    parts = [layers.Dense(300, name=name) for name in names]
     model = keras.Sequential([keras.Input((64,)), *parts])
-    for name in ("whole", "each"):
-        kernel = model.get_layer(name).kernel
-        kernel.assign(np.sign(kernel) * (0.1 if name == "whole" else np.random.rand(300)))
+    rng = np.random.default_rng(0)
+    for name, scales in zip(names[1:], (0.1, rng.random(300), rng.random(300)), strict=True):
+        kernel = np.asarray(model.get_layer(name).kernel)
+        down = rng.random(300) if name == "each" else 1
+        model.get_layer(name).kernel.assign(np.where(kernel > 0, 1, -down) * scales)
     found = shared_values(model)
-    assert {path.split("/")[-2]: chain[0].axes for path, chain in found.items()} == {
-        "whole": (),
-        "each": (-1,),
+    assert {path.split("/")[-2]: (type(held[0]), held[0].axes) for path, held in found.items()} == {
+        "whole": (Shared, ()),
+        "scaled": (Scaled, (-1,)),
+        "each": (Shared, (-1,)),
     }
+    assert shares_but_for_scales(model)
     assert shares_tensors(model)
     model.get_layer("whole").kernel.assign(model.get_layer("free").kernel[:1] * np.ones((300, 1)))
     assert not shares_tensors(keras.Sequential([keras.Input((64,)), parts[0]]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 2**31), st.integers(1, 8), st.sampled_from([(-1,), (0,), (2,)]), st.booleans()
+)
+def test_levels_and_scales_give_the_weights_back(
+    seed: int, count: int, axes: tuple[int, ...], zeros: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    book = np.append(rng.uniform(-0.95, 0.95, count), [1.0, -1.0])
+    book = book[np.abs(np.subtract.outer(book, book) + np.eye(len(book))).min(axis=0) > 1e-4]
+    levels = rng.choice(book, (3, 5, 7))
+    levels[rng.random(levels.shape) < (0.4 if zeros else 0)] = 0
+    top = np.moveaxis(levels, axes, (0,))
+    top.reshape(len(top), -1)[:, 0] = 1
+    levels = np.moveaxis(top, (0,), axes).astype("float32")
+    shape = [n if a in {x % 3 for x in axes} else 1 for a, n in enumerate(levels.shape)]
+    scales = np.exp(rng.normal(0, 3, shape)).astype("float32")
+    found, largest = scaled_levels(levels * scales, axes)
+    np.testing.assert_allclose(found, levels, atol=3e-6)
+    np.testing.assert_allclose(largest, scales, rtol=1e-6)
+    assert len(np.unique(found)) <= len(np.unique(levels))
+    assert ((found == 0) == (levels == 0)).all()
+
+
+def test_channels_that_are_scaled_learn_their_scales_and_one_codebook() -> None:
+    rng = np.random.default_rng(0)
+    levels = rng.choice([-1, -0.5, 0, 0.25, 1], (6, 40, 8)).astype("float32")
+    levels[0, 0] = 1
+    kernel = levels * rng.uniform(0.1, 5, (1, 1, 8)).astype("float32")
+    assert scaled_values(kernel, (-1,)) == 4
+    assert not scaled_values(rng.normal(size=kernel.shape), (-1,))
+    grid = np.round(rng.normal(size=(600, 8)) * 40)  # 8-bit codes are no few values
+    assert not scaled_values(grid * rng.random(8), (-1,))
+    forward, master = Scaled(kernel, (-1,)), tf.Variable(kernel)
+    np.testing.assert_allclose(forward(master), kernel, rtol=1e-5)
+    optimizer = keras.optimizers.SGD(0.3)
+    for _ in range(5):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(forward(master) - 1.3 * kernel - 0.1))
+        weights = forward.trainable_variables
+        optimizer.apply(tape.gradient(loss, weights), weights)
+    now = np.asarray(forward(master))
+    assert scaled_values(now, (-1,)) == 4
+    assert ((now == 0) == (kernel == 0)).all()
+    assert not np.allclose(np.abs(now).max((0, 1)), np.abs(kernel).max((0, 1)), rtol=0.01)
+    masked = tf.Variable(np.where(levels == 1, 0, kernel))  # a mask may zero the largest later
+    assert (np.asarray(forward(masked))[levels == 1] == 0).all()
 
 
 def distinct(model: keras.Model) -> dict[str, int]:

@@ -291,3 +291,33 @@ def test_what_shared_values_buy_on_an_npu_is_said() -> None:
         "on npu, shared values make the file smaller to download and smaller in flash, not less to "
         "compute"
     ]
+
+
+def test_channels_scale_one_codebook_and_have_few_codes_in_8_bits(tmp_path: Path) -> None:
+    model = tiny_model(zeros=True)
+    for variable in model.trainable_variables:  # channels of very different size
+        if len(variable.shape) > 1:
+            variable.assign(variable * np.geomspace(0.01, 1, variable.shape[-1]))
+    made, lent = clustered(model, tmp_path, data=True, clusters=6, scope="scaled")
+    assert lent.facts["clusters"] == 6
+    assert "distinct values but for a scale of each channel: 3" in " ".join(lent.notes)
+    for path, kernel in kernels(made).items():
+        assert len(np.unique(kernel)) > 6, path
+    wants = {
+        "float": Conversion(),
+        "channel": Conversion(weights="int8"),
+        "tensor": Conversion(weights="int8", per_channel=False),
+    }
+    files = convert(made, wants, tmp_path)
+    check_clusters(made, files["channel"])
+    found = [pair.codes for pair in pairs(made, files["channel"]) if pair.codes.dtype == np.int8]
+    assert [len(np.unique(codes)) for codes in found] == [6]  # small kernels stay in float
+    check_clusters(made, files["float"])
+    with pytest.raises(VerificationError, match="had 6 distinct values"):
+        check_clusters(made, files["tensor"])
+
+
+def test_how_many_values_channels_may_scale(digits_model: str) -> None:
+    for count in (3, 129):
+        with pytest.raises(UsageError, match="takes 4 to 128 values, received"):
+            package.compress(digits_model, output="x.tflite", cluster=count, cluster_scope="scaled")

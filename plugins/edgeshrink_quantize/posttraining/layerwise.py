@@ -30,11 +30,11 @@ def rounded_kernels(
 ) -> dict[str, tuple[keras.Variable, tuple[int, ...]]]:
     """Return the kernels that are rounded, and the axes of their grids, by path.
 
-    Kernels with shared values have one grid, as in `nn.learning.weight_sharing`.
+    Kernels with shared values have the grids of `nn.learning.weight_sharing`.
     """
-    sharing = shared_values(model)
+    sharing = {path: held[0].axes for path, held in shared_values(model).items()}
     return {
-        path: (variable, axes if granularity == "channel" and path not in sharing else ())
+        path: (variable, sharing.get(path, axes) if granularity == "channel" else ())
         for path, (variable, axes) in quantized_weights(model).items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -12,6 +13,7 @@ from edgeshrink.nn import (
     Forward,
     Grid,
     LearnedStep,
+    Scaled,
     calibrated_ranges,
     finetune,
     folded,
@@ -61,7 +63,7 @@ def trained(model: keras.Model, options: QatOptions, context: Context) -> keras.
     return plain
 
 
-def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]:
+def _chains(model: keras.Model, options: QatOptions) -> dict[str, Sequence[Forward]]:
     """Return what weights are computed through, by path: sharing, and then a grid."""
     weights, sharing = quantized_weights(model), shared_values(model)
     if not weights:
@@ -70,13 +72,15 @@ def _chains(model: keras.Model, options: QatOptions) -> dict[str, list[Forward]]
     for name in options.keep:
         if name not in layers:
             raise UsageError(f"no layer {name!r} has quantized weights", hint=near(name, layers))
-    found = dict(sharing)
+    found: dict[str, Sequence[Forward]] = dict(sharing)
     for path, (variable, axes) in weights.items():
         bits = 8 if path.rsplit("/", 2)[-2] in options.keep else options.weights
-        grain = axes if options.granularity == "channel" and path not in sharing else ()
-        if options.steps == "learned":
+        held = sharing.get(path, ())
+        grain = (held[0].axes if held else axes) if options.granularity == "channel" else ()
+        # the scale of a channel that shares values is learned there, and decides the step
+        if options.steps == "learned" and not any(isinstance(one, Scaled) for one in held):
             grid: Forward = LearnedStep(np.asarray(variable), bits, grain)
         else:
             grid = Grid(bits, grain)
-        found[path] = [*sharing.get(path, ()), grid]
+        found[path] = [*held, grid]
     return found

@@ -148,9 +148,13 @@ from .learning.training import (
     reestimate_batchnorm as reestimate_batchnorm,
 )
 from .learning.weight_sharing import (
+    Scaled as Scaled,
     channel_rows as channel_rows,
     from_rows as from_rows,
+    scaled_levels as scaled_levels,
+    scaled_values as scaled_values,
     shared_values as shared_values,
+    shares_but_for_scales as shares_but_for_scales,
     shares_tensors as shares_tensors,
 )
 from .loading.load import (

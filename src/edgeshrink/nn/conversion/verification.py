@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeshrink.errors import VerificationError
 from edgeshrink.nn.conversion.pairing import pairs
-from edgeshrink.nn.learning import MOST_SHARED_VALUES
+from edgeshrink.nn.learning import MOST_SHARED_VALUES, Scaled, shared_values
 from edgeshrink.tflite import read_model
 
 
@@ -51,11 +51,19 @@ def check_clusters(model: keras.Model, data: bytes) -> None:
     Raises:
         VerificationError: shared values were lost.
     """
+    scaled = {
+        path: int(held.levels.centroids.shape[0])
+        for path, (held,) in shared_values(model).items()
+        if isinstance(held, Scaled)
+    }
     for pair, (kernel, codes) in ((p, part) for p in pairs(model, data) for part in p.by_tensor):
         distinct, now = len(np.unique(kernel)), len(np.unique(codes))
+        if codes.dtype.kind == "i" and (few := scaled.get(pair.path, 0)):
+            distinct = few + (not kernel.all())
         if distinct <= MOST_SHARED_VALUES and now > distinct:
             raise VerificationError(
                 f"shared values must stay shared: {pair.path} had {distinct} distinct values, the "
                 f"converted file has {now} in its place",
-                hint="a scale for each channel parts them: leave the granularity at auto",
+                hint="other scales than those that they were shared with part them: leave the "
+                "granularity at auto",
             )

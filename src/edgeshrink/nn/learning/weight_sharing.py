@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,15 +10,29 @@ import numpy as np
 from keras import ops
 
 from edgeshrink.nn.graph import quantized_weights
-from edgeshrink.nn.learning.reparameterization import Forward
+from edgeshrink.nn.learning.reparameterization import Forward, straight_through
 
 MOST_SHARED_VALUES = 256  # distinct values of a tensor, or channel, whose sharing is on purpose
+MOST_SCALED_VALUES = 128  # the same where channels scale them: 8-bit grids, of 255, are not meant
+SAME = 1e-6  # of the largest weight of a channel: what is nearer was one value before it was scaled
 GLANCE = 2048  # weights of which a channel is judged first: freely trained ones are told apart soon
 
 Axes = tuple[int, ...]
 
 
-class Shared(Forward):
+class Sharing(Forward):
+    """Weights that share values; their grids, when they are rounded, are those of `axes`.
+
+    Args:
+        axes: that number the channels; empty for all of the kernel.
+    """
+
+    def __init__(self, axes: Axes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axes = axes
+
+
+class Shared(Sharing):
     """Weights that are looked up in a codebook, which is trained in their place.
 
     Each centroid moves by the sum of its members' gradients (Han et al., ICLR 2016, "Deep
@@ -30,8 +44,7 @@ class Shared(Forward):
     """
 
     def __init__(self, values: np.ndarray, axes: Axes = (), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.axes = axes
+        super().__init__(axes, **kwargs)
         rows = channel_rows(values, axes)
         order = np.argsort(rows, axis=1, kind="stable")
         ordered = np.take_along_axis(rows, order, axis=1)
@@ -55,6 +68,40 @@ class Shared(Forward):
         book = ops.pad(self.centroids, [[1, 0]])  # the value 0 of zeros is at the place 0
         values = ops.where(master != 0, ops.take(book, self.indices, axis=0), 0.0)
         return values + 0.0 * master  # a gradient of zero, where Keras warns of none
+
+
+class Scaled(Sharing):
+    """Weights that are looked up in one codebook, and scaled by a number of their channel.
+
+    The codebook is trained as `Shared` trains it, and so are the scales. What is largest in a
+    channel stays so, at one times its scale: 8-bit codes with a scale for each channel, that of its
+    largest weight, are then the same few in all channels.
+
+    Args:
+        values: the weights as they are.
+        axes: that number the channels.
+    """
+
+    def __init__(self, values: np.ndarray, axes: Axes, **kwargs: Any) -> None:
+        super().__init__(axes, **kwargs)
+        found, largest = scaled_levels(values, axes)
+        self.levels = Shared(found)
+        self.ends = keras.Variable(
+            np.where(np.abs(found) == 1, found, 0), trainable=False, name="ends"
+        )
+        self.scales = self.add_weight(
+            shape=largest.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(largest, dtype),
+            name="scales",
+        )
+        self.built = True
+
+    def call(self, master: Any) -> Any:
+        """Return each weight's level times its channel's scale, or zero where the master is."""
+        levels = self.levels(master)
+        within = straight_through(levels, ops.clip(levels, -1.0, 1.0))
+        ends = ops.where(master != 0, self.ends, 0.0)
+        return ops.where(ends != 0, ends, within) * ops.abs(self.scales)
 
 
 def channel_rows(values: np.ndarray, axes: Axes) -> np.ndarray:
@@ -100,11 +147,56 @@ def is_shared(values: np.ndarray, axes: Axes = ()) -> bool:
     )
 
 
-def shared_values(model: keras.Model) -> Mapping[str, list[Forward]]:
+def scaled_levels(values: np.ndarray, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights as parts of the largest of their channel, and what is largest in each.
+
+    Parts that differ by a millionth at most, as rounding makes them, are made one.
+
+    Args:
+        values: of a kernel.
+        axes: that number the channels.
+
+    Returns:
+        The parts, from -1 to 1, of the kernel's shape, and the largest absolute values, of a shape
+        that broadcasts to it; 1 for channels of zeros.
+    """
+    rows = channel_rows(values, axes)
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    largest[largest == 0] = 1
+    parts, places = np.unique((rows / largest).astype("float64"), return_inverse=True)
+    groups = np.cumsum(np.diff(parts, prepend=parts[:1]) > SAME)
+    means = np.bincount(groups, parts) / np.bincount(groups)
+    means[np.abs(means) < SAME] = 0
+    means = np.where(np.abs(means) > 1 - SAME, np.sign(means), means)
+    levels = means[groups][places.reshape(-1)].reshape(rows.shape).astype(values.dtype)
+    channels = {axis % values.ndim for axis in axes}
+    shape = [size if axis in channels else 1 for axis, size in enumerate(values.shape)]
+    return from_rows(levels, values.shape, axes), largest.reshape(shape).astype(values.dtype)
+
+
+def scaled_values(values: np.ndarray, axes: Axes) -> int:
+    """Return how many values other than zero channels share but for a scale; 0 if they do not.
+
+    Args:
+        values: of a kernel.
+        axes: that number the channels.
+    """
+    rows = channel_rows(values, axes)
+    if len(rows) < 2 or _distinct(rows[:, :GLANCE]).max(initial=0) > MOST_SCALED_VALUES:
+        return 0
+    whole = int(_distinct(rows.reshape(1, -1))[0])
+    count = int(_distinct(scaled_levels(values, axes)[0].reshape(1, -1))[0])
+    # by at least two weights on average, of at least two channels
+    shared = count <= MOST_SCALED_VALUES and 2 * count <= min(whole, int(np.count_nonzero(rows)))
+    return count if shared else 0
+
+
+def shared_values(model: keras.Model) -> Mapping[str, Sequence[Sharing]]:
     """Return the functions that keep the shared values of a model's kernels while it trains.
 
     Values other than zero are shared if there are 256 at most, each for two weights or more on
-    average. They are looked for in all of a kernel first, and then within its output channels.
+    average. They are looked for in all of a kernel but for a scale of each output channel first,
+    where that makes them half as many, then in all of it, and then within its output channels.
 
     Args:
         model: any Keras model.
@@ -114,15 +206,17 @@ def shared_values(model: keras.Model) -> Mapping[str, list[Forward]]:
         `Reparameterized` takes it.
     """
     channels = {id(variable): axes for variable, axes in quantized_weights(model).values()}
-    found: dict[str, list[Forward]] = {}
+    found: dict[str, Sequence[Sharing]] = {}
     for variable in model.trainable_variables:
         if len(variable.shape) < 2:
             continue
-        values = np.asarray(variable)
-        for axes in dict.fromkeys(((), channels.get(id(variable), ()))):
-            if is_shared(values, axes):
-                found[variable.path] = [Shared(values, axes)]
-                break
+        values, axes = np.asarray(variable), channels.get(id(variable), ())
+        if axes and scaled_values(values, axes):
+            found[variable.path] = [Scaled(values, axes)]
+        elif is_shared(values):
+            found[variable.path] = [Shared(values)]
+        elif axes and is_shared(values, axes):
+            found[variable.path] = [Shared(values, axes)]
     return found
 
 
@@ -134,7 +228,18 @@ def shares_tensors(model: keras.Model) -> bool:
     Args:
         model: any Keras model.
     """
-    return any(len(v.shape) >= 2 and is_shared(np.asarray(v)) for v in model.trainable_variables)
+    return any(held.axes == () for (held,) in shared_values(model).values())
+
+
+def shares_but_for_scales(model: keras.Model) -> bool:
+    """Return whether a model has a kernel whose channels share values but for a scale of each.
+
+    Such a kernel needs a scale for each channel when it is quantized.
+
+    Args:
+        model: any Keras model.
+    """
+    return any(isinstance(held, Scaled) for (held,) in shared_values(model).values())
 
 
 def _firsts(ordered: np.ndarray) -> np.ndarray:

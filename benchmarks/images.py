@@ -20,7 +20,7 @@ import numpy as np
 import PIL.Image
 from machine import described
 
-from edgeshrink.samples.images import Images, Reading, decoder
+from edgeshrink.samples.files.images import Images, Reading, decoder
 
 RESULT = Path(__file__).parent / "results" / "images.json"
 FILES, SEED, QUALITY = 400, 0, 90

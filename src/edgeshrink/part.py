@@ -151,7 +151,9 @@ def pip_install(distributions: Iterable[str]) -> str:
 
 DISTRIBUTED = Package("distributed", "jobs on the machines of a Dask cluster (--scheduler)")
 OPTUNA = Package("optuna", "searches: what keeps their trials, and other ways to choose recipes")
+PYARROW = Package("pyarrow", "data in .parquet files")
 CORE_PARTS: tuple[Part, ...] = (
     DISTRIBUTED,
     OPTUNA,
+    PYARROW,
 )  # what the core itself uses where it is installed

@@ -43,6 +43,7 @@ CORE_KEYS = frozenset(
     (
         *(
             "at",
+            "clip_seconds",
             "custom",
             "data",
             "data_free",
@@ -51,11 +52,14 @@ CORE_KEYS = frozenset(
             "dry_run",
             "export",
             "force",
+            "group_column",
             "help",
+            "ignore_columns",
             "input_shape",
         ),
         *(
             "json",
+            "label_column",
             "larger",
             "max_arena",
             "max_bytes",
@@ -82,6 +86,9 @@ CORE_KEYS = frozenset(
             "toolchain",
             "trust_profile",
             "unsafe",
+            "window",
+            "window_label",
+            "window_step",
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
         *("loss", "lr", "max_epochs"),

@@ -115,16 +115,23 @@ def test_what_lies_beside_the_result_makes_it_again(
     assert json.loads(out.with_suffix(".names.json").read_text())["tensors"]
 
 
-def test_the_snippet_runs_and_names_a_class(whole: tuple[Report, Path]) -> None:
-    _, out = whole
-    done = subprocess.run(
-        [sys.executable, out.with_suffix(".infer.py").name],
-        cwd=out.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(done.stdout.replace("[", " ").replace("]", " ").split()) == 10
+@pytest.mark.heavy
+def test_the_program_beside_the_result_answers_as_it_was_scored(
+    whole: tuple[Report, Path], digits: Path, tmp_path: Path
+) -> None:
+    report, out = whole
+    with np.load(digits) as arrays:
+        x, y = arrays["x_test"], arrays["y_test"]
+    answered = []
+    for number in range(12):
+        np.save(tmp_path / "x.npy", x[number])
+        argv = [sys.executable, str(out.with_suffix(".infer.py")), "x.npy"]  # from another folder
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+        scores = done.stdout.replace("[", " ").replace("]", " ").split()
+        assert len(scores) == 10
+        answered.append(np.argmax([float(score) for score in scores]))
+    assert np.mean(np.array(answered) == y[:12]) > 0.8
+    assert report.ledger.final.score.value > 0.9
 
 
 def test_a_second_run_finds_every_stage(

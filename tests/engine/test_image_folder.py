@@ -12,7 +12,7 @@ import pytest
 
 import edgeshrink as package
 from edgeshrink.results import Report
-from edgeshrink.samples.images import decoder
+from edgeshrink.samples.files.images import decoder
 from edgeshrink.tflite import read_model
 from edgeshrink_reports import Markdown
 

@@ -171,7 +171,7 @@ def test_a_request_is_the_same_after_it_was_written_down() -> None:
         "data": "d.npz",
         "data_free": True,
         "preprocess": "scale=1/16",
-        "resize": "antialias",
+        "reading": {"window": 8, "ignore_columns": "time,id"},
         "task": "tags",
         "calibration": 7,
         "devices": ("desktop", "rpi4"),

@@ -27,15 +27,31 @@ def test_values_beyond_a_quantized_input_are_its_ends(real: float, stored: int) 
     assert names["x"].astype(np.int8).tolist() == [[stored, stored]]
 
 
-def test_a_sample_that_is_a_file_is_named_on_the_command_line() -> None:
-    text = inference_snippet(Path("x.tflite"), "", read="read(sys.argv[1])", functions=("F",))
-    assert text.startswith("# usage: python x.infer.py FILE\n")
-    assert "    sys.exit('usage: python x.infer.py FILE')\n" in text
-    assert "x = read(sys.argv[1])\n" in text
+def test_a_sample_is_a_file_that_is_named_on_the_command_line() -> None:
+    text = inference_snippet(
+        Path("x.tflite"),
+        "",
+        read="read(file)",
+        functions=("def read(file): import PIL",),
+        kind="a picture",
+        sample=(2, 3),
+        beside="the module front beside it",
+    )
+    assert text.splitlines()[:3] == [
+        "# usage: python x.infer.py FILE, one for each input of the model",
+        "# FILE: a picture, or an .npy of one sample as it is stored, (2, 3)",
+        "# needs: numpy, ai-edge-litert or tflite-runtime, Pillow for pictures, the module front "
+        "beside it",
+    ]
+    load = "np.load(file, allow_pickle=False).reshape((1, 2, 3))"
+    assert f"x = {load} if file.endswith('.npy') else read(file)\n" in text
     compile(text, "x.infer.py", "exec")
 
 
 def test_every_input_of_a_model_is_given_a_sample() -> None:
     text = inference_snippet(Path("x.tflite"), "x = x / 2")
-    assert "for taken in net.get_input_details():\n    x = np.zeros(taken['shape'])" in text
+    assert "    for taken, file in zip(inputs, sys.argv[1:]):"[4:] in text
+    assert "x = np.load(file, allow_pickle=False).reshape(taken['shape'])\n" in text
     assert "\n    x = x / 2\n" in text
+    assert "Pillow" not in text
+    compile(text, "x.infer.py", "exec")

@@ -11,7 +11,8 @@ import pytest
 from tiny_models import converted
 
 from edgeshrink.errors import DataError
-from edgeshrink.samples import load_dataset, npz
+from edgeshrink.samples import load_dataset
+from edgeshrink.samples.files import npz
 from edgeshrink.tflite import count_samples, read_model, tensor_names
 
 

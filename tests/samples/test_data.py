@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.samples import stored_array
 from edgeshrink.samples.dataset import Dataset, load_dataset
+from edgeshrink.samples.files import stored_array
+from edgeshrink.samples.files.stored_array import StoredArray
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.split import split_rows
-from edgeshrink.samples.stored_array import StoredArray
 
 
 def arrays(train: int = 40, test: int = 20, classes: int = 4, seed: int = 0) -> dict[str, Any]:
@@ -637,7 +637,7 @@ def test_load_of_a_folder_of_images(tmp_path: Path) -> None:
 
 
 def test_load_refuses_a_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one folder of images for each class"):
+    with pytest.raises(DataError, match=r"one folder of images or \.wav files for each class"):
         load_dataset(str(tmp_path))
 
 

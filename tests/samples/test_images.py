@@ -18,7 +18,7 @@ from edgeshrink.errors import DataError, UsageError
 from edgeshrink.models import inference_snippet
 from edgeshrink.samples import load_dataset
 from edgeshrink.samples.dataset import Dataset
-from edgeshrink.samples.images import Images, Reading, decoder
+from edgeshrink.samples.files.images import Images, Reading, decoder
 
 # TensorFlow decodes JPEG by libjpeg's fast transform, Pillow by its accurate one.
 JPEG_MOST, JPEG_MEAN = 4, 1.5
@@ -340,12 +340,14 @@ def test_what_is_written_for_devices_reads_the_same(
     data = data.for_model({"x": (None, 24, 32, channels)})
     assert data.test is not None
     wanted = data.values(data.test, [0])["x"]
-    read, functions = data.python_snippet()
+    read, functions, kind = data.python_snippet()
+    assert kind == "a picture"
     line = data.preprocess.python_snippet()
     text = inference_snippet(Path("x.tflite"), line, read=read, functions=functions)
-    before, after = text.split("net = Interpreter('x.tflite')")
-    reading = textwrap.dedent(after[after.index("    x = ") : after.index("    scale, zero")])
-    light = before.replace("from ai_edge_litert.interpreter import Interpreter", "")
+    before, after = text.split("net = Interpreter(")
+    reading = textwrap.dedent(after[after.index("    try:") : after.index("    scale, zero")])
+    light = before[: before.index("try:\n")] + before[before.index("\ndef ") :]
+    light += "\nfile = sys.argv[1]\n"
     script = tmp_path / "read.py"
     script.write_text(f"{light}\n{reading}\nnp.save('x.npy', x)")
     (file, *_) = path.rglob("x.jpg")

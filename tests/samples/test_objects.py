@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 
 from edgeshrink.errors import DataError, UsageError
 from edgeshrink.samples import data_file, load_dataset
+from edgeshrink.samples.files.stored import array_digest
 from edgeshrink.samples.objects import write_npz
-from edgeshrink.samples.readers import array_digest
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((60, 4, 4, 1), dtype=np.float32)

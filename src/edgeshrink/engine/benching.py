@@ -138,9 +138,9 @@ def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
-        resize=request.resize,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
         outputs=outputs,
+        **request.reading,
     )
     return data.for_model(first.inputs, None, first.types).answering(outputs)
 

@@ -23,6 +23,7 @@ from edgeshrink.engine.measuring.sessions import (
 from edgeshrink.engine.planning.request import Planned, PlannedStep
 from edgeshrink.engine.planning.unfinished import unfinished
 from edgeshrink.engine.running.forecast import forecast, limited, within
+from edgeshrink.engine.running.inference import program
 from edgeshrink.engine.running.kernels import Kernels
 from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.run_folder import RunFolder
@@ -34,7 +35,6 @@ from edgeshrink.models import (
     Artifact,
     Kind,
     copy_file,
-    inference_snippet,
     remove,
     write_text,
 )
@@ -182,20 +182,7 @@ class _Compression:
         request, data = self.planned.request, self.planned.data
         out, text = request.out, ""
         if final.kind is Kind.TFLITE:
-            from edgeshrink.tflite import encoded_tensors, read_model
-
-            line = data.preprocess.python_snippet() if data else ""
-            if final.takes_stored:
-                line = "x = np.rint(x)" if data and data.python_snippet()[0] else ""
-            tasks = list(self.run.judge.tasks.values())
-            names = data.class_names if data else ()
-            answer = tasks[0].python_snippet(names) if len(tasks) == 1 else ""
-            read, functions = data.python_snippet() if data else ("", ())
-            flat = read_model(final.path.read_bytes())
-            text = inference_snippet(
-                out, line, answer, read=read, functions=functions, stateful=flat.stateful
-            )
-            text = "" if encoded_tensors(flat) else text  # it runs LiteRT, which refuses them
+            text = program(final, out, data, list(self.run.judge.tasks.values()))
         taken = handed_on(self.run, final)
         report = Report(
             model=str(request.model),

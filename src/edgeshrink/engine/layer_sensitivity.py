@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices import Session
 from edgeshrink.engine import workers
@@ -49,7 +49,7 @@ class SensitivityRequest:
     methods: tuple[str, ...] = ()
     data: str = ""
     preprocess: str = "none"
-    resize: str = "keras"
+    reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
     metric: str = ""
     unsafe: bool = False
@@ -79,7 +79,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
                 out=folder / "float.tflite",
                 data=request.data,
                 preprocess=request.preprocess,
-                resize=request.resize,
+                reading=request.reading,
                 task=request.task,
                 metric=request.metric,
                 unsafe=request.unsafe,

@@ -20,6 +20,7 @@ from .importing import (
     check_module as check_module,
     import_object as import_object,
     reference as reference,
+    source_of as source_of,
 )
 from .kind import (
     archive_json as archive_json,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgeshrink.errors import UsageError, near
@@ -91,3 +94,52 @@ def _missing(spec: str, what: str, module: str | None) -> UsageError:
         f"{what} {spec!r} needs a module that is not there: {module}",
         hint="run from the folder that holds it, or put that folder in PYTHONPATH",
     )
+
+
+def source_of(function: Any) -> str:
+    """Return the SHA-256 of the source that a function is made of, in hex.
+
+    That is its module, and each module that this one uses and that lies in the same folder or
+    below it: who changes a helper there changes the function. What it uses of installed packages
+    does not count.
+
+    Args:
+        function: a function, or another object that can be called.
+    """
+    where = sys.modules.get(getattr(function, "__module__", None) or "")
+    found: dict[Path, bytes] = {}
+    if where is not None:
+        _gather(where, _folder(where), found)
+    if not found:  # a notebook, or a shell
+        try:
+            return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
+        except (OSError, TypeError):
+            return ""
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(path.name.encode() + b"\0" + found[path])
+    return digest.hexdigest()
+
+
+def _folder(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve().parent if file else None
+
+
+def _gather(module: ModuleType, folder: Path | None, found: dict[Path, bytes]) -> None:
+    """Add a module's source, and that of those in its folder which it uses."""
+    file = getattr(module, "__file__", None)
+    path = Path(file).resolve() if file else None
+    if path is None or folder is None or path in found or not path.is_relative_to(folder):
+        return
+    if path.suffix != ".py" or "site-packages" in path.relative_to(folder).parts:
+        return
+    try:
+        found[path] = path.read_bytes()
+    except OSError:
+        return
+    for value in list(vars(module).values()):
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+        used = sys.modules.get(name) if isinstance(name, str) else None
+        if used is not None:
+            _gather(used, folder, found)

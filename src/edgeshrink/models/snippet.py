@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-ZEROS = "np.zeros(taken['shape'])  # put a sample for taken['name'] here, as it is stored"
-
 
 def inference_snippet(
     file: Path,
@@ -15,33 +13,62 @@ def inference_snippet(
     *,
     read: str = "",
     functions: Sequence[str] = (),
+    kind: str = "",
+    sample: Sequence[int] | None = None,
+    beside: str = "",
     stateful: bool = False,
 ) -> str:
-    """Return a short program that runs a .tflite on one sample.
+    """Return a short program that runs a .tflite on the files that it is given, one an input.
 
     Args:
         file: the .tflite.
         preprocess: a line of Python that does to `x` what was done in training; may be empty.
         answer: an expression of what `y`, the output for the sample, says; empty where there are
             several outputs, which are then told by name.
-        read: an expression that reads a sample, batch first, from the file `sys.argv[1]`; empty
-            where samples are no files.
+        read: an expression that reads a sample, batch first, from the file `file`; empty where
+            samples are arrays alone.
         functions: source of what `read` calls.
+        kind: the kind of file that `read` reads, such as "a picture".
+        sample: the shape of a sample as it is stored, without the batch; None for that of the
+            model's input.
+        beside: what has to lie beside the program, in words; empty for nothing.
         stateful: a run leaves something behind that the next one reads.
     """
-    usage = f"# usage: python {file.stem}.infer.py FILE"
-    head = [usage, "from __future__ import annotations", "", "import sys", ""] if read else []
-    asks = ["if len(sys.argv) != 2:", f"    sys.exit({usage[2:]!r})"] if read else []
+    shape = "taken['shape']" if sample is None else repr((1, *sample))
+    array = f"an .npy of one sample as it is stored{f', {tuple(sample)}' if sample else ''}"
+    pillow = ["Pillow for pictures"] if any("PIL" in one for one in functions) else []
+    needs = ["numpy", "ai-edge-litert or tflite-runtime", *pillow, *([beside] if beside else [])]
+    reading = f"np.load(file, allow_pickle=False).reshape({shape})"
+    if read:
+        reading += f" if file.endswith('.npy') else {read}"
     lines = [
+        f"# usage: python {file.stem}.infer.py FILE, one for each input of the model",
+        f"# FILE: {f'{kind}, or ' if kind else ''}{array}",
+        f"# needs: {', '.join(needs)}",
+        "from __future__ import annotations",
+        "",
+        "import sys",
+        "from pathlib import Path",
+        "",
         "import numpy as np",
-        "from ai_edge_litert.interpreter import Interpreter",
+        "",
+        "try:",
+        "    from ai_edge_litert.interpreter import Interpreter",
+        "except ImportError:  # as it was called before",
+        "    from tflite_runtime.interpreter import Interpreter",
         *(f"\n\n{function.rstrip()}" for function in functions),
         "\n" if functions else "",
-        *asks,
-        f"net = Interpreter({file.name!r})",
+        f"net = Interpreter(str(Path(__file__).with_name({file.name!r})))",
         "net.allocate_tensors()",
-        "for taken in net.get_input_details():",
-        f"    x = {read or ZEROS}",
+        "inputs = net.get_input_details()",
+        "if len(sys.argv) != 1 + len(inputs):",
+        "    names = ' '.join(taken['name'] for taken in inputs)",
+        f"    sys.exit(f'usage: python {file.stem}.infer.py FILE, one for each of: {{names}}')",
+        "for taken, file in zip(inputs, sys.argv[1:]):",
+        "    try:",
+        f"        x = {reading}",
+        "    except (OSError, ValueError, EOFError, SyntaxError) as error:",
+        "        sys.exit(f'{file} cannot be read: {error}')",
         *([f"    {preprocess}"] if preprocess else []),
         "    scale, zero = taken['quantization']",
         "    if scale:",
@@ -56,4 +83,4 @@ def inference_snippet(
         "    y = (y.astype(np.float32) - zero) * scale if scale else y",
         f"    print({answer})" if answer else "    print(given['name'], y)",
     ]
-    return "\n".join((*head, *lines)) + "\n"
+    return "\n".join(lines) + "\n"

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import RULES
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build, options_of
+from edgeshrink.models import reference
 from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
+from edgeshrink.samples import Reading
 from edgeshrink.texts import read_text, seconds
 
 if TYPE_CHECKING:
@@ -24,6 +26,29 @@ Shapes = Mapping[str, Sequence[int]] | Sequence[int] | None
 def many(value: str | Sequence[str]) -> tuple[str, ...]:
     """Return names, of which one may be given alone."""
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def reading_of(**given: Any) -> dict[str, Any]:
+    """Return how files are read, as commands say it: only what is not as usual.
+
+    Args:
+        given: by the names of `edgeshrink.samples.Reading`; several columns may be a sequence.
+    """
+    usual = {option.name: option.default for option in options_of(Reading)}
+    said = {
+        name: value if isinstance(value, str | int | float | None) else ",".join(value)
+        for name, value in given.items()
+    }
+    return {name: value for name, value in said.items() if value != (usual[name] or "") and value}
+
+
+def preprocess_of(given: str | Callable[..., Any]) -> str:
+    """Return preprocessing as commands say it; a function is named by its module.
+
+    Raises:
+        UsageError: it has no name by which it can be found again.
+    """
+    return given if isinstance(given, str) else reference(given)
 
 
 def shapes_of(given: Shapes) -> dict[str, tuple[int, ...]]:

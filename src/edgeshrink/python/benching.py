@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeshrink.python.asked import budgets_of, many, rules_of
+from edgeshrink.python.asked import budgets_of, many, preprocess_of, reading_of, rules_of
 from edgeshrink.python.given import given_data
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
@@ -27,8 +27,15 @@ def bench(
     threads: int | None = None,
     kernels: str = "",
     data: Any = None,
-    preprocess: str = "none",
+    preprocess: str | Callable[..., Any] = "none",
     resize: str = "keras",
+    clip_seconds: float | None = None,
+    window: int | None = None,
+    window_step: int | None = None,
+    window_label: str = "most",
+    label_column: str = "",
+    group_column: str = "",
+    ignore_columns: str | Sequence[str] = (),
     task: str = "",
     max_drop: float | str | None = None,
     max_bytes: int | str = "",
@@ -55,6 +62,13 @@ def bench(
         data: a data set with test samples, for accuracy; as for `compress`.
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
+        clip_seconds: likewise.
+        window: likewise.
+        window_step: likewise.
+        window_label: likewise.
+        label_column: likewise.
+        group_column: likewise.
+        ignore_columns: likewise.
         task: what the outputs answer, as for `compress`.
         max_drop: what the others may lose beside the first: points of accuracy; None for anything.
         max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
@@ -95,8 +109,17 @@ def bench(
         resume=resume,
         plan=replace(rules_of(rules), threads=threads),
         data=given_data(data, str(models[0])),
-        preprocess=preprocess,
-        resize=resize,
+        preprocess=preprocess_of(preprocess),
+        reading=reading_of(
+            resize=resize,
+            clip_seconds=clip_seconds,
+            window=window,
+            window_step=window_step,
+            window_label=window_label,
+            label_column=label_column,
+            group_column=group_column,
+            ignore_columns=ignore_columns,
+        ),
         task=task,
         robustness=robustness,
         robustness_samples=robustness_samples,

@@ -12,6 +12,8 @@ from edgeshrink.python.asked import (
     budgets_of,
     check_flags,
     many,
+    preprocess_of,
+    reading_of,
     recipe_of,
     rules_of,
     seconds_of,
@@ -38,8 +40,15 @@ def compress(
     seed: int | None = None,
     data: Any = None,
     data_free: bool = False,
-    preprocess: str = "none",
+    preprocess: str | Callable[..., Any] = "none",
     resize: str = "keras",
+    clip_seconds: float | None = None,
+    window: int | None = None,
+    window_step: int | None = None,
+    window_label: str = "most",
+    label_column: str = "",
+    group_column: str = "",
+    ignore_columns: str | Sequence[str] = (),
     task: str = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
@@ -88,8 +97,17 @@ def compress(
             or a function that returns an iterator of samples or batches; or a dict of any of
             these by `train`, `validation`, `test` and `calibration`.
         data_free: synthesise inputs from the model's batch norms, in place of data.
-        preprocess: what is done to samples before the model sees them.
+        preprocess: what is done to samples before the model sees them: as `--preprocess` takes it,
+            or a function at the top of a module, from a batch to a batch.
         resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
+        clip_seconds: sound is cut, or padded with silence at its end, to this long; None where all
+            .wav files are of one length.
+        window: rows of a table that are one sample, where the table is a time series.
+        window_step: rows from the start of one window to that of the next; None for `window`.
+        window_label: of a window: `most`, the most frequent of its rows, or `last`.
+        label_column: the column of labels; empty for `label` or `y`, else the last.
+        group_column: a column that says what belongs together: no group is in two parts.
+        ignore_columns: columns that are no input.
         task: what the outputs answer, where the model does not tell: `classification`, `binary`,
             `tags` or `regression`; `output=regression` for one of several outputs.
         device: names or paths of device profiles; the result is for the first, and measured on
@@ -142,8 +160,17 @@ def compress(
         out=Path(output) if output else beside(model, name, wanted),
         data=given_data(data, name, shapes),
         data_free=data_free,
-        preprocess=preprocess,
-        resize=resize,
+        preprocess=preprocess_of(preprocess),
+        reading=reading_of(
+            resize=resize,
+            clip_seconds=clip_seconds,
+            window=window,
+            window_step=window_step,
+            window_label=window_label,
+            label_column=label_column,
+            group_column=group_column,
+            ignore_columns=ignore_columns,
+        ),
         task=task,
         calibration=calibration,
         devices=many(device),

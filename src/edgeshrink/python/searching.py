@@ -12,6 +12,8 @@ from edgeshrink.python.asked import (
     budgets_of,
     check_flags,
     many,
+    preprocess_of,
+    reading_of,
     rules_of,
     seconds_of,
     shapes_of,
@@ -34,8 +36,15 @@ def search(
     *,
     data: Any,
     output: str | Path | None = None,
-    preprocess: str = "none",
+    preprocess: str | Callable[..., Any] = "none",
     resize: str = "keras",
+    clip_seconds: float | None = None,
+    window: int | None = None,
+    window_step: int | None = None,
+    window_label: str = "most",
+    label_column: str = "",
+    group_column: str = "",
+    ignore_columns: str | Sequence[str] = (),
     task: str = "",
     metric: str = "",
     device: str | Sequence[str] = "desktop",
@@ -75,6 +84,13 @@ def search(
         output: the .tflite or .esz file to write; None puts `<model>.tflite` here.
         preprocess: as for `compress`.
         resize: likewise.
+        clip_seconds: likewise.
+        window: likewise.
+        window_step: likewise.
+        window_label: likewise.
+        label_column: likewise.
+        group_column: likewise.
+        ignore_columns: likewise.
         task: likewise.
         metric: likewise.
         device: likewise.
@@ -128,8 +144,17 @@ def search(
         recipe=recipe,
         out=Path(output) if output else beside(model, path, recipe),
         data=given_data(data, path, shapes),
-        preprocess=preprocess,
-        resize=resize,
+        preprocess=preprocess_of(preprocess),
+        reading=reading_of(
+            resize=resize,
+            clip_seconds=clip_seconds,
+            window=window,
+            window_step=window_step,
+            window_label=window_label,
+            label_column=label_column,
+            group_column=group_column,
+            ignore_columns=ignore_columns,
+        ),
         task=task,
         devices=many(device),
         toolchains=many(toolchain),
@@ -172,8 +197,15 @@ def sensitivity(
     *,
     method: str | Sequence[str] = (),
     data: Any = None,
-    preprocess: str = "none",
+    preprocess: str | Callable[..., Any] = "none",
     resize: str = "keras",
+    clip_seconds: float | None = None,
+    window: int | None = None,
+    window_step: int | None = None,
+    window_label: str = "most",
+    label_column: str = "",
+    group_column: str = "",
+    ignore_columns: str | Sequence[str] = (),
     task: str = "",
     metric: str = "",
     unsafe: bool = False,
@@ -189,6 +221,13 @@ def sensitivity(
         data: as for `compress`; None for made-up inputs.
         preprocess: as for `compress`.
         resize: likewise.
+        clip_seconds: likewise.
+        window: likewise.
+        window_step: likewise.
+        window_label: likewise.
+        label_column: likewise.
+        group_column: likewise.
+        ignore_columns: likewise.
         task: likewise.
         metric: likewise.
         unsafe: likewise.
@@ -209,8 +248,17 @@ def sensitivity(
         model=Path(path),
         methods=many(method),
         data=given_data(data, path, shapes),
-        preprocess=preprocess,
-        resize=resize,
+        preprocess=preprocess_of(preprocess),
+        reading=reading_of(
+            resize=resize,
+            clip_seconds=clip_seconds,
+            window=window,
+            window_step=window_step,
+            window_label=window_label,
+            label_column=label_column,
+            group_column=group_column,
+            ignore_columns=ignore_columns,
+        ),
         task=task,
         metric=metric,
         unsafe=unsafe,

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from edgeshrink.errors import StudyError, UsageError
 from edgeshrink.flag import Flag, build
 from edgeshrink.recipes.table import Filled, StudyRow, check_known, filled, table_of, tables_of
-from edgeshrink.samples import Preprocess, Resize
+from edgeshrink.samples import Preprocess, Reading
 from edgeshrink.texts import from_toml, read_text, shortly
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, kw_only=True)
+class Source(Reading):
     """A data set, and what is done to its samples."""
 
     spec: Annotated[str, Flag("A data set, as --data takes it; paths begin at the root.")]
     preprocess: Annotated[str, Flag("As --preprocess takes it.")] = "none"
-    resize: Resize = "keras"
     task: Annotated[str, Flag("As --task takes it.")] = ""
 
     def __post_init__(self) -> None:
-        """Refuse preprocessing that cannot be read."""
+        """Refuse preprocessing that cannot be read, and windows without a length."""
+        super().__post_init__()
         Preprocess.from_spec(self.preprocess)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How its files are read: only what is not as usual."""
+        given = ((one.name, getattr(self, one.name)) for one in fields(Reading))
+        usual = Reading()
+        return {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name, value in given
+            if value != getattr(usual, name)
+        }
 
 
 @dataclass(frozen=True)

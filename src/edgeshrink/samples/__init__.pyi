@@ -2,9 +2,8 @@ from .dataset import (
     Dataset as Dataset,
     load_dataset as load_dataset,
 )
-from .images import (
+from .files.reading import (
     Reading as Reading,
-    Resize as Resize,
 )
 from .model_outputs import (
     Meaning as Meaning,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgeshrink.errors import DataError
-from edgeshrink.samples.readers import Stored
+from edgeshrink.samples.files.stored import Stored
 from edgeshrink.samples.subset import Subset, chunks
 from edgeshrink.samples.task import Task
 
@@ -91,7 +91,7 @@ def _check_finite(source: Any, where: str) -> None:
 
     if source.dtype.kind not in "fiub":
         raise DataError(f"arrays must hold real numbers; {where} holds {source.dtype}")
-    if source.dtype.kind != "f":
+    if source.dtype.kind != "f" or getattr(source, "finite", False):
         return
     for rows in chunks(source):
         bad = ~np.isfinite(source[rows])

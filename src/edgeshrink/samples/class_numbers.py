@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgeshrink.errors import DataError
-from edgeshrink.samples.readers import Stored
+from edgeshrink.samples.files.stored import Stored
 from edgeshrink.texts import shortly
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, near
-from edgeshrink.samples.images import Images
+from edgeshrink.samples.files.images import Images
 from edgeshrink.samples.subset import Source, Subset
 from edgeshrink.samples.task import Task, is_one_hot, is_yes_or_no
 

@@ -17,7 +17,8 @@ from edgeshrink.models import TensorFacts, write_npy
 from edgeshrink.samples.checks import check_classes, check_stored
 from edgeshrink.samples.class_numbers import numbered
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
-from edgeshrink.samples.images import Images, Reading
+from edgeshrink.samples.files.reading import Reading
+from edgeshrink.samples.kept import Kept
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import from_value, read
@@ -47,6 +48,7 @@ class Dataset:
             of `validation` and `test`. A model that was trained on what is stored knows them.
         bakes: models that are made on the way take samples as they are stored.
         outputs: what is known of the outputs of the model that it is for.
+        kept: what a preprocessing function made of samples.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Dataset:
     bakes: bool = False
     fingerprint: Callable[[], str] = field(default=str, repr=False)
     outputs: ModelOutputs = field(default_factory=ModelOutputs)
+    kept: Kept = field(default_factory=Kept, repr=False)
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -82,7 +85,9 @@ class Dataset:
             for part in self.subsets().values()
             for name, column in part.inputs.items()
         }
-        rest = json.dumps([dict(self.split), self.preprocess.describe(), shapes], sort_keys=True)
+        decides = [dict(self.split), self.preprocess.describe(), shapes]
+        decides += filter(None, [self.preprocess.source])
+        rest = json.dumps(decides, sort_keys=True)
         return hashlib.sha256((self.fingerprint() + rest).encode()).hexdigest()
 
     @cached_property
@@ -129,20 +134,25 @@ class Dataset:
             "tasks": {name: task.kind for name, task in self.tasks.items()},
         }
 
-    def python_snippet(self) -> tuple[str, tuple[str, ...]]:
-        """Return Python that reads one image as samples were, and what it calls.
+    def python_snippet(self) -> tuple[str, tuple[str, ...], str]:
+        """Return Python that reads one file as samples were, what it calls, and such files.
 
-        The expression reads the file `sys.argv[1]`; it is empty where samples are no images.
+        The expression reads the file `file`; all are empty where samples are no files.
         """
         sources = [source for part in self.subsets().values() for source in part.sources.values()]
-        return sources[0].python_snippet() if isinstance(sources[0], Images) else ("", ())
+        snippet = getattr(sources[0], "python_snippet", None)
+        return snippet() if snippet and len(set(map(type, sources))) == 1 else ("", (), "")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...] | None:
+        """The shape of a sample as it is stored; None where there are several inputs."""
+        part = next(iter(self.subsets().values()))
+        columns = list(part.inputs.values())
+        return tuple(map(int, columns[0].shape[1:])) if len(columns) == 1 else None
 
     def values(self, part: Subset, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return samples of a part as the model sees them, by input name."""
-        return {
-            name: self._prepared(column, column.take(indices))
-            for name, column in part.inputs.items()
-        }
+        return {name: self._taken(column, indices) for name, column in part.inputs.items()}
 
     def batches(
         self, part: Subset, size: int, *, shuffle_seed: int | None = None
@@ -182,7 +192,7 @@ class Dataset:
         for position, (name, column) in enumerate(part.inputs.items()):
             path = folder / f"{position}_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.npy"
             batches = (
-                self._prepared(column, column.take(rows))
+                self._taken(column, rows)
                 for start in range(0, len(part), WRITE_BATCH)
                 for rows in [np.arange(start, min(start + WRITE_BATCH, len(part)))]
             )
@@ -283,31 +293,37 @@ class Dataset:
         """Return notes on how the data fits a model; raise as `for_model` does if it does not."""
         return self.for_model(inputs, outputs).notes
 
-    def _prepared(self, column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _taken(self, column: Column, indices: Any) -> np.ndarray[Any, Any]:
+        """Return samples of a column as the model sees them."""
+        import numpy as np
+
         if column.wanted.startswith(("int", "uint")):  # not scaled; towards zero, as Keras casts
-            return values.astype(column.wanted)
-        return self.preprocess(values)
+            return column.take(indices).astype(column.wanted)
+        if not self.preprocess.function:
+            return self.preprocess(column.take(indices))
+        whole = replace(column, rows=np.arange(column.source.shape[0]))
+        rows = column.rows[indices]
+        return self.kept.take(column.source, rows, lambda some: self.preprocess(whole.take(some)))
 
 
 def load_dataset(
     spec: str,
     *,
     preprocess: str = "none",
-    resize: str = "keras",
     seed: int = 0,
     validation: float = 0.1,
     calibration: int = 200,
     hook: Callable[[str], Any] | None = None,
     outputs: ModelOutputs | None = None,
     classes: Sequence[str | int | float] = (),
+    **reading: Any,
 ) -> Dataset:
     """Return the data that `spec` names, split into disjoint parts.
 
     Args:
-        spec: an .npz or .csv file, a folder of images by class, `keras:NAME`, or
-            `module:function` that returns a dict of arrays.
+        spec: an .npz, .csv or .parquet file, a folder of images or .wav files by class or a .zip
+            of one, `keras:NAME`, or `module:function` that returns a dict of arrays.
         preprocess: as `Preprocess.from_spec` reads it.
-        resize: how images of a folder are brought to one size: `keras` or `antialias`.
         seed: of the splits.
         validation: share of the training samples held out for validation, at least 0, below 1.
         calibration: how many training samples serve for calibration, at least 1.
@@ -315,26 +331,25 @@ def load_dataset(
         outputs: what is known of those of the model that the data is for.
         classes: what labels call its classes, in the order of its output; empty where they are
             numbered.
+        reading: how files are read: options of `Reading`, such as `resize`.
 
     Raises:
         UsageError: an argument is wrong, or there is no such file.
         DataError: what it holds cannot be used.
     """
     prepared = Preprocess.from_spec(preprocess)
-    reading = build(Reading, {"resize": resize}, "data")
+    how = build(Reading, reading, "data")
     if not 0 <= validation < 1:  # also refuses nan
         raise UsageError(f"validation must be at least 0 and below 1; received {validation}")
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 sample; received {calibration}")
     answer = hook(spec) if hook is not None else None
-    if reading != Reading() and (answer is not None or not Path(spec).is_dir()):
-        raise UsageError(
-            f"--resize is for a folder of images; {spec} is none", hint="drop --resize"
-        )
     outputs = outputs or ModelOutputs()
     if isinstance(answer, Dataset):
+        _check_reading(how, spec, "")
         return replace(answer, outputs=outputs)
-    stored = read(spec, reading) if answer is None else from_value(answer, spec)
+    stored = read(spec, how, outputs.plane) if answer is None else from_value(answer, spec)
+    _check_reading(how, spec, stored.kind)
     stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
     stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
     tasks = outputs.tasks(_by_output(stored.labels))
@@ -357,7 +372,16 @@ def load_dataset(
         split_off=tuple(n for n in stored_as.values() if subsets[n] and n not in kept),
         fingerprint=stored.fingerprint,
         outputs=outputs,
+        kept=Kept(),
     )
+
+
+def _check_reading(how: Reading, spec: str, kind: str) -> None:
+    """Refuse options of reading that would have no effect on what was read."""
+    for name, of in how.given().items():
+        if of != kind:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is for {of}; {spec} is none", hint=f"drop {flag}")
 
 
 def _by_output(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -58,6 +58,15 @@ class ModelOutputs:
     compiled: Compiled = field(default_factory=Compiled)
     given: str = ""
 
+    @property
+    def plane(self) -> tuple[int, int] | None:
+        """Height and width of the one output, where it is a mask of a size that is told."""
+        shape = self.facts[0].shape if len(self.facts) == 1 else None
+        if shape is None or len(shape) not in (3, 4) or None in shape[1:3]:
+            return None
+        _, height, width = shape[:3]
+        return (height, width) if height and width else None
+
     def named(self, labels: Mapping[str, T]) -> dict[str, T]:
         """Return what is kept by output under the names of the outputs.
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edgeshrink.errors import DataError, UsageError, near
 from edgeshrink.models import write_stream
-from edgeshrink.samples.readers import KEY, array_digest
+from edgeshrink.samples.files.stored import array_digest
+from edgeshrink.samples.readers import KEY
 from edgeshrink.samples.streams import TAKES, Shapes, batches, columns, is_stream
 from edgeshrink.samples.subset import Source, chunks
 

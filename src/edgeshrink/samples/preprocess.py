@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
-from edgeshrink.models import import_object
+from edgeshrink.models import import_object, source_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,8 +119,9 @@ class Preprocess:
     def python_snippet(self) -> str:
         """Return one line of Python that does the same to an array `x` in a user's own script."""
         if self.function:
-            module, _, name = self.function.partition(":")
-            return f"from {module} import {name.partition('.')[0]}; x = {name}(x).astype('float32')"
+            _, _, name = self.function.partition(":")
+            taken = name.partition(".")[0]
+            return f"from {self._module} import {taken}; x = {name}(x).astype('float32')"
         scale, offset = self.affine or ((1.0,), (0.0,))
         line = "x = x.astype('float32')"
         if any(v != 1.0 for v in scale):
@@ -126,6 +129,29 @@ class Preprocess:
         if any(v != 0.0 for v in offset):
             line += f" + {_literal(offset)}"
         return line
+
+    @property
+    def beside(self) -> str:
+        """What a user's own script needs beside it, in words; empty for the formula."""
+        return f"the module {self._module} beside it" if self.function else ""
+
+    @property
+    def source(self) -> str:
+        """The SHA-256 of the source of the function, in hex; empty for the formula.
+
+        Of its module, and of all modules in the folder of that module which it uses.
+
+        Raises:
+            UsageError: the function cannot be imported.
+        """
+        return source_of(self._callable) if self.function else ""
+
+    @property
+    def _module(self) -> str:
+        """The module of the function, as another program imports it."""
+        name = self.function.partition(":")[0]
+        file = getattr(sys.modules.get(name), "__file__", None)
+        return Path(file).stem if name == "__main__" and file else name
 
     def __call__(self, array: Any) -> np.ndarray[Any, Any]:
         """Return the values that a model sees, as float32 of the same number of samples.

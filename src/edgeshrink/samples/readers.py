@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
 from edgeshrink.models import import_object, require_path
-from edgeshrink.samples.images import Reading, decoder, image_folder
-from edgeshrink.samples.npz import open_npz
-from edgeshrink.samples.subset import Source, chunks
-from edgeshrink.texts import shortly
+from edgeshrink.samples.files.folders import from_tree
+from edgeshrink.samples.files.npz import ZIP_ERRORS, open_npz
+from edgeshrink.samples.files.reading import Reading
+from edgeshrink.samples.files.stored import Stored, array_digest
+from edgeshrink.samples.files.tables import read_csv, read_parquet
+from edgeshrink.samples.files.tree import Archive, Folder
+from edgeshrink.samples.files.windows import from_table
+from edgeshrink.samples.subset import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,38 +31,19 @@ KERAS_SETS = (
     "boston_housing",
     "california_housing",
 )
-LONGEST_NAME = 1000  # characters of a class name in a table
 KEY = re.compile(r"(x|y)(?:_(train|val|test|calibration))?(?:/(.+))?")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _KEYS_HINT = "x_train, y_train, x_test, y_test; or x and y"
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Arrays as they are stored.
-
-    Attributes:
-        inputs: arrays by part ("train", "val", "test", or "" for not yet split) and input name.
-        labels: the same for labels; the name is "" where a model has one output.
-        fingerprint: returns the SHA-256 of the content, in hex.
-        notes: what was found, in sentences.
-        read: how, where that decides the values: for images `resize` and `decoder`.
-    """
-
-    inputs: Mapping[str, Mapping[str, Source]]
-    labels: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
-    fingerprint: Callable[[], str]
-    class_names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    read: Mapping[str, str] = field(default_factory=dict)
-
-
-def read(spec: str, reading: Reading) -> Stored:
+def read(spec: str, reading: Reading, size: tuple[int, int] | None = None) -> Stored:
     """Return the arrays that `spec` names.
 
     Args:
-        spec: an .npz or .csv file, a folder of images, keras:NAME or module:function.
-        reading: how images are read.
+        spec: an .npz, .csv or .parquet file, a folder of images or sound or a zip file of one,
+            keras:NAME or module:function.
+        reading: how files are read.
+        size: height and width of the masks that the model makes, where that is known.
 
     Raises:
         UsageError: there is no such thing.
@@ -75,7 +57,7 @@ def read(spec: str, reading: Reading) -> Stored:
         return _from_value(function() if callable(function) else function, spec)
     require_path(path, what="data file")
     if path.is_dir():
-        return _from_folder(path, reading)
+        return from_tree(Folder(path), reading, size)
     try:
         with path.open("rb") as stream:
             head = stream.read(64)
@@ -86,31 +68,33 @@ def read(spec: str, reading: Reading) -> Stored:
     if head.startswith(b"version https://git-lfs"):
         raise DataError(f"{path.name} is a Git LFS pointer, not the data", hint="git lfs pull")
     if zipfile.is_zipfile(path) or head.startswith(b"PK"):
+        if path.suffix.lower() == ".zip" and not _holds_arrays(path):
+            return from_tree(Archive(path), reading, size)
         arrays = open_npz(path)
         return _from_arrays(arrays, path.name, lambda: array_digest(arrays))
     if path.suffix.lower() == ".csv":
-        return _from_csv(path)
+        return from_table(read_csv(path, reading), reading, path)
+    if path.suffix.lower() == ".parquet" or head.startswith(b"PAR1"):
+        return from_table(read_parquet(path, reading), reading, path)
     raise DataError(
-        f"data must be an .npz file, a .csv file or a folder of images; {path.name} is none",
+        "data must be an .npz, .csv or .parquet file, a folder of images or .wav files, or a .zip "
+        f"of such a folder; {path.name} is none",
         hint="numpy.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...)",
     )
+
+
+def _holds_arrays(path: Path) -> bool:
+    """Return whether a zip file is an .npz by another name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except ZIP_ERRORS:
+        return False
 
 
 def from_value(value: Any, name: str) -> Stored:
     """Return what a plugin or a user's function answered, as stored arrays."""
     return _from_value(value, name)
-
-
-def file_digest(paths: Iterable[Path], root: Path | None = None) -> str:
-    """Return the SHA-256 of files, with their names below `root` where it is given."""
-    whole = hashlib.sha256()
-    for path in paths:
-        if root is not None:
-            whole.update(path.relative_to(root).as_posix().encode() + b"\0")
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                whole.update(block)
-    return whole.hexdigest()
 
 
 def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[[], str]) -> Stored:
@@ -185,22 +169,6 @@ def _from_value(value: Any, name: str) -> Stored:
     return _from_arrays(arrays, name, lambda: array_digest(arrays))
 
 
-def array_digest(arrays: Mapping[str, Source]) -> str:
-    """Return the SHA-256 of arrays by name: in a file or in memory, the same ones have the same.
-
-    Args:
-        arrays: by name; read a piece at a time.
-    """
-    whole = hashlib.sha256()
-    for key in sorted(arrays):
-        array = arrays[key]
-        whole.update(f"{key} {array.dtype} {array.shape}\0".encode())
-        if array.shape:
-            for rows in chunks(array):
-                whole.update(array[rows].tobytes())
-    return whole.hexdigest()
-
-
 def _keras_set(name: str) -> Any:
     if name not in KERAS_SETS:
         raise UsageError(f"no keras data set {name!r}", hint=near(name, KERAS_SETS))
@@ -213,88 +181,3 @@ def _keras_set(name: str) -> Any:
             f"could not download keras:{name}: {error}",
             hint="connect to the network, or give the data as an .npz file",
         ) from error
-
-
-def _from_folder(path: Path, reading: Reading) -> Stored:
-    import numpy as np
-
-    parts, classes, notes = image_folder(path, reading)
-    files = [file for images, _ in parts.values() for file in images.paths]
-    how = {"resize": reading.resize, "decoder": decoder()}
-
-    def fingerprint() -> str:
-        decides = "\0".join((file_digest(files, path), *classes, *how.values()))
-        return hashlib.sha256(decides.encode()).hexdigest()
-
-    return Stored(
-        {part: {"x": images} for part, (images, _) in parts.items()},
-        {part: {"": np.asarray(labels, np.int64)} for part, (_, labels) in parts.items()},
-        fingerprint,
-        classes,
-        tuple(notes),
-        how,
-    )
-
-
-def _from_csv(path: Path) -> Stored:
-    import numpy as np
-
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            table = [row for row in csv.reader(stream) if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is not a table of text: {error}") from error
-    header = _header(table)
-    label = next((i for i, h in enumerate(header) if h.lower() in ("label", "y")), -1)
-    rows = table[1:] if header else table
-    width = len(table[0])
-    label %= width
-    if width < 2 or not rows:
-        apart = next((mark for mark in ";\t|" if any(mark in cell for cell in table[0])), "")
-        raise DataError(
-            f"a .csv file must have rows of features and a label; received {path.name}",
-            hint=f"cells are separated by commas, here it looks like {apart!r}" if apart else "",
-        )
-    features = np.empty((len(rows), width - 1), np.float32)
-    for number, row in enumerate(rows, start=2 if header else 1):
-        if len(row) != width:
-            raise DataError(f"{path.name}: row {number} has {len(row)} cells, the first {width}")
-        try:
-            features[number - (2 if header else 1)] = [
-                float(v) for i, v in enumerate(row) if i != label
-            ]
-        except ValueError as error:
-            wrong = next(i for i, v in enumerate(row) if i != label and not _is_number(v))
-            raise DataError(
-                f"{path.name}: row {number} must hold numbers; column "
-                f"{header[wrong] if header else wrong + 1} holds {shortly(row[wrong])}",
-                hint="fill in what is missing, and make numbers of words",
-            ) from error
-    column = [row[label].strip() for row in rows]
-    longest = max(range(len(column)), key=lambda place: len(column[place]))
-    if len(column[longest]) > LONGEST_NAME:  # an array of text takes the longest for every row
-        raise DataError(
-            f"{path.name}: row {longest + (2 if header else 1)} has a label of "
-            f"{len(column[longest]):,} characters; the name of a class has {LONGEST_NAME:,} at most"
-        )
-    labels = np.asarray([float(v) for v in column] if all(map(_is_number, column)) else column)
-    if labels.dtype.kind == "f" and (labels == np.round(labels)).all() and len(set(column)) <= 100:
-        labels = labels.astype(np.int64)  # few whole numbers are classes
-    return Stored({"": {"x": features}}, {"": {"": labels}}, lambda: file_digest([path]))
-
-
-def _header(table: list[list[str]]) -> list[str]:
-    """Return the first row if it names columns: text where the second row has a number."""
-    if len(table) < 2:
-        return []
-    pairs = zip(table[0], table[1], strict=False)
-    named = any(not _is_number(a) and _is_number(b) for a, b in pairs)
-    return [cell.strip() for cell in table[0]] if named else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError
+from edgeshrink.samples.apart import by_group, in_time, unseen
 from edgeshrink.samples.checks import check_varied
-from edgeshrink.samples.readers import Stored
+from edgeshrink.samples.files.stored import Stored
 from edgeshrink.samples.subset import Subset, labels_by_output
 from edgeshrink.samples.task import Task
 
@@ -45,10 +46,22 @@ def split_stored(
     Raises:
         DataError: there are too few samples to hold out a test, or all are the same.
     """
-    notes = []
+    notes: list[str] = []
     parts = {name: _stored_subset(stored, name) for name in stored.inputs}
     train, held, test = parts.get("train", parts.get("")), parts.get("val"), parts.get("test")
-    if train is not None and test is None:
+    if train is not None and stored.spans is not None:
+        parted = (
+            by_group(stored.spans, spec, seed, validation, TEST_SHARE)
+            if stored.grouped
+            else in_time(stored.spans, spec, validation, TEST_SHARE)
+        )
+        whole, test = train, train.subset(parted.test)
+        held = None if parted.validation is None else train.subset(parted.validation)
+        train = train.subset(parted.train)
+        validation = 0.0  # held out already
+        notes += parted.notes
+        notes += unseen(strata_of(whole, tasks), parted, spec, stored.grouped)
+    elif train is not None and test is None:
         if len(train) < 2:
             raise DataError(f"{spec} must have at least 2 samples, to hold one out as a test")
         count = min(max(1, round(TEST_SHARE * len(train))), len(train) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,8 @@ def test_a_baked_file_is_judged_told_and_run_on_raw_samples(
     assert "1/16" not in script.read_text()
     assert "0.0625" not in script.read_text()
     monkeypatch.chdir(tmp_path)
+    np.save("x.npy", x[0])
+    monkeypatch.setattr(sys, "argv", [str(script), "x.npy"])
     runpy.run_path(str(script))
     assert capsys.readouterr().out.startswith("[")
     again = Recipe.from_toml(report.recipe, installed().methods)

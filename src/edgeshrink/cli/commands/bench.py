@@ -65,7 +65,7 @@ def app() -> typer.Typer:
             {},
             timing=Timing,
             keeping=Budgets,
-            images=Reading,
+            reading=Reading,
             meaning=Meaning,
             perturbing=Robustness,
         )(bench)
@@ -107,7 +107,7 @@ def bench(
     chosen: dict[str, Any],
     timing: dict[str, Any],
     keeping: dict[str, Any],
-    images: dict[str, Any],
+    reading: dict[str, Any],
     meaning: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
@@ -159,7 +159,7 @@ def bench(
         ),
         data=data,
         preprocess=preprocess,
-        resize=build(Reading, images, "bench").resize,
+        reading=reading,
         task=build(Meaning, meaning, "bench").task,
         metric=metric,
         robustness=robust.robustness,

@@ -74,7 +74,7 @@ def app() -> typer.Typer:
         training=Training,
         numbers=Numbers,
         keeping=Budgets,
-        images=Reading,
+        reading=Reading,
         meaning=Meaning,
         perturbing=Robustness,
     )
@@ -94,8 +94,8 @@ def compress(
         str,
         typer.Option(
             metavar="SPEC",
-            help="Data: an .npz or .csv file, a folder of images by class, module:function, or "
-            "keras:mnist.",
+            help="Data: an .npz, .csv or .parquet file, a folder of images or .wav files by class, "
+            "a .zip of one, module:function, or keras:mnist.",
         ),
     ] = "",
     data_free: Annotated[
@@ -156,7 +156,7 @@ def compress(
     training: dict[str, Any],
     numbers: dict[str, Any],
     keeping: dict[str, Any],
-    images: dict[str, Any],
+    reading: dict[str, Any],
     meaning: dict[str, Any],
     perturbing: dict[str, Any],
 ) -> None:
@@ -192,7 +192,7 @@ def compress(
         data=data,
         data_free=data_free,
         preprocess=preprocess,
-        resize=build(Reading, images, "compress").resize,
+        reading=reading,
         task=build(Meaning, meaning, "compress").task,
         calibration=settings.calibration,
         devices=tuple(device or ("desktop",)),

@@ -92,7 +92,7 @@ def app() -> typer.Typer:
         searching=Searching,
         work=Work,
         keeping=Budgets,
-        images=Reading,
+        reading=Reading,
         meaning=Meaning,
     )
     return single(flags(search))
@@ -164,7 +164,7 @@ def search(
     searching: dict[str, Any],
     work: dict[str, Any],
     keeping: dict[str, Any],
-    images: dict[str, Any],
+    reading: dict[str, Any],
     meaning: dict[str, Any],
 ) -> None:
     """Find the recipe that is as small and fast as it gets, for what may be lost.
@@ -195,7 +195,7 @@ def search(
         out=Path(output) if output else default_out(Path(model), recipe),
         data=data,
         preprocess=preprocess,
-        resize=build(Reading, images, "search").resize,
+        reading=reading,
         task=build(Meaning, meaning, "search").task,
         devices=tuple(device or ("desktop",)),
         at=at,

@@ -39,7 +39,7 @@ SUFFIXES = (".csv", ".json", *FIGURES)
 
 def app() -> typer.Typer:
     """Return the command."""
-    return single(with_method_flags({}, images=Reading, meaning=Meaning)(sensitivity))
+    return single(with_method_flags({}, reading=Reading, meaning=Meaning)(sensitivity))
 
 
 def sensitivity(
@@ -73,7 +73,7 @@ def sensitivity(
     debug: Debug = False,
     *,
     chosen: dict[str, Any],
-    images: dict[str, Any],
+    reading: dict[str, Any],
     meaning: dict[str, Any],
 ) -> None:
     """Show what each layer bears: zeros, lower rank, fewer channels, fewer bits.
@@ -100,7 +100,7 @@ def sensitivity(
         ),
         data=data,
         preprocess=preprocess,
-        resize=build(Reading, images, "sensitivity").resize,
+        reading=reading,
         task=build(Meaning, meaning, "sensitivity").task,
         metric=metric,
         unsafe=unsafe,

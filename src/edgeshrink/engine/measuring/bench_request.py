@@ -48,7 +48,7 @@ class BenchRequest:
     plan: BenchPlan = RULES["quick"]
     data: str = ""
     preprocess: str = "none"
-    resize: str = "keras"
+    reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
     metric: str = ""
     robustness: bool = False

@@ -202,12 +202,12 @@ def load_data(request: Request, seed: int, found: ModelFacts, plugins: Plugins) 
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,
-        resize=request.resize,
         seed=seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
         outputs=ModelOutputs(found.outputs, found.compiled, request.task),
         classes=found.classes,
+        **request.reading,
     )
     if not shapes:
         return data

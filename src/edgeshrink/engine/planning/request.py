@@ -31,7 +31,7 @@ class Request:
         data: a data set, as `edgeshrink.samples.load_dataset` reads it; empty for none.
         data_free: inputs are synthesised from the model's batch norms, in place of data.
         preprocess: what is done to samples before the model sees them.
-        resize: how images of a folder are brought to the model's size: `keras` or `antialias`.
+        reading: how files of data are read: options of `edgeshrink.samples.Reading`.
         task: what the outputs answer, where the model does not tell, as `--task` takes it.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
@@ -64,7 +64,7 @@ class Request:
     data: str = ""
     data_free: bool = False
     preprocess: str = "none"
-    resize: str = "keras"
+    reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)

@@ -190,7 +190,8 @@ class Grid:
         source = self.study.data[base.data]
         words = ["edgeshrink compress", base.file or f"{run.model}.keras", self._typed(run.recipe)]
         words += ["--data", source.spec, "--preprocess", source.preprocess]
-        words += [] if source.resize == "keras" else ["--resize", source.resize]
+        for name, value in source.reading.items():
+            words += [f"--{name.replace('_', '-')}", str(value)]
         words += ["--task", source.task] if source.task else []
         words += ["--seed", "SEED" if seeds > 1 else str(run.seed)]
         return " ".join(word for word in words if word)
@@ -210,7 +211,7 @@ class Grid:
             "recipe": text,
             "out": out,
             "preprocess": source.preprocess,
-            "resize": source.resize,
+            "reading": source.reading,
             "task": source.task,
             "device": device,
             "untrained": untrained,
@@ -227,7 +228,7 @@ class Grid:
             out=folder / out,
             data=str(whole) if whole.exists() else source.spec,
             preprocess=source.preprocess,
-            resize=source.resize,
+            reading=source.reading,
             task=source.task,
             devices=(device,),
             run=folder / "run",

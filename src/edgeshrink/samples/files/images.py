@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError
-from edgeshrink.flag import Flag
-from edgeshrink.samples.picture import bilinear, picture, smoothed
-from edgeshrink.texts import check_ends
+from edgeshrink.samples.files.picture import bilinear, picture, smoothed
+from edgeshrink.samples.files.reading import Reading
+from edgeshrink.samples.files.tree import File, opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,21 +22,6 @@ KERAS_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png"})
 SUFFIXES = KERAS_SUFFIXES | {".tif", ".tiff", ".webp"}
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned or mirrored
 CHANNELS = (1, 3, 4)
-
-Resize = Annotated[
-    Literal["keras", "antialias"],
-    Flag(
-        "How a folder's images are read: keras as image_dataset_from_directory does, antialias "
-        "smoothed before they are made smaller, and turned upright."
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Folders of images."""
-
-    resize: Resize = "keras"
 
 
 class Images:
@@ -52,7 +34,7 @@ class Images:
     """
 
     def __init__(
-        self, paths: Sequence[Path], reading: Reading, size: tuple[int, int, int] | None = None
+        self, paths: Sequence[File], reading: Reading, size: tuple[int, int, int] | None = None
     ) -> None:
         self.paths, self.reading = tuple(paths), reading
         self._size = size
@@ -96,57 +78,18 @@ class Images:
             )
         return Images(self.paths, self.reading, (sizes[0], sizes[1], sizes[2]))
 
-    def python_snippet(self) -> tuple[str, tuple[str, ...]]:
-        """Return Python that reads the file `sys.argv[1]`, batch first, and what it calls."""
+    def python_snippet(self) -> tuple[str, tuple[str, ...], str]:
+        """Return Python that reads the file `file`, batch first, what it calls, and such files."""
         _, height, width, channels = self.shape
         keras = self.reading.resize == "keras"
         resize = bilinear if keras else smoothed
-        read = f"picture(sys.argv[1], {channels}{'' if keras else ', upright=True'})"
+        read = f"picture(file, {channels}{'' if keras else ', upright=True'})"
         functions = (inspect.getsource(picture), inspect.getsource(resize))
-        return f"{resize.__name__}({read}, {height}, {width})[None]", functions
+        return f"{resize.__name__}({read}, {height}, {width})[None]", functions, "a picture"
 
-    def _decoded(self, path: Path, channels: int | None) -> np.ndarray[Any, Any]:
-        with _refusing(path):
-            return picture(path, channels, upright=self.reading.resize == "antialias")
-
-
-def image_folder(
-    path: Path, reading: Reading
-) -> tuple[dict[str, tuple[Images, list[int]]], tuple[str, ...], list[str]]:
-    """Return images and labels by part, the class names, and notes on what was found.
-
-    The parts are `train`, `val` and `test` if there are folders of these names, otherwise all
-    images are in the part `""`. Classes are counted as by Keras: each folder is one, empty or
-    not, but for hidden ones.
-
-    Raises:
-        DataError: there are no images, one cannot be read, or a part has a class that training
-            lacks.
-    """
-    names = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-    found = {names[p.name]: p for p in path.iterdir() if p.is_dir() and p.name in names}
-    parts = found or {"": path}
-    reference = parts.get("train") or next(iter(parts.values()))
-    classes = _folders(reference)
-    if not any(_files(reference / name) for name in classes):
-        raise DataError(
-            f"a folder of data must hold one folder of images for each class; {path.name} has none",
-            hint="folder/train/cat/1.png, or folder/cat/1.png; png, jpg, bmp, gif, tif or webp",
-        )
-    notes = [
-        f"class folder {name!r} is empty; it keeps its number, as for Keras"
-        for name in classes
-        if not _files(reference / name)
-    ]
-    result = {}
-    for part, folder in parts.items():
-        extra = [name for name in _folders(folder) if name not in classes and _files(folder / name)]
-        if extra:
-            raise DataError(f"{folder.name} has classes that training lacks: {', '.join(extra)}")
-        pairs = [(f, i) for i, name in enumerate(classes) for f in _files(folder / name)]
-        result[part] = (Images([f for f, _ in pairs], reading), [i for _, i in pairs])
-    files = [file for images, _ in result.values() for file in images.paths]
-    return result, classes, notes + _notes(files, reading)
+    def _decoded(self, path: File, channels: int | None) -> np.ndarray[Any, Any]:
+        with refusing(path):
+            return picture(opened(path), channels, upright=self.reading.resize == "antialias")
 
 
 def decoder() -> str:
@@ -158,24 +101,7 @@ def decoder() -> str:
     return f"Pillow {PIL.__version__} with libjpeg {jpeg}"
 
 
-def _folders(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the images in a folder and those below it, in Keras' order."""
-    found = [
-        Path(root, name)
-        for root, _, files in sorted(os.walk(folder), key=lambda found: found[0])
-        for name in sorted(files)
-        if Path(name).suffix.lower() in SUFFIXES
-    ]
-    for path in found:
-        check_ends(path, "image")
-    return found
-
-
-def _notes(files: Sequence[Path], reading: Reading) -> list[str]:
+def notes_on(files: Sequence[File], reading: Reading) -> list[str]:
     """Return what is to be known of files; one that is no image is refused before any work."""
     turned = sum(_turned(file) for file in files)
     notes = []
@@ -195,11 +121,11 @@ def _notes(files: Sequence[Path], reading: Reading) -> list[str]:
     return notes
 
 
-def _turned(path: Path) -> bool:
+def _turned(path: File) -> bool:
     """Return whether a file's EXIF says that it is not stored upright."""
     import PIL.Image
 
-    with _refusing(path), PIL.Image.open(path) as image:
+    with refusing(path), PIL.Image.open(opened(path)) as image:
         if image.format == "TIFF":  # Pillow turns these itself
             return False
         if image.format == "PNG" and "exif" not in image.info:  # it would be decoded to look on
@@ -211,7 +137,7 @@ def _turned(path: Path) -> bool:
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def refusing(path: File) -> Iterator[None]:
     """Turn what Pillow raises into a DataError that names the file."""
     import PIL.Image
 

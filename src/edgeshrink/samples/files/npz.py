@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError
 from edgeshrink.models import swollen
-from edgeshrink.samples.stored_array import StoredArray
+from edgeshrink.samples.files.stored_array import StoredArray
 
 if TYPE_CHECKING:
     import numpy as np

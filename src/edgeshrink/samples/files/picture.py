@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     import numpy as np
 
 
 def picture(
-    file: str | Path, channels: int | None, *, upright: bool = False
+    file: str | Path | BinaryIO, channels: int | None, *, upright: bool = False
 ) -> np.ndarray[Any, Any]:
     """Return an image file, the first frame if it has several, as 8-bit values.
 

@@ -44,14 +44,14 @@ def test_a_sample_is_a_file_that_is_named_on_the_command_line() -> None:
         "beside it",
     ]
     load = "np.load(file, allow_pickle=False).reshape((1, 2, 3))"
-    assert f"x = {load} if file.endswith('.npy') else read(file)\n" in text
+    assert f"    if file.endswith('.npy'):\n        return {load}\n    return read(file)\n" in text
     compile(text, "x.infer.py", "exec")
 
 
 def test_every_input_of_a_model_is_given_a_sample() -> None:
     text = inference_snippet(Path("x.tflite"), "x = x / 2")
     assert "    for taken, file in zip(inputs, sys.argv[1:]):"[4:] in text
-    assert "x = np.load(file, allow_pickle=False).reshape(taken['shape'])\n" in text
+    assert "    return np.load(file, allow_pickle=False).reshape(taken['shape'])\n" in text
     assert "\n    x = x / 2\n" in text
     assert "Pillow" not in text
     compile(text, "x.infer.py", "exec")

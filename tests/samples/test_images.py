@@ -347,7 +347,7 @@ def test_what_is_written_for_devices_reads_the_same(
     before, after = text.split("net = Interpreter(")
     reading = textwrap.dedent(after[after.index("    try:") : after.index("    scale, zero")])
     light = before[: before.index("try:\n")] + before[before.index("\ndef ") :]
-    light += "\nfile = sys.argv[1]\n"
+    light += "\nfile, taken = sys.argv[1], None\n"
     script = tmp_path / "read.py"
     script.write_text(f"{light}\n{reading}\nnp.save('x.npy', x)")
     (file, *_) = path.rglob("x.jpg")

@@ -53,6 +53,10 @@ def test_windows_are_rows_and_have_the_most_frequent_label(tmp_path: Path) -> No
         assert label == (sum(rows) > 5)
     told = "s.csv is cut into 131 windows of 10 rows, one every 3 rows"
     assert told in data.notes
+    overlap = "windows of s.csv have rows in common with their neighbours"
+    assert any(note.startswith(overlap) for note in data.notes)
+    apart = load_dataset(path, window=10, **COLUMNS)
+    assert not any(note.startswith(overlap) for note in apart.notes)
     assert data.described()["windows"] == "10 rows, every 3, label: most"
 
 

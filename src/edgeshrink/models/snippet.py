@@ -38,9 +38,14 @@ def inference_snippet(
     array = f"an .npy of one sample as it is stored{f', {tuple(sample)}' if sample else ''}"
     pillow = ["Pillow for pictures"] if any("PIL" in one for one in functions) else []
     needs = ["numpy", "ai-edge-litert or tflite-runtime", *pillow, *([beside] if beside else [])]
-    reading = f"np.load(file, allow_pickle=False).reshape({shape})"
+    load = f"np.load(file, allow_pickle=False).reshape({shape})"
+    reading = ["def sample(file, taken):", f"    return {load}"]
     if read:
-        reading += f" if file.endswith('.npy') else {read}"
+        reading[1:] = [
+            "    if file.endswith('.npy'):",
+            f"        return {load}",
+            f"    return {read}",
+        ]
     lines = [
         f"# usage: python {file.stem}.infer.py FILE, one for each input of the model",
         f"# FILE: {f'{kind}, or ' if kind else ''}{array}",
@@ -57,16 +62,18 @@ def inference_snippet(
         "except ImportError:  # as it was called before",
         "    from tflite_runtime.interpreter import Interpreter",
         *(f"\n\n{function.rstrip()}" for function in functions),
-        "\n" if functions else "",
+        "\n",
+        *reading,
+        "\n",
         f"net = Interpreter(str(Path(__file__).with_name({file.name!r})))",
         "net.allocate_tensors()",
         "inputs = net.get_input_details()",
         "if len(sys.argv) != 1 + len(inputs):",
-        "    names = ' '.join(taken['name'] for taken in inputs)",
-        f"    sys.exit(f'usage: python {file.stem}.infer.py FILE, one for each of: {{names}}')",
+        "    files = ' '.join(f\"FILE({taken['name']})\" for taken in inputs)",
+        f"    sys.exit(f'usage: python {file.stem}.infer.py {{files}}')",
         "for taken, file in zip(inputs, sys.argv[1:]):",
         "    try:",
-        f"        x = {reading}",
+        "        x = sample(file, taken)",
         "    except (OSError, ValueError, EOFError, SyntaxError) as error:",
         "        sys.exit(f'{file} cannot be read: {error}')",
         *([f"    {preprocess}"] if preprocess else []),

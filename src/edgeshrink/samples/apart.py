@@ -55,9 +55,9 @@ def by_group(
     rows = [np.flatnonzero(np.isin(spans[:, 0], part)) for part in parts]
     notes = (
         f"{spec} has no test set: {tested:,} of {len(groups):,} groups, {len(rows[0]):,} of "
-        f"{len(spans):,} samples, were split off as one (seed {seed}), {held:,} for validation; no "
-        "group is in two parts. If the model was trained on the test's groups, its score here is "
-        "flattered",
+        f"{len(spans):,} samples, were split off as one (seed {seed}), and {held:,} for "
+        "validation; no group is in two parts. If the model was trained on the test's groups, its "
+        "score here is flattered",
     )
     return Parted(rows[2], rows[1] if held else None, rows[0], notes)
 

@@ -144,6 +144,11 @@ class Dataset:
         return snippet() if snippet and len(set(map(type, sources))) == 1 else ("", (), "")
 
     @property
+    def labelled(self) -> bool:
+        """Whether any part has labels."""
+        return any(part.labels is not None for part in self.subsets().values())
+
+    @property
     def sample_shape(self) -> tuple[int, ...] | None:
         """The shape of a sample as it is stored; None where there are several inputs."""
         part = next(iter(self.subsets().values()))

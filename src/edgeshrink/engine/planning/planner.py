@@ -124,6 +124,11 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     data = load_data(request, recipe.seed, found, plugins) if request.data else None
     if request.data_free:
         data = _synthesised(request, recipe, shapes, found, base, model, plugins)
+    if data is not None and request.data and request.metric and not data.labelled:
+        raise UsageError(
+            f"the metric {request.metric} needs labels; {request.data} has none",
+            hint="drop it: the result is compared with the original's answers",
+        )
     if data is not None:
         data = replace(data, bakes=any(step.bakes for step in recipe.steps))
         warnings += data.notes

@@ -82,6 +82,12 @@ def from_table(table: Table, reading: Reading, path: Path) -> Stored:
             f"{path.name} is cut into {len(starts):,} windows of {length:,} rows, one every "
             f"{step:,} rows",
         )
+        if step < length:
+            notes += (
+                f"windows of {path.name} have rows in common with their neighbours, and are "
+                "counted as if they were independent: what is shown may be less certain than it "
+                "looks",
+            )
         spans = np.stack((groups[starts], starts, starts + length), axis=1)
 
     def fingerprint() -> str:

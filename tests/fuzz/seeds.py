@@ -13,6 +13,7 @@ import tomllib
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -132,6 +133,29 @@ def _data(folder: Path) -> None:
                 place = _at(folder, "images", f"{mode}-{suffix}") / label
                 place.mkdir(parents=True)
                 image.save(place / f"0.{suffix}")
+    _folders(folder, rng)
+
+
+def _folders(folder: Path, rng: Any) -> None:
+    import PIL.Image
+    import scipy.io.wavfile
+
+    for dtype in ("uint8", "int16", "int32", "float32", "float64"):
+        for label in ("one", "two"):
+            values = rng.integers(0, 100, (60, 1 + (label == "two"))).astype(dtype)
+            place = _at(folder, "sound", dtype) / label
+            place.mkdir(parents=True)
+            scipy.io.wavfile.write(place / "0.wav", 800, values)
+    for mode in ("L", "P", "1"):
+        for kind in ("images", "masks"):
+            place = _at(folder, "masks", mode) / kind
+            place.mkdir(parents=True)
+            for number in range(3):
+                grey = PIL.Image.fromarray(rng.integers(0, 3, (8, 8)).astype("uint8"))
+                grey.convert(mode).save(place / f"{number}.png")
+    for kind, name in (("images", "L-png"), ("sound", "int16"), ("masks", "P")):
+        made = shutil.make_archive(str(folder / f"made-{kind}"), "zip", folder / kind, name)
+        shutil.move(made, _at(folder, "zip", f"{kind}.zip"))
 
 
 def _texts(folder: Path) -> None:

@@ -69,6 +69,15 @@ def compress(
     the same, and the other way round. It works in this process, where a crash of TensorFlow cannot
     be caught; the command works in one of its own.
 
+    ```python
+    report = edgeshrink.compress(
+        model, data=((x, y), (x_test, y_test)), prune=0.5, int8=True, epochs=2, lr=1e-3
+    )
+    print(report)  # the verdict, bytes and milliseconds, before and after
+    report.save("report.html")
+    answers = report.load()(x_test)  # the .tflite in LiteRT
+    ```
+
     Args:
         model: a .keras or .h5 file, a SavedModel folder, `module:object` of a fitted model of
             scikit-learn; or a `keras.Model`, built, compiled or not.

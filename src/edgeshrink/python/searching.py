@@ -69,6 +69,13 @@ def search(
 ) -> Search:
     """Find the recipe that is as small and fast as it gets; the same as `edgeshrink search`.
 
+    ```python
+    found = edgeshrink.search(
+        model, data=(x, y), output="best.tflite", goals="bytes", max_drop=5, trials=2, epochs=1
+    )
+    front = [row["recipe"] for row in found.table() if row["on_front"]]
+    ```
+
     Args:
         model: as for `compress`.
         data: as for `compress`, with labels.
@@ -181,6 +188,11 @@ def sensitivity(
 ) -> Layers:
     """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.
 
+    ```python
+    layers = edgeshrink.sensitivity(model, method="prune", data=(x, y))
+    most = layers.layers[0].layer  # the one that bears least
+    ```
+
     Args:
         model: as for `compress`.
         method: names of methods; empty for all that change single layers.
@@ -232,6 +244,12 @@ def study(
     progress: bool = True,
 ) -> Study:
     """Run a grid of models and recipes; the same as `edgeshrink study`.
+
+    ```python
+    found = edgeshrink.study("grid.toml", output="results")
+    for row in found.table():
+        print(row["table"], row["row"])
+    ```
 
     Args:
         file: a study in TOML.

@@ -15,6 +15,7 @@ from edgeshrink.python.asked import (
     request_of,
     seconds_of,
 )
+from edgeshrink.python.own import checked_callbacks
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -59,6 +60,7 @@ def compress(
     calibration: int = 200,
     export: str | Sequence[str] = (),
     rules: str = "quick",
+    callbacks: Sequence[Any] = (),
     progress: bool = True,
     **flags: Any,
 ) -> Compression:
@@ -123,6 +125,8 @@ def compress(
         calibration: samples that calibrate activations.
         export: also write the result as source, such as `c`.
         rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
+        callbacks: of Keras, for every training: `logs` has `loss` and `val_score`, greater being
+            better.
         progress: tell on standard error what is being done.
         flags: methods, their options and training as on the command line:
             `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`. `loss` is a name, a
@@ -179,5 +183,5 @@ def compress(
         exports=many(export),
         command="edgeshrink.compress(...)",
     )
-    with watched(plugins, progress):
+    with watched(plugins, progress, checked_callbacks(callbacks)):
         return Compression.of(run_plan(plan(request, plugins), plugins))

@@ -17,7 +17,7 @@ from edgeshrink.python.asked import (
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
-from edgeshrink.python.own import metric_of
+from edgeshrink.python.own import checked_callbacks, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -64,6 +64,7 @@ def search(
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
+    callbacks: Sequence[Any] = (),
     progress: bool = True,
     **flags: Any,
 ) -> Search:
@@ -111,6 +112,7 @@ def search(
         custom: likewise.
         input_shape: likewise.
         rules: likewise.
+        callbacks: as for `compress`.
         progress: likewise.
         flags: of training, as on the command line: `epochs=5, lr=1e-3`.
 
@@ -167,7 +169,7 @@ def search(
         jobs,
         scheduler,
     )
-    with watched(plugins, progress):
+    with watched(plugins, progress, checked_callbacks(callbacks)):
         return Search.of(run_search(plan_search(request, plugins), plugins))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from edgeshrink.errors import UsageError, near
 
+INSTALLED = frozenset({"site-packages", "dist-packages"})  # folders of what pip installed
+
 
 def import_object(spec: str, *, what: str) -> Any:
     """Return the object that `module:object` names; modules may be in the working directory.
@@ -48,6 +50,48 @@ def import_object(spec: str, *, what: str) -> Any:
             )
         found = getattr(found, name)
     return found
+
+
+def own_name(spec: str) -> str:
+    """Return what the object of `module:object` is called where it is used.
+
+    Example:
+        >>> own_name("losses:focal")
+        'focal'
+    """
+    return spec.rpartition(":")[2].rpartition(".")[2]
+
+
+def own_digest(spec: str, *, what: str = "--custom") -> str:
+    """Return the SHA-256 of the source that `module:object` is in, in hex: it changes with it.
+
+    That is its module, and each module that this one uses and that lies in the same folder or
+    below it: who changes a helper there changes the object. What it uses of installed packages does
+    not count. Of what was defined in a notebook or a script itself, the object's own source counts.
+
+    Args:
+        spec: as `import_object` takes it.
+        what: what the object is for, in messages.
+
+    Raises:
+        UsageError: there is no such module or object.
+    """
+    found = import_object(spec, what=what)
+    module = sys.modules[spec.partition(":")[0]]
+    files: dict[Path, bytes] = {}
+    if getattr(module, "__spec__", None) is not None:
+        _gather(module, _folder(module), files)
+    if files:
+        digest = hashlib.sha256()
+        for path in sorted(files):
+            digest.update(path.name.encode() + b"\0" + files[path])
+        return digest.hexdigest()
+    try:
+        source = inspect.getsource(found)
+    except (OSError, TypeError):  # typed into an interpreter
+        code = getattr(found, "__code__", None)
+        source = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(found)
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def reference(named: Any) -> str:
@@ -96,31 +140,6 @@ def _missing(spec: str, what: str, module: str | None) -> UsageError:
     )
 
 
-def source_of(function: Any) -> str:
-    """Return the SHA-256 of the source that a function is made of, in hex.
-
-    That is its module, and each module that this one uses and that lies in the same folder or
-    below it: who changes a helper there changes the function. What it uses of installed packages
-    does not count.
-
-    Args:
-        function: a function, or another object that can be called.
-    """
-    where = sys.modules.get(getattr(function, "__module__", None) or "")
-    found: dict[Path, bytes] = {}
-    if where is not None:
-        _gather(where, _folder(where), found)
-    if not found:  # a notebook, or a shell
-        try:
-            return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-        except (OSError, TypeError):
-            return ""
-    digest = hashlib.sha256()
-    for path in sorted(found):
-        digest.update(path.name.encode() + b"\0" + found[path])
-    return digest.hexdigest()
-
-
 def _folder(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
     return Path(file).resolve().parent if file else None
@@ -132,11 +151,13 @@ def _gather(module: ModuleType, folder: Path | None, found: dict[Path, bytes]) -
     path = Path(file).resolve() if file else None
     if path is None or folder is None or path in found or not path.is_relative_to(folder):
         return
-    if path.suffix != ".py" or "site-packages" in path.relative_to(folder).parts:
+    if path.suffix != ".py" or INSTALLED & set(path.relative_to(folder).parts):
         return
     try:
         found[path] = path.read_bytes()
     except OSError:
+        return
+    if folder.name in INSTALLED:  # its neighbours are others' packages
         return
     for value in list(vars(module).values()):
         name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.python.asked import budgets_of, many, preprocess_of, reading_of, rules_of
 from edgeshrink.python.given import given_data
+from edgeshrink.python.own import metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -37,6 +38,7 @@ def bench(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
+    metric: str | Callable[..., Any] = "",
     max_drop: float | str | None = None,
     max_bytes: int | str = "",
     max_ms: float | str = "",
@@ -47,6 +49,14 @@ def bench(
     robustness_samples: int = 1000,
 ) -> Bench:
     """Measure .tflite files on devices; the same as `edgeshrink bench`.
+
+    ```python
+    found = edgeshrink.bench(
+        "float.tflite", "small.tflite", device="desktop", data={"test": (x_test, y_test)}
+    )
+    for row in found.table():
+        print(row["model"], row["bytes"], row["median_ms"], row["score"])
+    ```
 
     Args:
         models: .tflite files; the first is what the others are compared with.
@@ -70,6 +80,7 @@ def bench(
         group_column: likewise.
         ignore_columns: likewise.
         task: what the outputs answer, as for `compress`.
+        metric: the metric of record, as for `compress`.
         max_drop: what the others may lose beside the first: points of accuracy; None for anything.
         max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
         max_ms: how long one inference may take: milliseconds of the median, or `p90<25`.
@@ -121,6 +132,7 @@ def bench(
             ignore_columns=ignore_columns,
         ),
         task=task,
+        metric=metric_of(metric),
         robustness=robustness,
         robustness_samples=robustness_samples,
         budgets=budgets_of(

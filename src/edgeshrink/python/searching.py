@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgeshrink.python.asked import (
     Shapes,
-    beside,
     budgets_of,
     check_flags,
     many,
     preprocess_of,
     reading_of,
-    rules_of,
+    request_of,
     seconds_of,
     shapes_of,
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
+from edgeshrink.python.own import checked_callbacks, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -46,7 +46,7 @@ def search(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
-    metric: str = "",
+    metric: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
     at: str = "",
@@ -73,10 +73,18 @@ def search(
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
+    callbacks: Sequence[Any] = (),
     progress: bool = True,
     **flags: Any,
 ) -> Search:
     """Find the recipe that is as small and fast as it gets; the same as `edgeshrink search`.
+
+    ```python
+    found = edgeshrink.search(
+        model, data=(x, y), output="best.tflite", goals="bytes", max_drop=5, trials=2, epochs=1
+    )
+    front = [row["recipe"] for row in found.table() if row["on_front"]]
+    ```
 
     Args:
         model: as for `compress`.
@@ -120,6 +128,7 @@ def search(
         custom: likewise.
         input_shape: likewise.
         rules: likewise.
+        callbacks: as for `compress`.
         progress: likewise.
         flags: of training, as on the command line: `epochs=5, lr=1e-3`.
 
@@ -129,21 +138,26 @@ def search(
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
     """
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as run_search
+    from edgeshrink.engine import SearchRequest, plan_search, search as run_search
     from edgeshrink.plugins import installed
     from edgeshrink.python.results import Search
     from edgeshrink.recipes import Recipe
 
     plugins = installed()
     check_flags(flags, search)
-    path, classes = given_model(model, custom)
-    shapes = shapes_of(input_shape)
-    recipe = Recipe(training=training_of(flags)[0], seed=seed)
-    base = Request(
-        model=Path(path),
-        recipe=recipe,
-        out=Path(output) if output else beside(model, path, recipe),
-        data=given_data(data, path, shapes),
+    base = request_of(
+        model,
+        recipe=Recipe(training=training_of(flags)[0], seed=seed),
+        output=output,
+        data=data,
+        custom=custom,
+        loss=flags.get("loss"),
+        metric=metric,
+        input_shape=input_shape,
+        device=device,
+        toolchain=toolchain,
+        run=run,
+        rules=rules,
         preprocess=preprocess_of(preprocess),
         reading=reading_of(
             resize=resize,
@@ -156,20 +170,13 @@ def search(
             ignore_columns=ignore_columns,
         ),
         task=task,
-        devices=many(device),
-        toolchains=many(toolchain),
         at=at,
         trust_profile=trust_profile,
-        run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=classes,
-        input_shapes=shapes,
-        metric=metric,
         budgets=budgets_of(
             max_drop=max_drop, max_bytes=max_bytes, max_ms=max_ms, max_arena=max_arena
         ),
-        bench=rules_of(rules),
         command="edgeshrink.search(...)",
     )
     unbounded = time is not None or sampler == "grid"
@@ -187,7 +194,7 @@ def search(
         jobs,
         scheduler,
     )
-    with watched(plugins, progress):
+    with watched(plugins, progress, checked_callbacks(callbacks)):
         return Search.of(run_search(plan_search(request, plugins), plugins))
 
 
@@ -207,13 +214,18 @@ def sensitivity(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
-    metric: str = "",
+    metric: str | Callable[..., Any] = "",
     unsafe: bool = False,
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     progress: bool = True,
 ) -> Layers:
     """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.
+
+    ```python
+    layers = edgeshrink.sensitivity(model, method="prune", data=(x, y))
+    most = layers.layers[0].layer  # the one that bears least
+    ```
 
     Args:
         model: as for `compress`.
@@ -260,7 +272,7 @@ def sensitivity(
             ignore_columns=ignore_columns,
         ),
         task=task,
-        metric=metric,
+        metric=metric_of(metric),
         unsafe=unsafe,
         custom=classes,
         input_shapes=shapes,
@@ -282,6 +294,12 @@ def study(
     progress: bool = True,
 ) -> Study:
     """Run a grid of models and recipes; the same as `edgeshrink study`.
+
+    ```python
+    found = edgeshrink.study("grid.toml", output="results")
+    for row in found.table():
+        print(row["table"], row["row"])
+    ```
 
     Args:
         file: a study in TOML.

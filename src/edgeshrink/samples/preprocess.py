@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import DataError, UsageError, near
-from edgeshrink.models import import_object, source_of
+from edgeshrink.models import import_object, own_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,7 +144,7 @@ class Preprocess:
         Raises:
             UsageError: the function cannot be imported.
         """
-        return source_of(self._callable) if self.function else ""
+        return own_digest(self.function, what="preprocessing") if self.function else ""
 
     @property
     def _module(self) -> str:

@@ -15,7 +15,15 @@ from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.engine.running.trained import check_trained
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.models import Artifact, Kind, content_digest, read_arrays, write_arrays, write_bytes
+from edgeshrink.models import (
+    Artifact,
+    Kind,
+    content_digest,
+    own_digest,
+    read_arrays,
+    write_arrays,
+    write_bytes,
+)
 from edgeshrink.part import version_of
 from edgeshrink.recipes import (
     Agreement,
@@ -91,7 +99,9 @@ class Stages:
 
     def _key(self, planned: PlannedStep, parent: Artifact) -> dict[str, Any]:
         """Return what a step's result depends on, whatever the kernels."""
-        step, data = planned.step, self._planned.data
+        step, data, request = planned.step, self._planned.data, self._planned.request
+        called = self._callbacks(planned)
+        own = [*request.custom, *([request.metric] if ":" in request.metric else [])]
         plugin = type(step).__module__.partition(".")[0]
         makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
         versions = {name: version_of(name) for name in makers}
@@ -102,9 +112,9 @@ class Stages:
             "step": step.name,
             "options": asdict(step.options),
             "training": asdict(planned.training) if planned.training else None,
-            "task": self._planned.request.task,
+            "task": request.task,
             "data": data.digest if data and step.data is not Need.NONE else None,
-            "metric": self._planned.request.metric if step.data is not Need.NONE else None,
+            "metric": request.metric if step.data is not Need.NONE else None,
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
@@ -113,7 +123,15 @@ class Stages:
             "files": [content_digest(path) for path in step.files],
             "versions": versions,
             "source": [source_digest("edgeshrink"), source_digest(plugin)],
+            **({"own": [own_digest(spec) for spec in own]} if own else {}),
+            **({"callbacks": list(map(_described, called))} if called else {}),
         }
+
+    def _callbacks(self, planned: PlannedStep) -> list[Any]:
+        """Return the callbacks of Keras that plugins have for a training of a step."""
+        name = planned.step.name
+        answers = self._run.plugins.hook.edgeshrink_callbacks(step=name) if planned.training else []
+        return [one for answer in answers for one in answer]
 
     def context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
         """Return what a step is lent that makes a stage of `parent` in a folder."""
@@ -155,6 +173,8 @@ class Stages:
             room=self._planned.room,
             shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
+            custom=self._planned.request.custom,
+            callbacks=partial(self._callbacks, planned),
         )
 
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:
@@ -245,3 +265,9 @@ def _saved_state(context: Context, step: Method) -> Path | None:
     path = context.folder / "state.npz"
     write_arrays(path, state)
     return path
+
+
+def _described(callback: Any) -> list[Any]:
+    """Return what tells a callback from others: its class and its plain settings."""
+    plain = {k: v for k, v in vars(callback).items() if isinstance(v, str | int | float | bool)}
+    return [type(callback).__module__, type(callback).__qualname__, plain]

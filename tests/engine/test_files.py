@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+import scipy.io.wavfile
 
 import edgeshrink as package
 from edgeshrink import cli
 from edgeshrink.errors import UsageError
+from edgeshrink.part import PYARROW
+from edgeshrink.python.asked import preprocess_of, reading_of
 from edgeshrink.recipes.study import Source
 from edgeshrink.results import Report
 
@@ -169,3 +173,80 @@ def test_a_study_says_how_files_are_read() -> None:
     assert source.reading == {"window": 8, "ignore_columns": "time,id"}
     with pytest.raises(ValueError, match="window_step is for windows of rows"):
         Source(spec="s.csv", window_step=3)
+
+
+def bad(root: Path, what: str) -> list[str]:
+    """Return words of a command whose data cannot be used."""
+    rows = ["a,b,y", *(f"{row},{row % 7},{row % 2}" for row in range(60))]
+    (root / "s.csv").write_text("\n".join(rows))
+    for name in ("no", "yes"):
+        for number in range(4):
+            (root / "words" / name).mkdir(parents=True, exist_ok=True)
+            values = RNG.normal(0, 0.1, 40).astype("float32")
+            scipy.io.wavfile.write(root / "words" / name / f"{number}.wav", 800, values)
+    if what == "cut":
+        file = root / "words" / "no" / "1.wav"
+        file.write_bytes(file.read_bytes()[:100])
+    if what == "outside":
+        with zipfile.ZipFile(root / "x.zip", "w") as archive:
+            archive.writestr("../x.png", b"x")
+    return {
+        "cut": ["words"],
+        "outside": ["x.zip"],
+        "long": ["s.csv", "--window", "61"],
+        "column": ["s.csv", "--label-column", "z"],
+        "alone": ["s.csv", "--window-step", "2"],
+        "idle": ["words", "--window", "2"],
+        "folder": ["gone"],
+        "front": ["words", "--preprocess", "nothing:here"],
+        "parquet": ["s.parquet"],
+    }[what]
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [
+        ("cut", 1, "words/no/1.wav cannot be read: it is cut off: 160 bytes of samples are told"),
+        ("outside", 1, "x.zip names '../x.png'"),
+        ("long", 1, "a window of 61 rows needs as many; s.csv has 60"),
+        ("column", 2, "s.csv has no column 'z'; it has 'a', 'b', 'y'"),
+        ("alone", 2, "window_step is for windows of rows; give window, their length, too"),
+        ("idle", 2, "--window is for a .csv or .parquet file; words is none"),
+        ("folder", 2, "gone"),
+        ("front", 2, "preprocessing 'nothing:here' needs a module that is not there: nothing"),
+        ("parquet", 2, "s.parquet needs pyarrow"),
+    ],
+)
+def test_data_that_cannot_be_used_is_a_sentence_and_a_code(
+    what: str,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(type(PYARROW), "version", lambda self: "")
+    (tmp_path / "s.parquet").write_bytes(b"PAR1")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save("m.keras")
+    words = bad(tmp_path, what)
+    assert cli.run(["compress", "m.keras", "--int8", "--dry-run", "--data", *words]) == code
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"error: {said}" in told or said in told
+    assert "Traceback" not in told
+
+
+def mean(batch: np.ndarray) -> np.ndarray:
+    return batch.mean(axis=-1, keepdims=True)
+
+
+def test_a_function_of_python_is_named_by_its_module() -> None:
+    assert preprocess_of(mean) == f"{mean.__module__}:mean"
+    assert preprocess_of("scale=1/255") == "scale=1/255"
+    with pytest.raises(UsageError, match="must have a name in its module"):
+        preprocess_of(lambda batch: batch)
+    assert reading_of(resize="keras", window=None, ignore_columns=(), label_column="") == {}
+    assert reading_of(window=3, ignore_columns=("a", "b")) == {"window": 3, "ignore_columns": "a,b"}
+    assert reading_of(ignore_columns="a") == {"ignore_columns": "a"}

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from edgeshrink.errors import UsageError
+from edgeshrink.models import TensorFacts
 from edgeshrink.nn.learning.augmentation import shifted
 from edgeshrink.nn.learning.supervision import training_batches
 from edgeshrink.recipes.context import Context
 from edgeshrink.recipes.training import Training
+from edgeshrink.samples import ModelOutputs, load_dataset
 from edgeshrink.samples.dataset import Dataset
 from edgeshrink.testing import tiny_data, tiny_model
 
@@ -67,6 +69,22 @@ def test_training_batches_are_shifted_and_labels_stay_with_them() -> None:
     assert 0.2 < back.mean() < 0.8
     differ = (still[0].numpy() != moved[0].numpy()).any(axis=(1, 2, 3))
     assert 0.8 < differ.mean() < 1  # one in 25 is moved by nothing
+
+
+def test_masks_would_stay_where_they_were() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(3, 1)])
+    name = model.outputs[0].name
+    image = np.random.default_rng(0).random((20, 8, 8, 1))
+    arrays = {"x": image, "y": np.arange(20 * 64).reshape(20, 8, 8) % 3}
+    outputs = ModelOutputs((TensorFacts(name, (None, 8, 8, 3)),))
+    data = load_dataset("", hook=lambda spec: arrays, outputs=outputs)
+    assert data.placed == (name,)
+    assert data.train is not None
+    labels = {name: np.asarray(data.train.labels)}
+    for training in (Training(shift=1), Training(flip=True)):
+        with pytest.raises(UsageError, match="labels are of places in them"):
+            training_batches(model, lent(data, training), labels, 5)
+    assert tiny_data().placed == ()
 
 
 def test_a_model_without_images_is_refused() -> None:

@@ -149,6 +149,11 @@ class Dataset:
         return any(part.labels is not None for part in self.subsets().values())
 
     @property
+    def placed(self) -> tuple[str, ...]:
+        """The outputs that have an answer for each place of an image, as masks do."""
+        return tuple(name for name, task in self.tasks.items() if len(task.elements) > 1)
+
+    @property
     def sample_shape(self) -> tuple[int, ...] | None:
         """The shape of a sample as it is stored; None where there are several inputs."""
         part = next(iter(self.subsets().values()))
@@ -351,10 +356,10 @@ def load_dataset(
     answer = hook(spec) if hook is not None else None
     outputs = outputs or ModelOutputs()
     if isinstance(answer, Dataset):
-        _check_reading(how, spec, "")
+        how.check(spec, "")
         return replace(answer, outputs=outputs)
     stored = read(spec, how, outputs.plane) if answer is None else from_value(answer, spec)
-    _check_reading(how, spec, stored.kind)
+    how.check(spec, stored.kind)
     stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
     stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
     tasks = outputs.tasks(_by_output(stored.labels))
@@ -379,14 +384,6 @@ def load_dataset(
         outputs=outputs,
         kept=Kept(),
     )
-
-
-def _check_reading(how: Reading, spec: str, kind: str) -> None:
-    """Refuse options of reading that would have no effect on what was read."""
-    for name, of in how.given().items():
-        if of != kind:
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} is for {of}; {spec} is none", hint=f"drop {flag}")
 
 
 def _by_output(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -218,7 +218,9 @@ class _Choice:
             found.append(("the original's answers beside the labels", taught))
         sides = [min(t.shape[1:3]) for t in self.model.inputs if len(t.shape) == 4]
         moved = int(min(sides, default=0) * MOVED)
-        if self.settings.shift is None and moved:
+        data = self.context.data
+        placed = data is not None and data.placed  # labels would stay where they were
+        if self.settings.shift is None and moved and not placed:
             found.append((f"shifts of up to {moved} px", {"shift": moved}))
         return found
 

@@ -197,6 +197,12 @@ def training_batches(
             "only images can be shifted and flipped; no input of the model has height, width and "
             "channels"
         )
+    if (settings.shift or settings.flip) and (placed := [n for n in labels if n in data.placed]):
+        raise UsageError(
+            f"images cannot be shifted or flipped where labels are of places in them, as those of "
+            f"{placed[0]!r} are: these would stay where they were",
+            hint="drop --shift and --flip, and store varied images with masks of their own",
+        )
 
     def targets(places: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         return {

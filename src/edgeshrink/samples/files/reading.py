@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
+from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag
 
 Resize = Annotated[
@@ -79,3 +80,18 @@ class Reading:
             for one in fields(Reading)
             if getattr(self, one.name) != one.default
         }
+
+    def check(self, spec: str, kind: str) -> None:
+        """Refuse options that would have no effect on what was read.
+
+        Args:
+            spec: what the user named.
+            kind: what it is, of those that options are for; empty for anything else.
+
+        Raises:
+            UsageError: there is one.
+        """
+        for name, of in self.given().items():
+            if of != kind:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} is for {of}; {spec} is none", hint=f"drop {flag}")

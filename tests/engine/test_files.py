@@ -110,9 +110,12 @@ def test_masks_of_a_folder_judge_a_segmentation(tmp_path: Path) -> None:
         preprocess="scale=1/255",
         rules="smoke",
         output=out,
+        robustness=True,
     )
     assert report.failed == ""
     assert report.ledger.final.score.value > 0.99
+    cases = {case.perturbation for case in report.robustness.cases}  # masks would not be turned with them
+    assert cases == {"noise", "blur", "brightness", "occlusion", "jpeg"}
     assert "miou" in [score.metric for score in report.ledger.final.scores]
     told = answered(out.with_suffix(".infer.py"), tmp_path / "scenes/test/images/0.png")
     scores = np.array(told.replace("[", " ").replace("]", " ").split(), float).reshape(16, 16, 2)

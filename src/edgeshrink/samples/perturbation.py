@@ -30,12 +30,14 @@ class Perturbation:
             they were made for.
         change: takes float32 images `(samples, height, width, 1 or 3)` of values 0..1, a level
             and randomness; returns images of the same shape, whose values may leave 0..1.
+        moves: what is in an image lies elsewhere then, and no longer where a mask says.
     """
 
     name: str
     unit: str
     levels: Mapping[int, tuple[float, ...]]
     change: Change
+    moves: bool = False
 
     def at(self, side: int) -> tuple[float, ...]:
         """Return the levels that were made for images nearest in size."""
@@ -267,8 +269,8 @@ PERTURBATIONS = (
         {224: (0.1, 0.2, 0.3, 0.4, 0.5), 32: (0.05, 0.1, 0.15, 0.2, 0.3)},
         brightness,
     ),
-    Perturbation("rotation", "degrees", {224: (6.0, 12.0, 18.0, 24.0, 30.0)}, rotation),
-    Perturbation("shift", "share of the side", {224: (0.03, 0.06, 0.09, 0.12, 0.15)}, shift),
+    Perturbation("rotation", "degrees", {224: (6.0, 12.0, 18.0, 24.0, 30.0)}, rotation, True),
+    Perturbation("shift", "share of the side", {224: (0.03, 0.06, 0.09, 0.12, 0.15)}, shift, True),
     Perturbation("occlusion", "share of the area", {224: (0.05, 0.1, 0.15, 0.2, 0.25)}, occlusion),
     Perturbation(
         "jpeg",

@@ -85,8 +85,9 @@ class Perturbing:
         side = min(min(column.shape[1:3]) for column in self.part.inputs.values())
         clean = self._paired(self.part, "clean")
         cases, all_found = [], []
-        for place, one in enumerate(PERTURBATIONS):
-            progress(place / len(PERTURBATIONS), f"test images: {one.name}")
+        kinds = [one for one in PERTURBATIONS if not (one.moves and self.data.placed)]
+        for place, one in enumerate(kinds):
+            progress(place / len(kinds), f"test images: {one.name}")
             levels = one.at(side)
             found = [self._perturbed(one, level, ranges) for level in levels]
             all_found += found

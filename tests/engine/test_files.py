@@ -114,8 +114,8 @@ def test_masks_of_a_folder_judge_a_segmentation(tmp_path: Path) -> None:
     )
     assert report.failed == ""
     assert report.ledger.final.score.value > 0.99
-    cases = {case.perturbation for case in report.robustness.cases}  # masks would not be turned with them
-    assert cases == {"noise", "blur", "brightness", "occlusion", "jpeg"}
+    cases = {case.perturbation for case in report.robustness.cases}
+    assert cases == {"noise", "blur", "brightness", "occlusion", "jpeg"}  # a mask does not turn
     assert "miou" in [score.metric for score in report.ledger.final.scores]
     told = answered(out.with_suffix(".infer.py"), tmp_path / "scenes/test/images/0.png")
     scores = np.array(told.replace("[", " ").replace("]", " ").split(), float).reshape(16, 16, 2)

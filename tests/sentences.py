@@ -29,7 +29,12 @@ SPEAKING = {
     "edgeshrink.models.config": {"refuse"},
     "edgeshrink.samples.preprocess": {"warn_double_scaling"},
 }
-ELSEWHERE = ("edgeshrink.cli", "edgeshrink_reports", "edgeshrink.engine.studies")
+ELSEWHERE = (
+    "edgeshrink.cli",
+    "edgeshrink.engine.inspecting",
+    "edgeshrink.engine.studies",
+    "edgeshrink_reports",
+)
 
 
 class Module:

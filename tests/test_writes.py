@@ -18,7 +18,6 @@ ALONE = {
     "src/edgeshrink/nn/conversion/converter_process.py": "appends to a log",
     "src/edgeshrink/samples/objects.py": "into a stream of the one place, and temporary",
     "src/edgeshrink/tflite/archive.py": "in memory",
-    "src/edgeshrink/cli/display/inspection.py": "temporary",
     "src/edgeshrink/devices/profile.py": "makes a profile only where there is none",
     "src/edgeshrink/selftest/checks.py": "temporary",
     "src/edgeshrink/testing/targets.py": "temporary",

@@ -129,9 +129,8 @@ class Local(Target):
                 timer.cancel()
                 process.stdout.close()
             if late.is_set():
-                raise CommandFailed(
-                    f"{shlex.join(argv)} gave no answer in {timeout:g} s and was stopped"
-                )
+                shown = shlex.join(Path(one).name if one.startswith("/") else one for one in argv)
+                raise CommandFailed(f"{shown} gave no answer in {timeout:g} s and was stopped")
             errors.seek(0)
             stderr = errors.read().decode("utf-8", "replace")
         seconds = time.monotonic() - started

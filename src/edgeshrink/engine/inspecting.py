@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.engine.reading import readings, tried
 from edgeshrink.errors import ModelError, UsageError
-from edgeshrink.models import RUNNABLE, Artifact, TensorFacts, facts, identify, refuse
+from edgeshrink.models import RUNNABLE, Artifact, TensorFacts, facts, identify, refuse, write_bytes
 
 if TYPE_CHECKING:
     from edgeshrink.engine.reading import Reading
@@ -208,7 +208,7 @@ def _tried(
         return told
     with tempfile.TemporaryDirectory(prefix="edgeshrink-") as folder:
         path = Path(folder, "model.tflite")
-        path.write_bytes(data)
+        write_bytes(path, data)
         return [tried(path, one, plugins, toolchains) for one in told]
 
 

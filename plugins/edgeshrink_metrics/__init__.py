@@ -103,7 +103,7 @@ class MeanAbsoluteError(Metric):
     """The mean distance between outputs and labels."""
 
     name, title = "mae", "MAE"
-    tasks = ("regression",)
+    tasks = ("regression", "reconstruction")
     higher_is_better = False
     aliases = frozenset({"mae", "mean_absolute_error"})
 
@@ -118,7 +118,7 @@ class RootMeanSquaredError(Metric):
     """The root of the mean squared distance between outputs and labels."""
 
     name, title = "rmse", "RMSE"
-    tasks = ("regression",)
+    tasks = ("regression", "reconstruction")
     higher_is_better = False
     aliases = frozenset({"mse", "mean_squared_error", "root_mean_squared_error"})
 
@@ -140,9 +140,15 @@ def _one_value(outputs: np.ndarray) -> bool:
 @hookimpl
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
-    from edgeshrink_metrics.rates import AreaUnderCurve, BalancedAccuracy, MacroF1, RSquared
+    from edgeshrink_metrics.rates import (
+        AnomalyArea,
+        AreaUnderCurve,
+        BalancedAccuracy,
+        MacroF1,
+        RSquared,
+    )
 
-    told = [Top1, Top5, MeanIoU, MeanAbsoluteError, RootMeanSquaredError]
+    told = [Top1, Top5, MeanIoU, AnomalyArea, MeanAbsoluteError, RootMeanSquaredError]
     return [*told, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
 
 

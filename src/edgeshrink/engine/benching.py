@@ -26,6 +26,7 @@ from edgeshrink.results import (
     Outputs,
     Robustness,
     Samples,
+    check_record,
     rules_of,
     samples_of,
     versions,
@@ -86,6 +87,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         if data is not None:
             if data.test is None:
                 raise DataError(f"{request.data} has no test samples to measure accuracy on")
+            check_record(request.metric, plugins.metrics, data)
             names = list(data.tasks)
             samples = samples_of(data, data.test, "test", scratch, names)
         judge = Judge(

@@ -91,7 +91,8 @@ def compress(
         preprocess: what is done to samples before the model sees them.
         resize: how images of a folder are read: `keras`, as its own reader does, or `antialias`.
         task: what the outputs answer, where the model does not tell: `classification`, `binary`,
-            `tags` or `regression`; `output=regression` for one of several outputs.
+            `tags`, `regression`, or `reconstruction` of the input; `output=regression` for one of
+            several outputs.
         device: names or paths of device profiles; the result is for the first, and measured on
             all.
         toolchain: names of readers that the result goes through on its way to a chip.

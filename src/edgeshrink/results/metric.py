@@ -62,11 +62,13 @@ class Metric(ABC):
     Attributes:
         name: as in `--metric`.
         title: what a table's column is headed with.
-        tasks: what it applies to, of `classification`, `binary`, `tags` and `regression`.
+        tasks: what it applies to, of `classification`, `binary`, `tags`, `regression` and
+            `reconstruction`; or `anomaly`, how far a sample is from what is given back of it.
         higher_is_better: the direction.
         proportion: whether values are shares, 0..1; where a sample has one answer, 0 or 1.
         beside: whether tables tell it beside the score of record.
         asked: whether it is told only where `--metric` or the compiled model asks for it.
+        of_made: whether it looks at what is made of outputs, and never at an output as it is.
         aliases: what Keras calls it: a model that was compiled with it is judged by it first.
     """
 
@@ -77,6 +79,7 @@ class Metric(ABC):
     proportion: ClassVar[bool] = False
     beside: ClassVar[bool] = False
     asked: ClassVar[bool] = False
+    of_made: ClassVar[bool] = False
     aliases: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, task: Task | None = None) -> None:

@@ -21,6 +21,7 @@ from edgeshrink.samples.images import Images, Reading
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import from_value, read
+from edgeshrink.samples.reconstruction import given_back, reconstructed
 from edgeshrink.samples.split import split_stored
 from edgeshrink.samples.subset import Column, Subset
 from edgeshrink.samples.task import Task
@@ -47,6 +48,7 @@ class Dataset:
             of `validation` and `test`. A model that was trained on what is stored knows them.
         bakes: models that are made on the way take samples as they are stored.
         outputs: what is known of the outputs of the model that it is for.
+        shown: the task that the data shows, as `--task` takes it; empty where it shows none.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Dataset:
     bakes: bool = False
     fingerprint: Callable[[], str] = field(default=str, repr=False)
     outputs: ModelOutputs = field(default_factory=ModelOutputs)
+    shown: str = ""
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -73,6 +76,25 @@ class Dataset:
             if name != "calibration" and part.labels is not None
         }
         return self.outputs.tasks(_by_output(labels))
+
+    @cached_property
+    def given_back(self) -> dict[str, str]:
+        """The input that each output gives back, by their names; outputs that give none are absent.
+
+        Raises:
+            DataError: it is not known which input that is.
+        """
+        if not (parts := self.subsets()):
+            return {}
+        inputs = next(iter(parts.values())).inputs
+        tasks = [task for task in self.tasks.values() if task.kind == "reconstruction"]
+        return {task.name: given_back(task, inputs) for task in tasks}
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known what is right of a training sample: its labels, or itself."""
+        there = self.train is not None and self.train.labels is not None
+        return there or (self.train is not None and bool(self.given_back))
 
     @cached_property
     def digest(self) -> str:
@@ -253,6 +275,8 @@ class Dataset:
         Raises:
             DataError: the labels do not fit.
         """
+        if self.shown and not outputs.given:
+            outputs = replace(outputs, given=self.shown)
         parts: dict[str, Subset | None] = {
             name: replace(part, all_labels=outputs.named(part.all_labels))
             if isinstance(part.all_labels, Mapping)
@@ -261,9 +285,11 @@ class Dataset:
         }
         made = replace(self._of(parts), outputs=outputs)
         if outputs.facts and all(output.shape is not None for output in outputs.facts):
+            own = made.given_back
+            labelled = {name: task for name, task in made.tasks.items() if name not in own}
             for name, part in made.subsets().items():
                 if name != "calibration":
-                    check_labels(name, part, made.tasks)
+                    check_labels(name, part, labelled)
         return made
 
     def _of(self, parts: Mapping[str, Subset | None]) -> Dataset:
@@ -337,6 +363,11 @@ def load_dataset(
     stored = read(spec, reading) if answer is None else from_value(answer, spec)
     stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
     stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
+    stored, shown = reconstructed(stored, spec, outputs)
+    if stored.unlabelled is not None:
+        raise stored.unlabelled
+    if shown and not outputs.given:
+        outputs = replace(outputs, given=shown)
     tasks = outputs.tasks(_by_output(stored.labels))
     check_classes(stored, spec, tasks)
     split: dict[str, Any] = {"seed": seed, "validation": validation, "calibration": calibration}
@@ -357,6 +388,7 @@ def load_dataset(
         split_off=tuple(n for n in stored_as.values() if subsets[n] and n not in kept),
         fingerprint=stored.fingerprint,
         outputs=outputs,
+        shown=shown,
     )
 
 

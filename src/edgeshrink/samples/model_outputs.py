@@ -24,8 +24,9 @@ class Meaning:
     task: Annotated[
         str,
         Flag(
-            "What the outputs answer, where the model does not tell: classification, binary, tags "
-            "or regression; OUTPUT=regression for one of several outputs.",
+            "What the outputs answer, where the model does not tell: classification, binary, "
+            "tags, regression, or reconstruction (of the input, as autoencoders do); "
+            "OUTPUT=regression for one of several outputs.",
             metavar="TASK",
         ),
     ] = ""

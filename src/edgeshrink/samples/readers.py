@@ -46,6 +46,8 @@ class Stored:
         fingerprint: returns the SHA-256 of the content, in hex.
         notes: what was found, in sentences.
         read: how, where that decides the values: for images `resize` and `decoder`.
+        truth: by part what judges samples and is no label of an output.
+        unlabelled: what is wrong where a part has no labels and another has; None where all have.
     """
 
     inputs: Mapping[str, Mapping[str, Source]]
@@ -54,6 +56,8 @@ class Stored:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     read: Mapping[str, str] = field(default_factory=dict)
+    truth: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    unlabelled: DataError | None = None
 
 
 def read(spec: str, reading: Reading) -> Stored:
@@ -137,18 +141,22 @@ def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[
             f"data must have x_train, x_test or x; {name} has {', '.join(arrays) or 'nothing'}",
             hint=near(typo[0], KEYS) if typo else f"name the arrays {_KEYS_HINT}",
         )
+    unlabelled = None  # told only where the task is not to judge what gives its input back
     for part in inputs:
         wanted = f"y_{part}" if part else "y"
         close = [k for k in ignored if wanted in near(k, KEYS, otherwise=" ")]
         if part not in labels and part != "calibration" and (labels or close):
-            raise DataError(
+            fault = DataError(
                 f"{name} has inputs for {part or 'all samples'} but no labels {wanted!r}",
                 hint=f"is {close[0]!r} a misspelling of it?" if close else f"add {wanted}",
             )
+            if close:
+                raise fault
+            unlabelled = unlabelled or fault
     class_names: tuple[str, ...] = ()
     if "class_names" in arrays:
         class_names = tuple(str(v) for v in arrays["class_names"][:])
-    return Stored(inputs, labels, fingerprint, class_names)
+    return Stored(inputs, labels, fingerprint, class_names, unlabelled=unlabelled)
 
 
 def _from_value(value: Any, name: str) -> Stored:

@@ -24,6 +24,7 @@ from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Need, Plan, Recipe, Training
+from edgeshrink.results import check_record
 from edgeshrink.samples import (
     Meaning,
     ModelOutputs,
@@ -125,6 +126,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if request.data_free:
         data = _synthesised(request, recipe, shapes, found, base, model, plugins)
     if data is not None:
+        check_record(request.metric, plugins.metrics, data)
         data = replace(data, bakes=any(step.bakes for step in recipe.steps))
         warnings += data.notes
         double = warn_double_scaling(found, data.preprocess)
@@ -296,7 +298,7 @@ def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: boo
     the rate that the model was compiled with, or 1e-4, and labels alone. Batches are of 64.
     """
     assert data.train is not None
-    unlabelled = data.train.labels is None
+    unlabelled = not data.labelled
     common = Training(batch_size=64, teacher="original" if unlabelled else None)
     if chooses:
         return wanted.over(common).over(Training(effort="normal"))

@@ -25,6 +25,22 @@ BATCHES_TOGETHER = 16
 
 
 @dataclass(frozen=True)
+class Itself:
+    """The labels of an output that gives an input back: that input, varied as the model sees it.
+
+    Attributes:
+        input: its name.
+        shape: of all samples, `(samples, ...)`.
+    """
+
+    input: str
+    shape: tuple[int, ...]
+
+
+Labels = Mapping[str, "np.ndarray | Itself"]
+
+
+@dataclass(frozen=True)
 class Supervision:
     """What a model learns: labels, a teacher's answers, or both.
 
@@ -45,7 +61,7 @@ class Supervision:
 def supervision_of(context: Context) -> Supervision:
     """Return what a step's settings say: labels, the uncompressed model's answers, or both."""
     settings, data = context.training, context.data
-    unlabelled = data is not None and data.train is not None and data.train.labels is None
+    unlabelled = data is not None and data.train is not None and not data.labelled
     if settings.teacher not in ("original", "only") and not unlabelled:
         return Supervision()
     chosen = {
@@ -60,7 +76,7 @@ def supervision_of(context: Context) -> Supervision:
 
 def objectives(
     model: keras.Model, context: Context, taught: Supervision | None = None
-) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray]]:
+) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray | Itself]]:
     """Return what a model is trained towards: the loss of each output, and its labels.
 
     Args:
@@ -69,8 +85,8 @@ def objectives(
         taught: what is learned; None for what the settings say.
 
     Returns:
-        By output name the loss, and `(samples, ...)` labels where there are any; a teacher is
-        needed where a loss has a soft part.
+        By output name the loss, and `(samples, ...)` labels where there are any, or the input that
+        stands for them; a teacher is needed where a loss has a soft part.
 
     Raises:
         DataError: there are no training samples.
@@ -85,11 +101,15 @@ def objectives(
     tasks = tasks_of(model, context)
     stored = labels_by_output(data.train, [task.name for task in tasks.values()])
     chosen = settings.losses(tasks)
-    labels = {
+    labels: dict[str, np.ndarray | Itself] = {
         name: task.shaped(stored[task.name])
         for name, task in tasks.items()
         if taught.labelled and task.name in stored
     }
+    for name, task in tasks.items():
+        if taught.labelled and task.name in data.given_back:
+            own = data.given_back[task.name]
+            labels[name] = Itself(own, data.train.inputs[own].shape)
     losses = {
         name: output_loss(
             task,
@@ -126,7 +146,7 @@ def tasks_of(model: keras.Model, context: Context) -> dict[str, Task]:
 def training_batches(
     model: keras.Model,
     context: Context,
-    labels: Mapping[str, np.ndarray],
+    labels: Labels,
     size: int,
     taught: Sequence[np.ndarray] = (),
 ) -> Any:
@@ -140,7 +160,7 @@ def training_batches(
     Args:
         model: takes the inputs.
         context: its data, settings and seed.
-        labels: by output name, `(samples, ...)`.
+        labels: by output name, `(samples, ...)`, as `objectives` gives them.
         size: samples in a batch.
         taught: a teacher's answers to all training samples, `(samples, ...)` for each output;
             empty where there are none, or where the teacher is asked batch by batch.
@@ -163,9 +183,17 @@ def training_batches(
             "channels"
         )
 
-    def targets(places: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    def targets(
+        places: np.ndarray, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, dict[str, np.ndarray]]:
+        right = {
+            n: inputs[v.input].reshape(*places.shape, *v.shape[1:])
+            if isinstance(v, Itself)
+            else v[places]
+            for n, v in labels.items()
+        }
         return {
-            "labels": {n: v[places].astype("float32") for n, v in labels.items()},
+            "labels": {n: v.astype("float32") for n, v in right.items()},
             "taught": {str(n): v[places] for n, v in enumerate(taught)},
         }
 
@@ -186,7 +214,7 @@ def training_batches(
                 .reshape(*places.shape, *taken[name].shape[1:])
                 for name, kind in kinds.items()
             }
-            yield together(inputs), targets(places)
+            yield together(inputs), targets(places, taken)
 
     def together(inputs: dict[str, Any]) -> Any:
         x = structured(model, inputs)

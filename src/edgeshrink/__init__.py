@@ -14,10 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeshrink.python import bench, compress, search, sensitivity, study
+    from edgeshrink.python import bench, compress, inspect, search, sensitivity, study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "bench", "compress", "search", "sensitivity", "study"]
+__all__ = ["__version__", "bench", "compress", "inspect", "search", "sensitivity", "study"]
 
 
 def __getattr__(name: str) -> Any:  # imported when one is first asked for

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import edgeshrink
+from edgeshrink.results import Report
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-from-python.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
@@ -46,9 +49,17 @@ def test_the_blocks_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(parts[0][0] / 255, parts[0][1], epochs=20, verbose=0)
-    known: dict[str, Any] = {"model": model}
-    first, second, third = BLOCKS
-    exec(first.replace("epochs=3", 'epochs=1, rules="smoke", max_drop="none"'), known)
+    page = types.ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", page)
+    known: dict[str, Any] = page.__dict__
+    known |= {"model": model, "np": np}
+    first, own, second, third = BLOCKS
+    quick = 'epochs=1, rules="smoke", max_drop="none"'
+    exec(first.replace("epochs=3", quick), known)
+    assert "prune=0.8,\n" in own
+    exec(own.replace("prune=0.8,", f'prune=0.8, output="own.tflite", {quick},'), known)
+    judged = Report.read(Path("own.report.json"))
+    assert judged.ledger.base.score.metric == "sure"
     exec(second, known)
     report = known["report"]
     assert Path("report.html").is_file()

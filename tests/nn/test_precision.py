@@ -122,10 +122,10 @@ def test_rebuilding_is_done_once_and_changes_nothing_else(value: Any) -> None:
 
 
 def test_inspect_tells_the_shapes_that_a_loaded_model_has(tmp_path: Path) -> None:
-    from edgeshrink.cli.display.inspection import keras as inspected
     from edgeshrink.cli.shared import registry
+    from edgeshrink.engine import inspected
 
     x = keras.Input((8, 8, 1), name="x")
     keras.Model(x, layers.Conv2D(2, 3, name="out")(x)).save(tmp_path / "model.keras")
-    told = inspected(tmp_path / "model.keras", registry(), (), unsafe=False)
+    told = inspected(tmp_path / "model.keras", registry())
     assert [(o["name"], o["shape"]) for o in told["outputs"]] == [("out", (None, 6, 6, 2))]

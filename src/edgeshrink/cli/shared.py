@@ -54,7 +54,12 @@ Preprocess = Annotated[
         help="What the model expects: none, scale=1/255, mean=…,std=…, or module:function.",
     ),
 ]
-Metric = Annotated[str, typer.Option(metavar="NAME", help="Score of record.")]
+Metric = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Score of record; MODULE:FUNCTION of labels and outputs is your own."
+    ),
+]
 InputShapes = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,7 +68,9 @@ InputShapes = Annotated[
 ]
 Custom = Annotated[
     list[str] | None,
-    typer.Option(metavar="MODULE:OBJECT", help="A custom class of the model; repeatable."),
+    typer.Option(
+        metavar="MODULE:OBJECT", help="A layer, function or loss of your own; repeatable."
+    ),
 ]
 Unsafe = Annotated[
     bool,

@@ -13,6 +13,9 @@ from .exporting import (
     export_places as export_places,
     exporter_named as exporter_named,
 )
+from .inspecting import (
+    inspected as inspected,
+)
 from .kept_places import (
     large as large,
     places_kept as places_kept,

@@ -5,6 +5,7 @@ from .artifact import (
     content_digest as content_digest,
 )
 from .compiled import (
+    COMMON as COMMON,
     Compiled as Compiled,
     LossFacts as LossFacts,
     Objective as Objective,
@@ -19,6 +20,8 @@ from .config import (
 from .importing import (
     check_module as check_module,
     import_object as import_object,
+    own_digest as own_digest,
+    own_name as own_name,
     reference as reference,
 )
 from .kind import (

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from edgeshrink.errors import UsageError
 
 # Keras's short names; what is spelled with underscores is the class name otherwise.
 SHORT = {
@@ -17,8 +21,15 @@ SHORT = {
     "mse": "MeanSquaredError",
     "msle": "MeanSquaredLogarithmicError",
 }
+# What says something of one output each; what one loss is made with stands in brackets.
+BETWEEN = re.compile(r",(?![^()]*\))")
+NAMED = re.compile(r"(?:([^=()]*)=)?(.*)")
+MADE = re.compile(r"([^()]+)\((.*)\)")
 # What Keras writes of every loss, and what says nothing of how it is computed.
 COMMON = frozenset({"name", "reduction", "dtype"})
+
+
+AS_IN = "as in mse, or huber(delta=0.5)"
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,33 @@ class LossFacts:
     spelled: str
     options: Mapping[str, Any] = field(default_factory=dict)
     made_of: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> LossFacts:
+        """Return the loss that a text says: a name, or what it is made with in brackets behind it.
+
+        Raises:
+            UsageError: the text is spelled otherwise, or a value is none of Python's.
+
+        Example:
+            >>> LossFacts.parse("huber(delta=0.5)").options
+            {'delta': 0.5}
+        """
+        made = MADE.fullmatch(text.strip())
+        if made is None:
+            if "(" in text or ")" in text:
+                raise UsageError(f"a loss is written {AS_IN}; received {text!r}")
+            return cls(text.strip())
+        options = {}
+        for part in filter(None, (part.strip() for part in made[2].split(","))):
+            name, equals, value = part.partition("=")
+            try:
+                options[name.strip()] = ast.literal_eval(value.strip())
+            except (ValueError, SyntaxError):
+                equals = ""
+            if not equals or not name.strip().isidentifier():
+                raise UsageError(f"a loss is written {AS_IN}; received {text!r}")
+        return cls(made[1].strip(), options)
 
     @property
     def class_name(self) -> str:
@@ -107,11 +145,14 @@ def by_output(text: str) -> dict[str, str]:
     Example:
         >>> by_output("mse"), by_output("box=mse, cls=binary_crossentropy")
         ({'': 'mse'}, {'box': 'mse', 'cls': 'binary_crossentropy'})
+        >>> by_output("box=huber(delta=0.5), cls=mse")
+        {'box': 'huber(delta=0.5)', 'cls': 'mse'}
     """
     said = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.rpartition("=")
-        said[name.strip()] = value.strip()
+    for part in filter(None, (part.strip() for part in BETWEEN.split(text))):
+        found = NAMED.fullmatch(part)
+        name, value = found.groups() if found else ("", part)
+        said[(name or "").strip()] = value.strip()
     return said
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,40 @@ def import_object(spec: str, *, what: str) -> Any:
             )
         found = getattr(found, name)
     return found
+
+
+def own_name(spec: str) -> str:
+    """Return what the object of `module:object` is called where it is used.
+
+    Example:
+        >>> own_name("losses:focal")
+        'focal'
+    """
+    return spec.rpartition(":")[2].rpartition(".")[2]
+
+
+def own_digest(spec: str) -> str:
+    """Return the SHA-256 of the source that `module:object` is in, in hex: it changes with it.
+
+    Of what was defined in a notebook or a script itself, the object's own source counts.
+
+    Args:
+        spec: as `import_object` takes it.
+
+    Raises:
+        UsageError: there is no such module or object.
+    """
+    found = import_object(spec, what="--custom")
+    module = sys.modules[spec.partition(":")[0]]
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    if origin is not None and Path(origin).is_file():
+        return hashlib.sha256(Path(origin).read_bytes()).hexdigest()
+    try:
+        source = inspect.getsource(found)
+    except (OSError, TypeError):  # typed into an interpreter
+        code = getattr(found, "__code__", None)
+        source = repr((code.co_code, code.co_consts, code.co_names)) if code else repr(found)
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def reference(named: Any) -> str:

@@ -152,7 +152,6 @@ from .learning.weight_sharing import (
     channel_rows as channel_rows,
     from_rows as from_rows,
     scaled_levels as scaled_levels,
-    scaled_values as scaled_values,
     shared_values as shared_values,
     shares_but_for_scales as shares_but_for_scales,
     shares_tensors as shares_tensors,

@@ -4,6 +4,9 @@ from .benching import (
 from .compressing import (
     compress as compress,
 )
+from .inspecting import (
+    inspect as inspect,
+)
 from .searching import (
     search as search,
     sensitivity as sensitivity,

@@ -10,15 +10,71 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.devices import RULES
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import build, options_of
+from edgeshrink.python.given import given_data, given_model
+from edgeshrink.python.own import class_weight_of, loss_of, metric_of
 from edgeshrink.recipes import Recipe, Training
 from edgeshrink.results import Budgets
 from edgeshrink.texts import read_text, seconds
 
 if TYPE_CHECKING:
     from edgeshrink.devices import BenchPlan
+    from edgeshrink.engine import Request
     from edgeshrink.plugins import Plugins
 
 Shapes = Mapping[str, Sequence[int]] | Sequence[int] | None
+
+
+def request_of(
+    model: Any,
+    *,
+    recipe: Recipe,
+    output: str | Path | None,
+    data: Any,
+    custom: Any,
+    loss: Any,
+    metric: Any,
+    input_shape: Shapes,
+    device: str | Sequence[str],
+    toolchain: str | Sequence[str],
+    run: str | Path | None,
+    rules: str,
+    **same: Any,
+) -> Request:
+    """Return the request that arguments of Python mean.
+
+    Args:
+        model: as it was given; so are those below.
+        recipe: what is done to it.
+        output: where the result goes; None puts it beside the working folder's files.
+        data: for it.
+        custom: the user's own code.
+        loss: as `loss=`; what is the user's own of it is added to `custom`.
+        metric: of record.
+        input_shape: of inputs with dynamic dimensions.
+        device: one or several.
+        toolchain: likewise.
+        run: the run folder.
+        rules: of timing, by name.
+        same: what a request takes as it is.
+    """
+    from edgeshrink.engine import Request
+
+    shapes = shapes_of(input_shape)
+    name, classes = given_model(model, custom)
+    return Request(
+        model=Path(name),
+        recipe=recipe,
+        out=Path(output) if output else beside(model, name, recipe),
+        data=given_data(data, name, shapes),
+        devices=many(device),
+        toolchains=many(toolchain),
+        run=Path(run) if run else None,
+        custom=(*classes, *loss_of(loss)[1]),
+        metric=metric_of(metric),
+        input_shapes=shapes,
+        bench=rules_of(rules),
+        **same,
+    )
 
 
 def many(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -48,9 +104,16 @@ def beside(model: Any, path: str, recipe: Recipe) -> Path:
 
 
 def training_of(flags: Mapping[str, Any]) -> tuple[Training, dict[str, Any]]:
-    """Return what flags say of training, and the flags that do not."""
+    """Return what flags say of training, and the flags that do not.
+
+    Own losses are told by their names alone.
+    """
     known = {option.name for option in options_of(Training)}
     training = {name: value for name, value in flags.items() if name in known}
+    if "loss" in training:
+        training["loss"] = loss_of(training["loss"])[0]
+    if "class_weight" in training:
+        training["class_weight"] = class_weight_of(training["class_weight"])
     return build(Training, training, "training"), {
         name: value for name, value in flags.items() if name not in known
     }

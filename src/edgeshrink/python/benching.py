@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.python.asked import budgets_of, many, rules_of
 from edgeshrink.python.given import given_data
+from edgeshrink.python.own import metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -30,6 +31,7 @@ def bench(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
+    metric: str | Callable[..., Any] = "",
     max_drop: float | str | None = None,
     max_bytes: int | str = "",
     max_ms: float | str = "",
@@ -56,6 +58,7 @@ def bench(
         preprocess: what is done to samples before the models see them.
         resize: how images of a folder are read, as for `compress`.
         task: what the outputs answer, as for `compress`.
+        metric: the metric of record, as for `compress`.
         max_drop: what the others may lose beside the first: points of accuracy; None for anything.
         max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
         max_ms: how long one inference may take: milliseconds of the median, or `p90<25`.
@@ -98,6 +101,7 @@ def bench(
         preprocess=preprocess,
         resize=resize,
         task=task,
+        metric=metric_of(metric),
         robustness=robustness,
         robustness_samples=robustness_samples,
         budgets=budgets_of(

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.python.asked import (
     Shapes,
-    beside,
     budgets_of,
     check_flags,
     many,
     recipe_of,
-    rules_of,
+    request_of,
     seconds_of,
-    shapes_of,
 )
-from edgeshrink.python.given import given_data, given_model
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -49,7 +46,7 @@ def compress(
     unsafe: bool = False,
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
-    metric: str = "",
+    metric: str | Callable[..., Any] = "",
     max_drop: float | str | None = None,
     max_bytes: int | str = "",
     max_ms: float | str = "",
@@ -103,7 +100,8 @@ def compress(
         custom: classes and functions that are not Keras's, or `module:object` of them.
         input_shape: fixed shapes of inputs with dynamic dimensions, batch included, by name; the
             shape alone where there is one input.
-        metric: the metric of record.
+        metric: the metric of record: its name, or one of your own: a function of labels and outputs
+            that returns one value a sample, or `module:object` of it.
         max_drop: what the result may lose: points of accuracy, or `none` for anything; None is 10
             points, or half of the way from the base to guessing, if that is less.
         max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
@@ -119,7 +117,9 @@ def compress(
         rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
         progress: tell on standard error what is being done.
         flags: methods, their options and training as on the command line:
-            `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`.
+            `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`. `loss` is a name, a
+            function of labels and outputs, a `keras.losses.Loss`, or a dict of these by output;
+            `class_weight` is `"balanced"` or a dict by class.
 
     Returns:
         The report; `report.failed` says why a result is not what was asked for.
@@ -127,7 +127,7 @@ def compress(
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
     """
-    from edgeshrink.engine import Request, compress as run_plan, plan
+    from edgeshrink.engine import compress as run_plan, plan
     from edgeshrink.plugins import installed
     from edgeshrink.python.results import Compression
 
@@ -135,28 +135,28 @@ def compress(
     known = {key for method in plugins.methods.values() for key in method.flag_keys()}
     check_flags(flags, compress, known)
     wanted = recipe_of(recipe, many(step), flags, seed, plugins)
-    shapes = shapes_of(input_shape)
-    name, classes = given_model(model, custom)
-    request = Request(
-        model=Path(name),
+    request = request_of(
+        model,
         recipe=wanted,
-        out=Path(output) if output else beside(model, name, wanted),
-        data=given_data(data, name, shapes),
+        output=output,
+        data=data,
+        custom=custom,
+        loss=flags.get("loss"),
+        metric=metric,
+        input_shape=input_shape,
+        device=device,
+        toolchain=toolchain,
+        run=run,
+        rules=rules,
         data_free=data_free,
         preprocess=preprocess,
         resize=resize,
         task=task,
         calibration=calibration,
-        devices=many(device),
-        toolchains=many(toolchain),
         at=at,
         trust_profile=trust_profile,
-        run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=classes,
-        input_shapes=shapes,
-        metric=metric,
         budgets=budgets_of(
             max_drop=max_drop,
             max_bytes=max_bytes,
@@ -169,7 +169,6 @@ def compress(
         robustness_samples=robustness_samples,
         seconds=seconds_of(time),
         exports=many(export),
-        bench=rules_of(rules),
         command="edgeshrink.compress(...)",
     )
     with watched(plugins, progress):

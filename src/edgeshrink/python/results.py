@@ -204,6 +204,36 @@ class Bench(Shown, BenchReport):
 
 
 @dataclass(frozen=True, repr=False)
+class Inspection(Shown):
+    """What `edgeshrink.inspect` returns: what is in a model.
+
+    Attributes:
+        found: all of it, as plain JSON values: `inputs`, `outputs`, `layers` or `operators`,
+            `parameters`, `macs`, `size_bytes`, `notes`, and `readers` of a .tflite.
+    """
+
+    found: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """The file's kind, weights and bytes."""
+        told = self.found
+        return (
+            f"{told['model']}: {told['kind']}, {told['parameters']:,} parameters, "
+            f"{told['macs']:,} MACs, {told['size_bytes']:,} bytes"
+        )
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each layer, or each operator of a .tflite."""
+        rows: list[dict[str, Any]] = self.found.get("layers") or self.found.get("operators") or []
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values."""
+        return self.found
+
+
+@dataclass(frozen=True, repr=False)
 class Search(Shown, SearchReport):
     """What `edgeshrink.search` returns: what was tried, and what was picked."""
 

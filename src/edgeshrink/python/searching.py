@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgeshrink.python.asked import (
     Shapes,
-    beside,
     budgets_of,
     check_flags,
     many,
-    rules_of,
+    request_of,
     seconds_of,
     shapes_of,
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
+from edgeshrink.python.own import metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -37,7 +37,7 @@ def search(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
-    metric: str = "",
+    metric: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
     at: str = "",
@@ -113,38 +113,36 @@ def search(
     Raises:
         edgeshrink.errors.EdgeshrinkError: something is wrong; the message says what.
     """
-    from edgeshrink.engine import Request, SearchRequest, plan_search, search as run_search
+    from edgeshrink.engine import SearchRequest, plan_search, search as run_search
     from edgeshrink.plugins import installed
     from edgeshrink.python.results import Search
     from edgeshrink.recipes import Recipe
 
     plugins = installed()
     check_flags(flags, search)
-    path, classes = given_model(model, custom)
-    shapes = shapes_of(input_shape)
-    recipe = Recipe(training=training_of(flags)[0], seed=seed)
-    base = Request(
-        model=Path(path),
-        recipe=recipe,
-        out=Path(output) if output else beside(model, path, recipe),
-        data=given_data(data, path, shapes),
+    base = request_of(
+        model,
+        recipe=Recipe(training=training_of(flags)[0], seed=seed),
+        output=output,
+        data=data,
+        custom=custom,
+        loss=flags.get("loss"),
+        metric=metric,
+        input_shape=input_shape,
+        device=device,
+        toolchain=toolchain,
+        run=run,
+        rules=rules,
         preprocess=preprocess,
         resize=resize,
         task=task,
-        devices=many(device),
-        toolchains=many(toolchain),
         at=at,
         trust_profile=trust_profile,
-        run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=classes,
-        input_shapes=shapes,
-        metric=metric,
         budgets=budgets_of(
             max_drop=max_drop, max_bytes=max_bytes, max_ms=max_ms, max_arena=max_arena
         ),
-        bench=rules_of(rules),
         command="edgeshrink.search(...)",
     )
     unbounded = time is not None or sampler == "grid"
@@ -175,7 +173,7 @@ def sensitivity(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
-    metric: str = "",
+    metric: str | Callable[..., Any] = "",
     unsafe: bool = False,
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
@@ -212,7 +210,7 @@ def sensitivity(
         preprocess=preprocess,
         resize=resize,
         task=task,
-        metric=metric,
+        metric=metric_of(metric),
         unsafe=unsafe,
         custom=classes,
         input_shapes=shapes,

@@ -59,4 +59,5 @@ from .table import (
 )
 from .training import (
     Training as Training,
+    own_losses as own_losses,
 )

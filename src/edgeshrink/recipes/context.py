@@ -103,6 +103,7 @@ class Context:
             it. A later step hands on the kinds that it `keeps`.
         companions: files in `folder` that belong to the result; the step fills it.
         shared: the folder of stages, where several runs share one; None is that of the log.
+        custom: `module:object` of the user's own code, losses among it.
     """
 
     data: Dataset | None
@@ -125,6 +126,7 @@ class Context:
     state: dict[str, np.ndarray] = field(default_factory=dict)
     companions: list[str] = field(default_factory=list)
     shared: Path | None = None
+    custom: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:

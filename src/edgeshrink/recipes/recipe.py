@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -270,14 +270,17 @@ class Recipe:
         more = ", or write a .tflite file" if Kind.TFLITE in step.accepts else ""
         return f"drop {step.name}{more}"
 
-    def check_losses(self) -> None:
-        """Check that Keras has the losses that are named.
+    def check_losses(self, own: Collection[str] = ()) -> None:
+        """Check that there are the losses that are named.
+
+        Args:
+            own: names of the user's own.
 
         Raises:
-            UsageError: it lacks one.
+            UsageError: neither Keras nor the user has one.
         """
         for training in (self.training, *(step.tuning for step in self.steps)):
-            check_loss(training.loss)
+            check_loss(training.loss, own)
 
     def resolved(self, step: Method) -> Training:
         """Return a step's training settings: its own, then the recipe's, then the method's.

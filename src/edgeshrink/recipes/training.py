@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Flag
-from edgeshrink.models import by_output
+from edgeshrink.models import LossFacts, by_output, own_name
 
 # Keras's losses, in small letters without underscores; a test holds them against Keras, which is
 # not imported before the work begins.
@@ -24,22 +25,55 @@ LOSSES = frozenset(
 )
 
 
-def check_loss(given: str | None) -> None:
-    """Refuse a loss that Keras does not have, before Keras is there.
+def check_loss(given: str | None, own: Collection[str] = ()) -> None:
+    """Refuse a loss that there is not, before Keras is there.
 
     Args:
-        given: names, by commas, each perhaps behind an output and `=`; None for none.
+        given: losses, as `LossFacts.parse` takes them, by commas, each perhaps behind an output and
+            `=`; None for none.
+        own: names of the user's own losses.
 
     Raises:
         UsageError: it names one that does not exist.
     """
-    for part in [] if given is None else given.split(","):
-        name = part.rpartition("=")[2].strip()
-        if name.lower().replace("_", "") not in LOSSES:
-            raise UsageError(
-                f"Keras has no loss {name!r}",
-                hint=near(name, LOSSES, otherwise="as in --loss sparse_categorical_crossentropy"),
-            )
+    said = by_output(given or "").values()
+    for text in said if said or given is None else [""]:
+        name = text if ":" in text else LossFacts.parse(text).spelled
+        if name not in own and name.lower().replace("_", "") not in LOSSES:
+            hint = near(name, LOSSES, otherwise="as in --loss sparse_categorical_crossentropy")
+            if ":" in name:  # a recipe may be a stranger's: code is what a command names
+                hint = f"--loss {name} on the command line takes a loss of your own"
+            raise UsageError(f"Keras has no loss {name!r}", hint=hint)
+
+
+def own_losses(given: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return losses by their names alone, and where those of the user's own are.
+
+    Args:
+        given: losses as `check_loss` takes them, or `module:object`; None for none.
+
+    Returns:
+        The losses, and `module:object` of each that is the user's own.
+
+    Example:
+        >>> own_losses("box=losses:giou, cls=mse")
+        ('box=giou,cls=mse', ('losses:giou',))
+    """
+    said, specs = [], []
+    for output, text in by_output(given or "").items():
+        spec, bracket, made = text.partition("(")
+        if ":" in spec:
+            specs.append(spec)
+            text = own_name(spec) + bracket + made
+        said.append(f"{output}={text}" if output else text)
+    return (",".join(said) if specs else given), tuple(specs)
+
+
+def _positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -56,8 +90,11 @@ class Training:
         epoch_size: training samples that an epoch shows, drawn anew each time; None for all.
         lr: peak learning rate of Adam, above 0.
         batch_size: samples in a training step.
-        loss: a Keras loss by name, instead of the model's own; `output=name` is that of one output,
-            several are parted by commas.
+        loss: a Keras loss by name, as `mse` or `huber(delta=0.5)`, or one of the user's own,
+            instead of the model's; `output=name` is that of one output, several are parted by
+            commas.
+        class_weight: what the samples of a class count in the loss against labels: `balanced`, or
+            weights by number or name of a class, as in `0=1,2=5`.
         teacher: `original` also learns the uncompressed model's outputs, `only` learns them
             without labels, `none` learns labels alone.
         temperature: what a teacher's logits and the model's are divided by, above 0.
@@ -66,7 +103,8 @@ class Training:
         flip: whether training images are turned left to right at random.
 
     Raises:
-        ValueError: there is no such teacher; `build` makes a `UsageError` of it.
+        ValueError: there is no such teacher, or weights are none; `build` makes a `UsageError` of
+            it.
     """
 
     effort: Annotated[
@@ -89,8 +127,15 @@ class Training:
     loss: Annotated[
         str | None,
         Flag(
-            "A Keras loss by name, instead of the model's own; OUTPUT=NAME for one of several "
-            "outputs, parted by commas."
+            "A Keras loss by name, as mse or huber(delta=0.5), or MODULE:OBJECT of your own, "
+            "instead of the model's; OUTPUT=NAME for one of several outputs, parted by commas."
+        ),
+    ] = None
+    class_weight: Annotated[
+        str | None,
+        Flag(
+            "What the samples of a class count in the loss: `balanced`, or by number or name, as "
+            "in 0=1,2=5 (default: all 1)."
         ),
     ] = None
     teacher: Annotated[
@@ -117,6 +162,13 @@ class Training:
         """Refuse a teacher that does not exist."""
         if self.teacher not in (None, "none", "original", "only"):
             raise ValueError(f"teacher must be original, only or none; received {self.teacher!r}")
+        for part in (self.class_weight or "balanced").split(","):
+            name, equals, weight = part.rpartition("=")
+            if part != "balanced" and not (name and equals and _positive(weight)):
+                raise ValueError(
+                    "class_weight must be balanced, or weights above 0 as in 0=1,2=5; received "
+                    f"{self.class_weight!r}"
+                )
 
     def samples(self, available: int) -> int:
         """Return how many of the available training samples an epoch shows."""

@@ -32,6 +32,7 @@ from .merit import (
 from .metric import (
     Metric as Metric,
     Score as Score,
+    with_own as with_own,
 )
 from .paired import (
     Paired as Paired,

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.devices import Session
-from edgeshrink.errors import UsageError, near
 from edgeshrink.models import RUNNABLE, TensorFacts, read_arrays, write_arrays
 from edgeshrink.recipes import digest_of
 from edgeshrink.results.apart import Apart, apart
-from edgeshrink.results.metric import Metric, Score
+from edgeshrink.results.metric import Metric, Score, with_own
 from edgeshrink.results.paired import Paired, worst_class
 from edgeshrink.results.scored import Answers, Scored, anomalies, chosen, plain
 from edgeshrink.results.verdict import AGREEMENT, Drop, Verdict, allowed, near_chance
@@ -111,8 +110,7 @@ class Judge:
         tasks: Mapping[str, Task] | None = None,
         progress: Callable[[float, str], None],
     ) -> None:
-        if record and record not in metrics:
-            raise UsageError(f"no metric {record!r}", hint=near(record, metrics))
+        metrics, record = with_own(metrics, record)
         self.session, self.folder, self.progress = session, folder, progress
         self.metrics, self.record, self.tasks = metrics, record, dict(tasks or {})
 

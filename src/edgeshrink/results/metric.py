@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from edgeshrink import words
 from edgeshrink.devices import NORMAL_95, wilson
+from edgeshrink.errors import UsageError, near
+from edgeshrink.models import import_object, own_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,3 +150,84 @@ class Metric(ABC):
             beside=self.beside,
             proportion=self.proportion,
         )
+
+
+def with_own(
+    metrics: Mapping[str, type[Metric]], record: str
+) -> tuple[Mapping[str, type[Metric]], str]:
+    """Return the metrics, the user's own among them, and the name of the one of record.
+
+    Args:
+        metrics: by name.
+        record: a name, `module:object` of the user's own, or empty for none.
+
+    Raises:
+        UsageError: there is no such metric, or the user's own is called as another is.
+    """
+    if ":" in record:
+        own = own_metric(record)
+        if own.name in metrics and metrics[own.name] is not own:
+            raise UsageError(
+                f"--metric {record}: there is a metric {own.name!r} already",
+                hint="call your own otherwise",
+            )
+        return {**metrics, own.name: own}, own.name
+    if record and record not in metrics:
+        raise UsageError(
+            f"no metric {record!r}",
+            hint=near(record, metrics, otherwise="MODULE:FUNCTION is one of your own"),
+        )
+    return metrics, record
+
+
+def own_metric(spec: str) -> type[Metric]:
+    """Return a metric of the user's own as a class.
+
+    Args:
+        spec: `module:object` of a subclass of `Metric`, or of a function of labels and outputs, in
+            Keras's order, that returns one value a sample; its `higher_is_better = False` says that
+            less is better.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    found = import_object(spec, what="--metric")
+    if isinstance(found, type) and issubclass(found, Metric):
+        return found
+    if isinstance(found, type) or not callable(found) or not own_name(spec).isidentifier():
+        raise UsageError(
+            f"--metric {spec}: a {type(found).__name__} is no metric",
+            hint="a function of labels and outputs that returns one value a sample",
+        )
+
+    def per_sample(self: Metric, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        values = np.asarray(found(labels, outputs))
+        if values.shape != (len(outputs),) or values.dtype.kind not in "fiub":
+            raise UsageError(
+                f"--metric {spec} must return a number for each sample, of shape "
+                f"({len(outputs)},); received shape {values.shape} of {values.dtype}",
+                hint="return one value a sample: their mean is the score",
+            )
+        if not np.isfinite(values).all():
+            raise UsageError(
+                f"--metric {spec} must return numbers; received {values[~np.isfinite(values)][0]} "
+                f"for sample {int((~np.isfinite(values)).argmax())}"
+            )
+        return values.astype("float64")
+
+    return type(
+        own_name(spec),
+        (Metric,),
+        {
+            "__doc__": getattr(found, "__doc__", None) or "A metric of the user's own.",
+            "name": own_name(spec),
+            "title": own_name(spec).replace("_", " "),
+            "tasks": (),
+            "applies": classmethod(lambda cls, task: True),
+            "asked": True,
+            "higher_is_better": bool(getattr(found, "higher_is_better", True)),
+            "per_sample": per_sample,
+        },
+    )

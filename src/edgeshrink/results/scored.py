@@ -154,7 +154,7 @@ def chosen(
         Scored(one, cls(one.task))
         for one in answers
         for cls in metrics.values()
-        if cls.applies(one.task) or (forced and cls is asked and not cls.of_made)
+        if cls.of_made == one.made and (cls.applies(one.task) or (forced and cls is asked))
     ]
     found = [s for s in every if not s.metric.asked or s.compiled or type(s.metric) is asked]
     return sorted(
@@ -170,7 +170,7 @@ def check_record(record: str, metrics: Mapping[str, type[Metric]], data: Dataset
         metrics: by name.
         data: that judges.
     """
-    asked = metrics.get(record)
+    asked = metrics.get(record)  # the user's own, of a module, looks at any output
     tasks = list(data.tasks.values())
     if asked is None or not tasks:
         return

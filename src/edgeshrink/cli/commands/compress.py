@@ -35,7 +35,7 @@ from edgeshrink.cli.typer_flags import with_method_flags
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.recipes import Methods, Recipe, Training
+from edgeshrink.recipes import Methods, Recipe, Training, own_losses
 from edgeshrink.results import Budgets
 from edgeshrink.samples import Meaning, Reading
 from edgeshrink.texts import seconds
@@ -172,6 +172,8 @@ def compress(
     budgets = build(Budgets, keeping, "compress")
     robust = asked(perturbing, "compress")
     tuning = build(Training, training, "training")
+    loss, own = own_losses(tuning.loss)
+    tuning = replace(tuning, loss=loss)
     if sum(map(bool, (recipe, step, chosen))) > 1:
         raise UsageError(NO_MIX)
     wanted = _recipe(recipe, step or [], chosen, plugins.methods)
@@ -203,7 +205,7 @@ def compress(
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=tuple(custom or ()),
+        custom=(*(custom or ()), *own),
         input_shapes=shapes(input_shape or []),
         metric=metric,
         budgets=budgets,

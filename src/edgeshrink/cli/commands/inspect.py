@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgeshrink.cli.shared import Custom, Debug, Json, Unsafe, print_json, registry, single
-from edgeshrink.errors import UsageError
-from edgeshrink.models import RUNNABLE, Artifact, Kind
 
 
 def app() -> typer.Typer:
@@ -41,36 +38,23 @@ def inspect(
 
     Example: edgeshrink inspect model.keras
     """
-    from edgeshrink.cli.display import inspection
-    from edgeshrink.models import identify
+    from edgeshrink.cli.quiet_stderr import quiet
+    from edgeshrink.engine import inspected
 
-    path = Path(model)
-    kind = identify(path)
-    if toolchain and not run:
-        raise UsageError("--toolchain says where --try finds a toolchain", hint="add --try")
-    if kind in RUNNABLE:
-        found = inspection.tflite(path, registry(), tuple(toolchain or ()), run=run)
-    elif run:
-        raise UsageError(
-            f"--try is for .tflite and .esz files; {path} is a {kind} file",
-            hint=f"`edgeshrink compress {path} --float` makes one",
+    plugins = registry()
+    with quiet():  # TensorFlow has things to say while it is imported
+        found = inspected(
+            model,
+            plugins,
+            custom=tuple(custom or ()),
+            unsafe=unsafe,
+            run=run,
+            toolchains=tuple(toolchain or ()),
         )
-    else:
-        found = inspection.keras(path, registry(), tuple(custom or ()), unsafe=unsafe)
-    found = {"model": model, "kind": str(kind), **sizes(path, kind), **found}
     if json:
         print_json(found)
     else:
+        from edgeshrink.cli.display.inspection import show_model
         from edgeshrink.cli.display.tables import console
 
-        inspection.show_model(found, to=console())
-
-
-def sizes(path: Path, kind: Kind) -> dict[str, Any]:
-    """Return a model's bytes as they lie on disk and after deflate."""
-    artifact = Artifact(path, kind)
-    return {
-        "size_bytes": artifact.size_bytes,
-        "compressed_bytes": artifact.compressed_bytes,
-        "digest": artifact.digest,
-    }
+        show_model(found, to=console())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,7 @@ from edgeshrink.cli.work import Work
 from edgeshrink.devices import RULES, RULES_HELP
 from edgeshrink.errors import UsageError
 from edgeshrink.flag import Flag, build
-from edgeshrink.recipes import Recipe, Training
+from edgeshrink.recipes import Recipe, Training, own_losses
 from edgeshrink.results import USUAL_TRIALS, Budgets
 from edgeshrink.samples import Meaning, Reading
 from edgeshrink.texts import seconds
@@ -177,6 +177,8 @@ def search(
     """
     settings, budgets = build(Searching, searching, "search"), build(Budgets, keeping, "search")
     tuning, apart = build(Training, training, "training"), build(Work, work, "search")
+    loss, own = own_losses(tuning.loss)
+    tuning = replace(tuning, loss=loss)
     if worker and not storage:
         raise UsageError("--worker helps a search by its --storage", hint="give both its --name")
     from edgeshrink.cli.commands.compress import shapes, written
@@ -204,7 +206,7 @@ def search(
         run=Path(run) if run else None,
         force=force,
         unsafe=unsafe,
-        custom=tuple(custom or ()),
+        custom=(*(custom or ()), *own),
         input_shapes=shapes(input_shape or []),
         metric=metric,
         budgets=budgets,

@@ -20,11 +20,11 @@ from edgeshrink.engine.planning.unfinished import is_unfinished
 from edgeshrink.errors import ModelError, UsageError, near
 from edgeshrink.flag import build
 from edgeshrink.hookspecs import OpenedModel
-from edgeshrink.models import Artifact, Kind, ModelFacts, facts, refuse
+from edgeshrink.models import Artifact, Kind, ModelFacts, facts, own_name, refuse
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Need, Plan, Recipe, Training
-from edgeshrink.results import check_record
+from edgeshrink.results import check_record, with_own
 from edgeshrink.samples import (
     Meaning,
     ModelOutputs,
@@ -72,16 +72,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         trust=request.trust_profile,
         toolchains=request.toolchains,
     )
-    if request.metric and request.metric not in plugins.metrics:
-        raise UsageError(
-            f"no metric {request.metric!r}", hint=near(request.metric, plugins.metrics)
-        )
+    with_own(plugins.metrics, request.metric)
     produces = _produced(request.out)
     recipe = request.recipe.completed(plugins.methods, produces, kind)
     for step in recipe.steps if found.outputs else ():
         recipe.resolved(step).losses(output.name for output in found.outputs)
     recipe.check_order(kind)
-    recipe.check_losses()
+    recipe.check_losses([own_name(spec) for spec in request.custom])
     if not recipe.steps:
         raise UsageError("there is nothing to do", hint="as in --prune 0.8 --int8")
     made = recipe.steps[-1].produces

@@ -15,7 +15,15 @@ from edgeshrink.engine.running.run import Run
 from edgeshrink.engine.running.stage_store import Stage
 from edgeshrink.engine.running.trained import check_trained
 from edgeshrink.errors import EdgeshrinkError, VerificationError
-from edgeshrink.models import Artifact, Kind, content_digest, read_arrays, write_arrays, write_bytes
+from edgeshrink.models import (
+    Artifact,
+    Kind,
+    content_digest,
+    own_digest,
+    read_arrays,
+    write_arrays,
+    write_bytes,
+)
 from edgeshrink.part import version_of
 from edgeshrink.recipes import (
     Agreement,
@@ -91,7 +99,8 @@ class Stages:
 
     def _key(self, planned: PlannedStep, parent: Artifact) -> dict[str, Any]:
         """Return what a step's result depends on, whatever the kernels."""
-        step, data = planned.step, self._planned.data
+        step, data, request = planned.step, self._planned.data, self._planned.request
+        own = [*request.custom, *([request.metric] if ":" in request.metric else [])]
         plugin = type(step).__module__.partition(".")[0]
         makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
         versions = {name: version_of(name) for name in makers}
@@ -102,9 +111,9 @@ class Stages:
             "step": step.name,
             "options": asdict(step.options),
             "training": asdict(planned.training) if planned.training else None,
-            "task": self._planned.request.task,
+            "task": request.task,
             "data": data.digest if data and step.data is not Need.NONE else None,
-            "metric": self._planned.request.metric if step.data is not Need.NONE else None,
+            "metric": request.metric if step.data is not Need.NONE else None,
             "seed": self._planned.recipe.seed,
             "device": self._planned.profile.name if step.timed else None,
             "tile": self._planned.profile.tile if step.tiled else None,
@@ -113,6 +122,7 @@ class Stages:
             "files": [content_digest(path) for path in step.files],
             "versions": versions,
             "source": [source_digest("edgeshrink"), source_digest(plugin)],
+            **({"own": [own_digest(spec) for spec in own]} if own else {}),
         }
 
     def context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
@@ -155,6 +165,7 @@ class Stages:
             room=self._planned.room,
             shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
+            custom=self._planned.request.custom,
         )
 
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:

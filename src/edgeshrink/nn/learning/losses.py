@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,12 +26,14 @@ class OutputLoss:
         soft: against the teacher's outputs; None without a teacher.
         alpha: the share of labels where there are both, 0..1; a variable may stand for it.
         weight: of this output in the sum over all.
+        weigh: gives, for labels, what each counts; None where all count alike.
     """
 
     hard: keras.losses.Loss | None
     soft: SoftLoss | None
     alpha: Any = 0.5
     weight: float = 1.0
+    weigh: Callable[[Any], Any] | None = None
 
     def __call__(self, labels: Any, taught: Any, outputs: Any) -> Any:
         """Return the mean loss of a batch times the weight, a scalar.
@@ -41,12 +44,17 @@ class OutputLoss:
             outputs: the model's own.
         """
         if self.soft is None:
-            return self.weight * self.hard(labels, outputs)  # type: ignore[misc]
+            return self.weight * self._told(labels, outputs)
         if self.hard is None:
             return self.weight * self.soft(taught, outputs)
-        hard, soft = self.hard(labels, outputs), self.soft(taught, outputs)
+        hard, soft = self._told(labels, outputs), self.soft(taught, outputs)
         share = ops.cast(self.alpha, hard.dtype)
         return self.weight * (share * hard + (1 - share) * soft)
+
+    def _told(self, labels: Any, outputs: Any) -> Any:
+        """Return the mean loss against labels."""
+        assert self.hard is not None
+        return self.hard(labels, outputs, None if self.weigh is None else self.weigh(labels))
 
 
 @dataclass(frozen=True)
@@ -73,14 +81,20 @@ def output_loss(
     *,
     chosen: str | None = None,
     distillation: Distillation | None = None,
+    own: Mapping[str, Any] | None = None,
+    weigh: Callable[[Any], Any] | None = None,
 ) -> OutputLoss:
     """Return the loss of one output.
 
     Args:
         task: what the output answers, and what it was compiled with.
         labelled: whether there are labels, as `Task.shaped` makes them.
-        chosen: a Keras loss by name; None for that of the model, or else for what fits.
+        chosen: a loss as `LossFacts.parse` takes it; None for that of the model, or else for what
+            fits.
         distillation: how a teacher's answers are followed; None without one.
+        own: losses that are not Keras's, by name: functions of labels and outputs, classes or
+            instances of `keras.losses.Loss`.
+        weigh: gives, for labels, what each counts.
 
     Raises:
         UsageError: Keras knows no loss of the chosen name, or of that of the model.
@@ -90,15 +104,44 @@ def output_loss(
     if not labelled:
         return OutputLoss(None, soft, weight=weight)
     alpha = distillation.alpha if distillation else 1.0
-    loss = LossFacts(chosen) if chosen else task.objective.loss
-    if loss and not chosen and _class_of(loss) is None:
+    loss = LossFacts.parse(chosen) if chosen else task.objective.loss
+    mine = own_loss(loss, own or {}) if loss else None
+    if mine is None and loss and not chosen and _class_of(loss) is None:
         raise UsageError(
             f"output {task.name!r} was compiled with the loss {loss.spelled!r}, which is none of "
             "Keras's and cannot be trained with",
-            hint="--loss names one of Keras's in its place, as in --loss mse; with several outputs "
-            f"--loss {task.name}=mse",
+            hint=f"--custom MODULE:{loss.spelled} says where it is, or --loss names one of Keras's "
+            f"in its place, as in --loss mse; with several outputs --loss {task.name}=mse",
         )
-    return OutputLoss(_fitted(loss, task), soft, alpha, weight)
+    return OutputLoss(mine or _fitted(loss, task), soft, alpha, weight, weigh)
+
+
+def own_loss(loss: LossFacts, own: Mapping[str, Any]) -> keras.losses.Loss | None:
+    """Return a loss of the user's own; None where there is none of that name.
+
+    Args:
+        loss: by name.
+        own: functions of labels and outputs, classes or instances of `keras.losses.Loss`, by name.
+
+    Raises:
+        UsageError: it is something else, or is not made of its options.
+    """
+    found = own.get(loss.spelled, own.get(loss.class_name))
+    if found is None:
+        return None
+    try:
+        if isinstance(found, type) and issubclass(found, keras.losses.Loss):
+            return found(**loss.options)
+        if isinstance(found, keras.losses.Loss):
+            return found
+        if not isinstance(found, type) and callable(found):
+            return OwnLoss(partial(found, **loss.options), loss.spelled)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the loss {loss.spelled!r} cannot be made: {error}") from error
+    raise UsageError(
+        f"a loss is a function of labels and outputs, or of class keras.losses.Loss; "
+        f"{loss.spelled!r} is a {type(found).__name__}"
+    )
 
 
 def _class_of(loss: LossFacts) -> type[keras.losses.Loss] | None:
@@ -141,6 +184,28 @@ def _usual(task: Task, logits: bool) -> keras.losses.Loss:
     if not task.numeric or task.activation == "sigmoid":
         return keras.losses.BinaryCrossentropy(from_logits=logits)
     return keras.losses.MeanSquaredError()
+
+
+class OwnLoss(keras.losses.Loss):
+    """A function of labels and outputs.
+
+    Args:
+        function: returns the loss of each sample, or of the whole batch.
+        name: of the loss.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], name: str) -> None:
+        super().__init__(name=name)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return what the function returns.
+
+        Args:
+            y_true: labels as they are stored, `(batch, ...)`, in float.
+            y_pred: outputs, `(batch, ...)`.
+        """
+        return self.function(y_true, y_pred)
 
 
 class OneHot(keras.losses.Loss):

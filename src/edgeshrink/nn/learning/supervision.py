@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from edgeshrink.errors import DataError, UsageError
+from edgeshrink.models import import_object, own_name
 from edgeshrink.nn.graph import structured
 from edgeshrink.nn.learning.augmentation import mirrored, shifted
+from edgeshrink.nn.learning.class_weights import KINDS, class_weights, sample_weights
 from edgeshrink.nn.learning.distillation import Distillation
 from edgeshrink.nn.learning.losses import Hint, OutputLoss, output_loss
 from edgeshrink.nn.learning.outputs import output_facts
@@ -108,18 +111,55 @@ def objectives(
     }
     for name, task in tasks.items():
         if taught.labelled and task.name in data.given_back:
-            own = data.given_back[task.name]
-            labels[name] = Itself(own, data.train.inputs[own].shape)
+            source = data.given_back[task.name]
+            labels[name] = Itself(source, data.train.inputs[source].shape)
+    own = {own_name(spec): import_object(spec, what="--loss") for spec in context.custom}
+    weighed = _weighed(settings.class_weight, tasks, labels, data.class_names)
     losses = {
         name: output_loss(
             task,
             name in labels,
             chosen=chosen[name],
+            own=own,
+            weigh=weighed.get(name),
             distillation=taught.distillation if taught.teacher is not None else None,
         )
         for name, task in tasks.items()
     }
     return losses, labels
+
+
+def _weighed(
+    text: str | None,
+    tasks: Mapping[str, Task],
+    labels: Labels,
+    names: Sequence[str],
+) -> dict[str, Callable[[Any], Any]]:
+    """Return, by output, what gives the weights of labels; nothing where all count alike.
+
+    Raises:
+        UsageError: no output answers classes, or there is no such class.
+    """
+    if text is None:
+        return {}
+    given = {name: v for name, v in labels.items() if not isinstance(v, Itself)}
+    if labels and not given:
+        raise UsageError(
+            "--class-weight is for classes, and the model gives its input back", hint="drop it"
+        )
+    able = [name for name in given if tasks[name].kind in KINDS] or list(given)[:1]
+    if len(able) > 1 and text != "balanced":
+        raise UsageError(
+            f"--class-weight {text} is of one output; the model has {len(able)} of classes: "
+            f"{', '.join(able)}",
+            hint="--class-weight balanced weighs the classes of each",
+        )
+    return {
+        name: partial(
+            sample_weights, class_weights(text, tasks[name], given[name], names), tasks[name]
+        )
+        for name in able
+    }
 
 
 def tasks_of(model: keras.Model, context: Context) -> dict[str, Task]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeshrink.api import Merit, Metric, hookimpl
+from edgeshrink.api import Merit, Metric, Package, Part, hookimpl
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def _one_value(outputs: np.ndarray) -> bool:
 @hookimpl
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
+    from edgeshrink_metrics.detection import MeanAveragePrecision
     from edgeshrink_metrics.rates import (
         AnomalyArea,
         AreaUnderCurve,
@@ -149,7 +150,13 @@ def edgeshrink_metrics() -> list[type[Metric]]:
     )
 
     told = [Top1, Top5, MeanIoU, AnomalyArea, MeanAbsoluteError, RootMeanSquaredError]
-    return [*told, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
+    return [*told, MeanAveragePrecision, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return what computes mean average precision."""
+    return [Package("pycocotools", "mean average precision of detectors (--metric map)")]
 
 
 @hookimpl

@@ -96,6 +96,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             plugins.metrics,
             record=request.metric,
             tasks=data.tasks if data else None,
+            decode=request.decode,
             progress=lambda fraction, note: None,
         )
         farm = DeviceFarm(devices, request.plan, plugins, lambda: judge, kept)
@@ -135,8 +136,8 @@ def _check_budgets(request: BenchRequest) -> None:
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     first = Signature.read(request.models[0])
-    task = build(Meaning, {"task": request.task}, "data").task
-    outputs = ModelOutputs(first.outputs, given=task)
+    said = build(Meaning, {"task": request.task, "decode": request.decode}, "data")
+    outputs = ModelOutputs(first.outputs, given=said.task, decode=said.decode)
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,

@@ -169,6 +169,8 @@ class _Compression:
             value, guess = (words.value_of(name, one) for one in (near.value, near.guess))
             said = f"the uncompressed model's {name} is {value}, where guessing gets {guess}"
             hint = "Are labels what it was trained to tell, 1 of what is anomalous?"
+            if not near.metric.chance:
+                hint = "Does --decode make boxes in the units of the labels, x before y?"
         if not self.planned.request.force:
             raise DataError(
                 said,

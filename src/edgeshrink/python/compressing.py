@@ -15,6 +15,7 @@ from edgeshrink.python.asked import (
     request_of,
     seconds_of,
 )
+from edgeshrink.python.own import decode_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -38,6 +39,7 @@ def compress(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
     at: str = "",
@@ -90,6 +92,8 @@ def compress(
         task: what the outputs answer, where the model does not tell: `classification`, `binary`,
             `tags`, `regression`, or `reconstruction` of the input; `output=regression` for one of
             several outputs.
+        decode: a function, or `module:function`, that makes boxes of a detector's outputs, which
+            labels `(samples, most, 5)` judge by mean average precision.
         device: names or paths of device profiles; the result is for the first, and measured on
             all.
         toolchain: names of readers that the result goes through on its way to a chip.
@@ -152,6 +156,7 @@ def compress(
         preprocess=preprocess,
         resize=resize,
         task=task,
+        decode=decode_of(decode),
         calibration=calibration,
         at=at,
         trust_profile=trust_profile,

@@ -17,7 +17,7 @@ from edgeshrink.python.asked import (
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
-from edgeshrink.python.own import metric_of
+from edgeshrink.python.own import decode_of, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -37,6 +37,7 @@ def search(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     metric: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
@@ -76,6 +77,7 @@ def search(
         preprocess: as for `compress`.
         resize: likewise.
         task: likewise.
+        decode: likewise.
         metric: likewise.
         device: likewise.
         toolchain: likewise.
@@ -136,6 +138,7 @@ def search(
         preprocess=preprocess,
         resize=resize,
         task=task,
+        decode=decode_of(decode),
         at=at,
         trust_profile=trust_profile,
         force=force,
@@ -173,6 +176,7 @@ def sensitivity(
     preprocess: str = "none",
     resize: str = "keras",
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     metric: str | Callable[..., Any] = "",
     unsafe: bool = False,
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
@@ -188,6 +192,7 @@ def sensitivity(
         preprocess: as for `compress`.
         resize: likewise.
         task: likewise.
+        decode: likewise.
         metric: likewise.
         unsafe: likewise.
         custom: likewise.
@@ -210,6 +215,7 @@ def sensitivity(
         preprocess=preprocess,
         resize=resize,
         task=task,
+        decode=decode_of(decode),
         metric=metric_of(metric),
         unsafe=unsafe,
         custom=classes,

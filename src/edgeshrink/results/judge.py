@@ -14,9 +14,9 @@ from edgeshrink.recipes import digest_of
 from edgeshrink.results.apart import Apart, apart
 from edgeshrink.results.metric import Metric, Score, with_own
 from edgeshrink.results.paired import Paired, worst_class
-from edgeshrink.results.scored import Answers, Scored, anomalies, chosen, plain
+from edgeshrink.results.scored import Answers, Scored, anomalies, boxes, chosen, plain
 from edgeshrink.results.verdict import AGREEMENT, Drop, Verdict, allowed, near_chance
-from edgeshrink.samples import Subset, Task, labels_by_output, task_of
+from edgeshrink.samples import Decoder, Subset, Task, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class Samples:
         count: of samples.
         synthetic: they were made up.
         truth: what judges samples and is no label of an output: 1 for each that is anomalous, else
-            0; None where there is none.
+            0, `(samples,)`; or boxes `(samples, most, 5)`; None where there is none.
         stored: the same samples for models that do the preprocessing themselves, where a run
             makes such a model.
     """
@@ -98,6 +98,7 @@ class Judge:
     Attributes:
         session: gives what runs .tflite files, when it is needed.
         tasks: what each output answers, by its name; without, labels alone tell it.
+        decode: makes boxes of outputs; None where they are none.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class Judge:
         *,
         record: str = "",
         tasks: Mapping[str, Task] | None = None,
+        decode: str = "",
         progress: Callable[[float, str], None],
     ) -> None:
         metrics, record = with_own(metrics, record)
         self.session, self.folder, self.progress = session, folder, progress
         self.metrics, self.record, self.tasks = metrics, record, dict(tasks or {})
+        self.decode = Decoder(decode) if decode else None
 
     def outputs(self, artifact: Artifact, samples: Samples, load: Callable[[], Any]) -> Outputs:
         """Return what a model file says of samples; kept on disk, so asked only once.
@@ -172,7 +175,9 @@ class Judge:
             return None
         one = scored[0]
         now = dict(zip(base, matched_outputs(base, outputs), strict=True))
-        return Paired(one.metric, one.each(base), one.each(now), one.wanted)
+        drawn = one.drawn(base), one.drawn(now)
+        change = None if drawn[0] is None or drawn[1] is None else drawn[1] - drawn[0]
+        return Paired(one.metric, one.each(base), one.each(now), one.wanted, change)
 
     def value(self, outputs: Outputs, samples: Samples) -> float | None:
         """Return the score of record, greater being better; None without labels."""
@@ -234,7 +239,11 @@ class Judge:
             metric.value(float(values.mean())) for values in (paired.before, paired.after)
         )
         limit = allowed(most, before, guess, share=metric.proportion)
-        if most is None and metric.proportion and guess is not None and near_chance(before, guess):
+        if not metric.chance:
+            guess = None  # it gave a limit, and is no yardstick
+        elif (
+            most is None and metric.proportion and guess is not None and near_chance(before, guess)
+        ):
             limit = math.inf  # nothing to lose: who goes on with such a base was told
         return Verdict(
             metric.name,
@@ -294,6 +303,8 @@ class Judge:
         shares = [s for s in scored if s.metric.proportion and s.answers is scored[0].answers]
         found = [(s.metric.value(float(s.each(outputs).mean())), s) for s in shares]
         pairs = [NearChance(v, s.guess(outputs), s.task.single, s.metric) for v, s in found]
+        if not scored[0].metric.chance:  # any value tells something but that of nothing at all
+            return pairs[0] if pairs[0].value <= pairs[0].guess else None
         return pairs[0] if all(near_chance(one.value, one.guess) for one in pairs) else None
 
     def tasks_of(self, outputs: Outputs) -> dict[str, Task]:
@@ -310,6 +321,9 @@ class Judge:
         import numpy as np
 
         answers: list[Answers] = []
+        if self.decode is not None and samples.truth is not None:
+            names = {name: task.name for name, task in self.tasks_of(outputs).items()}
+            answers.append(boxes(self.decode, names, samples.truth))
         for name, task in self.tasks_of(outputs).items():
             labels = samples.labels.get(name, samples.labels.get(task.name))
             if labels is None and len(samples.labels) == 1 == len(outputs):

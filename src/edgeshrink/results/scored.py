@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeshrink.errors import UsageError
+from edgeshrink.part import pip_install, version_of
 from edgeshrink.results.metric import Metric
-from edgeshrink.samples import Task
+from edgeshrink.samples import Decoder, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,22 @@ def anomalies(one: Answers, truth: np.ndarray | None) -> Iterator[Answers]:
     yield Answers(one.name, task, truth, read, made=True)
 
 
+def boxes(decode: Decoder, names: Mapping[str, str], truth: np.ndarray) -> Answers:
+    """Return the boxes that are made of outputs.
+
+    Args:
+        decode: makes them.
+        names: by the name of each output, what the uncompressed model calls it.
+        truth: the boxes that are there, `(samples, most, 5)`.
+    """
+
+    def read(outputs: Outputs) -> np.ndarray:
+        named = {names.get(name, name): values for name, values in outputs.items()}
+        return decode(named)
+
+    return Answers("boxes", Task("boxes", "boxes"), truth, read, made=True)
+
+
 def squared_errors(outputs: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """Return the mean squared error of each sample, `(samples, 1)`.
 
@@ -124,6 +141,10 @@ class Scored:
         """Gives the metric's value for the best constant answer."""
         return partial(_guess, self)
 
+    def drawn(self, outputs: Outputs) -> np.ndarray | None:
+        """Return the metric's value of samples drawn again and again; None where it needs none."""
+        return self.metric.resampled(self.answers.read(outputs), self.wanted)
+
     def each(self, outputs: Outputs) -> np.ndarray:
         """Return the metric's value for each sample, `(samples,)`."""
         return self.metric.per_sample(self.answers.read(outputs), self.wanted)
@@ -163,20 +184,34 @@ def chosen(
 
 
 def check_record(record: str, metrics: Mapping[str, type[Metric]], data: Dataset) -> None:
-    """Raise a UsageError if data has not what the metric of record looks at.
+    """Raise a UsageError if a metric lacks what it looks at, or a package that it needs.
 
     Args:
         record: that was asked for; empty for none.
         metrics: by name.
         data: that judges.
     """
+    kinds = {"boxes"} if data.outputs.decode else set[str]()
+    needed = {
+        name: list(one.requires)
+        for name, one in metrics.items()
+        if one.of_made and not kinds.isdisjoint(one.tasks)
+    }
+    for name, packages in needed.items():
+        if missing := [one for one in packages if not version_of(one)]:
+            raise UsageError(f"{name} needs {', '.join(missing)}", hint=pip_install(missing))
     asked = metrics.get(record)  # the user's own, of a module, looks at any output
     tasks = list(data.tasks.values())
     if asked is None or not tasks:
         return
-    kinds = {task.kind for task in tasks}
+    kinds |= {task.kind for task in tasks}
     if "reconstruction" in kinds and data.test is not None and data.test.truth is not None:
         kinds.add("anomaly")
+    if "boxes" in asked.tasks and "boxes" not in kinds:
+        raise UsageError(
+            f"{record} judges boxes, and nothing makes boxes of what the model puts out",
+            hint="--decode MODULE:FUNCTION names your function that does",
+        )
     if asked.of_made and kinds.isdisjoint(asked.tasks):
         raise UsageError(
             f"{record} needs test labels that say which samples are anomalous, and a model that "

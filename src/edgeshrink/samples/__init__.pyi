@@ -37,3 +37,6 @@ from .task import (
     Task as Task,
     task_of as task_of,
 )
+from .truth.decoder import (
+    Decoder as Decoder,
+)

@@ -21,10 +21,11 @@ from edgeshrink.samples.images import Images, Reading
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.preprocess import Preprocess
 from edgeshrink.samples.readers import from_value, read
-from edgeshrink.samples.reconstruction import given_back, reconstructed
 from edgeshrink.samples.split import split_stored
 from edgeshrink.samples.subset import Column, Subset
 from edgeshrink.samples.task import Task
+from edgeshrink.samples.truth.boxes import boxes_apart
+from edgeshrink.samples.truth.reconstruction import given_back, reconstructed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,17 +85,12 @@ class Dataset:
         Raises:
             DataError: it is not known which input that is.
         """
-        if not (parts := self.subsets()):
-            return {}
-        inputs = next(iter(parts.values())).inputs
-        tasks = [task for task in self.tasks.values() if task.kind == "reconstruction"]
-        return {task.name: given_back(task, inputs) for task in tasks}
+        return given_back(self.tasks.values(), self.subsets().values())
 
     @property
     def labelled(self) -> bool:
         """Whether it is known what is right of a training sample: its labels, or itself."""
-        there = self.train is not None and self.train.labels is not None
-        return there or (self.train is not None and bool(self.given_back))
+        return self.train is not None and (self.train.labels is not None or bool(self.given_back))
 
     @cached_property
     def digest(self) -> str:
@@ -285,8 +281,7 @@ class Dataset:
         }
         made = replace(self._of(parts), outputs=outputs)
         if outputs.facts and all(output.shape is not None for output in outputs.facts):
-            own = made.given_back
-            labelled = {name: task for name, task in made.tasks.items() if name not in own}
+            labelled = {n: task for n, task in made.tasks.items() if n not in made.given_back}
             for name, part in made.subsets().items():
                 if name != "calibration":
                     check_labels(name, part, labelled)
@@ -361,6 +356,8 @@ def load_dataset(
     if isinstance(answer, Dataset):
         return replace(answer, outputs=outputs)
     stored = read(spec, reading) if answer is None else from_value(answer, spec)
+    if outputs.decode:
+        stored = boxes_apart(stored, spec)
     stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
     stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
     stored, shown = reconstructed(stored, spec, outputs)

@@ -73,7 +73,7 @@ def split_stored(
             count = min(max(1, round(validation * len(train))), len(train) - 1)
             chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train, tasks))
             held, train = train.subset(chosen), train.subset(rest)
-        if train.truth is not None and train.truth.any():
+        if train.truth is not None and train.truth.ndim == 1 and train.truth.any():
             normal = train.subset(train.rows[train.truth == 0])
             left_out = len(train) - len(normal)
             if not len(normal):

@@ -98,7 +98,7 @@ class Subset:
         rows: which of the stored samples are in this part.
         all_labels: labels of the stored samples: an array, a dict by output name, or None.
         all_truth: what judges the stored samples and is no label of an output: 1 where a sample is
-            anomalous and 0 where it is normal; None where there is none.
+            anomalous and 0 where it is normal, or its boxes `(most, 5)`; None where there is none.
     """
 
     sources: Mapping[str, Source]

@@ -50,7 +50,7 @@ class Task:
         name: of the output.
         kind: `classification`, one of several classes; `binary`, yes or no; `tags`, yes or no for
             each of several; `regression`, numbers; `reconstruction`, the input itself. What a judge
-            makes of outputs is `anomaly`, how far a sample is from what is given back.
+            makes of outputs is `anomaly`, how far a sample is from what is given back, or `boxes`.
         shape: of one sample's output; None for a size that is not known.
         sparse: labels are class numbers, where the output has a score for each class.
         activation: that makes the output, such as `softmax`; empty where that is not known.
@@ -67,7 +67,7 @@ class Task:
     @property
     def numeric(self) -> bool:
         """Whether an answer is numbers, and no class."""
-        return self.kind in ("regression", "reconstruction", "anomaly")
+        return self.kind in ("regression", "reconstruction", "anomaly", "boxes")
 
     @property
     def elements(self) -> tuple[int | None, ...]:
@@ -163,6 +163,8 @@ class Task:
             return np.broadcast_to(often, shape)
         if self.kind == "anomaly":
             return np.zeros(shape)
+        if self.kind == "boxes":
+            return np.full(shape, np.nan)
         if self.numeric:
             return np.broadcast_to(wanted.mean(0), wanted.shape).reshape(shape)
         mean = wanted.mean(0) if self.kind == "tags" else wanted.mean()

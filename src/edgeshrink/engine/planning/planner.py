@@ -53,7 +53,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
-    request = replace(request, task=build(Meaning, {"task": request.task}, "data").task)
+    said = build(Meaning, {"task": request.task, "decode": request.decode}, "data")
+    request = replace(request, task=said.task)
+    if request.decode and not request.data:
+        raise UsageError(
+            f"--decode {request.decode} makes boxes that labels judge, and there is no data",
+            hint="pass --data with boxes as y_test",
+        )
     if found.kind not in (*KERAS_KINDS, Kind.SKLEARN):
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
@@ -205,7 +211,7 @@ def load_data(request: Request, seed: int, found: ModelFacts, plugins: Plugins) 
         seed=seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
-        outputs=ModelOutputs(found.outputs, found.compiled, request.task),
+        outputs=ModelOutputs(found.outputs, found.compiled, request.task, request.decode),
         classes=found.classes,
     )
     if not shapes:

@@ -101,6 +101,7 @@ class Stages:
         """Return what a step's result depends on, whatever the kernels."""
         step, data, request = planned.step, self._planned.data, self._planned.request
         own = [*request.custom, *([request.metric] if ":" in request.metric else [])]
+        own += [request.decode] if request.decode else []
         plugin = type(step).__module__.partition(".")[0]
         makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
         versions = {name: version_of(name) for name in makers}

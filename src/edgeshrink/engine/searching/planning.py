@@ -91,6 +91,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         "model": planned.base.digest,
         "data": data.digest,
         "task": base.task,
+        **({"decode": base.decode} if base.decode else {}),
         "metric": base.metric,
         "device": planned.profile.name,
         "goals": request.goals,

@@ -7,7 +7,7 @@ anomalous; labels say 1 of such a sample and 0 of a normal one, and judge alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from edgeshrink.errors import DataError
 from edgeshrink.models import TensorFacts, by_output
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.readers import Stored
-from edgeshrink.samples.subset import Column, Source, chunks
+from edgeshrink.samples.subset import Column, Source, Subset, chunks
 from edgeshrink.samples.task import Task, is_yes_or_no
 
 if TYPE_CHECKING:
@@ -80,18 +80,24 @@ def reconstructed(stored: Stored, spec: str, outputs: ModelOutputs) -> tuple[Sto
     ), shown
 
 
-def given_back(task: Task, inputs: Mapping[str, Column]) -> str:
-    """Return the name of the input that an output gives back.
+def given_back(tasks: Iterable[Task], parts: Iterable[Subset]) -> dict[str, str]:
+    """Return the name of the input that each output gives back, by the output's name.
 
     It is the one that is called as the output is, else the only one of its shape.
 
     Args:
-        task: of the output.
-        inputs: of the model, by name.
+        tasks: of the outputs; those that give no input back are left out.
+        parts: of the data, as the model takes it.
 
     Raises:
-        DataError: none has the output's shape, or several have.
+        DataError: no input has the output's shape, or several have.
     """
+    inputs = next((part.inputs for part in parts), {})
+    giving = [task for task in tasks if task.kind == KIND] if inputs else []
+    return {task.name: _input_of(task, inputs) for task in giving}
+
+
+def _input_of(task: Task, inputs: Mapping[str, Column]) -> str:
     fitting = [name for name, one in inputs.items() if _fits(one.shape[1:], task.shape)]
     if task.name in fitting or len(fitting) == 1:
         return task.name if task.name in fitting else fitting[0]

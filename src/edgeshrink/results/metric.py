@@ -145,7 +145,8 @@ class Metric(ABC):
 
         The interval is Wilson's (1927) where each sample is right or wrong, otherwise 1.96 standard
         errors of the mean over samples to each side, cut off at 0 where no value is less; where
-        samples are drawn again, it is where 95 % of these draws are. The
+        samples are drawn again, it is where 95 % of these draws are, mirrored at the value: what
+        few samples flatter, draws of them flatter once more (the basic bootstrap). The
         elements of one sample, as the pixels of a mask, are not independent: they count as one.
 
         Args:
@@ -158,7 +159,10 @@ class Metric(ABC):
         if drawn is not None:
             ordered = sorted(drawn.tolist())
             rest = round(len(ordered) * 0.025)
-            low, high = min(mean, ordered[rest]), max(mean, ordered[-1 - rest])
+            low, high = 2 * mean - ordered[-1 - rest], 2 * mean - ordered[rest]
+            low, high = min(mean, low), max(mean, high)
+            if self.proportion:
+                low, high = max(0.0, low), min(1.0, high)
         elif self.counted:
             low, high = wilson(round(float(values.sum())), count)
         else:

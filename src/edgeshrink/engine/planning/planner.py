@@ -145,6 +145,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
     warnings += _idle_settings(request, steps)
+    trains = any(step.training is not None for step in steps)
+    if request.decode and data is not None and not data.labelled and trains:
+        warnings.append(
+            f"the labels of {request.data} are boxes, which no loss compares with what the model "
+            "puts out: steps that train follow the uncompressed model's answers; y_train/OUTPUT "
+            "would say what an output is to learn"
+        )
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 

@@ -23,7 +23,7 @@ def boxes_apart(stored: Stored, spec: str) -> Stored:
 
     Args:
         stored: arrays by the part that they were stored for.
-        spec: what the user named, for errors and notes.
+        spec: what the user named, for errors.
 
     Raises:
         DataError: there are no boxes to judge by, or they are none.
@@ -48,18 +48,11 @@ def boxes_apart(stored: Stored, spec: str) -> Stored:
             hint=f"boxes are an array {SHAPE}; rows of class -1 are padding",
         )
     alone = not labels
-    note = (
-        f"the labels of {spec} are boxes, which no loss compares with what the model puts out: "
-        "steps that train follow the uncompressed model's answers; y_train/OUTPUT would say what "
-        "an output is to learn"
-    )
     return replace(
         stored,
         labels=labels,
         truth=truth,
-        class_names=stored.class_names,
         unlabelled=None if alone else stored.unlabelled,
-        notes=(*stored.notes, note) if alone else stored.notes,
     )
 
 

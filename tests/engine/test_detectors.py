@@ -135,7 +135,7 @@ def test_what_outputs_are_to_learn_can_stand_beside_the_boxes(
 def test_without_pycocotools_the_plan_says_how_to_get_it(
     made: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeshrink.results.scored.version_of", lambda name: "")
+    monkeypatch.setattr("edgeshrink.results.scoring.scored.version_of", lambda name: "")
     with pytest.raises(UsageError, match="map needs pycocotools") as told:
         run(made, tmp_path, boxes_alone(made[1]), float=True)
     assert told.value.hint.startswith("pip install ")

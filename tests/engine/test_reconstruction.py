@@ -178,6 +178,27 @@ def test_a_base_that_tells_nothing_apart_is_refused_in_true_words(
         run(made, tmp_path, arrays, float=True)
 
 
+def test_folders_of_images_beside_the_normal_one_are_anomalous(tmp_path: Path) -> None:
+    import PIL.Image
+
+    from edgeshrink.models import TensorFacts
+    from edgeshrink.samples import ModelOutputs, load_dataset
+
+    rng = np.random.default_rng(0)
+    for name, count in {"train/good": 8, "test/good": 3, "test/bent": 2, "test/cut": 2}.items():
+        (tmp_path / name).mkdir(parents=True)
+        for place in range(count):
+            image = PIL.Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8))
+            image.save(tmp_path / name / f"{place}.png")
+    outputs = ModelOutputs((TensorFacts("out", (None, 8, 8, 1)),), given="reconstruction")
+    data = load_dataset(str(tmp_path), outputs=outputs)
+    assert data.test is not None
+    assert data.test.truth is not None
+    assert sorted(data.test.truth.tolist()) == [0, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(DataError, match="labels must be of two classes or more"):
+        load_dataset(str(tmp_path))
+
+
 def test_of_classes_with_names_that_of_the_training_samples_is_the_normal_one(
     tmp_path: Path,
 ) -> None:

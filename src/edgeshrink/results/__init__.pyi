@@ -60,7 +60,7 @@ from .rules import (
     Rule as Rule,
     rules_of as rules_of,
 )
-from .scored import (
+from .scoring.scored import (
     check_record as check_record,
 )
 from .searches.report import (

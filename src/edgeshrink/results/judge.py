@@ -14,7 +14,7 @@ from edgeshrink.recipes import digest_of
 from edgeshrink.results.apart import Apart, apart
 from edgeshrink.results.metric import Metric, Score, with_own
 from edgeshrink.results.paired import Paired, worst_class
-from edgeshrink.results.scored import Answers, Scored, anomalies, boxes, chosen, plain
+from edgeshrink.results.scoring.scored import Answers, Scored, anomalies, boxes, chosen, plain
 from edgeshrink.results.verdict import AGREEMENT, Drop, Verdict, allowed, near_chance
 from edgeshrink.samples import Decoder, Subset, Task, labels_by_output, task_of
 

@@ -121,7 +121,7 @@ def image_folder(
 
     Raises:
         DataError: there are no images, one cannot be read, or a part has a class that training
-            lacks.
+            lacks, which has several.
     """
     names = {"train": "train", "val": "val", "validation": "val", "test": "test"}
     found = {names[p.name]: p for p in path.iterdir() if p.is_dir() and p.name in names}
@@ -138,6 +138,8 @@ def image_folder(
         for name in classes
         if not _files(reference / name)
     ]
+    if len(classes) == 1:  # of normal samples alone, which others are told from
+        classes += tuple(sorted({n for one in parts.values() for n in _folders(one)} - {*classes}))
     result = {}
     for part, folder in parts.items():
         extra = [name for name in _folders(folder) if name not in classes and _files(folder / name)]

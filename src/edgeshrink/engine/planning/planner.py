@@ -145,13 +145,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
     warnings += _idle_settings(request, steps)
-    trains = any(step.training is not None for step in steps)
-    if request.decode and data is not None and not data.labelled and trains:
-        warnings.append(
-            f"the labels of {request.data} are boxes, which no loss compares with what the model "
-            "puts out: steps that train follow the uncompressed model's answers; y_train/OUTPUT "
-            "would say what an output is to learn"
-        )
+    warnings += _boxes_alone(request, data, steps)
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 
@@ -253,6 +247,19 @@ def _synthesised(
         trains=any(step.training is not None for step in recipe.steps),
         seed=recipe.seed,
     )
+
+
+def _boxes_alone(
+    request: Request, data: Dataset | None, steps: Sequence[PlannedStep]
+) -> Iterator[str]:
+    """Yield what steps train towards where labels are boxes alone."""
+    trains = any(one.training is not None for one in steps)
+    if request.decode and data is not None and not data.labelled and trains:
+        yield (
+            f"the labels of {request.data} are boxes, which no loss compares with what the model "
+            "puts out: steps that train follow the uncompressed model's answers; y_train/OUTPUT "
+            "would say what an output is to learn"
+        )
 
 
 def _idle_settings(request: Request, steps: Sequence[PlannedStep]) -> Iterator[str]:

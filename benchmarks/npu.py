@@ -32,7 +32,11 @@ RESNET, CIFAR = "mlperf_resnet8_cifar10", ("--data", "cifar10_40k.npz")
 # What is compared with plain int8: the NPU, flags, and seeds, the first of each first.
 CASES = (
     ("ethos-u85-256", ("--prune", "0.5", "--prune-pattern", "2:4", "--int8"), (0, 1, 2)),
-    ("ethos-u55-128", ("--prune", "0.77", "--cluster", "16", "--int8", "--flip"), (0, 1, 2)),
+    (
+        "ethos-u55-128",
+        ("--prune", "0.77", "--cluster", "16", "--cluster-scope", "scaled", "--int8", "--flip"),
+        (0, 1, 2),
+    ),
     ("ethos-u55-128", ("--prune", "0.8", "--cluster", "16", "--int8"), (0,)),
 )
 OTHERS = {

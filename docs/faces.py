@@ -34,6 +34,7 @@ def pages() -> Iterator[tuple[str, str]]:
     )
     faces = {name: package[name] for name in (*FACES, KIT)}
     yield "README", _index(faces)
+    yield "edgeshrink", _functions(package)
     for name, face in faces.items():
         yield name, _page(face)
 
@@ -46,6 +47,32 @@ def names(face: griffe.Object) -> list[str]:
         for name, member in face.members.items()
         if name not in own and not name.startswith("_") and not member.is_module
     ]
+
+
+def _functions(package: griffe.Object) -> str:
+    """Return the page of what scripts and notebooks call, and of what that returns."""
+    stub, results = package["python"], package["python.results"]
+    functions = [
+        member.final_target if member.is_alias else member
+        for name, member in stub.members.items()
+        if name in package.exports
+    ]
+    shown = results["Shown"]
+    classes = [
+        one
+        for one in results.members.values()
+        if not one.is_alias and one.is_class and one is not shown
+    ]
+    parts = [
+        "# edgeshrink",
+        "What scripts and notebooks call; [how to use it](../../how-to/use-from-python.md). Each "
+        "example is run by the tests, on a small `model` and arrays `x, y` and `x_test, y_test`.",
+        *(part for one in functions for part in _entry(one)),
+        "## What they return",
+        *_entry(shown),
+        *(part for one in classes for part in _entry(one)),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _index(faces: dict[str, griffe.Object]) -> str:
@@ -64,6 +91,8 @@ def _index(faces: dict[str, griffe.Object]) -> str:
             "| module | names | |",
             "| --- | --- | --- |",
             *rows,
+            "",
+            "Scripts and notebooks call what is in [`edgeshrink`](edgeshrink.md) itself.",
             "",
         )
     )

@@ -109,6 +109,15 @@ def edgeshrink_readers() -> Sequence[Reader]:  # type: ignore[empty-body]
     """
 
 
+@hookspec
+def edgeshrink_callbacks(step: str) -> Sequence[Any]:  # type: ignore[empty-body]
+    """Return `keras.callbacks.Callback` objects for a training of a step, such as `prune`.
+
+    Their `model` is the one that is trained together with its losses; `logs` has `loss` and, at the
+    end of an epoch, `val_score`, greater being better. A step that trains with others is made anew.
+    """
+
+
 # --- What answers: asked when the built-in readers do not know a thing. First result wins. ---
 
 

@@ -19,6 +19,7 @@ from edgeshrink.devices import (
     BenchPlan,
     DeviceInfo,
     DeviceProfile,
+    Estimate,
     Failure,
     Measurement,
 )
@@ -136,6 +137,17 @@ def test_times_that_are_not_the_device_s_own_are_left_out(faces: Path) -> None:
     assert found["board"][0]["emulated"] is True
     assert not {"median_ms", "p90_ms", "first_ms", "runs"} & found["board"][0]["file"][0].keys()
     assert "anna" not in text
+
+
+def test_the_machine_of_a_compiler_is_none_of_the_board(faces: Path) -> None:
+    result = measured(faces)
+    guess = Estimate("Vela 5.2.0", 15, 2, 1000, 2000, 0.004, 800, 900, 700)
+    found, text = block(replace(result, measurement=replace(result.measurement, estimate=guess)))
+    (board,) = found["board"]
+    assert not {"board", "cpu", "cores", "memory_bytes", "kernel"} & board.keys()
+    assert "Cortex-A72" not in text
+    assert board["file"][0]["estimate"]["cycles"] == 2000
+    assert "median_ms" not in board["file"][0]
 
 
 def run(*words: str | Path) -> Any:

@@ -302,3 +302,37 @@ def test_own_code_on_the_command_line_is_made_anew_when_it_changes(
     missing = run_cli(*how, "--loss", "quality:focus", *more)
     assert missing.returncode == 2
     assert "did you mean 'focal'" in missing.stderr
+
+
+class Counted(keras.callbacks.Callback):
+    """Counts epochs, and may end the training."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.scores = most, list[float]()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.scores.append(logs["val_score"])
+        self.model.stop_training = len(self.scores) >= self.most
+
+
+@pytest.mark.heavy
+def test_callbacks_are_called_and_stages_know_them(
+    task_data: tuple[Any, Any], tmp_path: Path
+) -> None:
+    model, data = task_data
+    how = {"data": data, "output": tmp_path / "m.tflite", "cluster": 8, "int8": True, "lr": 1e-3}
+    how |= {"epochs": 4, "rules": "smoke", "progress": False, "max_drop": "none", "force": True}
+    two = Counted(2)
+    report = edgeshrink.compress(model, callbacks=two, **how)
+    assert len(two.scores) == 2
+    row = next(row for row in report.ledger.rows if row.facts.get("curve"))
+    assert row.facts["curve"] == pytest.approx(two.scores)
+    again = Counted(2)
+    edgeshrink.compress(model, callbacks=[again], **how)
+    assert again.scores == []  # the stage is there
+    without = edgeshrink.compress(model, **how)
+    row = next(row for row in without.ledger.rows if row.facts.get("curve"))
+    assert len(row.facts["curve"]) == 4
+    with pytest.raises(UsageError, match="received a function"):
+        edgeshrink.compress(model, callbacks=focal, **how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import types
@@ -27,17 +28,34 @@ INSTEAD = {
 }
 
 
-@pytest.mark.heavy
-def test_the_blocks_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("optuna")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+GRID = """
+title = "T"
+
+[models.digits]
+file = "digits.keras"
+data = "digits"
+
+[data.digits]
+spec = "digits.npz"
+
+[recipes]
+small = "--int8"
+
+[[tables]]
+name = "1"
+title = "One row"
+columns = ["accuracy", "on_disk"]
+rows = [{label = "int8", model = "digits", recipe = "small"}]
+"""
+
+
+def small_digits() -> tuple[keras.Model, tuple[Any, Any]]:
+    """Return a model and arrays: a bright row tells the class."""
     random = np.random.default_rng(0)
     y = np.arange(240, dtype=np.uint8) % 10
     x = random.integers(0, 60, (240, 28, 28), np.uint8)
-    x[np.arange(240), 2 * y] = 255  # a bright row tells the class
+    x[np.arange(240), 2 * y] = 255
     parts = ((x[:160], y[:160]), (x[160:], y[160:]))
-    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: parts)
     model = keras.Sequential(
         [
             keras.Input((28, 28)),
@@ -49,6 +67,47 @@ def test_the_blocks_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(parts[0][0] / 255, parts[0][1], epochs=20, verbose=0)
+    return model, parts
+
+
+@pytest.mark.heavy
+def test_the_example_of_each_function_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    model, ((x, y), (x_test, y_test)) = small_digits()
+    x, x_test = x / np.float32(255), x_test / np.float32(255)
+    model.save("digits.keras")
+    np.savez("digits.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+    Path("grid.toml").write_text(GRID)
+    known = {"edgeshrink": edgeshrink, "model": model}
+    known |= {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+    ran = []
+    for name in ("compress", "bench", "inspect", "sensitivity", "search", "study"):
+        blocks = re.findall(
+            r"```python\n(.*?)```", inspect.cleandoc(getattr(edgeshrink, name).__doc__), re.S
+        )
+        assert blocks, name
+        for block in blocks:
+            exec(block, known)
+        if name == "compress":
+            assert known["answers"].shape == (80, 10)
+            for copy in ("float.tflite", "small.tflite"):
+                Path(copy).write_bytes(Path("digits.tflite").read_bytes())
+        ran.append(name)
+    assert sorted(ran) == sorted(name for name in edgeshrink.__all__ if name[0] != "_")
+    assert "litert" in known["programs"]
+    assert known["front"]
+    assert known["most"] in {layer.name for layer in model.layers}
+
+
+@pytest.mark.heavy
+def test_the_blocks_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    model, parts = small_digits()
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: parts)
     page = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", page)
     known: dict[str, Any] = page.__dict__

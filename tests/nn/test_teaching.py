@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings, strategies as st
 from scipy.special import expit, log_softmax, rel_entr, softmax
 from scipy.stats import zscore
-from test_training import context, renamed, small
+from small_training import context, renamed, small
 
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss, logits_of
 from edgeshrink.nn.learning.finetuning import finetune

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from tiny_models import converted, few_values, written
 from typer.testing import CliRunner
 
@@ -130,6 +131,8 @@ def test_a_table_for_each_scale_is_what_the_kernel_decodes_by(model, tmp_path):
     assert micro.same((model, good), 8, 0)
     assert not micro.same((model, bad), 8, 0)
     assert read_model(decoded(bad)).parameters == read_model(model).parameters
+    spelled_out = Interpreter(model_content=decoded(good))  # the indices' scales are theirs no more
+    spelled_out.allocate_tensors()
 
 
 def test_a_refused_tensor_is_no_choice(model, tmp_path):

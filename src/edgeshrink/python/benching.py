@@ -44,6 +44,14 @@ def bench(
 ) -> Bench:
     """Measure .tflite files on devices; the same as `edgeshrink bench`.
 
+    ```python
+    found = edgeshrink.bench(
+        "float.tflite", "small.tflite", device="desktop", data={"test": (x_test, y_test)}
+    )
+    for row in found.table():
+        print(row["model"], row["bytes"], row["median_ms"], row["score"])
+    ```
+
     Args:
         models: .tflite files; the first is what the others are compared with.
         device: names or paths of device profiles.

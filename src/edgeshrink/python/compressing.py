@@ -15,7 +15,7 @@ from edgeshrink.python.asked import (
     request_of,
     seconds_of,
 )
-from edgeshrink.python.own import decode_of
+from edgeshrink.python.own import checked_callbacks, decode_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -61,6 +61,7 @@ def compress(
     calibration: int = 200,
     export: str | Sequence[str] = (),
     rules: str = "quick",
+    callbacks: Sequence[Any] = (),
     progress: bool = True,
     **flags: Any,
 ) -> Compression:
@@ -70,6 +71,15 @@ def compress(
     by their content: a run that was given a model and arrays finds what a command made of files of
     the same, and the other way round. It works in this process, where a crash of TensorFlow cannot
     be caught; the command works in one of its own.
+
+    ```python
+    report = edgeshrink.compress(
+        model, data=((x, y), (x_test, y_test)), prune=0.5, int8=True, epochs=2, lr=1e-3
+    )
+    print(report)  # the verdict, bytes and milliseconds, before and after
+    report.save("report.html")
+    answers = report.load()(x_test)  # the .tflite in LiteRT
+    ```
 
     Args:
         model: a .keras or .h5 file, a SavedModel folder, `module:object` of a fitted model of
@@ -119,6 +129,8 @@ def compress(
         calibration: samples that calibrate activations.
         export: also write the result as source, such as `c`.
         rules: how long files are timed: `smoke`, `demo`, `quick` or `mlperf`.
+        callbacks: of Keras, for every training: `logs` has `loss` and `val_score`, greater being
+            better.
         progress: tell on standard error what is being done.
         flags: methods, their options and training as on the command line:
             `prune=0.8, prune_scope="layer", int8=True, epochs=5, lr=1e-3`. `loss` is a name, a
@@ -176,5 +188,5 @@ def compress(
         exports=many(export),
         command="edgeshrink.compress(...)",
     )
-    with watched(plugins, progress):
+    with watched(plugins, progress, checked_callbacks(callbacks)):
         return Compression.of(run_plan(plan(request, plugins), plugins))

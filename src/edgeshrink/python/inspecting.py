@@ -27,6 +27,13 @@ def inspect(
 ) -> Inspection:
     """Return what is in a model, layer by layer; the same as `edgeshrink inspect`.
 
+    ```python
+    found = edgeshrink.inspect("small.tflite")
+    for operator in found.table():
+        print(operator["operator"], operator["macs"])
+    programs = [reader["name"] for reader in found.found["readers"] if reader["reads"]]
+    ```
+
     Args:
         model: a .keras, .h5, SavedModel, .tflite or .esz, or a `keras.Model`.
         run: run the programs that read a .tflite and are installed here, as `--try` does.

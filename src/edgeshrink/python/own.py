@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeshrink.errors import UsageError
@@ -96,3 +96,23 @@ def class_weight_of(weights: Any) -> str | None:
     if isinstance(weights, Mapping):
         return ",".join(f"{name}={weight}" for name, weight in weights.items())
     return None if weights is None else str(weights)
+
+
+def checked_callbacks(callbacks: Any) -> Sequence[Any]:
+    """Return callbacks of Keras, of which one may be given alone.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    if isinstance(callbacks, tuple) and not callbacks:
+        return ()
+    import keras
+
+    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    for one in given:
+        if not isinstance(one, keras.callbacks.Callback):
+            raise UsageError(
+                f"callbacks= takes keras.callbacks.Callback; received a {type(one).__name__}",
+                hint="as in callbacks=[keras.callbacks.CSVLogger('curve.csv')]",
+            )
+    return list(given)

@@ -17,7 +17,7 @@ from edgeshrink.python.asked import (
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
-from edgeshrink.python.own import decode_of, metric_of
+from edgeshrink.python.own import checked_callbacks, decode_of, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -65,10 +65,18 @@ def search(
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
     input_shape: Shapes = None,
     rules: str = "quick",
+    callbacks: Sequence[Any] = (),
     progress: bool = True,
     **flags: Any,
 ) -> Search:
     """Find the recipe that is as small and fast as it gets; the same as `edgeshrink search`.
+
+    ```python
+    found = edgeshrink.search(
+        model, data=(x, y), output="best.tflite", goals="bytes", max_drop=5, trials=2, epochs=1
+    )
+    front = [row["recipe"] for row in found.table() if row["on_front"]]
+    ```
 
     Args:
         model: as for `compress`.
@@ -106,6 +114,7 @@ def search(
         custom: likewise.
         input_shape: likewise.
         rules: likewise.
+        callbacks: as for `compress`.
         progress: likewise.
         flags: of training, as on the command line: `epochs=5, lr=1e-3`.
 
@@ -163,7 +172,7 @@ def search(
         jobs,
         scheduler,
     )
-    with watched(plugins, progress):
+    with watched(plugins, progress, checked_callbacks(callbacks)):
         return Search.of(run_search(plan_search(request, plugins), plugins))
 
 
@@ -184,6 +193,11 @@ def sensitivity(
     progress: bool = True,
 ) -> Layers:
     """Measure what each layer bears, one at a time; the same as `edgeshrink sensitivity`.
+
+    ```python
+    layers = edgeshrink.sensitivity(model, method="prune", data=(x, y))
+    most = layers.layers[0].layer  # the one that bears least
+    ```
 
     Args:
         model: as for `compress`.
@@ -238,6 +252,12 @@ def study(
     progress: bool = True,
 ) -> Study:
     """Run a grid of models and recipes; the same as `edgeshrink study`.
+
+    ```python
+    found = edgeshrink.study("grid.toml", output="results")
+    for row in found.table():
+        print(row["table"], row["row"])
+    ```
 
     Args:
         file: a study in TOML.

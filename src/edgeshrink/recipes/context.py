@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,7 @@ class Context:
         companions: files in `folder` that belong to the result; the step fills it.
         shared: the folder of stages, where several runs share one; None is that of the log.
         custom: `module:object` of the user's own code, losses among it.
+        callbacks: gives the callbacks of Keras that a training calls.
     """
 
     data: Dataset | None
@@ -127,6 +128,7 @@ class Context:
     companions: list[str] = field(default_factory=list)
     shared: Path | None = None
     custom: tuple[str, ...] = ()
+    callbacks: Callable[[], Sequence[Any]] = tuple
 
     @property
     def trains(self) -> bool:

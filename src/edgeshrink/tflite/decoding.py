@@ -82,6 +82,7 @@ def _decoded(data: bytes, flat: FlatModel) -> bytes:
         for index, tensor in enumerate(graph.tensors):
             if index not in read and flat.tensor(number, index).constant:
                 tensor.buffer = 0  # the indices and the tables
+                tensor.quantization = None  # of the shape of what they make, which LiteRT refuses
     compact_buffers(model)
     builder: Any = flatbuffers.Builder(len(data))
     builder.Finish(model.Pack(builder), IDENTIFIER)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
-from test_training import context, renamed
+from small_training import context, renamed
 
 from edgeshrink.devices.profile import DeviceProfile
 from edgeshrink.errors import ModelError, UsageError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgeshrink.texts import toml_value
 
 if TYPE_CHECKING:
-    from edgeshrink.devices import DeviceInfo, DeviceProfile, Measurement
+    from edgeshrink.devices import DeviceProfile, Measurement
     from edgeshrink.engine import BenchReport, BenchResult
     from edgeshrink.plugins import Plugins
 
@@ -40,7 +40,7 @@ def board_block(report: BenchReport, devices: Sequence[DeviceProfile], plugins: 
     lines = [f"edgeshrink = {toml_value(report.versions.get('edgeshrink', ''))}"]
     for name, results in report.by_device().items():
         timed = next((one.measurement for one in results if one.measurement), None)
-        board = {"profile": profiles[name], **(_board(timed.device) if timed else {})}
+        board = {"profile": profiles[name], **(_board(timed) if timed else {})}
         lines += ["", "[[board]]", *_lines(board)]
         for result in results:
             lines += ["", "[[board.file]]", *_lines({**_file(result), **_measured(result)})]
@@ -63,8 +63,14 @@ def _public(device: DeviceProfile, plugins: Plugins) -> str:
     return next((name for name in (device.name, device.based_on) if name in known), OWN)
 
 
-def _board(info: DeviceInfo) -> dict[str, Any]:
-    """Return what a machine is: hardware, system and versions; of its kernel the number alone."""
+def _board(timed: Measurement) -> dict[str, Any]:
+    """Return what a machine is: hardware, system and versions; of its kernel the number alone.
+
+    Where a compiler reckoned, the machine that it ran on is none of the board's.
+    """
+    info = timed.device
+    if timed.estimate is not None:
+        return {key: getattr(info, key) for key in SOFTWARE}
     kernel = re.match(r"[\d.]*\d", str(info.extra.get("kernel", "")))
     return {
         "board": info.extra.get("board", ""),
@@ -103,7 +109,7 @@ def _measured(result: BenchResult) -> dict[str, Any]:
     after = timed.conditions.get("after", {})
     return {
         **{"rules": timed.plan.rules, "threads": timed.threads, "kernels": timed.kernels},
-        **(_times(timed) if not timed.device.emulated else {}),
+        **(_times(timed) if not (timed.device.emulated or timed.estimate) else {}),
         **{key: getattr(timed, key) for key in MEMORY},
         "conditions": {key: after[key] for key in CONDITIONS if key in after},
         "differs_from_host": result.host_error,

@@ -100,6 +100,7 @@ class Stages:
     def _key(self, planned: PlannedStep, parent: Artifact) -> dict[str, Any]:
         """Return what a step's result depends on, whatever the kernels."""
         step, data, request = planned.step, self._planned.data, self._planned.request
+        called = self._callbacks(planned)
         own = [*request.custom, *([request.metric] if ":" in request.metric else [])]
         own += [request.decode] if request.decode else []
         plugin = type(step).__module__.partition(".")[0]
@@ -124,7 +125,14 @@ class Stages:
             "versions": versions,
             "source": [source_digest("edgeshrink"), source_digest(plugin)],
             **({"own": [own_digest(spec) for spec in own]} if own else {}),
+            **({"callbacks": list(map(_described, called))} if called else {}),
         }
+
+    def _callbacks(self, planned: PlannedStep) -> list[Any]:
+        """Return the callbacks of Keras that plugins have for a training of a step."""
+        name = planned.step.name
+        answers = self._run.plugins.hook.edgeshrink_callbacks(step=name) if planned.training else []
+        return [one for answer in answers for one in answer]
 
     def context(self, planned: PlannedStep, parent: Artifact, folder: Path) -> Context:
         """Return what a step is lent that makes a stage of `parent` in a folder."""
@@ -167,6 +175,7 @@ class Stages:
             shared=self._run.workspace.store.folder,
             inherited=read_state(parent),
             custom=self._planned.request.custom,
+            callbacks=partial(self._callbacks, planned),
         )
 
     def _agreement(self, parent: Artifact, model: Any) -> Agreement:
@@ -257,3 +266,9 @@ def _saved_state(context: Context, step: Method) -> Path | None:
     path = context.folder / "state.npz"
     write_arrays(path, state)
     return path
+
+
+def _described(callback: Any) -> list[Any]:
+    """Return what tells a callback from others: its class and its plain settings."""
+    plain = {k: v for k, v in vars(callback).items() if isinstance(v, str | int | float | bool)}
+    return [type(callback).__module__, type(callback).__qualname__, plain]

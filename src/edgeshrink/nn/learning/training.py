@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -111,7 +112,8 @@ class Course:
         assert settings.lr is not None
         assert self.masks is not None
         watch = _Watch(context, self.masks, schedule, self.steps, settings.epochs)
-        self._fit(watch, self.steps * settings.epochs, settings.lr)
+        further = self.context.callbacks()
+        self._fit(watch, self.steps * settings.epochs, settings.lr, further=further)
         context.facts["curve"] = watch.curve
         watch.restore(self.model)
         self.masks.enforce()
@@ -158,6 +160,7 @@ class Course:
         rate: float = 0.0,
         *,
         rising: bool = False,
+        further: Sequence[Any] = (),
     ) -> None:
         """Train for so many steps, from an optimizer that has seen none."""
         keras.utils.set_random_seed(self.context.seed)
@@ -179,7 +182,7 @@ class Course:
                 epochs=-(-steps // self.steps),
                 verbose=0,
                 shuffle=False,  # the pipeline shuffles
-                callbacks=[callback],
+                callbacks=[callback, *further],
             )
         self.masks.enforce()
 
@@ -253,6 +256,8 @@ class _Watch(keras.callbacks.Callback):
         score = None if alone else self.context.evaluate(inner)
         score = -loss if score is None else score
         self.curve.append(score)
+        if logs is not None:
+            logs["val_score"] = score
         self.context.progress(
             (epoch + 1) / self.epochs, f"epoch {epoch + 1}: loss {loss:.4f}, validation {score:.4f}"
         )

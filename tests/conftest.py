@@ -103,14 +103,12 @@ def blobs(tmp_path: Path) -> Any:
     """Three classes that a small network tells apart."""
     import numpy as np
 
-    from edgeshrink.samples import dataset as datasets
-
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 600)
     x = (rng.normal(size=(600, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
     path = tmp_path / "blobs.npz"
     np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
-    return datasets.load_dataset(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
+    return load_dataset(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Distill(Method):
             spec.check(plan.base)
         for text in options.teachers:
             Spec(file=text).check(plan.base)
-        if plan.data.train.labels is None:
+        if not plan.data.labelled:
             if self.tuning.teacher == "none":
                 raise UsageError(
                     "without a teacher the student learns labels, and the data has none",

@@ -122,7 +122,7 @@ def among_branches(
 
 def _has_labels(context: Context) -> bool:
     data = context.data
-    return data is not None and data.train is not None and data.train.labels is not None
+    return data is not None and data.labelled
 
 
 def _trial(course: Course, context: Context, temperature: float, alpha: float) -> Trial:

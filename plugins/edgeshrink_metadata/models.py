@@ -26,7 +26,7 @@ def check_model(base: ModelFacts, data: Dataset | None) -> tuple[int | None, int
         UsageError: it is no classifier of images.
     """
     labelled = data and any(part.labels is not None for part in data.subsets().values())
-    if data and labelled and any(task.kind == "regression" for task in data.tasks.values()):
+    if data and (labelled or data.labelled) and any(task.numeric for task in data.tasks.values()):
         raise _refused("numbers, not classes, as output")
     inputs, outputs = ([t.shape for t in ends] for ends in (base.inputs, base.outputs))
     return check_shapes(inputs or [None], outputs or [None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeshrink.api import Merit, Metric, hookimpl
+from edgeshrink.api import Merit, Metric, Package, Part, hookimpl
 from edgeshrink_metrics.merits import Efficacy, EfficacyOnDisk, QualityOfModel
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class MeanAbsoluteError(Metric):
     """The mean distance between outputs and labels."""
 
     name, title = "mae", "MAE"
-    tasks = ("regression",)
+    tasks = ("regression", "reconstruction")
     higher_is_better = False
     aliases = frozenset({"mae", "mean_absolute_error"})
 
@@ -118,7 +118,7 @@ class RootMeanSquaredError(Metric):
     """The root of the mean squared distance between outputs and labels."""
 
     name, title = "rmse", "RMSE"
-    tasks = ("regression",)
+    tasks = ("regression", "reconstruction")
     higher_is_better = False
     aliases = frozenset({"mse", "mean_squared_error", "root_mean_squared_error"})
 
@@ -140,10 +140,23 @@ def _one_value(outputs: np.ndarray) -> bool:
 @hookimpl
 def edgeshrink_metrics() -> list[type[Metric]]:
     """Return the metrics of this plugin; for each task the score of record comes first."""
-    from edgeshrink_metrics.rates import AreaUnderCurve, BalancedAccuracy, MacroF1, RSquared
+    from edgeshrink_metrics.detection import MeanAveragePrecision
+    from edgeshrink_metrics.rates import (
+        AnomalyArea,
+        AreaUnderCurve,
+        BalancedAccuracy,
+        MacroF1,
+        RSquared,
+    )
 
-    told = [Top1, Top5, MeanIoU, MeanAbsoluteError, RootMeanSquaredError]
-    return [*told, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
+    told = [Top1, Top5, MeanIoU, AnomalyArea, MeanAbsoluteError, RootMeanSquaredError]
+    return [*told, MeanAveragePrecision, BalancedAccuracy, MacroF1, AreaUnderCurve, RSquared]
+
+
+@hookimpl
+def edgeshrink_parts() -> list[Part]:
+    """Return what computes mean average precision."""
+    return [Package("pycocotools", "mean average precision of detectors (--metric map)")]
 
 
 @hookimpl

@@ -93,6 +93,35 @@ class AreaUnderCurve(_Rate):
         return areas(outputs, labels, self.task)
 
 
+class AnomalyArea(Metric):
+    """The area under the curve of what a model gives back badly: of anomalous samples, if it works.
+
+    How likely the mean squared error of an anomalous sample is the greater one, beside that of a
+    normal sample, ties counted as half; as scikit-learn's `roc_auc_score`.
+    """
+
+    name, title = "anomaly_auc", "anomaly AUC"
+    tasks = ("anomaly",)
+    proportion = True
+    of_made = True
+
+    @property
+    def counted(self) -> bool:
+        """Whether a sample's value is 0 or 1: never."""
+        return False
+
+    def per_sample(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the value that each sample stands for, `(samples,)`.
+
+        Args:
+            outputs: the mean squared error of each sample, `(samples, 1)`.
+            labels: 1 where it is anomalous, else 0.
+        """
+        from edgeshrink_metrics.influence import areas
+
+        return areas(outputs, labels, self.task)
+
+
 class RSquared(Metric):
     """The share of the labels' variance that the outputs explain.
 
@@ -101,7 +130,7 @@ class RSquared(Metric):
     """
 
     name, title = "r2", "R²"
-    tasks = ("regression",)
+    tasks = ("regression", "reconstruction")
     asked = True
     aliases = frozenset({"r2_score"})
 

@@ -91,7 +91,7 @@ CORE_KEYS = frozenset(
             "window_step",
         ),
         *("alpha", "batch_size", "calibration", "effort", "epoch_size", "epochs", "flip"),
-        *("class_weight", "loss", "lr", "max_epochs"),
+        *("class_weight", "decode", "loss", "lr", "max_epochs"),
         *("rules", "seed", "shift", "teacher", "temperature", "time"),
     )
 )

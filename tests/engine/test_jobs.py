@@ -173,6 +173,7 @@ def test_a_request_is_the_same_after_it_was_written_down() -> None:
         "preprocess": "scale=1/16",
         "reading": {"window": 8, "ignore_columns": "time,id"},
         "task": "tags",
+        "decode": "m:decode",
         "calibration": 7,
         "devices": ("desktop", "rpi4"),
         "toolchains": ("onnx",),

@@ -17,7 +17,7 @@ from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
 from edgeshrink.results.paired import paired_z
 from edgeshrink.results.report import Report, json_text
 from edgeshrink.results.robustness import Robustness
-from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples import load_dataset
 from edgeshrink.samples.perturbation import (
     PERTURBATIONS,
     Perturbation,
@@ -180,7 +180,7 @@ def test_a_paired_z_test_sees_what_differs(seed: int) -> None:
 
 
 def test_fewer_samples_are_of_each_class_in_proportion(digits: Path) -> None:
-    data = datasets.load_dataset(str(digits))
+    data = load_dataset(str(digits))
     test = data.test
     assert test is not None
     few = sampled(data, test, 100, seed=3)
@@ -240,7 +240,7 @@ def test_scores_are_those_of_images_perturbed_by_hand(
 
     found = whole[0].robustness
     assert found is not None
-    data = datasets.load_dataset(str(digits))
+    data = load_dataset(str(digits))
     test = data.test
     assert test is not None
     part = sampled(data, test, 200, seed=0)

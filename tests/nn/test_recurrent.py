@@ -18,7 +18,7 @@ from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert, loops
 from edgeshrink.nn.conversion.verification import check_zeros
 from edgeshrink.nn.inputs.comparison import agreement
-from edgeshrink.samples import dataset
+from edgeshrink.samples import load_dataset
 from edgeshrink.tflite.reader import float_operators, read_model
 from edgeshrink.tflite.stripping import strip
 from edgeshrink_litert.litert import LiteRT
@@ -264,7 +264,7 @@ def context(model: keras.Model, folder: Path, **profile: object) -> api.Context:
     inputs = sequences(60, model.inputs[0].shape[1])
     labels = np.arange(60) % model.outputs[0].shape[1]
     arrays = {"x_train": inputs, "y_train": labels, "x_test": inputs, "y_test": labels}
-    loaded = dataset.load_dataset("sequences", calibration=20, hook=lambda spec: arrays)
+    loaded = load_dataset("sequences", calibration=20, hook=lambda spec: arrays)
     fitting = loaded.for_model({"x": model.inputs[0].shape}, {"y": model.outputs[0].shape})
     expected = {"y": model(inputs).numpy()}
 

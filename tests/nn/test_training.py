@@ -22,7 +22,7 @@ from edgeshrink.nn.learning.outputs import output_facts
 from edgeshrink.nn.learning.supervision import objectives, training_batches
 from edgeshrink.nn.learning.training import Course, reestimate_batchnorm
 from edgeshrink.recipes.training import Training
-from edgeshrink.samples import dataset as datasets
+from edgeshrink.samples import dataset as datasets, load_dataset
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.task import Task, task_of
 
@@ -177,7 +177,7 @@ def test_a_teacher_is_followed_where_there_are_no_labels(tmp_path: Path) -> None
     teacher = small()
     student = small()
     student.layers[0].kernel.assign(np.asarray(student.layers[0].kernel) * 0.1)
-    data = renamed(datasets.load_dataset(str(path)), student)
+    data = renamed(load_dataset(str(path)), student)
     lent = context(data, tmp_path, epochs=20)
     lent.original, lent.evaluate = (lambda: teacher), (lambda model: None)
 
@@ -203,7 +203,7 @@ def test_finetune_without_training_samples_is_refused(tmp_path: Path) -> None:
     np.savez(path, x_test=np.zeros((10, 8), "float32"), y_test=np.arange(10) % 3)
     model = small()
     with pytest.raises(DataError, match="needs training samples"):
-        finetune(model, context(renamed(datasets.load_dataset(str(path)), model), tmp_path))
+        finetune(model, context(renamed(load_dataset(str(path)), model), tmp_path))
 
 
 def test_batchnorm_statistics_are_those_of_the_data(
@@ -338,7 +338,7 @@ def held(model: keras.Model, path: Path) -> tuple[datasets.Dataset, dict[str, np
     model.save(path)
     found = facts(path)
     parts = {f"y_{p}/{n}": v for p in ("train", "test") for n, v in labels.items()}
-    data = datasets.load_dataset(
+    data = load_dataset(
         "x",
         hook=lambda spec: {"x_train": x, "x_test": x, **parts},
         validation=0,
@@ -394,7 +394,7 @@ def test_class_numbers_of_any_rank_are_trained_on(
     y = (x[..., 0] > 0) + (x[..., 0] > 1) * 1
     labels = np.eye(3)[y] if one_hot else y
     arrays = {"x_train": x, "y_train": labels, "x_test": x, "y_test": labels}
-    data = datasets.load_dataset("x", hook=lambda spec: arrays, validation=0)
+    data = load_dataset("x", hook=lambda spec: arrays, validation=0)
     data = data.for_model({model.inputs[0].name: (None, 5, 2)}, {model.outputs[0].name: (5, 5, 3)})
     lent = context(data, tmp_path, loss=chosen, teacher=teacher, epochs=8, lr=3e-2)
     lent = replace(lent, evaluate=lambda model: None, original=tagger)

@@ -33,7 +33,7 @@ from edgeshrink.api import (
 from edgeshrink.engine import Request, plan
 from edgeshrink.models import identify
 from edgeshrink.plugins import installed
-from edgeshrink.samples.dataset import load_dataset
+from edgeshrink.samples import load_dataset
 from edgeshrink.testing import check_faces, check_light, check_method
 from edgeshrink_sklearn import Imitate
 from edgeshrink_sklearn.opening import is_pickle, is_skops, opened

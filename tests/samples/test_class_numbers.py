@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeshrink.errors import DataError
-from edgeshrink.samples.dataset import Dataset, load_dataset
+from edgeshrink.samples import Dataset, load_dataset
 
 NAMES = ("cat", "dog", "owl")
 

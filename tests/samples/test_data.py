@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edgeshrink.errors import DataError, EdgeshrinkError, UsageError
-from edgeshrink.samples.dataset import Dataset, load_dataset
+from edgeshrink.samples import Dataset, load_dataset
 from edgeshrink.samples.files import stored_array
 from edgeshrink.samples.files.stored_array import StoredArray
 from edgeshrink.samples.preprocess import Preprocess

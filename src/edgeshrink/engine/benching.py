@@ -26,6 +26,7 @@ from edgeshrink.results import (
     Outputs,
     Robustness,
     Samples,
+    check_record,
     rules_of,
     samples_of,
     versions,
@@ -86,6 +87,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
         if data is not None:
             if data.test is None:
                 raise DataError(f"{request.data} has no test samples to measure accuracy on")
+            check_record(request.metric, plugins.metrics, data)
             names = list(data.tasks)
             samples = samples_of(data, data.test, "test", scratch, names)
         judge = Judge(
@@ -94,6 +96,7 @@ def bench(request: BenchRequest, plugins: Plugins) -> BenchReport:
             plugins.metrics,
             record=request.metric,
             tasks=data.tasks if data else None,
+            decode=request.decode,
             progress=lambda fraction, note: None,
         )
         farm = DeviceFarm(devices, request.plan, plugins, lambda: judge, kept)
@@ -133,8 +136,8 @@ def _check_budgets(request: BenchRequest) -> None:
 
 def _data(request: BenchRequest, plugins: Plugins) -> Dataset:
     first = Signature.read(request.models[0])
-    task = build(Meaning, {"task": request.task}, "data").task
-    outputs = ModelOutputs(first.outputs, given=task)
+    said = build(Meaning, {"task": request.task, "decode": request.decode}, "data")
+    outputs = ModelOutputs(first.outputs, given=said.task, decode=said.decode)
     data = load_dataset(
         request.data,
         preprocess=request.preprocess,

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from edgeshrink import words
 from edgeshrink.devices import DeviceInfo, DeviceProfile
 from edgeshrink.engine import workers
 from edgeshrink.engine.exporting import export, exporter_named
@@ -154,16 +155,27 @@ class _Compression:
         near = judge.near_chance(self.run.outputs(self.planned.base, judged), judged)
         if near is None:
             return
-        whose = "test samples" if near.single else "answers (pixels, steps, tags) to test samples"
-        said = (
-            f"the uncompressed model is right on {near.value:.1%} of the {whose}, where always "
-            f"naming the commonest class gets {near.guess:.1%}"
-        )
+        hint = "Are classes numbered in the order that it was trained with?"
+        if near.metric.name in ("top1", "top5"):
+            whose = (
+                "test samples" if near.single else "answers (pixels, steps, tags) to test samples"
+            )
+            said = (
+                f"the uncompressed model is right on {near.value:.1%} of the {whose}, where always "
+                f"naming the commonest class gets {near.guess:.1%}"
+            )
+        else:  # its values are no shares of answers
+            name = near.metric.name
+            value, guess = (words.value_of(name, one) for one in (near.value, near.guess))
+            said = f"the uncompressed model's {name} is {value}, where guessing gets {guess}"
+            hint = "Are labels what it was trained to tell, 1 of what is anomalous?"
+            if not near.metric.chance:
+                hint = "Does --decode make boxes in the units of the labels, x before y?"
         if not self.planned.request.force:
             raise DataError(
                 said,
-                hint="is --preprocess what the model was trained with (none, scale=1/255, …)? Are "
-                "classes numbered in the order that it was trained with? --force goes on anyway",
+                hint="is --preprocess what the model was trained with (none, scale=1/255, …)? "
+                f"{hint} --force goes on anyway",
             )
         self.notes.append(said)
 

@@ -51,6 +51,7 @@ class SensitivityRequest:
     preprocess: str = "none"
     reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
+    decode: str = ""
     metric: str = ""
     unsafe: bool = False
     custom: tuple[str, ...] = ()
@@ -81,6 +82,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
                 preprocess=request.preprocess,
                 reading=request.reading,
                 task=request.task,
+                decode=request.decode,
                 metric=request.metric,
                 unsafe=request.unsafe,
                 custom=request.custom,
@@ -112,6 +114,7 @@ def sensitivity(request: SensitivityRequest, plugins: Plugins) -> SensitivityRep
             plugins.metrics,
             record=request.metric,
             tasks=tasks,
+            decode=request.decode,
             progress=tell,
         )
         model = models.base

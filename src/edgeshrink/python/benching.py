@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeshrink.python.asked import budgets_of, many, preprocess_of, reading_of, rules_of
 from edgeshrink.python.given import given_data
-from edgeshrink.python.own import metric_of
+from edgeshrink.python.own import decode_of, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -38,6 +38,7 @@ def bench(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     metric: str | Callable[..., Any] = "",
     max_drop: float | str | None = None,
     max_bytes: int | str = "",
@@ -80,6 +81,7 @@ def bench(
         group_column: likewise.
         ignore_columns: likewise.
         task: what the outputs answer, as for `compress`.
+        decode: makes boxes of a detector's outputs, as for `compress`.
         metric: the metric of record, as for `compress`.
         max_drop: what the others may lose beside the first: points of accuracy; None for anything.
         max_bytes: how large the result may be: bytes, or a size such as `100kB` or `64KiB`.
@@ -132,6 +134,7 @@ def bench(
             ignore_columns=ignore_columns,
         ),
         task=task,
+        decode=decode_of(decode),
         metric=metric_of(metric),
         robustness=robustness,
         robustness_samples=robustness_samples,

@@ -17,7 +17,7 @@ from edgeshrink.python.asked import (
     request_of,
     seconds_of,
 )
-from edgeshrink.python.own import checked_callbacks
+from edgeshrink.python.own import checked_callbacks, decode_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 
@@ -48,6 +48,7 @@ def compress(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
     at: str = "",
@@ -117,7 +118,10 @@ def compress(
         group_column: a column that says what belongs together: no group is in two parts.
         ignore_columns: columns that are no input.
         task: what the outputs answer, where the model does not tell: `classification`, `binary`,
-            `tags` or `regression`; `output=regression` for one of several outputs.
+            `tags`, `regression`, or `reconstruction` of the input; `output=regression` for one of
+            several outputs.
+        decode: a function, or `module:function`, that makes boxes of a detector's outputs, which
+            labels `(samples, most, 5)` judge by mean average precision.
         device: names or paths of device profiles; the result is for the first, and measured on
             all.
         toolchain: names of readers that the result goes through on its way to a chip.
@@ -191,6 +195,7 @@ def compress(
             ignore_columns=ignore_columns,
         ),
         task=task,
+        decode=decode_of(decode),
         calibration=calibration,
         at=at,
         trust_profile=trust_profile,

@@ -75,6 +75,18 @@ def metric_of(metric: Any) -> str:
     return metric if isinstance(metric, str) else reference(metric)
 
 
+def decode_of(decode: Any) -> str:
+    """Return what `decode=` means as a text.
+
+    Args:
+        decode: `module:function`, or a function of a model's outputs.
+
+    Raises:
+        UsageError: it has no name by which it can be found again.
+    """
+    return decode if isinstance(decode, str) else reference(decode)
+
+
 def class_weight_of(weights: Any) -> str | None:
     """Return what `class_weight=` means as a text.
 

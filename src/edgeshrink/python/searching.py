@@ -19,7 +19,7 @@ from edgeshrink.python.asked import (
     training_of,
 )
 from edgeshrink.python.given import given_data, given_model
-from edgeshrink.python.own import checked_callbacks, metric_of
+from edgeshrink.python.own import checked_callbacks, decode_of, metric_of
 from edgeshrink.python.speaking import speaks_python
 from edgeshrink.python.watching import watched
 from edgeshrink.results import USUAL_TRIALS
@@ -46,6 +46,7 @@ def search(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     metric: str | Callable[..., Any] = "",
     device: str | Sequence[str] = "desktop",
     toolchain: str | Sequence[str] = (),
@@ -100,6 +101,7 @@ def search(
         group_column: likewise.
         ignore_columns: likewise.
         task: likewise.
+        decode: likewise.
         metric: likewise.
         device: likewise.
         toolchain: likewise.
@@ -170,6 +172,7 @@ def search(
             ignore_columns=ignore_columns,
         ),
         task=task,
+        decode=decode_of(decode),
         at=at,
         trust_profile=trust_profile,
         force=force,
@@ -214,6 +217,7 @@ def sensitivity(
     group_column: str = "",
     ignore_columns: str | Sequence[str] = (),
     task: str = "",
+    decode: str | Callable[..., Any] = "",
     metric: str | Callable[..., Any] = "",
     unsafe: bool = False,
     custom: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] = (),
@@ -241,6 +245,7 @@ def sensitivity(
         group_column: likewise.
         ignore_columns: likewise.
         task: likewise.
+        decode: likewise.
         metric: likewise.
         unsafe: likewise.
         custom: likewise.
@@ -272,6 +277,7 @@ def sensitivity(
             ignore_columns=ignore_columns,
         ),
         task=task,
+        decode=decode_of(decode),
         metric=metric_of(metric),
         unsafe=unsafe,
         custom=classes,

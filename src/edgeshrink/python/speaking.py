@@ -18,7 +18,7 @@ SWITCHES = {"force", "unsafe", "json", "data-free", "trust-profile", "resume", "
 # A value, where it is told from the words of a sentence behind a flag.
 VALUED = re.compile(
     r"(?<![\w-])--([a-z][a-z0-9-]*) "
-    r"(none|regression|binary|antialias|thorough|original|refuse|short|builtin|float32|bytes"
+    r"(none|regression|reconstruction|binary|antialias|thorough|original|refuse|short|builtin|float32|bytes"
     r"|[a-z]\w*=[\w./,]+|(?<=as in --loss )\w+)(?![\w=])"
 )
 SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:,\d+)*)")

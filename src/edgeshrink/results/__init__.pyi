@@ -60,6 +60,9 @@ from .rules import (
     Rule as Rule,
     rules_of as rules_of,
 )
+from .scoring.scored import (
+    check_record as check_record,
+)
 from .searches.report import (
     USUAL_TRIALS as USUAL_TRIALS,
     Outcome as Outcome,

@@ -57,7 +57,7 @@ def apart(task: Task, base: np.ndarray, made: np.ndarray, output: str) -> Apart 
     """
     import numpy as np
 
-    if task.kind != "regression":
+    if not task.numeric:
         first, second = task.answers(base), task.answers(made)
         share, answers = float((first == second).mean()), first.size
     else:

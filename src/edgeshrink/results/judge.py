@@ -14,8 +14,9 @@ from edgeshrink.recipes import digest_of
 from edgeshrink.results.apart import Apart, apart
 from edgeshrink.results.metric import Metric, Score, with_own
 from edgeshrink.results.paired import Paired, worst_class
+from edgeshrink.results.scoring.scored import Answers, Scored, anomalies, boxes, chosen, plain
 from edgeshrink.results.verdict import AGREEMENT, Drop, Verdict, allowed, near_chance
-from edgeshrink.samples import Subset, Task, labels_by_output, task_of
+from edgeshrink.samples import Decoder, Subset, Task, labels_by_output, task_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,8 @@ class Samples:
         digest: of what they are.
         count: of samples.
         synthetic: they were made up.
+        truth: what judges samples and is no label of an output: 1 for each that is anomalous, else
+            0, `(samples,)`; or boxes `(samples, most, 5)`; None where there is none.
         stored: the same samples for models that do the preprocessing themselves, where a run
             makes such a model.
     """
@@ -47,6 +50,7 @@ class Samples:
     count: int
     synthetic: bool = False
     stored: Samples | None = None
+    truth: Any = None
 
     def taken_by(self, artifact: Artifact) -> Samples:
         """Return these samples as a model takes them: itself does the preprocessing, or not."""
@@ -58,11 +62,17 @@ def samples_of(
 ) -> Samples:
     """Return a part of a data set as samples on disk."""
     inputs = data.write_inputs(part, folder / name)
+    import numpy as np
+
     labels, stored = labels_by_output(part, outputs), None
+    for output, own in data.given_back.items():
+        labels[output] = np.load(inputs[own], mmap_mode="r", allow_pickle=False)
     if data.bakes:
         again = data.stored.write_inputs(part.as_stored(), folder / name / "stored")
-        stored = Samples(again, labels, digest_of({name: data.digest, "stored": True}), len(part))
-    return Samples(inputs, labels, digest_of({name: data.digest}), len(part), stored=stored)
+        digest = digest_of({name: data.digest, "stored": True})
+        stored = Samples(again, labels, digest, len(part), truth=part.truth)
+    digest = digest_of({name: data.digest})
+    return Samples(inputs, labels, digest, len(part), stored=stored, truth=part.truth)
 
 
 @dataclass(frozen=True)
@@ -73,11 +83,13 @@ class NearChance:
         value: the share, 0..1.
         guess: what always naming the commonest class gets.
         single: a sample has one answer.
+        metric: whose value it is.
     """
 
     value: float
     guess: float
     single: bool
+    metric: Metric
 
 
 class Judge:
@@ -86,6 +98,7 @@ class Judge:
     Attributes:
         session: gives what runs .tflite files, when it is needed.
         tasks: what each output answers, by its name; without, labels alone tell it.
+        decode: makes boxes of outputs; None where they are none.
     """
 
     def __init__(
@@ -96,11 +109,13 @@ class Judge:
         *,
         record: str = "",
         tasks: Mapping[str, Task] | None = None,
+        decode: str = "",
         progress: Callable[[float, str], None],
     ) -> None:
         metrics, record = with_own(metrics, record)
         self.session, self.folder, self.progress = session, folder, progress
         self.metrics, self.record, self.tasks = metrics, record, dict(tasks or {})
+        self.decode = Decoder(decode) if decode else None
 
     def outputs(self, artifact: Artifact, samples: Samples, load: Callable[[], Any]) -> Outputs:
         """Return what a model file says of samples; kept on disk, so asked only once.
@@ -136,7 +151,7 @@ class Judge:
         found: list[Score] = []
         seen = set[str]()
         for one in scored:
-            score = one.metric.score(outputs[one.name], one.wanted)
+            score = one.metric.score(one.answers.read(outputs), one.wanted)
             output = one.task.name if several else ""
             beside = bool(found) and (score.beside or one.name not in seen)
             found.append(replace(score, output=output, beside=beside))
@@ -158,10 +173,11 @@ class Judge:
         scored = self._scored(base, samples)
         if not scored:
             return None
-        name, metric, wanted = scored[0].name, scored[0].metric, scored[0].wanted
+        one = scored[0]
         now = dict(zip(base, matched_outputs(base, outputs), strict=True))
-        before, after = (metric.per_sample(said[name], wanted) for said in (base, now))
-        return Paired(metric, before, after, wanted)
+        drawn = one.drawn(base), one.drawn(now)
+        change = None if drawn[0] is None or drawn[1] is None else drawn[1] - drawn[0]
+        return Paired(one.metric, one.each(base), one.each(now), one.wanted, change)
 
     def value(self, outputs: Outputs, samples: Samples) -> float | None:
         """Return the score of record, greater being better; None without labels."""
@@ -178,7 +194,7 @@ class Judge:
         scored = self._scored(outputs, samples)
         if not scored:
             return None
-        values = scored[0].metric.per_sample(outputs[scored[0].name], scored[0].wanted)
+        values = scored[0].each(outputs)
         return values if scored[0].metric.higher_is_better else -values
 
     def agreement(self, base: Outputs, outputs: Outputs, samples: Samples) -> Agreement:
@@ -223,7 +239,11 @@ class Judge:
             metric.value(float(values.mean())) for values in (paired.before, paired.after)
         )
         limit = allowed(most, before, guess, share=metric.proportion)
-        if most is None and metric.proportion and guess is not None and near_chance(before, guess):
+        if not metric.chance:
+            guess = None  # it gave a limit, and is no yardstick
+        elif (
+            most is None and metric.proportion and guess is not None and near_chance(before, guess)
+        ):
             limit = math.inf  # nothing to lose: who goes on with such a base was told
         return Verdict(
             metric.name,
@@ -244,7 +264,8 @@ class Judge:
         from edgeshrink.nn.inputs import matched_outputs
 
         tasks, made = self.tasks_of(base), matched_outputs(base, outputs)
-        tasks |= {one.name: one.task for one in self._scored(base, samples)}
+        scored = self._scored(base, samples)
+        tasks |= {one.name: one.task for one in scored if not one.answers.made}
         found = (
             apart(tasks[name], base[name], now, tasks[name].name if len(base) > 1 else "")
             for name, now in zip(base, made, strict=True)
@@ -260,7 +281,7 @@ class Judge:
         """
         scored = self._scored(outputs, samples)
         if scored:
-            return self._guess(scored[0], outputs)
+            return scored[0].guess(outputs)
         name, values = next(iter(outputs.items()))
         task = self.tasks_of(outputs)[name]
         if task.kind != "classification":
@@ -279,9 +300,11 @@ class Judge:
         scored = self._scored(outputs, samples)
         if not scored or not scored[0].metric.proportion:
             return None
-        shares = [s for s in scored if s.metric.proportion and s.name == scored[0].name]
-        found = [(s.metric.score(outputs[s.name], s.wanted).value, s) for s in shares]
-        pairs = [NearChance(v, self._guess(s, outputs), s.task.single) for v, s in found]
+        shares = [s for s in scored if s.metric.proportion and s.answers is scored[0].answers]
+        found = [(s.metric.value(float(s.each(outputs).mean())), s) for s in shares]
+        pairs = [NearChance(v, s.guess(outputs), s.task.single, s.metric) for v, s in found]
+        if not scored[0].metric.chance:  # any value tells something but that of nothing at all
+            return pairs[0] if pairs[0].value <= pairs[0].guess else None
         return pairs[0] if all(near_chance(one.value, one.guess) for one in pairs) else None
 
     def tasks_of(self, outputs: Outputs) -> dict[str, Task]:
@@ -293,19 +316,14 @@ class Judge:
             return dict(zip(names, tasks, strict=True))
         return {n: task_of(TensorFacts(n, values.shape)) for n, values in outputs.items()}
 
-    def _guess(self, scored: _Scored, outputs: Outputs) -> float:
-        answers = scored.task.constant(scored.labels, outputs[scored.name])
-        metric = scored.metric
-        return metric.value(float(metric.per_sample(answers, scored.wanted).mean()))
-
-    def _scored(self, outputs: Outputs, samples: Samples) -> list[_Scored]:
-        """Return what is scored by which metric, the one of record first.
-
-        That is the one that was asked for, else one that the model was compiled with.
-        """
+    def _scored(self, outputs: Outputs, samples: Samples) -> list[Scored]:
+        """Return what is scored by which metric, the one of record first."""
         import numpy as np
 
-        labelled: list[tuple[str, Task, np.ndarray]] = []
+        answers: list[Answers] = []
+        if self.decode is not None and samples.truth is not None:
+            names = {name: task.name for name, task in self.tasks_of(outputs).items()}
+            answers.append(boxes(self.decode, names, samples.truth))
         for name, task in self.tasks_of(outputs).items():
             labels = samples.labels.get(name, samples.labels.get(task.name))
             if labels is None and len(samples.labels) == 1 == len(outputs):
@@ -315,38 +333,10 @@ class Judge:
             labels = np.asarray(labels)
             if not self.tasks:
                 task = task_of(TensorFacts(name, outputs[name].shape), [labels])
-            labelled.append((name, task, labels))
-        asked = self.metrics.get(self.record)
-        # a metric that was asked for is told even where it fits no output
-        forced = asked is not None and not any(asked.applies(task) for _, task, _ in labelled)
-        every = [
-            _Scored(name, task, labels, cls(task))
-            for name, task, labels in labelled
-            for cls in self.metrics.values()
-            if cls.applies(task) or (forced and cls is asked)
-        ]
-        found = [s for s in every if not s.metric.asked or s.compiled or type(s.metric) is asked]
-        return sorted(found, key=lambda one: (one.metric.name != self.record, not one.compiled))
-
-
-@dataclass(frozen=True, eq=False)  # arrays do not compare to one truth
-class _Scored:
-    """An output that has labels, and a metric for it."""
-
-    name: str
-    task: Task
-    labels: np.ndarray
-    metric: Metric
-
-    @property
-    def wanted(self) -> np.ndarray:
-        """What is right, as the metric takes it."""
-        return self.task.wanted(self.labels)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the model was compiled with this metric."""
-        return not self.metric.aliases.isdisjoint(self.task.objective.metrics)
+            answers.append(plain(name, task, labels))
+            if task.kind == "reconstruction":
+                answers += anomalies(answers[-1], samples.truth)
+        return chosen(answers, self.metrics, self.record)
 
 
 def _commonest(answers: np.ndarray) -> float:

@@ -65,11 +65,16 @@ class Metric(ABC):
     Attributes:
         name: as in `--metric`.
         title: what a table's column is headed with.
-        tasks: what it applies to, of `classification`, `binary`, `tags` and `regression`.
+        tasks: what it applies to, of `classification`, `binary`, `tags`, `regression` and
+            `reconstruction`; or of what is made of outputs: `anomaly`, how far a sample is
+            from what is given back of it, and `boxes`.
         higher_is_better: the direction.
         proportion: whether values are shares, 0..1; where a sample has one answer, 0 or 1.
         beside: whether tables tell it beside the score of record.
         asked: whether it is told only where `--metric` or the compiled model asks for it.
+        chance: whether the value of the best constant answer tells a model that learned nothing.
+        requires: packages that it needs.
+        of_made: whether it looks at what is made of outputs, and never at an output as it is.
         aliases: what Keras calls it: a model that was compiled with it is judged by it first.
     """
 
@@ -80,6 +85,9 @@ class Metric(ABC):
     proportion: ClassVar[bool] = False
     beside: ClassVar[bool] = False
     asked: ClassVar[bool] = False
+    chance: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ()
+    of_made: ClassVar[bool] = False
     aliases: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, task: Task | None = None) -> None:
@@ -117,11 +125,28 @@ class Metric(ABC):
         """
         return mean
 
+    def resampled(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """Return the value of as many samples, drawn with replacement, `(draws,)`.
+
+        For a metric whose value is not known by what each sample adds. The same draws are made
+        whenever there are as many samples, so that differences of two models are paired.
+
+        Args:
+            outputs: as `per_sample` takes them.
+            labels: likewise.
+
+        Returns:
+            None where `per_sample` tells all.
+        """
+        return None
+
     def score(self, outputs: np.ndarray, labels: np.ndarray) -> Score:
         """Return the value over all samples with its 95 % interval.
 
         The interval is Wilson's (1927) where each sample is right or wrong, otherwise 1.96 standard
-        errors of the mean over samples to each side, cut off at 0 where no value is less. The
+        errors of the mean over samples to each side, cut off at 0 where no value is less; where
+        samples are drawn again, it is where 95 % of these draws are, mirrored at the value: what
+        few samples flatter, draws of them flatter once more (the basic bootstrap). The
         elements of one sample, as the pixels of a mask, are not independent: they count as one.
 
         Args:
@@ -130,7 +155,15 @@ class Metric(ABC):
         """
         values = self.per_sample(outputs, labels)
         count, mean = len(values), float(values.mean())
-        if self.counted:
+        drawn = self.resampled(outputs, labels)
+        if drawn is not None:
+            ordered = sorted(drawn.tolist())
+            rest = round(len(ordered) * 0.025)
+            low, high = 2 * mean - ordered[-1 - rest], 2 * mean - ordered[rest]
+            low, high = min(mean, low), max(mean, high)
+            if self.proportion:
+                low, high = max(0.0, low), min(1.0, high)
+        elif self.counted:
             low, high = wilson(round(float(values.sum())), count)
         else:
             half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0

@@ -22,12 +22,15 @@ class Paired:
 
     Attributes:
         wanted: what is right of the output that was scored, as the metric takes it.
+        change: of the value, after less before, where samples are drawn again, `(draws,)`; None
+            where the values of samples tell it.
     """
 
     metric: Metric
     before: np.ndarray
     after: np.ndarray
     wanted: np.ndarray
+    change: np.ndarray | None = None
 
     @property
     def p_value(self) -> float:
@@ -35,7 +38,8 @@ class Paired:
 
         It is 1 where both values, as they are told, are the same: a difference that nobody sees is
         none. McNemar's exact test is for samples that are right or wrong; where a sample has
-        several answers, its mean is one value of a paired z-test.
+        several answers, its mean is one value of a paired z-test. Where samples are drawn again,
+        it is twice the share of draws in which the change is not to the side that it is to in most.
         """
         told = {
             words.value_of(self.metric.name, self.metric.value(float(values.mean())))
@@ -43,6 +47,9 @@ class Paired:
         }
         if len(told) == 1:
             return 1.0
+        if self.change is not None:
+            least = min(int((self.change <= 0).sum()), int((self.change >= 0).sum()))
+            return min(1.0, 2 * (least + 1) / (len(self.change) + 1))
         if self.metric.counted:
             lost, gained = (self.before > self.after).sum(), (self.after > self.before).sum()
             return mcnemar(int(lost), int(gained))

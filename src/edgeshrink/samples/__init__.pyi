@@ -1,9 +1,11 @@
 from .dataset import (
     Dataset as Dataset,
-    load_dataset as load_dataset,
 )
 from .files.reading import (
     Reading as Reading,
+)
+from .loading import (
+    load_dataset as load_dataset,
 )
 from .model_outputs import (
     Meaning as Meaning,
@@ -35,4 +37,7 @@ from .subset import (
 from .task import (
     Task as Task,
     task_of as task_of,
+)
+from .truth.decoder import (
+    Decoder as Decoder,
 )

@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeshrink.errors import UsageError
-from edgeshrink.flag import build
 from edgeshrink.models import TensorFacts, write_npy
-from edgeshrink.samples.checks import check_classes, check_stored
-from edgeshrink.samples.class_numbers import numbered
 from edgeshrink.samples.compatibility import adapt_inputs, check_labels
-from edgeshrink.samples.files.reading import Reading
 from edgeshrink.samples.kept import Kept
 from edgeshrink.samples.model_outputs import ModelOutputs
 from edgeshrink.samples.preprocess import Preprocess
-from edgeshrink.samples.readers import from_value, read
-from edgeshrink.samples.split import split_stored
 from edgeshrink.samples.subset import Column, Subset
 from edgeshrink.samples.task import Task
+from edgeshrink.samples.truth.reconstruction import given_back
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +44,7 @@ class Dataset:
         bakes: models that are made on the way take samples as they are stored.
         outputs: what is known of the outputs of the model that it is for.
         kept: what a preprocessing function made of samples.
+        shown: the task that the data shows, as `--task` takes it; empty where it shows none.
     """
 
     name: str
@@ -66,6 +62,7 @@ class Dataset:
     fingerprint: Callable[[], str] = field(default=str, repr=False)
     outputs: ModelOutputs = field(default_factory=ModelOutputs)
     kept: Kept = field(default_factory=Kept, repr=False)
+    shown: str = ""
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -75,7 +72,21 @@ class Dataset:
             for name, part in self.subsets().items()
             if name != "calibration" and part.labels is not None
         }
-        return self.outputs.tasks(_by_output(labels))
+        return self.outputs.tasks(by_output_of(labels))
+
+    @cached_property
+    def given_back(self) -> dict[str, str]:
+        """The input that each output gives back, by their names; outputs that give none are absent.
+
+        Raises:
+            DataError: it is not known which input that is.
+        """
+        return given_back(self.tasks.values(), self.subsets().values())
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known what is right of a training sample: its labels, or itself."""
+        return self.train is not None and (self.train.labels is not None or bool(self.given_back))
 
     @cached_property
     def digest(self) -> str:
@@ -144,9 +155,10 @@ class Dataset:
         return snippet() if snippet and len(set(map(type, sources))) == 1 else ("", (), "")
 
     @property
-    def labelled(self) -> bool:
-        """Whether any part has labels."""
-        return any(part.labels is not None for part in self.subsets().values())
+    def judged(self) -> bool:
+        """Whether it is known what is right of samples of any part."""
+        labels = (part.labels is not None for part in self.subsets().values())
+        return any(labels) or bool(self.given_back)
 
     @property
     def placed(self) -> tuple[str, ...]:
@@ -273,6 +285,8 @@ class Dataset:
         Raises:
             DataError: the labels do not fit.
         """
+        if self.shown and not outputs.given:
+            outputs = replace(outputs, given=self.shown)
         parts: dict[str, Subset | None] = {
             name: replace(part, all_labels=outputs.named(part.all_labels))
             if isinstance(part.all_labels, Mapping)
@@ -281,9 +295,10 @@ class Dataset:
         }
         made = replace(self._of(parts), outputs=outputs)
         if outputs.facts and all(output.shape is not None for output in outputs.facts):
+            labelled = {n: task for n, task in made.tasks.items() if n not in made.given_back}
             for name, part in made.subsets().items():
                 if name != "calibration":
-                    check_labels(name, part, made.tasks)
+                    check_labels(name, part, labelled)
         return made
 
     def _of(self, parts: Mapping[str, Subset | None]) -> Dataset:
@@ -316,77 +331,7 @@ class Dataset:
         return self.kept.take(column.source, rows, lambda some: self.preprocess(whole.take(some)))
 
 
-def load_dataset(
-    spec: str,
-    *,
-    preprocess: str = "none",
-    seed: int = 0,
-    validation: float = 0.1,
-    calibration: int = 200,
-    hook: Callable[[str], Any] | None = None,
-    outputs: ModelOutputs | None = None,
-    classes: Sequence[str | int | float] = (),
-    **reading: Any,
-) -> Dataset:
-    """Return the data that `spec` names, split into disjoint parts.
-
-    Args:
-        spec: an .npz, .csv or .parquet file, a folder of images or .wav files by class or a .zip
-            of one, `keras:NAME`, or `module:function` that returns a dict of arrays.
-        preprocess: as `Preprocess.from_spec` reads it.
-        seed: of the splits.
-        validation: share of the training samples held out for validation, at least 0, below 1.
-        calibration: how many training samples serve for calibration, at least 1.
-        hook: asked first; a result that is not None is used in place of `spec`.
-        outputs: what is known of those of the model that the data is for.
-        classes: what labels call its classes, in the order of its output; empty where they are
-            numbered.
-        reading: how files are read: options of `Reading`, such as `resize`.
-
-    Raises:
-        UsageError: an argument is wrong, or there is no such file.
-        DataError: what it holds cannot be used.
-    """
-    prepared = Preprocess.from_spec(preprocess)
-    how = build(Reading, reading, "data")
-    if not 0 <= validation < 1:  # also refuses nan
-        raise UsageError(f"validation must be at least 0 and below 1; received {validation}")
-    if calibration < 1:
-        raise UsageError(f"calibration must be at least 1 sample; received {calibration}")
-    answer = hook(spec) if hook is not None else None
-    outputs = outputs or ModelOutputs()
-    if isinstance(answer, Dataset):
-        how.check(spec, "")
-        return replace(answer, outputs=outputs)
-    stored = read(spec, how, outputs.plane) if answer is None else from_value(answer, spec)
-    how.check(spec, stored.kind)
-    stored = check_stored(numbered(stored, classes, spec) if classes else stored, spec)
-    stored = replace(stored, labels={k: outputs.named(v) for k, v in stored.labels.items()})
-    tasks = outputs.tasks(_by_output(stored.labels))
-    check_classes(stored, spec, tasks)
-    split: dict[str, Any] = {"seed": seed, "validation": validation, "calibration": calibration}
-    if outputs.given:
-        split["task"] = outputs.given
-    subsets, notes = split_stored(stored, spec, seed, validation, calibration, tasks)
-    stored_as = {"val": "validation", "test": "test"}
-    kept = {stored_as[name] for name in stored.inputs if name in stored_as}
-    return Dataset(
-        name=spec,
-        **subsets,
-        preprocess=prepared,
-        bakes=False,
-        class_names=stored.class_names,
-        notes=(*stored.notes, *notes),
-        split=split,
-        read=stored.read,
-        split_off=tuple(n for n in stored_as.values() if subsets[n] and n not in kept),
-        fingerprint=stored.fingerprint,
-        outputs=outputs,
-        kept=Kept(),
-    )
-
-
-def _by_output(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+def by_output_of(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return the labels of all parts by output."""
     names = dict.fromkeys(name for named in labels.values() for name in named)
     return {name: [of[name] for of in labels.values() if name in of] for name in names}

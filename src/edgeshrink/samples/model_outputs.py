@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from edgeshrink.errors import UsageError, near
 from edgeshrink.flag import Flag
-from edgeshrink.models import Compiled, TensorFacts, by_output
+from edgeshrink.models import Compiled, TensorFacts, by_output, check_module
 from edgeshrink.samples.task import KINDS, Task, task_of
 
 if TYPE_CHECKING:
@@ -24,9 +24,18 @@ class Meaning:
     task: Annotated[
         str,
         Flag(
-            "What the outputs answer, where the model does not tell: classification, binary, tags "
-            "or regression; OUTPUT=regression for one of several outputs.",
+            "What the outputs answer, where the model does not tell: classification, binary, "
+            "tags, regression, or reconstruction (of the input, as autoencoders do); "
+            "OUTPUT=regression for one of several outputs.",
             metavar="TASK",
+        ),
+    ] = ""
+    decode: Annotated[
+        str,
+        Flag(
+            "Your function that makes boxes, scores and classes of a detector's outputs; they are "
+            "judged by mean average precision.",
+            metavar="MODULE:FUNCTION",
         ),
     ] = ""
 
@@ -34,8 +43,10 @@ class Meaning:
         """Refuse a task that does not exist.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is none of that name, or no module of the function.
         """
+        if self.decode:
+            check_module(self.decode, what="--decode")
         for kind in by_output(self.task).values():
             if kind not in KINDS:
                 raise UsageError(
@@ -52,11 +63,13 @@ class ModelOutputs:
         facts: each output, in order; empty where that is not known.
         compiled: losses, weights and metrics of the model.
         given: what the user says of the task, as `--task` takes it.
+        decode: `module:function` that makes boxes of the outputs; empty where there are none.
     """
 
     facts: tuple[TensorFacts, ...] = ()
     compiled: Compiled = field(default_factory=Compiled)
     given: str = ""
+    decode: str = ""
 
     @property
     def plane(self) -> tuple[int, int] | None:

@@ -93,7 +93,7 @@ class Perturbed:
 
 def check_images(test: Subset | None) -> None:
     """Raise a UsageError or DataError if these are not test images with labels."""
-    if test is None or test.labels is None:
+    if test is None or (test.labels is None and test.truth is None):
         raise UsageError(
             "--robustness scores perturbed test images, and there are no labelled ones",
             hint="pass --data with x_test and y_test",

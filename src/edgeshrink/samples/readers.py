@@ -121,18 +121,22 @@ def _from_arrays(arrays: Mapping[str, Source], name: str, fingerprint: Callable[
             f"data must have x_train, x_test or x; {name} has {', '.join(arrays) or 'nothing'}",
             hint=near(typo[0], KEYS) if typo else f"name the arrays {_KEYS_HINT}",
         )
+    unlabelled = None  # told only where the task is not to judge what gives its input back
     for part in inputs:
         wanted = f"y_{part}" if part else "y"
         close = [k for k in ignored if wanted in near(k, KEYS, otherwise=" ")]
         if part not in labels and part != "calibration" and (labels or close):
-            raise DataError(
+            fault = DataError(
                 f"{name} has inputs for {part or 'all samples'} but no labels {wanted!r}",
                 hint=f"is {close[0]!r} a misspelling of it?" if close else f"add {wanted}",
             )
+            if close:
+                raise fault
+            unlabelled = unlabelled or fault
     class_names: tuple[str, ...] = ()
     if "class_names" in arrays:
         class_names = tuple(str(v) for v in arrays["class_names"][:])
-    return Stored(inputs, labels, fingerprint, class_names)
+    return Stored(inputs, labels, fingerprint, class_names, unlabelled=unlabelled)
 
 
 def _from_value(value: Any, name: str) -> Stored:

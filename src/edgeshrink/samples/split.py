@@ -44,7 +44,8 @@ def split_stored(
         All but calibration are disjoint; that is a sample of train, where none is stored.
 
     Raises:
-        DataError: there are too few samples to hold out a test, or all are the same.
+        DataError: there are too few samples to hold out a test, all are the same, or all that
+            could be trained on are anomalous.
     """
     notes: list[str] = []
     parts = {name: _stored_subset(stored, name) for name in stored.inputs}
@@ -85,6 +86,16 @@ def split_stored(
             count = min(max(1, round(validation * len(train))), len(train) - 1)
             chosen, rest = split_rows(train.rows, count, seed + 1, strata_of(train, tasks))
             held, train = train.subset(chosen), train.subset(rest)
+        if train.truth is not None and train.truth.ndim == 1 and train.truth.any():
+            normal = train.subset(train.rows[train.truth == 0])
+            left_out = len(train) - len(normal)
+            if not len(normal):
+                raise DataError(f"all {left_out:,} training samples of {spec} are anomalous")
+            notes.append(
+                f"{left_out:,} of {len(train):,} training samples of {spec} are anomalous, and "
+                "left out: a model that gives its input back is trained on normal ones"
+            )
+            train = normal
         if sample is None:
             count = min(calibration, len(train))
             chosen, _ = split_rows(train.rows, count, seed + 2, strata_of(train, tasks))
@@ -102,7 +113,7 @@ def _stored_subset(stored: Stored, name: str) -> Subset:
         labels = labels[""]
     sources = stored.inputs[name]
     rows = np.arange(next(iter(sources.values())).shape[0])
-    return Subset(sources, rows, labels)
+    return Subset(sources, rows, labels, all_truth=stored.truth.get(name))
 
 
 def split_rows(
@@ -138,6 +149,11 @@ def split_rows(
 
 
 def strata_of(part: Subset, tasks: Mapping[str, Task]) -> np.ndarray[Any, Any] | None:
-    """Return the class of each sample where the labels of the first output are one class each."""
+    """Return the class of each sample where the labels of the first output are one class each.
+
+    Samples that are normal or anomalous are of these two classes.
+    """
+    if part.truth is not None and part.truth.ndim == 1:
+        return part.truth
     labels = labels_by_output(part, list(tasks))
     return next((tasks[name].strata(values) for name, values in labels.items()), None)

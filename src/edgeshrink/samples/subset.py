@@ -97,6 +97,8 @@ class Subset:
         sources: the stored samples by input name; they may belong to other parts too.
         rows: which of the stored samples are in this part.
         all_labels: labels of the stored samples: an array, a dict by output name, or None.
+        all_truth: what judges the stored samples and is no label of an output: 1 where a sample is
+            anomalous and 0 where it is normal, or its boxes `(most, 5)`; None where there is none.
     """
 
     sources: Mapping[str, Source]
@@ -104,6 +106,7 @@ class Subset:
     all_labels: Labels = None
     channel: frozenset[str] = frozenset()
     wanted: Mapping[str, str] = field(default_factory=dict)
+    all_truth: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -122,6 +125,11 @@ class Subset:
         if isinstance(self.all_labels, Mapping):
             return {name: labels[self.rows] for name, labels in self.all_labels.items()}
         return None if self.all_labels is None else self.all_labels[self.rows]
+
+    @cached_property
+    def truth(self) -> np.ndarray[Any, Any] | None:
+        """What judges this part's samples and is no label of an output, `(samples, ...)`."""
+        return None if self.all_truth is None else self.all_truth[self.rows]
 
     def take(self, indices: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Return samples by their position in this part, in the stored type, by input name."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Kind = Literal["classification", "binary", "tags", "regression"]
+Kind = Literal["classification", "binary", "tags", "regression", "reconstruction"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 # What a loss says of its output; those that are not here say nothing.
@@ -49,7 +49,8 @@ class Task:
     Attributes:
         name: of the output.
         kind: `classification`, one of several classes; `binary`, yes or no; `tags`, yes or no for
-            each of several; `regression`, numbers.
+            each of several; `regression`, numbers; `reconstruction`, the input itself. What a judge
+            makes of outputs is `anomaly`, how far a sample is from what is given back, or `boxes`.
         shape: of one sample's output; None for a size that is not known.
         sparse: labels are class numbers, where the output has a score for each class.
         activation: that makes the output, such as `softmax`; empty where that is not known.
@@ -64,9 +65,14 @@ class Task:
     objective: Objective = field(default_factory=Objective)
 
     @property
+    def numeric(self) -> bool:
+        """Whether an answer is numbers, and no class."""
+        return self.kind in ("regression", "reconstruction", "anomaly", "boxes")
+
+    @property
     def elements(self) -> tuple[int | None, ...]:
         """The shape of the answers to one sample: `()` for one, height and width for a mask."""
-        if self.kind == "regression":
+        if self.numeric:
             return ()
         yes_or_no = self.kind != "classification" and self.shape[-1:] != (1,)
         return self.shape if yes_or_no else self.shape[:-1]
@@ -79,7 +85,7 @@ class Task:
     @property
     def classes(self) -> int:
         """How many classes an answer is one of; 0 where it is none, or that is not known."""
-        if self.kind == "regression":
+        if self.numeric:
             return 0
         return (self.shape[-1] or 0) if self.kind == "classification" and self.shape else 2
 
@@ -155,7 +161,11 @@ class Task:
         if self.kind == "classification":
             often = np.bincount(wanted.reshape(-1), minlength=shape[-1]) / wanted.size
             return np.broadcast_to(often, shape)
-        if self.kind == "regression":
+        if self.kind == "anomaly":
+            return np.zeros(shape)
+        if self.kind == "boxes":
+            return np.full(shape, np.nan)
+        if self.numeric:
             return np.broadcast_to(wanted.mean(0), wanted.shape).reshape(shape)
         mean = wanted.mean(0) if self.kind == "tags" else wanted.mean()
         share = np.broadcast_to(mean, wanted.shape).reshape(shape)
@@ -168,7 +178,7 @@ class Task:
             class_names: by number; empty where they are not known, then `y` stands for itself.
         """
         names = list(class_names)
-        if not names or self.kind == "regression":
+        if not names or self.numeric:
             return "y"
         threshold = 0.5 if self.activation in ("sigmoid", "") else 0.0
         if self.kind == "tags":

@@ -141,6 +141,7 @@ def bench(
         raise UsageError(f"-o would overwrite {output}", hint="name another file")
     if output and not Path(output).absolute().parent.is_dir():
         raise UsageError(f"no folder {str(Path(output).parent)!r} to write {output} to")
+    said = build(Meaning, meaning, "bench")
     request = BenchRequest(
         models=tuple(map(Path, models)),
         devices=tuple(device or ("desktop",)),
@@ -160,7 +161,8 @@ def bench(
         data=data,
         preprocess=preprocess,
         reading=reading,
-        task=build(Meaning, meaning, "bench").task,
+        task=said.task,
+        decode=said.decode,
         metric=metric,
         robustness=robust.robustness,
         robustness_samples=robust.robustness_samples,

@@ -186,7 +186,7 @@ def compress(
     # a wrong flag is told by now, without what reads models and data
     from edgeshrink.engine import Request, compress as work, default_out, plan
 
-    source = Path(model)
+    source, said = Path(model), build(Meaning, meaning, "compress")
     request = Request(
         model=source,
         recipe=wanted,
@@ -195,7 +195,8 @@ def compress(
         data_free=data_free,
         preprocess=preprocess,
         reading=reading,
-        task=build(Meaning, meaning, "compress").task,
+        task=said.task,
+        decode=said.decode,
         calibration=settings.calibration,
         devices=tuple(device or ("desktop",)),
         toolchains=tuple(toolchain or ()),

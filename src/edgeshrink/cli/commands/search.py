@@ -191,6 +191,7 @@ def search(
     )
 
     plugins, recipe = registry(), Recipe(training=tuning, seed=settings.seed)
+    said = build(Meaning, meaning, "search")
     base = Request(
         model=Path(model),
         recipe=recipe,
@@ -198,7 +199,8 @@ def search(
         data=data,
         preprocess=preprocess,
         reading=reading,
-        task=build(Meaning, meaning, "search").task,
+        task=said.task,
+        decode=said.decode,
         devices=tuple(device or ("desktop",)),
         at=at,
         connection={"config": ssh_config} if ssh_config else {},

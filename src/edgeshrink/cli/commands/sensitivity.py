@@ -93,6 +93,7 @@ def sensitivity(
 
     plugins = registry()
     write = _writer(out.suffix, plugins) if out else None
+    said = build(Meaning, meaning, "sensitivity")
     request = SensitivityRequest(
         model=Path(model),
         methods=tuple(
@@ -101,7 +102,8 @@ def sensitivity(
         data=data,
         preprocess=preprocess,
         reading=reading,
-        task=build(Meaning, meaning, "sensitivity").task,
+        task=said.task,
+        decode=said.decode,
         metric=metric,
         unsafe=unsafe,
         custom=tuple(custom or ()),

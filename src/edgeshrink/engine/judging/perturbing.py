@@ -117,8 +117,8 @@ class Perturbing:
         name = f"test-{len(part)}-{self.seed}-{name}"
         samples = samples_of(self.data, part, name, self.folder, self.names)
         before, after = (run(samples) for run in self.runs)
-        shutil.rmtree(self.folder / name)
         found = self.judge.paired(before, after, samples)
+        shutil.rmtree(self.folder / name)  # of what gives its input back, these are the labels
         if found is None:
             raise UsageError("no metric fits the labels of the test samples")
         return found

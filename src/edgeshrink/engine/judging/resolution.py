@@ -35,7 +35,7 @@ def coarse_columns(flat: FlatModel, base: Outputs, tasks: Mapping[str, Task]) ->
         tensors = list(flat.outputs)
     for (name, values), tensor in zip(base.items(), tensors, strict=True):
         stored, _ = flat.origin(tensor)
-        if len(stored.scales) != 1 or tasks[name].kind != "regression" or values.ndim < 2:
+        if len(stored.scales) != 1 or not tasks[name].numeric or values.ndim < 2:
             continue
         step, columns = stored.scales[0], values.reshape(-1, values.shape[-1])
         low, high = columns.min(axis=0), columns.max(axis=0)

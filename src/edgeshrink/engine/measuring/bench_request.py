@@ -50,6 +50,7 @@ class BenchRequest:
     preprocess: str = "none"
     reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
+    decode: str = ""
     metric: str = ""
     robustness: bool = False
     robustness_samples: int = 1000

@@ -38,9 +38,16 @@ def head(samples: Samples, folder: Path, count: int = COMPARED) -> Samples:
     taken = min(count, samples.count)
     labels = {name: values[:taken] for name, values in samples.labels.items()}
     key = digest_of({"head of": samples.digest, "count": taken})
+    truth = None if samples.truth is None else samples.truth[:taken]
     stored = samples.stored and head(samples.stored, folder / "stored", count)
     return dataclasses.replace(
-        samples, inputs=inputs, labels=labels, digest=key, count=taken, stored=stored
+        samples,
+        inputs=inputs,
+        labels=labels,
+        digest=key,
+        count=taken,
+        stored=stored,
+        truth=truth,
     )
 
 

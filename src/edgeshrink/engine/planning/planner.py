@@ -24,7 +24,7 @@ from edgeshrink.models import Artifact, Kind, ModelFacts, facts, own_name, refus
 from edgeshrink.part import pip_install, version_of
 from edgeshrink.plugins import Plugins
 from edgeshrink.recipes import Need, Plan, Recipe, Training
-from edgeshrink.results import with_own
+from edgeshrink.results import check_record, with_own
 from edgeshrink.samples import (
     Meaning,
     ModelOutputs,
@@ -53,7 +53,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     if set(request.input_shapes) == {""} and len(found.inputs) == 1:  # a shape without a name
         named = {found.inputs[0].name: request.input_shapes[""]}
         request = replace(request, input_shapes=named)
-    request = replace(request, task=build(Meaning, {"task": request.task}, "data").task)
+    said = build(Meaning, {"task": request.task, "decode": request.decode}, "data")
+    request = replace(request, task=said.task)
+    if request.decode and not request.data:
+        raise UsageError(
+            f"--decode {request.decode} makes boxes that labels judge, and there is no data",
+            hint="pass --data with boxes as y_test",
+        )
     if found.kind not in (*KERAS_KINDS, Kind.SKLEARN):
         raise ModelError(
             f"compress takes a Keras model; {request.model} is a {found.kind} file",
@@ -122,12 +128,13 @@ def plan(request: Request, plugins: Plugins) -> Planned:
     data = load_data(request, recipe.seed, found, plugins) if request.data else None
     if request.data_free:
         data = _synthesised(request, recipe, shapes, found, base, model, plugins)
-    if data is not None and request.data and request.metric and not data.labelled:
+    if data is not None and request.data and request.metric and not data.judged:
         raise UsageError(
             f"the metric {request.metric} needs labels; {request.data} has none",
             hint="drop it: the result is compared with the original's answers",
         )
     if data is not None:
+        check_record(request.metric, plugins.metrics, data)
         data = replace(data, bakes=any(step.bakes for step in recipe.steps))
         warnings += data.notes
         double = warn_double_scaling(found, data.preprocess)
@@ -143,6 +150,7 @@ def plan(request: Request, plugins: Plugins) -> Planned:
         _planned_step(place, recipe, found, data, devices) for place in range(len(recipe.steps))
     )
     warnings += _idle_settings(request, steps)
+    warnings += _boxes_alone(request, data, steps)
     return Planned(request, base, found, devices, recipe, data, steps, tuple(warnings), model)
 
 
@@ -208,7 +216,7 @@ def load_data(request: Request, seed: int, found: ModelFacts, plugins: Plugins) 
         seed=seed,
         calibration=request.calibration,
         hook=lambda spec: plugins.hook.edgeshrink_load_data(spec=spec),
-        outputs=ModelOutputs(found.outputs, found.compiled, request.task),
+        outputs=ModelOutputs(found.outputs, found.compiled, request.task, request.decode),
         classes=found.classes,
         **request.reading,
     )
@@ -244,6 +252,19 @@ def _synthesised(
         trains=any(step.training is not None for step in recipe.steps),
         seed=recipe.seed,
     )
+
+
+def _boxes_alone(
+    request: Request, data: Dataset | None, steps: Sequence[PlannedStep]
+) -> Iterator[str]:
+    """Yield what steps train towards where labels are boxes alone."""
+    trains = any(one.training is not None for one in steps)
+    if request.decode and data is not None and not data.labelled and trains:
+        yield (
+            f"the labels of {request.data} are boxes, which no loss compares with what the model "
+            "puts out: steps that train follow the uncompressed model's answers; y_train/OUTPUT "
+            "would say what an output is to learn"
+        )
 
 
 def _idle_settings(request: Request, steps: Sequence[PlannedStep]) -> Iterator[str]:
@@ -299,7 +320,7 @@ def _settled(wanted: Training, found: ModelFacts, data: Dataset, *, chooses: boo
     the rate that the model was compiled with, or 1e-4, and labels alone. Batches are of 64.
     """
     assert data.train is not None
-    unlabelled = data.train.labels is None
+    unlabelled = not data.labelled
     common = Training(batch_size=64, teacher="original" if unlabelled else None)
     if chooses:
         return wanted.over(common).over(Training(effort="normal"))

@@ -33,6 +33,7 @@ class Request:
         preprocess: what is done to samples before the model sees them.
         reading: how files of data are read: options of `edgeshrink.samples.Reading`.
         task: what the outputs answer, where the model does not tell, as `--task` takes it.
+        decode: `module:function` that makes boxes of a detector's outputs; empty for none.
         calibration: samples that calibrate activations.
         devices: names or paths of profiles; the result is for the first, and measured on all.
         toolchains: names of readers that the result goes through, beside those of the devices.
@@ -66,6 +67,7 @@ class Request:
     preprocess: str = "none"
     reading: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
+    decode: str = ""
     calibration: int = 200
     devices: tuple[str, ...] = ("desktop",)
     toolchains: tuple[str, ...] = ()

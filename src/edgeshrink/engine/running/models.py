@@ -88,4 +88,5 @@ class Models:
         """What is known of the base's outputs: by its layers, its file and the user."""
         from edgeshrink.nn.learning import output_facts
 
-        return ModelOutputs(output_facts(self.base), self._facts.compiled, self._request.task)
+        request, facts = self._request, output_facts(self.base)
+        return ModelOutputs(facts, self._facts.compiled, request.task, request.decode)

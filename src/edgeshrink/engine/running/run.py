@@ -73,6 +73,7 @@ class Run:
             plugins.metrics,
             record=planned.request.metric,
             tasks=data.tasks if data else models.outputs.tasks({}),
+            decode=planned.request.decode,
             progress=own,
         )
         sets = SampleSets(planned, models, scratch, own)

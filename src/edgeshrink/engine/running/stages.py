@@ -102,6 +102,7 @@ class Stages:
         step, data, request = planned.step, self._planned.data, self._planned.request
         called = self._callbacks(planned)
         own = [*request.custom, *([request.metric] if ":" in request.metric else [])]
+        own += [request.decode] if request.decode else []
         plugin = type(step).__module__.partition(".")[0]
         makers = ("tensorflow", "keras", "edgeshrink", *step.requires)
         versions = {name: version_of(name) for name in makers}

@@ -79,7 +79,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
     planned = plan(replace(base, recipe=lightest, force=force), plugins)
     data = planned.data
     assert data is not None
-    if data.validation is None or data.validation.labels is None:
+    if data.validation is None or not (data.validation.labels is not None or data.given_back):
         raise UsageError(
             "a search chooses by labelled validation samples, and the data has none",
             hint="give labels, and more training samples, of which some are set aside",
@@ -91,6 +91,7 @@ def plan_search(request: SearchRequest, plugins: Plugins) -> PlannedSearch:
         "model": planned.base.digest,
         "data": data.digest,
         "task": base.task,
+        **({"decode": base.decode} if base.decode else {}),
         "metric": base.metric,
         "device": planned.profile.name,
         "goals": request.goals,

@@ -61,7 +61,7 @@ def agreement(
         spread = float(left.max() - left.min()) or 1.0
         errors.append(float(np.abs(left - right).max()) / spread)
         task = tasks.get(name) if tasks else None
-        if task is not None and task.kind != "regression":
+        if task is not None and not task.numeric:
             first, second = task.answers(wanted), task.answers(given)
             same.append(float((first == second).mean()))
             if same[-1] == min(same):

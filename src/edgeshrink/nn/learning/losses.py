@@ -181,7 +181,7 @@ def _usual(task: Task, logits: bool) -> keras.losses.Loss:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     if task.kind == "classification" and task.activation != "sigmoid":
         return keras.losses.CategoricalCrossentropy(from_logits=logits)
-    if task.kind != "regression" or task.activation == "sigmoid":
+    if not task.numeric or task.activation == "sigmoid":
         return keras.losses.BinaryCrossentropy(from_logits=logits)
     return keras.losses.MeanSquaredError()
 

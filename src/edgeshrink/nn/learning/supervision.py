@@ -28,6 +28,22 @@ BATCHES_TOGETHER = 16
 
 
 @dataclass(frozen=True)
+class Itself:
+    """The labels of an output that gives an input back: that input, varied as the model sees it.
+
+    Attributes:
+        input: its name.
+        shape: of all samples, `(samples, ...)`.
+    """
+
+    input: str
+    shape: tuple[int, ...]
+
+
+Labels = Mapping[str, "np.ndarray | Itself"]
+
+
+@dataclass(frozen=True)
 class Supervision:
     """What a model learns: labels, a teacher's answers, or both.
 
@@ -48,7 +64,7 @@ class Supervision:
 def supervision_of(context: Context) -> Supervision:
     """Return what a step's settings say: labels, the uncompressed model's answers, or both."""
     settings, data = context.training, context.data
-    unlabelled = data is not None and data.train is not None and data.train.labels is None
+    unlabelled = data is not None and data.train is not None and not data.labelled
     if settings.teacher not in ("original", "only") and not unlabelled:
         return Supervision()
     chosen = {
@@ -63,7 +79,7 @@ def supervision_of(context: Context) -> Supervision:
 
 def objectives(
     model: keras.Model, context: Context, taught: Supervision | None = None
-) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray]]:
+) -> tuple[dict[str, OutputLoss], dict[str, np.ndarray | Itself]]:
     """Return what a model is trained towards: the loss of each output, and its labels.
 
     Args:
@@ -72,8 +88,8 @@ def objectives(
         taught: what is learned; None for what the settings say.
 
     Returns:
-        By output name the loss, and `(samples, ...)` labels where there are any; a teacher is
-        needed where a loss has a soft part.
+        By output name the loss, and `(samples, ...)` labels where there are any, or the input that
+        stands for them; a teacher is needed where a loss has a soft part.
 
     Raises:
         DataError: there are no training samples.
@@ -88,11 +104,15 @@ def objectives(
     tasks = tasks_of(model, context)
     stored = labels_by_output(data.train, [task.name for task in tasks.values()])
     chosen = settings.losses(tasks)
-    labels = {
+    labels: dict[str, np.ndarray | Itself] = {
         name: task.shaped(stored[task.name])
         for name, task in tasks.items()
         if taught.labelled and task.name in stored
     }
+    for name, task in tasks.items():
+        if taught.labelled and task.name in data.given_back:
+            source = data.given_back[task.name]
+            labels[name] = Itself(source, data.train.inputs[source].shape)
     own = {own_name(spec): import_object(spec, what="--loss") for spec in context.custom}
     weighed = _weighed(settings.class_weight, tasks, labels, data.class_names)
     losses = {
@@ -112,7 +132,7 @@ def objectives(
 def _weighed(
     text: str | None,
     tasks: Mapping[str, Task],
-    labels: Mapping[str, np.ndarray],
+    labels: Labels,
     names: Sequence[str],
 ) -> dict[str, Callable[[Any], Any]]:
     """Return, by output, what gives the weights of labels; nothing where all count alike.
@@ -122,7 +142,12 @@ def _weighed(
     """
     if text is None:
         return {}
-    able = [name for name in labels if tasks[name].kind in KINDS] or list(labels)[:1]
+    given = {name: v for name, v in labels.items() if not isinstance(v, Itself)}
+    if labels and not given:
+        raise UsageError(
+            "--class-weight is for classes, and the model gives its input back", hint="drop it"
+        )
+    able = [name for name in given if tasks[name].kind in KINDS] or list(given)[:1]
     if len(able) > 1 and text != "balanced":
         raise UsageError(
             f"--class-weight {text} is of one output; the model has {len(able)} of classes: "
@@ -131,7 +156,7 @@ def _weighed(
         )
     return {
         name: partial(
-            sample_weights, class_weights(text, tasks[name], labels[name], names), tasks[name]
+            sample_weights, class_weights(text, tasks[name], given[name], names), tasks[name]
         )
         for name in able
     }
@@ -161,7 +186,7 @@ def tasks_of(model: keras.Model, context: Context) -> dict[str, Task]:
 def training_batches(
     model: keras.Model,
     context: Context,
-    labels: Mapping[str, np.ndarray],
+    labels: Labels,
     size: int,
     taught: Sequence[np.ndarray] = (),
 ) -> Any:
@@ -175,7 +200,7 @@ def training_batches(
     Args:
         model: takes the inputs.
         context: its data, settings and seed.
-        labels: by output name, `(samples, ...)`.
+        labels: by output name, `(samples, ...)`, as `objectives` gives them.
         size: samples in a batch.
         taught: a teacher's answers to all training samples, `(samples, ...)` for each output;
             empty where there are none, or where the teacher is asked batch by batch.
@@ -204,9 +229,17 @@ def training_batches(
             hint="drop --shift and --flip, and store varied images with masks of their own",
         )
 
-    def targets(places: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    def targets(
+        places: np.ndarray, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, dict[str, np.ndarray]]:
+        right = {
+            n: inputs[v.input].reshape(*places.shape, *v.shape[1:])
+            if isinstance(v, Itself)
+            else v[places]
+            for n, v in labels.items()
+        }
         return {
-            "labels": {n: v[places].astype("float32") for n, v in labels.items()},
+            "labels": {n: v.astype("float32") for n, v in right.items()},
             "taught": {str(n): v[places] for n, v in enumerate(taught)},
         }
 
@@ -227,7 +260,7 @@ def training_batches(
                 .reshape(*places.shape, *taken[name].shape[1:])
                 for name, kind in kinds.items()
             }
-            yield together(inputs), targets(places)
+            yield together(inputs), targets(places, taken)
 
     def together(inputs: dict[str, Any]) -> Any:
         x = structured(model, inputs)

@@ -59,7 +59,8 @@ def by_class(tree: Tree, suffixes: Collection[str]) -> Listed:
         suffixes: how names end, in small letters.
 
     Raises:
-        DataError: there are no such files, or a part has a class that training lacks.
+        DataError: there are no such files, or a part has a class that training lacks,
+            which has several.
     """
     parts = parts_of(tree)
     reference = parts.get("train") or next(iter(parts.values()))
@@ -79,6 +80,9 @@ def by_class(tree: Tree, suffixes: Collection[str]) -> Listed:
         for name, files in have.items()
         if not files
     ]
+    if len(classes) == 1:  # of normal samples alone, which others are told from
+        others = {name for at in parts.values() for name in tree.folders(at)} - {*classes}
+        classes += tuple(sorted(others))
     found: dict[str, tuple[list[File], list[int] | None]] = {}
     for part, at in parts.items():
         extra = [

@@ -13,6 +13,8 @@ from edgeshrink.samples.subset import Source, chunks
 if TYPE_CHECKING:
     import numpy as np
 
+    from edgeshrink.errors import DataError
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -27,6 +29,8 @@ class Stored:
         spans: of the part "", where samples must not be split at random: `(samples, 3)`, the
             number of what a sample belongs to, its first row, and the row behind its last.
         grouped: whether what samples belong to is what splits them; else the rows do, in time.
+        truth: by part what judges samples and is no label of an output.
+        unlabelled: what is wrong where a part has no labels and another has; None where all have.
         kind: what options of reading it goes by, of those that `reading.py` names.
     """
 
@@ -38,6 +42,8 @@ class Stored:
     read: Mapping[str, str] = field(default_factory=dict)
     spans: np.ndarray[Any, Any] | None = None
     grouped: bool = False
+    truth: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    unlabelled: DataError | None = None
     kind: str = ""
 
 

@@ -105,7 +105,7 @@ def from_table(table: Table, reading: Reading, path: Path) -> Stored:
         how,
         spans,
         table.groups is not None,
-        TABLE,
+        kind=TABLE,
     )
 
 

@@ -108,6 +108,8 @@ def blobs(tmp_path: Path) -> Any:
     x = (rng.normal(size=(600, 8)) * 0.3 + np.eye(8)[y] * 2).astype("float32")
     path = tmp_path / "blobs.npz"
     np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
+    from edgeshrink.samples import load_dataset
+
     return load_dataset(str(path)).for_model({"x": (None, 8)}, {"y": (None, 3)})
 
 

@@ -49,7 +49,6 @@ def random() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
-@settings(deadline=None)  # the first blur imports scipy
 @given(shapes, st.sampled_from(["noise", "blur", "brightness", "rotation", "shift", "occlusion"]))
 def test_at_level_0_images_are_what_they_were(shape: tuple[int, ...], name: str) -> None:
     before = images(shape)

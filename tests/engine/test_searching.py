@@ -145,7 +145,7 @@ def test_of_two_that_gain_alike_the_cheaper_is_chosen() -> None:
     assert dear != plain
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=12, max_size=12))
 def test_any_values_give_a_choice(values: list[float]) -> None:
     space = Space.from_toml(TEXT, installed().methods)

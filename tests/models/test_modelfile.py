@@ -162,9 +162,7 @@ def test_identify_refuses_weights_only(tmp_path: Path) -> None:
     assert "model.save" in caught.value.hint
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     head=st.sampled_from(
         [b"", b"PK\x03\x04", b"PK\x05\x06", b"\x89HDF\r\n\x1a\n", b"\0\0\0\0TFL3"]
@@ -178,9 +176,7 @@ def test_identify_never_fails_otherwise(tmp_path: Path, head: bytes, tail: bytes
         assert identify(path) in Kind
 
 
-@settings(
-    max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_facts_of_a_damaged_archive_are_told_or_refused(
     tmp_path: Path, data: st.DataObject
@@ -210,9 +206,7 @@ json_values = st.recursive(
 )
 
 
-@settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=json_values)
 def test_facts_of_any_json_are_told_or_refused(tmp_path: Path, config: Any) -> None:
     path = archive(tmp_path / "model.keras", config)

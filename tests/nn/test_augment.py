@@ -26,7 +26,7 @@ def lent(data: Dataset, training: Training) -> Context:
     return cast("Context", SimpleNamespace(data=data, training=training, seed=0))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), st.integers(0, 4))
 def test_each_image_is_a_crop_of_the_padded_one(
     count: int, height: int, width: int, most: int

@@ -116,7 +116,7 @@ def test_a_folded_model_is_paired_with_its_own_file(tmp_path: Path) -> None:
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=4).map(tuple)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shapes, st.integers(0, 2**32 - 1), st.booleans(), st.data())
 def test_a_kernel_is_known_in_any_order_scale_and_rounding(
     shape: tuple[int, ...], seed: int, scaled: bool, data: st.DataObject

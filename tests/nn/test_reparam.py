@@ -149,7 +149,7 @@ KERNELS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(KERNELS, st.integers(1, 5), st.integers(0, 99))
 def test_a_codebook_gives_back_the_values_and_has_one_of_each(
     kind: tuple[tuple[int, ...], tuple[int, ...]], distinct: int, seed: int
@@ -210,7 +210,7 @@ def test_sharing_is_found_in_a_model_by_kernel_and_by_channel() -> None:
     assert not shares_tensors(keras.Sequential([keras.Input((64,)), parts[0]]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**31), st.integers(1, 8), st.sampled_from([(-1,), (0,), (2,)]), st.booleans()
 )

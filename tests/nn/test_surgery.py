@@ -65,13 +65,13 @@ numbers = st.lists(st.integers(0, 9999), min_size=5, max_size=60)
 
 
 @given(numbers=numbers, share=st.floats(0.2, 0.9), seed=st.integers(0, 99))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_removed_channels_that_are_zero_change_no_answer(numbers, share, seed):
     check(model_of(numbers), share, seed)
 
 
 @pytest.mark.slow
 @given(numbers=numbers, share=st.floats(0.2, 0.9), seed=st.integers(0, 99))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_removed_channels_change_no_answer_in_hundreds_of_graphs(numbers, share, seed):
     check(model_of(numbers), share, seed)

@@ -29,7 +29,7 @@ def drawn(*shape: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(RNG.normal(0, 4, shape).astype("float32") for _ in range(2))  # type: ignore[return-value]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(TEMPERATURES, st.sampled_from(["softmax", "logits"]))
 def test_softened_probabilities_are_as_far_apart_as_their_divergence(
     temperature: float, activation: str
@@ -41,7 +41,7 @@ def test_softened_probabilities_are_as_far_apart_as_their_divergence(
     np.testing.assert_allclose(loss, temperature**2 * apart.mean(), rtol=1e-3, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(TEMPERATURES)
 def test_of_two_classes_too(temperature: float) -> None:
     theirs, ours = (np.clip(logits, -9, 9) for logits in drawn(50, 2))
@@ -67,7 +67,7 @@ def test_logits_match_up_to_a_constant_where_softmax_is_blind_to_it() -> None:
     assert float(loss(softmax(logits, -1), softmax(2 * logits, -1))) > 0.1
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(TEMPERATURES, st.floats(0.1, 10), st.floats(-5, 5), st.sampled_from(["softmax", "logits"]))
 def test_z_scores_are_blind_to_the_size_of_logits(
     temperature: float, size: float, shift: float, activation: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 import edgeshrink as package
@@ -45,7 +45,6 @@ def clustered(model: keras.Model, folder: Path, *, data: bool = False, **options
     return step.apply(model, lent), lent
 
 
-@settings(deadline=None)
 @given(
     arrays.arrays("float32", st.integers(1, 200), elements=FLOATS),
     st.integers(1, 12),

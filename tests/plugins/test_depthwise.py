@@ -87,7 +87,7 @@ def test_vgg16_and_the_compact_one_have_the_counts_of_the_paper(
     assert any("block1_conv1 (it has 3 input channels)" in note for note in lent.notes)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     flat=st.booleans(),

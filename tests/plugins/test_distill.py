@@ -163,7 +163,7 @@ def test_a_narrow_student_begins_with_the_strongest_channels(tmp_path: Path, sha
 
 
 @given(st.floats(0.05, 1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_what_is_kept_is_stronger_than_what_goes(share: float) -> None:
     graph = channel_graph(tiny_model())
     strength = channel_norms(graph)

@@ -91,7 +91,7 @@ def found_in(*parts: str) -> list[Section]:
     return sections(rewritten(model_of(*parts), lambda op, name: None))
 
 
-@settings(deadline=None, max_examples=3)
+@settings(max_examples=3)
 @given(st.lists(st.sampled_from(sorted(PARTS)), min_size=1, max_size=3))
 @example(sorted(PARTS))
 def test_what_goes_saves_what_was_said_and_switches_tell_the_same(parts: list[str]) -> None:

@@ -164,7 +164,7 @@ def test_over_nets_of_all_kinds_importance_is_what_removal_costs(tmp_path: Path)
 
 
 @pytest.mark.heavy
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(numbers=st.lists(st.integers(0, 9999), min_size=5, max_size=40), seed=st.integers(0, 99))
 def test_a_mask_of_zero_is_the_channel_gone_for_that_sample(numbers: list[int], seed: int) -> None:
     """Whatever the layers: a mask of zero is removal, and so its gradient the first-order one."""

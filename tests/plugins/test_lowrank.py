@@ -95,7 +95,7 @@ def convolutions(draw: st.DrawFn) -> tuple[str, tuple[int, ...], dict[str, Any]]
 
 
 @pytest.mark.heavy
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(convolutions())
 def test_at_full_rank_a_convolution_computes_the_same(
     drawn: tuple[str, tuple[int, ...], dict[str, Any]],
@@ -228,7 +228,6 @@ CURVES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(CURVES, st.integers(1, 150), st.integers(0, 20))
 def test_of_all_choices_that_cost_what_is_asked_the_least_loss_is_taken(
     curves: list[list[tuple[int, int]]], most: int, slack: int

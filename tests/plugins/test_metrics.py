@@ -122,7 +122,7 @@ def test_a_score_of_record_has_a_wilson_interval() -> None:
 # ---------------------------------------------------------------- samples with several answers
 
 # a loaded machine draws slowly, and Keras computes in TensorFlow
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 masks = st.tuples(
     st.integers(2, 8), st.integers(2, 6), st.integers(1, 6), st.integers(2, 4), st.integers(0, 99)
 )

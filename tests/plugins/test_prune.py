@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from edgeshrink.errors import ModelError, UsageError
 from edgeshrink_prune import Options
@@ -33,7 +33,6 @@ def test_mask_has_exactly_the_zeros_and_they_are_the_smallest(
         assert values[mask == 0].max() <= values[mask == 1].min()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=5),
     st.floats(0, 0.995),
@@ -54,7 +53,6 @@ def test_global_masks_have_the_share_and_keep_some_of_each_kernel(
         assert mask.sum() >= np.ceil(least * mask.size)
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(st.just(0.0) | st.floats(1e-3, 10), min_size=1, max_size=30),
     scale=st.floats(0.01, 100),

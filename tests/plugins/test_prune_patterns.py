@@ -66,7 +66,7 @@ def test_another_share_of_zeros_than_the_pattern_has_is_refused() -> None:
     assert Prune.of({"sparsity": 0.67, "pattern": "1:3"}).options.pattern == "1:3"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shapes=st.lists(
         st.tuples(st.integers(1, 3), st.integers(1, 13), st.integers(1, 6)), min_size=1, max_size=3
@@ -94,7 +94,7 @@ def test_groups_keep_exactly_the_largest_of_each(
             np.testing.assert_array_equal(group, np.where(was >= least[:, None], was, 0))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 20)),
     block=st.tuples(st.integers(1, 6), st.integers(1, 6)),

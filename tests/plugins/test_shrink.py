@@ -52,7 +52,7 @@ def shrunk(model: keras.Model, folder: Path, *, data: bool = False, **options: o
 
 
 @pytest.mark.heavy
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(numbers=numbers, seed=st.integers(0, 99))
 def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> None:
     model = model_of(numbers)
@@ -72,7 +72,7 @@ def test_costs_are_those_of_the_rebuilt_model(numbers: list[int], seed: int) -> 
         assert cost.of("macs", removed) == small.macs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     ratio=st.floats(0.05, 0.9),
     tile=st.integers(1, 8),

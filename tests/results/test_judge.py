@@ -87,7 +87,7 @@ def test_masks_are_paired_by_sample_and_never_by_pixel() -> None:
     assert paired.p_value == paired_z(paired.after - paired.before)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(2, 20), st.integers(2, 6), st.integers(0, 50))
 def test_finer_masks_of_the_same_samples_are_no_more_certain(
     count: int, times: int, seed: int

@@ -85,7 +85,7 @@ def test_preprocess_refuses_what_it_cannot_read(spec: str) -> None:
         Preprocess.from_spec(spec)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet="scaleofmnstd=1/25. ,-:e", max_size=25))
 def test_preprocess_never_fails_otherwise(spec: str) -> None:
     try:
@@ -135,7 +135,7 @@ def test_preprocess_refuses_another_number_of_channels() -> None:
 # ---------------------------------------------------------------- splits
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(2, 120),
     share=st.floats(0, 1),
@@ -159,9 +159,7 @@ def test_split_rows_is_a_seeded_partition(
             assert abs(have - wanted * (strata == value).sum() / count) < 1
 
 
-@settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(4, 80),
     validation=st.sampled_from([0.0, 0.1, 0.5]),
@@ -487,9 +485,7 @@ def test_load_says_what_is_no_data(tmp_path: Path, content: bytes, message: str)
         load_dataset(str(tmp_path / "data.npz"))
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), compressed=st.booleans())
 def test_load_of_a_damaged_file_is_told_or_refused(
     tmp_path: Path, data: st.DataObject, compressed: bool

@@ -224,7 +224,7 @@ def test_a_real_tf_data_set(change: str, tmp_path: Path) -> None:
     assert data_file(value, tmp_path, INPUTS) == data_file((X, Y), tmp_path, INPUTS)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shape=st.lists(st.integers(0, 5), min_size=1, max_size=4),
     dtype=st.sampled_from(["float32", "uint8", "int64", "bool", "<U3", "float16"]),

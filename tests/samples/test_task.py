@@ -165,7 +165,7 @@ sizes = st.tuples(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(sizes)
 def test_one_hot_labels_and_class_numbers_are_the_same_task(
     size: tuple[int, list[int], int, int],
@@ -180,7 +180,7 @@ def test_one_hot_labels_and_class_numbers_are_the_same_task(
     assert (sparse.answers(np.eye(classes)[numbers]) == numbers).all()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(sizes)
 def test_the_best_constant_names_the_commonest_class(
     size: tuple[int, list[int], int, int],

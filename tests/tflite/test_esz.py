@@ -47,7 +47,7 @@ def test_the_files_of_this_converter_are_modelled():
     assert {one.how for one in made} == {"modelled"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-(2**40), 2**40)), max_size=200))
 def test_numbers_survive_the_arithmetic_coder(numbers):
     encoder = Encoder()
@@ -61,7 +61,7 @@ def test_numbers_survive_the_arithmetic_coder(numbers):
 
 
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 40), st.floats(0, 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_masks_and_values_survive(seed, rows, columns, density):
     random = np.random.default_rng(seed)
     nonzero = (random.random((rows, columns)) < density).astype(np.uint8)
@@ -95,7 +95,7 @@ def test_tables_of_probabilities_are_those_of_the_format():
 
 
 @given(st.integers(0, 2**32), st.integers(1, 3000), st.sampled_from([1, 2, 8, 64]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_symbols_survive_the_lanes(seed, count, lanes):
     random = np.random.default_rng(seed)
     classes = random.integers(0, 2, count).astype(np.uint8)
@@ -154,7 +154,7 @@ def test_a_float_whose_sign_alone_is_set_survives():
 
 
 @given(st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_flipped_bit_is_noticed(packed, data):
     place = data.draw(st.integers(0, len(packed.data) * 8 - 1))
     flipped = bytearray(packed.data)
@@ -164,7 +164,7 @@ def test_a_flipped_bit_is_noticed(packed, data):
 
 
 @given(st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_file_cut_short_is_noticed(packed, data):
     cut = data.draw(st.integers(0, len(packed.data) - 1))
     with pytest.raises(ModelError, match="packed file is damaged"):
@@ -172,7 +172,7 @@ def test_a_file_cut_short_is_noticed(packed, data):
 
 
 @given(st.binary(min_size=1, max_size=300), st.integers(0, 2**32 - 1), st.sampled_from([16, 17]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_header_that_lies_is_an_error(body, size, way):
     head = esz.MAGIC + bytes((way,)) + b"\1\2\3\4" + varint(size)
     with pytest.raises(Broken):

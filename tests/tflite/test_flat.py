@@ -178,7 +178,7 @@ def test_scales_without_as_many_zero_points_are_refused_as_litert_refuses_them(z
         Interpreter(model_content=data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(["float", "int8", "pair"]),
     cut=st.floats(0, 1),
@@ -194,7 +194,7 @@ def test_damaged_bytes_are_read_or_refused_and_nothing_else(name, cut, flips):
             reader(damaged)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(0, 400), value=st.binary(min_size=4, max_size=4), early=st.booleans())
 def test_damaged_offsets_are_read_or_refused_and_nothing_else(place, value, early):
     data = bytearray(read("float"))

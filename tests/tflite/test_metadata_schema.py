@@ -122,7 +122,7 @@ def test_an_archive_that_swells_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         read_metadata(file.getvalue())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_metadata_is_read_or_refused(data: st.DataObject) -> None:
     made = bytearray(with_metadata(read("float"), TOLD))

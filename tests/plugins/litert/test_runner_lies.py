@@ -306,7 +306,7 @@ def test_times_that_spread_and_energy_that_is_not_told_are_notes(truth):
 
 
 @pytest.mark.heavy
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=some.data(), value=values)
 def test_any_change_of_an_answer_ends_in_a_result_or_a_sentence(truth, data, value):
     facts, timed = (copy.deepcopy(part) for part in truth)

@@ -82,7 +82,7 @@ numbers = st.floats(0.5, 2.0)
 
 
 @pytest.mark.heavy
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(
     mean=st.lists(st.floats(-50, 300), min_size=3, max_size=3),
     std=st.lists(numbers, min_size=3, max_size=3),

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from keras import ops
 
 from edgeshrink.api import Context
@@ -104,7 +104,6 @@ def test_what_was_fixed_stays_while_the_rest_moves() -> None:
     assert np.asarray(forward(variable.value)) == pytest.approx(np.array([[1, -0.5], [0, 0.5]]))
 
 
-@settings(deadline=None)
 @given(st.floats(-3, 3), st.integers(-4, 1), st.integers(1, 8))
 def test_a_power_of_two_is_the_nearest_that_there_is(value: float, last: int, count: int) -> None:
     powers = 2.0 ** np.arange(last - count + 1, last + 1)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edgeshrink.devices.profile import DeviceProfile
@@ -171,7 +171,6 @@ def test_codes_and_steps_are_those_of_litert_quantizer(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours, other, rtol=1e-5)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([2, 4]),
     arrays.arrays(np.int8, st.integers(1, 40), elements=st.integers(-2, 1)),

@@ -54,7 +54,7 @@ def loss(chosen: dict[str, Choice]) -> float:
     return sum(choice.loss for choice in chosen.values())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(choices, st.data())
 def test_no_allocation_within_the_budget_is_better(
     found: dict[str, list[Choice]], data: st.DataObject
@@ -73,7 +73,7 @@ def test_no_allocation_within_the_budget_is_better(
     assert loss(chosen) <= min(map(loss, fitting)) + 1e-7
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(choices, st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_larger_budget_never_loses_more(
     found: dict[str, list[Choice]], budget: int, more: int

@@ -50,7 +50,7 @@ def inputs() -> np.ndarray:
 # ---------------------------------------------------------------- ranges
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1000),
     spread=st.floats(1e-3, 1e3),
@@ -69,7 +69,7 @@ def test_ends_lie_within_what_was_seen_with_zero_between(
     assert left < right
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), degrees=st.floats(1.5, 20))
 def test_mse_ends_never_cost_more_than_the_ends_seen(seed: int, degrees: float) -> None:
     values = np.random.default_rng(seed).standard_t(degrees, 20_000)

@@ -62,7 +62,7 @@ def images(count: int, seed: int = 0) -> np.ndarray:
 weights = arrays("float32", (6, 4), elements=st.floats(-4, 4, width=32))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(weights, st.sampled_from([2, 4, 8]), st.booleans())
 def test_a_grid_has_few_values_keeps_zeros_and_is_kept(
     values: np.ndarray, bits: int, channels: bool

@@ -37,7 +37,7 @@ def some_hessian(count: int) -> np.ndarray:
 
 
 @given(COLUMNS, st.sampled_from(sorted(LARGEST)), st.sampled_from([*STEPS]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rounding_is_idempotent_keeps_zeros_and_has_few_values(
     columns: np.ndarray, bits: int, method: str
 ) -> None:
@@ -57,7 +57,7 @@ def test_rounding_is_idempotent_keeps_zeros_and_has_few_values(
     ),
     st.floats(1e-6, 1e3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_codes_are_found_again(multiples: np.ndarray, step: float) -> None:
     # also where no code is next to zero: 3 and 5, or 7 alone
     columns = (multiples * step).astype("float32")

@@ -80,7 +80,7 @@ def pid_in(folder: Path) -> int:
 
 
 @pytest.mark.skipif(not shutil.which("cpio"), reason="cpio is not installed")
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(
     files=st.dictionaries(
         st.from_regex(r"[a-z][\w.-]{0,40}", fullmatch=True),

@@ -47,7 +47,7 @@ def soon():
 
 
 @given(greeting=PIECES, pieces=PIECES, errors=st.binary(max_size=50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_output_comes_back_byte_for_byte_and_line_by_line(greeting, pieces, errors):
     output = b"".join(pieces)
     lines = []
@@ -64,7 +64,7 @@ def test_an_output_comes_back_byte_for_byte_and_line_by_line(greeting, pieces, e
 
 
 @given(cut=st.integers(0, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_an_answer_that_is_cut_anywhere_is_lost(cut):
     whole = mark("begin") + b"output" + mark("exit 0")
 

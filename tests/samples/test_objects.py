@@ -101,6 +101,23 @@ def test_whatever_holds_the_samples_they_are_the_same_file(value: Any, tmp_path:
     assert [one.name for one in (tmp_path / "objects").iterdir()] == [Path(path).name]
 
 
+@pytest.mark.parametrize("sizes", [25, 7])
+def test_a_real_loader_of_torch(tmp_path: Path, sizes: int) -> None:
+    torch = pytest.importorskip("torch")
+    pairs = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    loader = torch.utils.data.DataLoader(pairs, batch_size=sizes)
+    path = data_file(loader, tmp_path / "objects", INPUTS)
+    assert path == data_file((X, Y), tmp_path / "objects", INPUTS)
+
+
+def test_a_real_data_set_of_hugging_face(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    given = datasets.Dataset.from_dict({"pixels": X, "label": Y.tolist()})
+    given = given.cast_column("pixels", datasets.Array3D((4, 4, 1), "float32"))
+    path = data_file(given, tmp_path / "objects", INPUTS)
+    assert path == data_file((X, Y), tmp_path / "objects", INPUTS)
+
+
 def test_a_file_of_the_same_arrays_is_the_same_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", y=Y, x=X)
     np.savez_compressed(tmp_path / "small.npz", x=X, y=Y)

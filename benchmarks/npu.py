@@ -29,13 +29,19 @@ from edgeshrink.tflite import tflite_bytes
 
 RESULT = Path(__file__).parent / "results" / "npu.json"
 RESNET, CIFAR = "mlperf_resnet8_cifar10", ("--data", "cifar10_40k.npz")
+SCALED = ("--prune", "0.77", "--cluster", "14", "--cluster-scope", "scaled")
 # What is compared with plain int8: the NPU, flags, and seeds, the first of each first.
 CASES = (
     ("ethos-u85-256", ("--prune", "0.5", "--prune-pattern", "2:4", "--int8"), (0, 1, 2)),
     (
         "ethos-u55-128",
-        ("--prune", "0.77", "--cluster", "16", "--cluster-scope", "scaled", "--int8", "--flip"),
+        (*SCALED, "--int8", "--flip", "--shift", "4", "--teacher", "original"),
         (0, 1, 2),
+    ),
+    (
+        "ethos-u55-128",
+        ("--prune", "0.77", "--cluster", "16", "--cluster-scope", "scaled", "--int8", "--flip"),
+        (0,),
     ),
     ("ethos-u55-128", ("--prune", "0.8", "--cluster", "16", "--int8"), (0,)),
 )

@@ -173,6 +173,16 @@ def test_own_losses_are_computed() -> None:
     )
     with pytest.raises(UsageError, match="cannot be made"):
         output_loss(task, chosen="Margin(breadth=1)", own={"Margin": Margin})
+    for own, wanted in (
+        (lambda a, b: len(3), "raised TypeError"),
+        (lambda a, b: 1 / 0, "raised ZeroDivisionError"),
+        (lambda a, b: "high", "the loss 'focal' raised"),
+    ):
+        with pytest.raises(UsageError, match=wanted):
+            output_loss(task, chosen="focal", own={"focal": own})
+    with pytest.raises(UsageError, match="takes no 'detla'") as told:
+        output_loss(task, chosen="huber(detla=0.5)")
+    assert told.value.hint == "did you mean 'delta'?"
     with pytest.raises(UsageError, match="is a dict"):
         output_loss(task, chosen="focal", own={"focal": {}})
 
@@ -232,6 +242,8 @@ def test_own_metrics_are_classes() -> None:
     assert (score.metric, score.value, score.count) == ("far", 0.375, 2)
     with pytest.raises(UsageError, match=r"of shape \(2,\); received shape \(\)"):
         own_metric(metric_of(scalar))().score(outputs, labels)
+    with pytest.raises(UsageError, match="raised IndexError: index 7"):
+        own_metric(metric_of(near))().score(outputs, np.array([0, 7]))
     with pytest.raises(UsageError, match="received nan for sample 0"):
         own_metric(metric_of(endless))().score(outputs, labels)
     with pytest.raises(UsageError, match="a list is no metric"):

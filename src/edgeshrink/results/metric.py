@@ -233,7 +233,13 @@ def own_metric(spec: str) -> type[Metric]:
     def per_sample(self: Metric, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        values = np.asarray(found(labels, outputs))
+        try:
+            values = np.asarray(found(labels, outputs))
+        except Exception as error:  # the user's own code may raise anything
+            raise UsageError(
+                f"--metric {spec} raised {type(error).__name__}: {error}",
+                hint=f"it was given labels of shape {labels.shape} and outputs of {outputs.shape}",
+            ) from error
         if values.shape != (len(outputs),) or values.dtype.kind not in "fiub":
             raise UsageError(
                 f"--metric {spec} must return a number for each sample, of shape "

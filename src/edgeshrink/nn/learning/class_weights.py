@@ -41,13 +41,13 @@ def class_weights(
         present = counts > 0
         found[present] = counts.sum() / (present.sum() * counts[present])
         return found
-    known = [*map(str, range(len(found))), *names]
+    known, classes = [*map(str, range(len(found))), *names], f"classes are 0 to {len(found) - 1}"
     for part in text.split(","):
         name, _, weight = (one.strip() for one in part.rpartition("="))
         if name not in known:
             raise UsageError(
                 f"--class-weight: no class {name!r}",
-                hint=near(name, known, otherwise=f"classes are 0 to {len(found) - 1}"),
+                hint=near(name, names, otherwise=classes) if names else classes,
             )
         found[known.index(name) % len(found)] = float(weight)
     return found

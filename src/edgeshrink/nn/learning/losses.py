@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from edgeshrink.errors import UsageError
+from edgeshrink.errors import UsageError, near
 from edgeshrink.models import LossFacts
 from edgeshrink.nn.learning.distillation import Distillation, SoftLoss
 from edgeshrink.samples import Task
@@ -113,7 +113,11 @@ def output_loss(
             hint=f"--custom MODULE:{loss.spelled} says where it is, or --loss names one of Keras's "
             f"in its place, as in --loss mse; with several outputs --loss {task.name}=mse",
         )
-    return OutputLoss(mine or _fitted(loss, task), soft, alpha, weight, weigh)
+    if mine is None:
+        mine = _fitted(loss, task, strict=bool(chosen))
+    else:
+        _try(mine, task)
+    return OutputLoss(mine, soft, alpha, weight, weigh)
 
 
 def own_loss(loss: LossFacts, own: Mapping[str, Any]) -> keras.losses.Loss | None:
@@ -150,7 +154,31 @@ def _class_of(loss: LossFacts) -> type[keras.losses.Loss] | None:
     return made if isinstance(made, type) and issubclass(made, keras.losses.Loss) else None
 
 
-def _fitted(loss: LossFacts | None, task: Task) -> keras.losses.Loss:
+def _try(loss: keras.losses.Loss, task: Task) -> None:
+    """Compute a loss of the user's own once, before TensorFlow makes a graph of it.
+
+    Raises:
+        UsageError: it raises, or returns no number.
+    """
+    elements = task.shape[:-1] if task.sparse else task.shape
+    if None in task.shape or None in elements:
+        return  # of an unknown size
+    labels, outputs = ops.zeros((2, *elements)), ops.ones((2, *task.shape)) / 2
+    try:
+        found = loss(labels, outputs)
+    except Exception as error:  # the user's own code may raise anything
+        raise UsageError(
+            f"the loss {loss.name!r} raised {type(error).__name__}: {error}",
+            hint=f"it was given labels of shape {tuple(labels.shape)} and outputs of "
+            f"{tuple(outputs.shape)}",
+        ) from error
+    if len(found.shape) or not keras.backend.is_float_dtype(
+        keras.backend.standardize_dtype(found.dtype)
+    ):
+        raise UsageError(f"the loss {loss.name!r} must return numbers, one a sample")
+
+
+def _fitted(loss: LossFacts | None, task: Task, *, strict: bool = False) -> keras.losses.Loss:
     logits = task.activation not in ("softmax", "sigmoid")
     if loss is None:
         return _usual(task, logits)
@@ -168,6 +196,10 @@ def _fitted(loss: LossFacts | None, task: Task) -> keras.losses.Loss:
     if name == "CategoricalCrossentropy" and task.sparse and plain:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     taken = inspect.signature(made).parameters
+    if strict and (unknown := [key for key in options if key not in taken]):
+        raise UsageError(
+            f"the loss {loss.spelled!r} takes no {unknown[0]!r}", hint=near(unknown[0], taken)
+        )
     if "from_logits" in taken:  # what makes the output is known better than it was compiled
         options["from_logits"] = logits
     found = made(**{key: value for key, value in options.items() if key in taken})

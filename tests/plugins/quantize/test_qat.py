@@ -17,7 +17,7 @@ from edgeshrink.errors import ModelError, UsageError
 from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.matching import matched_ranges, written_out
-from edgeshrink.nn.conversion.verification import check_zeros
+from edgeshrink.nn.conversion.verification import check_clusters, check_zeros
 from edgeshrink.nn.graph.fold import folded
 from edgeshrink.nn.graph.kernel_axes import quantized_weights
 from edgeshrink.nn.learning.fake_quantization import Grid, LearnedStep, Range, largest_code
@@ -27,6 +27,7 @@ from edgeshrink.nn.learning.quantized_twin import (
     rounded_tensors,
     twin,
 )
+from edgeshrink.nn.learning.weight_sharing import scaled_values
 from edgeshrink.recipes.method import Plan
 from edgeshrink.samples import dataset as datasets
 from edgeshrink.tflite.ranges import activation_values
@@ -206,6 +207,29 @@ def test_training_keeps_zeros_and_shared_values_to_the_file(
     largest = max(flat.weights, key=lambda t: t.elements)
     assert len(np.unique(constant_values(file, largest))) <= len(np.unique(values))
     assert samples
+
+
+@pytest.mark.parametrize("steps", ["range", "learned"])
+def test_values_that_channels_scale_stay_few_to_the_file(
+    blobs: datasets.Dataset, tmp_path: Path, steps: str
+) -> None:
+    model, rng = small(), np.random.default_rng(0)
+    levels = rng.choice([-1, -0.25, 0, 0.5, 1], (8, 32))
+    levels[0] = 1
+    model.layers[0].kernel.assign(levels * rng.uniform(0.05, 1, 32))
+    given = context(renamed(blobs, model), tmp_path, epochs=2)
+    made = trained(model, QatOptions(steps=steps), given)
+    after = np.asarray(made.layers[1].kernel)
+    assert scaled_values(after, (-1,)) == 4
+    assert (after[levels == 0] == 0).all()
+    from edgeshrink_quantize.precisions import int8
+
+    inherited = replace(given, inherited=given.state, facts={}, notes=[], state={})
+    file = int8(made, Int8.of({}).options, inherited)
+    check_clusters(made, file)
+    largest = max(read_model(file).weights, key=lambda t: t.elements)
+    assert len(largest.scales) == 32
+    assert len(np.unique(constant_values(file, largest))) == 5
 
 
 def test_the_step_asks_for_training_data(tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def test_a_wrong_argument_is_told_with_few_that_are_near() -> None:
         ("--force overwrites it, -o names another", "force=True overwrites it, output= names"),
         ("--no-strip keeps them", "strip=False keeps them"),
         ("a well-known --- line and m-o-o", "a well-known --- line and m-o-o"),
+        (f"x in /home/me/.cache/edgeshrink/objects/{'0af3' * 8}.npz has NaN", "x in data has NaN"),
     ],
 )
 def test_errors_name_arguments(told: str, in_python: str) -> None:

@@ -21,6 +21,8 @@ VALUED = re.compile(
     r"(none|regression|reconstruction|binary|antialias|thorough|original|refuse|short|builtin|float32|bytes"
     r"|[a-z]\w*=[\w./,]+|(?<=as in --loss )\w+)(?![\w=])"
 )
+# Where arrays are kept that were given as objects.
+OBJECTS = re.compile(r"[^\s'\"]*[/\\]objects[/\\][0-9a-f]{32}\.npz")
 SHAPE = re.compile(r"--input-shape ([^\s=]+)=(\d+(?:,\d+)*)")
 COMMAND = re.compile(r"`edgeshrink ([a-z]+) ([^`\s]+)((?: --[a-z][a-z0-9-]*)*)`")
 
@@ -54,6 +56,7 @@ def pythonic(text: str) -> str:
     def shape(found: re.Match[str]) -> str:
         return f'input_shape={{"{found[1]}": ({found[2].replace(",", ", ")})}}'
 
+    text = OBJECTS.sub("data", text)
     told = VALUED.sub(valued, SHAPE.sub(shape, COMMAND.sub(call, text)))
     return SHORT.sub("output= ", FLAG.sub(argument, told))
 

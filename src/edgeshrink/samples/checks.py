@@ -44,9 +44,10 @@ def check_classes(stored: Stored, spec: str, tasks: Mapping[str, Task]) -> None:
             strata = task.strata(values)
             if strata is not None and len(strata) > 1 and (strata == strata[0]).all():
                 where = f"y{f'_{part}' if part else ''}{f'/{name}' if name else ''} in {spec}"
-                raise DataError(
-                    f"labels must be of two classes or more; {where} is all {values[0]}"
-                )
+                one = f"{where} is all {values[0]}"
+                if values[0].size > 1:
+                    one = f"{where}, of shape {values.shape}, is all of class {strata[0]}"
+                raise DataError(f"labels must be of two classes or more; {one}")
 
 
 def check_varied(part: Subset, spec: str) -> None:

@@ -20,7 +20,11 @@ from edgeshrink.nn.conversion.converter_process import Conversion
 from edgeshrink.nn.conversion.keras_to_tflite import convert
 from edgeshrink.nn.conversion.pairing import pairs
 from edgeshrink.nn.conversion.verification import check_clusters
-from edgeshrink.nn.learning.weight_sharing import channel_rows
+from edgeshrink.nn.learning.weight_sharing import (
+    channel_rows,
+    shares_but_for_scales,
+    shares_tensors,
+)
 from edgeshrink.plugins import installed
 from edgeshrink.recipes.method import Method, Plan
 from edgeshrink.testing import check_method, tiny_data, tiny_model
@@ -314,6 +318,22 @@ def test_channels_scale_one_codebook_and_have_few_codes_in_8_bits(tmp_path: Path
     check_clusters(made, files["float"])
     with pytest.raises(VerificationError, match="had 6 distinct values"):
         check_clusters(made, files["tensor"])
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_kernels_of_few_channels_do_not_part_the_values_of_others(
+    tmp_path: Path, last: int
+) -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((8, 8), name="x")
+    x = layers.Flatten()(given)
+    for size in (64, 32, last):
+        x = layers.Dense(size)(x)
+    model = keras.Model(given, x)
+    made, _ = clustered(model, tmp_path, clusters=8, scope="scaled")
+    assert shares_but_for_scales(made)
+    assert not shares_tensors(made)
+    check_clusters(made, convert(made, {"int8": Conversion(weights="int8")}, tmp_path)["int8"])
 
 
 def test_how_many_values_channels_may_scale(digits_model: str) -> None:

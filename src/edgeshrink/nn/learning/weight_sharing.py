@@ -186,8 +186,9 @@ def scaled_values(values: np.ndarray, axes: Axes) -> int:
         return 0
     whole = int(_distinct(rows.reshape(1, -1))[0])
     count = int(_distinct(scaled_levels(values, axes)[0].reshape(1, -1))[0])
-    # by at least two weights on average, of at least two channels
-    shared = count <= MOST_SCALED_VALUES and 2 * count <= min(whole, int(np.count_nonzero(rows)))
+    # by two weights on average, and by channels, which with codebooks of their own have most alone
+    fewer = 4 * count <= 3 * whole and 2 * count <= int(np.count_nonzero(rows))
+    shared = count <= MOST_SCALED_VALUES and fewer
     return count if shared else 0
 
 
@@ -228,7 +229,10 @@ def shares_tensors(model: keras.Model) -> bool:
     Args:
         model: any Keras model.
     """
-    return any(held.axes == () for (held,) in shared_values(model).values())
+    found = [held for (held,) in shared_values(model).values()]
+    # a kernel of one channel may have either
+    alone = any(isinstance(held, Scaled) for held in found)
+    return not alone and any(held.axes == () for held in found)
 
 
 def shares_but_for_scales(model: keras.Model) -> bool:
